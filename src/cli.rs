@@ -1,0 +1,101 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    list::List, obliterate::Obliterate, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run, shell::Shell,
+    start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
+};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const AFTER_HELP: &str = "\
+Environment:
+  CAGE_IMAGE        Image for new cages [default: ghcr.io/pacificsky/devcontainer-lite:latest]; a name without a
+                    slash is a local image and never pulled
+  CAGE_RUNTIME      docker, podman, or the path of one
+  CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\,ctrl-\\]
+  CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
+  CAGE_LABEL        Label that marks cages [default: cage.project]
+
+Files:
+  ~/.config/cage/env    Variables for every cage, KEY=VALUE
+  .cage.env             Variables for this project's cage; they win
+  ~/.config/cage/home/  Files copied to the home of new cages, never over an existing one";
+
+/// Run coding agents in an isolated container: the project mounted at its own path, everything else out of reach
+#[derive(Debug, Parser)]
+#[command(name = "cage", version, styles = STYLES, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; help if nothing.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Act as if started in DIR
+    #[arg(short = 'C', long, value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+
+    /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
+    #[arg(long, value_name = "RUNTIME", global = true)]
+    pub runtime: Option<String>,
+
+    /// Echo each engine command as it runs
+    #[arg(long, global = true)]
+    pub verbose: bool,
+
+    /// Print what would be done, as a script for bash or zsh, and do nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Start(Start),
+    Shell(Shell),
+    Run(Run),
+    Stop(Stop),
+    Restart(Restart),
+    Rm(Rm),
+    Status(Status),
+    List(List),
+    Update(Update),
+    Upgrade(Upgrade),
+    Rmconfig(Rmconfig),
+    Obliterate(Obliterate),
+    /// Print the version
+    Version,
+}
+
+impl Cli {
+    /// The exit code of a failure that is cage's own or the engine's: `run` keeps 1 to 124 for the command in the cage.
+    pub fn failure_code(&self) -> u8 {
+        if matches!(self.command, Some(Command::Run(_))) { 125 } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,153 @@
+//! `cage list`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::Session;
+use crate::container::{Container, short_id};
+use crate::plan::Plan;
+use crate::ui;
+
+/// List all cages
+#[derive(Debug, Args)]
+pub struct List {}
+
+impl List {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn run(session: &Session) -> Result<u8> {
+        let label = &session.host.label;
+        let (runtime, found) = session.ask(None, |runtime| runtime.labelled(session.runner, label))?;
+        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+        let mut cages = runtime.containers(session.runner, &ids)?;
+        cages.retain(|cage| cage.project(label).is_some());
+
+        let mut image_ids: Vec<&str> = cages.iter().map(|cage| cage.image_id.as_str()).collect();
+        image_ids.sort_unstable();
+        image_ids.dedup();
+        let images = runtime.images(session.runner, &image_ids)?;
+        let dates = images.into_iter().filter_map(|image| Some((image.id, image.date?))).collect();
+        let statuses = found.into_iter().collect();
+        let rows: Vec<Row> = cages
+            .iter()
+            .filter_map(|cage| Some(row(cage, cage.project(label)?, &statuses, &dates)))
+            .collect();
+
+        let mut plan = Plan::default();
+        plan.print(table(&rows, ui::width()));
+        session.carry_out(&plan)
+    }
+}
+
+type Row = [String; 4];
+
+fn row(
+    cage: &Container,
+    project: &str,
+    statuses: &HashMap<String, String>,
+    dates: &HashMap<String, String>,
+) -> Row {
+    let status = statuses.get(&cage.id).map_or(cage.state.name(), |status| status);
+    let gone = if Path::new(project).is_dir() { "" } else { " (directory gone)" };
+    let image = image(cage.image(), &cage.image_id, dates.get(&cage.image_id).map(String::as_str));
+    [cage.name.clone(), ui::escape(status), image, format!("{}{gone}", ui::escape(project))]
+}
+
+/// `TAG (ID, DATE)`, each part left out when unknown.
+fn image(name: &str, id: &str, date: Option<&str>) -> String {
+    // A colon before the last slash belongs to a registry's port.
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let tag = last.split_once(':').filter(|(base, _)| *base != "sha256").map(|(_, tag)| tag);
+    let id = Some(short_id(id)).filter(|id| !id.is_empty());
+    let text = match (tag, id, date) {
+        (Some(tag), Some(id), Some(date)) => format!("{tag} ({id}, {date})"),
+        (Some(tag), Some(id), None) => format!("{tag} ({id})"),
+        (None, Some(id), Some(date)) => format!("{id} ({date})"),
+        (None, Some(id), None) => id.to_owned(),
+        (_, None, _) => name.to_owned(),
+    };
+    ui::escape(&text)
+}
+
+/// Lines in columns as wide as their content. On a terminal the last column is cut so that a row stays on a line.
+fn table(rows: &[Row], width: Option<usize>) -> Vec<String> {
+    let header = ["NAMES", "STATUS", "IMAGE", "PROJECT"].map(str::to_owned);
+    let all: Vec<&Row> = std::iter::once(&header).chain(rows).collect();
+    let widths: Vec<usize> =
+        (0..3).map(|column| all.iter().map(|row| row[column].width()).max().unwrap_or_default()).collect();
+    all.into_iter()
+        .map(|row| {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.push_str(&" ".repeat(width - cell.width() + 2));
+            }
+            let room = width.map(|width| width.saturating_sub(line.width()).max(12));
+            line.push_str(&room.map_or_else(|| row[3].clone(), |room| keep_end(&row[3], room)));
+            line
+        })
+        .collect()
+}
+
+/// Cuts text to `room` columns. The end of a path tells more than its beginning.
+fn keep_end(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let mut left = room.saturating_sub(1);
+    let mut kept: Vec<char> = text
+        .chars()
+        .rev()
+        .take_while(|c| {
+            let width = c.width().unwrap_or_default();
+            let fits = width <= left;
+            left = left.saturating_sub(width);
+            fits
+        })
+        .collect();
+    kept.reverse();
+    format!("…{}", kept.into_iter().collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_tag_id_and_date_as_far_as_known() {
+        let id = "sha256:84961777dbfb0467";
+        assert_eq!(image("ghcr.io/x/y:latest", id, Some("2026-11-23")), "latest (84961777, 2026-11-23)");
+        assert_eq!(image("localhost:5000/y", id, Some("2026-11-23")), "84961777 (2026-11-23)");
+        assert_eq!(image("localhost:5000/y:1", id, None), "1 (84961777)");
+        assert_eq!(image("y", id, None), "84961777");
+        assert_eq!(image("y:1", "", None), "y:1");
+        assert_eq!(image("sha256:84961777dbfb", id, None), "84961777");
+    }
+
+    #[test]
+    fn columns_fit_their_content_and_the_terminal() {
+        let rows = [
+            ["cage-a-1", "Up 5 minutes", "latest (84961777)", "/home/me/a"].map(str::to_owned),
+            ["cage-longer-2", "Exited (0)", "1 (11111111)", "/home/me/日本語日本語 (directory gone)"]
+                .map(str::to_owned),
+        ];
+        insta::assert_snapshot!(table(&rows, None).join("\n"), @"
+        NAMES          STATUS        IMAGE              PROJECT
+        cage-a-1       Up 5 minutes  latest (84961777)  /home/me/a
+        cage-longer-2  Exited (0)    1 (11111111)       /home/me/日本語日本語 (directory gone)
+        ");
+        insta::assert_snapshot!(table(&rows, Some(72)).join("\n"), @"
+        NAMES          STATUS        IMAGE              PROJECT
+        cage-a-1       Up 5 minutes  latest (84961777)  /home/me/a
+        cage-longer-2  Exited (0)    1 (11111111)       …日本語 (directory gone)
+        ");
+        assert!(table(&rows, Some(72)).iter().all(|line| line.width() <= 72));
+        assert_eq!(table(&[], Some(5)).len(), 1);
+    }
+}

@@ -1,0 +1,343 @@
+//! The commands, one a file, and what they share: finding the cage, and carrying a plan out.
+
+pub mod list;
+pub mod obliterate;
+pub mod restart;
+pub mod rm;
+pub mod rmconfig;
+pub mod run;
+pub mod shell;
+pub mod start;
+pub mod status;
+pub mod stop;
+pub mod update;
+pub mod upgrade;
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use clap::CommandFactory as _;
+
+use self::list::List;
+use self::update::Update;
+use crate::cli::{Cli, Command, Global};
+use crate::container::{Container, Image, State};
+use crate::error::Failure;
+use crate::host::{Host, Os};
+use crate::invocation::{Invocation, Runner};
+use crate::plan::Plan;
+use crate::project::{self, Project};
+use crate::runtime::{self, Runtime};
+use crate::ui;
+
+/// How long a container may be on its way from one state to another.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever went wrong, for the user to read.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let command = match cli.command {
+        None => {
+            Cli::command().print_help()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Version) => {
+            ui::data(concat!("cage ", env!("CARGO_PKG_VERSION")))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(command) => command,
+    };
+    let runner = Runner { verbose: cli.global.verbose };
+    let session = Session { host: Host::gather()?, global: cli.global, runner };
+    let code = match command {
+        Command::Start(start) => start.run(&session),
+        Command::Shell(shell) => shell.run(&session),
+        Command::Run(run) => run.run(&session),
+        Command::Stop(stop) => stop.run(&session),
+        Command::Restart(restart) => restart.run(&session),
+        Command::Rm(rm) => rm.run(&session),
+        Command::Status(status) => status.run(&session),
+        Command::List(_) => List::run(&session),
+        Command::Update(_) => Update::run(&session),
+        Command::Upgrade(upgrade) => upgrade.run(&session),
+        Command::Rmconfig(rmconfig) => rmconfig.run(&session),
+        Command::Obliterate(obliterate) => obliterate.run(&session),
+        Command::Version => Ok(0),
+    };
+    code.map(ExitCode::from)
+}
+
+/// What one run of cage knows from the start.
+pub struct Session {
+    /// This machine.
+    pub host: Host,
+    /// The flags of every command.
+    pub global: Global,
+    /// Runs engine commands.
+    pub runner: Runner,
+}
+
+/// Which cage a command is about.
+pub enum Target {
+    /// That of a directory.
+    Project(Project),
+    /// That of this name.
+    Name(String),
+}
+
+impl Target {
+    /// The container's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Project(project) => &project.name,
+            Self::Name(name) => name,
+        }
+    }
+
+    /// There is no such cage.
+    pub fn missing(&self) -> Failure {
+        match self {
+            Self::Project(project) => Failure::new(format!("No container for {}", ui::escape(&project.path))),
+            Self::Name(name) => {
+                Failure::new(format!("No cage named {name}")).hint("`cage list` shows all cages")
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The project of the current directory, or of `--directory`.
+    ///
+    /// # Errors
+    /// When it can't be one.
+    pub fn project(&self) -> Result<Project> {
+        Project::locate(&self.host, self.global.directory.as_deref())
+    }
+
+    /// The cage that `name` names, or that of the current directory.
+    ///
+    /// # Errors
+    /// When there can't be such a cage.
+    pub fn target(&self, name: Option<String>) -> Result<Target> {
+        let Some(name) = name else { return Ok(Target::Project(self.project()?)) };
+        ensure!(
+            project::is_engine_name(&name),
+            Failure::new(format!("`{}` is not the name of a cage", ui::escape(&name)))
+                .hint("`cage list` shows names; for a directory use `-C DIR`")
+        );
+        Ok(Target::Name(name))
+    }
+
+    /// Asks the runtimes, best first, and settles on the first that answers.
+    ///
+    /// # Errors
+    /// When none answers: what the best one said.
+    pub fn ask<T>(
+        &self,
+        project: Option<&Project>,
+        query: impl Fn(&Runtime) -> Result<T>,
+    ) -> Result<(Runtime, T)> {
+        let choice = self.global.runtime.as_deref().or_else(|| self.host.variable("CAGE_RUNTIME"));
+        let dir = project.map(Project::dir);
+        let mut silent: Option<(Runtime, anyhow::Error)> = None;
+        for runtime in Runtime::candidates(&self.host, self.runner, choice, dir.as_deref())? {
+            match query(&runtime) {
+                Ok(answer) => {
+                    if let Some((first, _)) = silent {
+                        ui::warn(&format!("{} does not answer; using {}", first.name, runtime.name));
+                    }
+                    return Ok((runtime, answer));
+                }
+                Err(error) if !runtime::is_unavailable(&error) && silent.is_none() => return Err(error),
+                Err(error) => silent = silent.or(Some((runtime, error))),
+            }
+        }
+        match silent {
+            Some((_, error)) => Err(error),
+            None => bail!("no container runtime found"),
+        }
+    }
+
+    /// Finds a cage, once it has settled in a state.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer, or a container that isn't this cage has its name.
+    pub fn find(&self, target: &Target) -> Result<(Runtime, Option<Container>)> {
+        let project = match target {
+            Target::Project(project) => Some(project),
+            Target::Name(_) => None,
+        };
+        let (runtime, found) = self.ask(project, |runtime| {
+            Self::settled(|| runtime.containers(self.runner, &[target.name()]), |found| found)
+        })?;
+        let container = found.into_iter().next();
+        if let Some(container) = &container {
+            self.check(target, container)?;
+        }
+        Ok((runtime, container))
+    }
+
+    /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,
+    /// in one query.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn find_all(
+        &self,
+        project: &Project,
+        names: &[&str],
+    ) -> Result<(Runtime, Vec<Container>, Option<Image>)> {
+        let image = &self.host.image;
+        let (runtime, mut found) = self.ask(Some(project), |runtime| {
+            Self::settled(
+                || runtime.containers_and_image(self.runner, names, image),
+                |found| &found.containers,
+            )
+        })?;
+        // A container may have the image's name.
+        found.containers.retain(|container| names.contains(&container.name.as_str()));
+        for container in &found.containers {
+            self.check(&Target::Project(project.clone()), container)?;
+        }
+        Ok((runtime, found.containers, found.images.pop()))
+    }
+
+    /// Repeats a query until no container in its answer is on the way from one state to another.
+    fn settled<T>(query: impl Fn() -> Result<T>, containers: impl Fn(&T) -> &Vec<Container>) -> Result<T> {
+        let start = Instant::now();
+        loop {
+            let answer = query()?;
+            match containers(&answer).iter().find(|container| container.state == State::Changing) {
+                None => return Ok(answer),
+                Some(container) if start.elapsed() > SETTLE => bail!(
+                    Failure::new(format!(
+                        "{} has been restarting or going away for {SETTLE:?}",
+                        container.name
+                    ))
+                    .hint("the engine may be stuck: restart it")
+                ),
+                Some(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// Asks before something can't be taken back. Only on a terminal, as ever; a script has said what it wants.
+    ///
+    /// # Errors
+    /// When the terminal can't be read.
+    pub fn confirm(&self, yes: bool, question: &str) -> Result<bool> {
+        if yes || self.global.dry_run || !self.host.can_ask() {
+            return Ok(true);
+        }
+        let agreed = ui::confirm(question)?;
+        if !agreed {
+            ui::info("nothing was done");
+        }
+        Ok(agreed)
+    }
+
+    /// Is `container`, which has the right name, really that cage?
+    fn check(&self, target: &Target, container: &Container) -> Result<()> {
+        let path = container.project(&self.host.label);
+        let right = match target {
+            Target::Project(project) => path == Some(&project.path),
+            Target::Name(_) => path.is_some(),
+        };
+        let owner = match container.labels.get(&self.host.label) {
+            Some(path) => format!("is labelled as the cage of {}", ui::escape(path)),
+            None => "was not made by cage".to_owned(),
+        };
+        ensure!(
+            right,
+            Failure::new(format!("container {} {owner}", ui::escape(&container.name)))
+                .hint("cage leaves it alone; rename or remove it with the engine if the name is to be free")
+        );
+        Ok(())
+    }
+
+    /// Was the project's directory replaced (deleted and cloned again, say) while the cage ran? Then the cage still has
+    /// the old one. Asked inside only if the inode is not the one the cage was made with: it may have been restarted
+    /// since. In a virtual machine inode numbers are its own, so they tell nothing.
+    fn has_stale_directory(
+        &self,
+        runtime: &Runtime,
+        project: &Project,
+        container: &Container,
+    ) -> Result<bool> {
+        if self.host.os != Os::Linux
+            || container.state != State::Running
+            || !container.has_another_directory(project)
+        {
+            return Ok(false);
+        }
+        let look = ["exec", "--workdir", "/", &container.id, "/bin/ls", "-di", &project.path];
+        let output = self.runner.capture(&runtime.command(look))?;
+        let inode = String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_owned);
+        Ok(inode != Some(project.inode.to_string()))
+    }
+
+    /// Carries a plan out, or shows it.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn carry_out(&self, plan: &Plan) -> Result<u8> {
+        if self.global.dry_run {
+            ui::data(plan.script().trim_end())?;
+            return Ok(0);
+        }
+        plan.execute(self.runner)
+    }
+}
+
+/// The container that [`Session::find_all`] found by this name, if it did.
+fn named<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
+    containers.iter().find(|container| container.name == name)
+}
+
+/// All cages, and whether there is a shared home.
+fn cages(session: &Session) -> Result<(Runtime, Vec<Container>, bool)> {
+    let Host { label, home_volume, .. } = &session.host;
+    let (runtime, found) = session.ask(None, |runtime| runtime.labelled(session.runner, label))?;
+    let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+    let mut cages = runtime.containers(session.runner, &ids)?;
+    cages.retain(|cage| cage.project(label).is_some());
+    let home = runtime.has_volume(session.runner, home_volume)?;
+    Ok((runtime, cages, home))
+}
+
+/// What to ask before these cages and this home go; `None` if there is nothing to lose.
+fn question(does: &str, cages: &[Container], home: Option<&String>, label: &str) -> Option<String> {
+    let mut lines: Vec<String> = cages
+        .iter()
+        .map(|cage| {
+            format!("this {does} {} ({})", cage.name, ui::escape(cage.project(label).unwrap_or_default()))
+        })
+        .collect();
+    lines.extend(
+        home.map(|home| {
+            format!("this removes everything in {home}: logins, settings, histories of all cages")
+        }),
+    );
+    (!lines.is_empty()).then(|| format!("{}\nContinue?", lines.join("\n")))
+}
+
+/// Adds what ends a container's processes: a hangup first, a kill after five seconds.
+fn halt(plan: &mut Plan, runtime: &Runtime, container: &Container) {
+    match container.state {
+        State::Paused => {
+            plan.run(runtime.command(["unpause", &container.id]));
+            plan.run(runtime.command(["stop", "-t", "5", &container.id]));
+        }
+        State::Running | State::Changing => plan.run(runtime.command(["stop", "-t", "5", &container.id])),
+        State::Created | State::Stopped | State::Dead => {}
+    }
+}
+
+/// Removes a container and the anonymous volumes that are its own.
+fn remove(runtime: &Runtime, container: &str) -> Invocation {
+    runtime.command(["rm", "--force", "--volumes", container])
+}

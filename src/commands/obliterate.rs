@@ -1,0 +1,54 @@
+//! `cage obliterate`: as if cage had never been used.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Session, cages, question};
+use crate::container::Container;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::runtime::Runtime;
+
+/// Remove all cages and the home that they share
+#[derive(Debug, Args)]
+pub struct Obliterate {
+    /// Don't ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Obliterate {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub fn run(&self, session: &Session) -> Result<u8> {
+        let (runtime, cages, home) = cages(session)?;
+        let plan = plan(&session.host, &runtime, &cages, home);
+        let what =
+            question("removes", &cages, home.then_some(&session.host.home_volume), &session.host.label);
+        match what {
+            Some(what) if !session.confirm(self.yes, &what)? => Ok(1),
+            _ => session.carry_out(&plan),
+        }
+    }
+}
+
+fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan {
+    let mut plan = Plan::default();
+    if cages.is_empty() {
+        plan.say("No cage containers to remove");
+    } else {
+        plan.say("Removing all cage containers");
+        let mut args = vec!["rm", "--force", "--volumes"];
+        args.extend(cages.iter().map(|cage| cage.id.as_str()));
+        plan.run(runtime.command(args));
+    }
+    if home {
+        plan.say(format!("Removing shared home volume {}", host.home_volume));
+        plan.run(runtime.command(["volume", "rm", &host.home_volume]));
+    } else {
+        plan.say("No shared home volume to remove");
+    }
+    plan
+}

@@ -1,0 +1,68 @@
+//! `cage restart`: a clean box.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::start::{Creation, Facts, Then, with_or_without_init};
+use super::{Session, named};
+use crate::container::{Container, SUCCESSOR};
+use crate::error::Failure;
+use crate::options::CreateOptions;
+use crate::ui;
+
+/// Replace the project's cage by a new one; project and home stay
+#[derive(Debug, Args)]
+pub struct Restart {
+    #[command(flatten)]
+    renew: Renew,
+}
+
+/// The flags of the commands that make a cage anew.
+#[derive(Debug, Args)]
+pub struct Renew {
+    /// Added to those that the cage was made with.
+    #[command(flatten)]
+    pub options: CreateOptions,
+
+    /// Forget the -p and -v that the cage was made with
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Bring the cage up in the background and print its name (as without a terminal)
+    #[arg(short, long)]
+    pub detach: bool,
+}
+
+impl Renew {
+    /// The options for the cage that follows `old`.
+    pub fn options_after(&self, old: &Container, typed: &CreateOptions) -> CreateOptions {
+        if self.fresh { typed.clone() } else { typed.clone().over(old.options()) }
+    }
+}
+
+impl Restart {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When there is no cage, or a new one can't be made; then the old one is still there.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        let project = session.project()?;
+        let typed = self.renew.options.clone().resolve(&project.dir())?;
+        let then = Then::enter(&session.host, self.renew.detach);
+        let new = format!("{}{SUCCESSOR}", project.name);
+        with_or_without_init(|init| {
+            let (runtime, containers, image) = session.find_all(&project, &[&project.name, &new])?;
+            let Some(old) = named(&containers, &project.name) else {
+                let path = ui::escape(&project.path);
+                bail!(Failure::new(format!("No container for {path}. Use 'cage start' to create one.")));
+            };
+            let facts =
+                Facts { host: &session.host, runtime: &runtime, project: &project, image: image.as_ref() };
+            let creation = Creation::gather(session, &runtime, &project, init)?;
+            let options = self.renew.options_after(old, &typed);
+            let mut plan = facts.pull();
+            plan.append(facts.replace(old, named(&containers, &new), &creation, &options, &then));
+            session.carry_out(&plan)
+        })
+    }
+}

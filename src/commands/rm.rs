@@ -1,0 +1,47 @@
+//! `cage rm`.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::{Session, halt, remove};
+use crate::container::{Container, State};
+use crate::home;
+use crate::host::Host;
+use crate::plan::{Plan, Step};
+use crate::runtime::Runtime;
+
+/// Stop and remove the project's cage; project and home stay
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// A cage that `list` shows [default: that of the current directory]
+    name: Option<String>,
+}
+
+impl Rm {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When there is no such cage.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        let target = session.target(self.name)?;
+        let (runtime, container) = session.find(&target)?;
+        let Some(container) = container else { bail!(target.missing()) };
+        session.carry_out(&plan(&session.host, &runtime, &container))
+    }
+}
+
+fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
+    let mut plan = Plan::default();
+    match container.state {
+        State::Running | State::Paused | State::Changing => {
+            plan.say(format!("Stopping and removing {}", container.name));
+        }
+        State::Created | State::Stopped | State::Dead => plan.say(format!("Removing {}", container.name)),
+    }
+    halt(&mut plan, runtime, container);
+    plan.run(remove(runtime, &container.id));
+    if let Some(rest) = container.project(&host.label).and_then(home::below) {
+        plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
+    }
+    plan
+}

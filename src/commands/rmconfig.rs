@@ -1,0 +1,67 @@
+//! `cage rmconfig`: a fresh home.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Session, cages, halt, question};
+use crate::container::{Container, State};
+use crate::home;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::runtime::Runtime;
+
+/// Stop all cages and remove the home that they share
+///
+/// The cages stay and have a fresh home when they start again. A volume can't be removed while containers exist that
+/// use it, so as long as there are cages the home is emptied and filled anew from the image.
+#[derive(Debug, Args)]
+pub struct Rmconfig {
+    /// Don't ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Rmconfig {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub fn run(&self, session: &Session) -> Result<u8> {
+        let (runtime, cages, home) = cages(session)?;
+        let running: Vec<Container> = cages.iter().filter(|cage| is_up(cage)).cloned().collect();
+        let plan = plan(&session.host, &runtime, &cages, home);
+        let what =
+            question("stops", &running, home.then_some(&session.host.home_volume), &session.host.label);
+        match what {
+            Some(what) if !session.confirm(self.yes, &what)? => Ok(1),
+            _ => session.carry_out(&plan),
+        }
+    }
+}
+
+fn is_up(cage: &Container) -> bool {
+    matches!(cage.state, State::Running | State::Paused | State::Changing)
+}
+
+fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan {
+    let mut plan = Plan::default();
+    let volume = &host.home_volume;
+    if cages.iter().any(is_up) {
+        plan.say("Stopping running cage containers");
+        for cage in cages {
+            halt(&mut plan, runtime, cage);
+        }
+    }
+    match cages.iter().find(|cage| cage.volumes.contains(volume)) {
+        _ if !home => plan.say("No shared home volume to remove"),
+        None => {
+            plan.say(format!("Removing shared home volume {volume}"));
+            plan.run(runtime.command(["volume", "rm", volume]));
+        }
+        Some(cage) => {
+            plan.say(format!("Emptying shared home volume {volume}"));
+            plan.run(home::reset(runtime, &cage.image_id, volume));
+        }
+    }
+    plan
+}

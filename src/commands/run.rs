@@ -1,0 +1,32 @@
+//! `cage run`: one command in the cage.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::Session;
+use super::start::{Then, bring_up};
+use crate::options::CreateOptions;
+
+/// Run a command in the project's cage, which is brought up if it isn't
+///
+/// The command runs as the image's user, with a terminal if there is one here. Its exit code is passed through; 125
+/// means that it could not be run.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    options: CreateOptions,
+
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+impl Run {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the cage can't be brought up.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        bring_up(session, &session.project()?, self.options, &Then::Exec(self.command))
+    }
+}

@@ -1,0 +1,61 @@
+//! `cage shell`: another terminal.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::start::exec;
+use super::{Session, Target};
+use crate::container::{Container, State};
+use crate::error::Failure;
+use crate::host::Host;
+use crate::plan::{Plan, Step};
+use crate::runtime::Runtime;
+
+/// Becomes the user's shell: the one the image names, or the best there is.
+const BEST_SHELL: &str = r#"for s in "${SHELL:-}" zsh bash; do [ -n "$s" ] && command -v "$s" >/dev/null && exec "$s" -l; done; exec /bin/sh -l"#;
+
+/// Open another shell in the project's running cage
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// A cage that `list` shows [default: that of the current directory]
+    name: Option<String>,
+}
+
+impl Shell {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the cage is not running.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        let target = session.target(self.name)?;
+        let (runtime, container) = session.find(&target)?;
+        let running = container.filter(|container| matches!(container.state, State::Running | State::Paused));
+        let Some(container) = running else {
+            bail!(
+                Failure::new(format!("Container {} is not running", target.name()))
+                    .hint("`cage start` brings it up")
+            );
+        };
+        if let Target::Project(project) = &target
+            && session.has_stale_directory(&runtime, project, &container)?
+        {
+            bail!(
+                Failure::new(format!("the project directory was replaced while {} ran", container.name))
+                    .hint("`cage restart` mounts the new one")
+            );
+        }
+        session.carry_out(&plan(&session.host, &runtime, &container))
+    }
+}
+
+fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
+    let mut plan = Plan::default();
+    if container.state == State::Paused {
+        plan.say(format!("Unpausing {}", container.name));
+        plan.run(runtime.command(["unpause", &container.id]));
+    }
+    plan.say(format!("Opening shell in {}", container.name));
+    let command = ["/bin/sh", "-c", BEST_SHELL].map(str::to_owned);
+    plan.push(Step::Become(exec(host, runtime, &container.id, &command)));
+    plan
+}

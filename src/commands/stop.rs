@@ -1,0 +1,43 @@
+//! `cage stop`.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::{Session, halt};
+use crate::container::{Container, State};
+use crate::plan::Plan;
+use crate::runtime::Runtime;
+
+/// Stop the project's cage; `start` comes back to it
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// A cage that `list` shows [default: that of the current directory]
+    name: Option<String>,
+}
+
+impl Stop {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When there is no such cage.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        let target = session.target(self.name)?;
+        let (runtime, container) = session.find(&target)?;
+        let Some(container) = container else { bail!(target.missing()) };
+        session.carry_out(&plan(&runtime, &container))
+    }
+}
+
+fn plan(runtime: &Runtime, container: &Container) -> Plan {
+    let mut plan = Plan::default();
+    match container.state {
+        State::Running | State::Paused | State::Changing => {
+            plan.say(format!("Stopping {}", container.name));
+            halt(&mut plan, runtime, container);
+        }
+        State::Created | State::Stopped | State::Dead => {
+            plan.say(format!("{} is already stopped", container.name));
+        }
+    }
+    plan
+}

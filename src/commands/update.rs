@@ -1,0 +1,49 @@
+//! `cage update`: the newest image.
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use super::Session;
+use super::start::{fetch, is_local};
+use crate::error::Failure;
+use crate::host::Host;
+use crate::plan::{Plan, Step};
+use crate::runtime::Runtime;
+
+/// Pull the latest image
+#[derive(Debug, Args)]
+pub struct Update {}
+
+impl Update {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the image is a local one, or can't be pulled.
+    pub fn run(session: &Session) -> Result<u8> {
+        refuse_local(&session.host)?;
+        let (runtime, _) =
+            session.ask(None, |runtime| runtime.images(session.runner, &[&session.host.image]))?;
+        session.carry_out(&fetch_newest(&session.host, &runtime))
+    }
+}
+
+/// A local image can't be pulled.
+///
+/// # Errors
+/// When `CAGE_IMAGE` is one.
+pub fn refuse_local(host: &Host) -> Result<()> {
+    ensure!(
+        !is_local(&host.image),
+        Failure::new(format!("Cannot update local image '{}'. Pull or build it manually.", host.image))
+            .hint("`cage restart` makes the cage of the image that is here now")
+    );
+    Ok(())
+}
+
+/// Fetches the image, which must succeed.
+pub fn fetch_newest(host: &Host, runtime: &Runtime) -> Plan {
+    let mut plan = Plan::default();
+    plan.say("Pulling latest image...");
+    plan.push(Step::Fetch { fetch: fetch(host, runtime), unless: None });
+    plan
+}

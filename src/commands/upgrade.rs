@@ -1,0 +1,63 @@
+//! `cage upgrade`: the newest image, and a cage made of it.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::restart::Renew;
+use super::start::{Creation, Facts, Then, tell_ignored, with_or_without_init};
+use super::update::{fetch_newest, refuse_local};
+use super::{Session, named};
+use crate::container::SUCCESSOR;
+use crate::plan::{Plan, Step};
+
+/// Pull the latest image and, if the project's cage is not made of it, replace the cage
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    #[command(flatten)]
+    renew: Renew,
+}
+
+impl Upgrade {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the image can't be pulled, or a new cage can't be made; then the old one is still there.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        refuse_local(&session.host)?;
+        let project = session.project()?;
+        let typed = self.renew.options.clone().resolve(&project.dir())?;
+        let then = Then::enter(&session.host, self.renew.detach);
+        let new = format!("{}{SUCCESSOR}", project.name);
+        with_or_without_init(|init| {
+            let (runtime, containers, image) = session.find_all(&project, &[&project.name, &new])?;
+            let facts =
+                Facts { host: &session.host, runtime: &runtime, project: &project, image: image.as_ref() };
+            let mut plan = fetch_newest(&session.host, &runtime);
+            match named(&containers, &project.name) {
+                None => plan.say("No existing container. Use 'cage start' to create one."),
+                Some(old) => {
+                    let creation = Creation::gather(session, &runtime, &project, init)?;
+                    let options = self.renew.options_after(old, &typed);
+                    let mut replace = Plan::default();
+                    replace.say(format!("Removing old container {}", old.name));
+                    replace.append(facts.replace(old, named(&containers, &new), &creation, &options, &then));
+                    let mut keep = tell_ignored(old, &typed);
+                    keep.say("Container is already on the latest image.");
+                    plan.push(Step::IfDiffers {
+                        command: runtime.command([
+                            "image",
+                            "inspect",
+                            "--format",
+                            "{{.Id}}",
+                            &session.host.image,
+                        ]),
+                        from: old.image_id.clone(),
+                        then: replace,
+                        otherwise: keep,
+                    });
+                }
+            }
+            session.carry_out(&plan)
+        })
+    }
+}

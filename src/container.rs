@@ -1,0 +1,389 @@
+//! A container: what the engine says about one, and the description of one to be created.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Result;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::invocation::Stdin;
+use crate::mount::Mount;
+use crate::options::CreateOptions;
+use crate::project::{Project, cage_name};
+use crate::publish::Publish;
+
+/// Keeps the options that a cage was created with.
+pub const OPTIONS_LABEL: &str = "cage.options";
+/// Keeps the image's name as it was asked for; podman changes it.
+pub const IMAGE_LABEL: &str = "cage.image";
+/// Keeps the inode number of the project directory.
+pub const INODE_LABEL: &str = "cage.inode";
+/// Ends the name of a container that is to replace another, until it does.
+pub const SUCCESSOR: &str = ".new";
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Made, never started.
+    Created,
+    /// Its first process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Its first process has ended.
+    Stopped,
+    /// On the way from one state to another.
+    Changing,
+    /// The engine could not remove all of it.
+    Dead,
+}
+
+impl State {
+    /// Both engines' names; podman has some of its own.
+    fn parse(status: &str) -> Self {
+        match status {
+            "running" => Self::Running,
+            "paused" => Self::Paused,
+            "exited" | "stopped" => Self::Stopped,
+            "dead" => Self::Dead,
+            "restarting" | "removing" | "stopping" => Self::Changing,
+            // podman's `configured`, `initialized` and `unknown` included: it can be started, or the engine says why not.
+            _ => Self::Created,
+        }
+    }
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Changing => "changing",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A container that exists.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// The engine's ID. Everything is done by ID, so that a name which changes hands is not followed.
+    pub id: String,
+    /// Its name, without the slash that docker puts before it.
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// The ID of the image that it was made of, as the engine writes it.
+    pub image_id: String,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+    /// Its published ports, `3000/tcp -> 127.0.0.1:3000`.
+    pub ports: Vec<String>,
+    /// The volumes that it uses.
+    pub volumes: Vec<String>,
+    image: String,
+}
+
+impl Container {
+    /// The name of the image that it was made of, as it was asked for.
+    pub fn image(&self) -> &str {
+        self.labels.get(IMAGE_LABEL).unwrap_or(&self.image)
+    }
+
+    /// The options that it was created with, if cage kept any.
+    pub fn options(&self) -> CreateOptions {
+        self.labels.get(OPTIONS_LABEL).and_then(|text| CreateOptions::from_label(text)).unwrap_or_default()
+    }
+
+    /// The project's path, if this container is a cage: `label` says so and its name agrees, so that neither an
+    /// image's labels nor a name alone makes one.
+    pub fn project<'a>(&'a self, label: &str) -> Option<&'a str> {
+        let path = self.labels.get(label)?;
+        let name = self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name);
+        (cage_name(path) == name).then_some(path)
+    }
+
+    /// Was the directory at the project's path another one when this container was made?
+    pub fn has_another_directory(&self, project: &Project) -> bool {
+        self.labels.get(INODE_LABEL).is_some_and(|inode| *inode != project.inode.to_string())
+    }
+}
+
+/// An image that is on this machine.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Its ID, as the engine writes it.
+    pub id: String,
+    /// The day it was made, `YYYY-MM-DD`, if it says.
+    pub date: Option<String>,
+}
+
+/// The first eight digits of an image's ID.
+pub fn short_id(id: &str) -> &str {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.get(..8).unwrap_or(digits)
+}
+
+/// What an engine's `inspect` found.
+#[derive(Debug, Clone, Default)]
+pub struct Inspected {
+    /// The containers among it.
+    pub containers: Vec<Container>,
+    /// The images among it.
+    pub images: Vec<Image>,
+}
+
+impl Inspected {
+    /// Reads the JSON of `inspect`, docker's and podman's.
+    ///
+    /// # Errors
+    /// When it isn't such JSON.
+    pub fn parse(json: &[u8]) -> Result<Self> {
+        let mut found = Self::default();
+        for object in serde_json::from_slice::<Vec<Value>>(json)? {
+            // Volumes, networks and pods of that name may be among them.
+            if object.get("State").is_some() && object.get("Image").is_some() {
+                found.containers.push(serde_json::from_value::<RawContainer>(object)?.into());
+            } else if object.get("RootFS").is_some() {
+                found.images.push(serde_json::from_value::<RawImage>(object)?.into());
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawContainer {
+    id: String,
+    name: String,
+    image: String,
+    state: RawState,
+    config: RawConfig,
+    #[serde(default)]
+    host_config: RawHostConfig,
+    #[serde(default)]
+    network_settings: RawNetwork,
+    #[serde(default)]
+    mounts: Option<Vec<RawMount>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawState {
+    status: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawConfig {
+    image: String,
+    labels: Option<HashMap<String, String>>,
+}
+
+type Ports = BTreeMap<String, Option<Vec<Binding>>>;
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawHostConfig {
+    port_bindings: Option<Ports>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawNetwork {
+    ports: Option<Ports>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Binding {
+    host_ip: String,
+    host_port: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawMount {
+    #[serde(default)]
+    name: Option<String>,
+}
+
+impl From<RawContainer> for Container {
+    fn from(raw: RawContainer) -> Self {
+        // The ports of a running container are those it got; of another one, those it will ask for.
+        let got = raw.network_settings.ports.unwrap_or_default();
+        let bindings = if got.is_empty() { raw.host_config.port_bindings.unwrap_or_default() } else { got };
+        let ports = bindings.iter().flat_map(|(port, bindings)| {
+            bindings.iter().flatten().map(move |binding| {
+                let ip = if binding.host_ip.is_empty() { "0.0.0.0" } else { &binding.host_ip };
+                let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+                format!("{port} -> {ip}:{}", binding.host_port)
+            })
+        });
+        Self {
+            name: raw.name.trim_start_matches('/').to_owned(),
+            state: State::parse(&raw.state.status),
+            image_id: raw.image,
+            labels: raw.config.labels.unwrap_or_default(),
+            ports: ports.collect(),
+            volumes: raw.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
+            image: raw.config.image,
+            id: raw.id,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawImage {
+    id: String,
+    #[serde(default)]
+    created: Option<String>,
+}
+
+impl From<RawImage> for Image {
+    fn from(raw: RawImage) -> Self {
+        // Reproducible images say the year 1 or nothing.
+        let date =
+            raw.created.as_deref().and_then(|time| time.get(..10)).filter(|date| !date.starts_with("0001"));
+        Self { date: date.map(str::to_owned), id: raw.id }
+    }
+}
+
+/// A container to be created.
+#[derive(Debug, Clone)]
+pub struct ContainerSpec {
+    /// Its name; a cage's hostname is the name without [`SUCCESSOR`].
+    pub name: String,
+    /// Where its first process starts: the project.
+    pub workdir: String,
+    /// The image to make it of, which must be on this machine.
+    pub image: String,
+    /// Labels, in order.
+    pub labels: Vec<(&'static str, String)>,
+    /// The label whose value is the project's path.
+    pub project_label: String,
+    /// Everything mounted.
+    pub mounts: Vec<Mount>,
+    /// Everything published.
+    pub publish: Vec<Publish>,
+    /// Variables that are not secret.
+    pub env: Vec<(&'static str, String)>,
+    /// Variables from env files, which may be secret, as the text of an env file.
+    pub env_file: Option<Stdin>,
+    /// Run the engine's init as the first process, which passes signals on and reaps the dead?
+    pub init: bool,
+}
+
+impl ContainerSpec {
+    /// The arguments that create it, in one fixed order.
+    pub fn create_args(&self) -> Vec<String> {
+        let mut args: Vec<String> =
+            ["create", "--interactive", "--tty", "--pull", "never"].map(Into::into).into();
+        let mut option = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
+        option("--name", &self.name);
+        option("--hostname", self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name));
+        option("--workdir", &self.workdir);
+        option("--label", &format!("{}={}", self.project_label, self.workdir));
+        for (label, value) in &self.labels {
+            option("--label", &format!("{label}={value}"));
+        }
+        for mount in &self.mounts {
+            option("--mount", &mount.to_flag());
+        }
+        for publish in &self.publish {
+            option("--publish", &publish.to_string());
+        }
+        for (name, value) in &self.env {
+            option("--env", &format!("{name}={value}"));
+        }
+        if self.env_file.is_some() {
+            option("--env-file", "/dev/stdin");
+        }
+        // Interactive shells ignore SIGTERM, so that stopping one took the full ten seconds; a hangup they take, and
+        // save their history.
+        option("--stop-signal", "SIGHUP");
+        if self.init {
+            args.push("--init".to_owned());
+        }
+        args.push(self.image.clone());
+        args
+    }
+}
+
+#[cfg(test)]
+impl Container {
+    /// A cage for `project` in this state.
+    pub fn sample(project: &Project, state: State) -> Self {
+        Self {
+            id: "0123456789ab".into(),
+            name: project.name.clone(),
+            state,
+            image_id: "sha256:1111111111".into(),
+            labels: HashMap::from([("cage.project".into(), project.path.clone())]),
+            ports: Vec::new(),
+            volumes: vec!["cage-home".into()],
+            image: crate::host::DEFAULT_IMAGE.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCKER: &str = r#"[{
+        "Id": "6a39", "Name": "/cage-app-1", "Image": "sha256:84961777dbfb0467",
+        "State": {"Status": "running", "Running": true, "ExitCode": 0},
+        "Config": {"Image": "ghcr.io/x/y:1", "Labels": {"cage.project": "/p/app"}, "StopSignal": "SIGHUP", "Entrypoint": null},
+        "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}},
+        "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "3999"}], "90/tcp": null}},
+        "Mounts": [{"Type": "bind", "Source": "/p/app"}, {"Type": "volume", "Name": "cage-home"}]
+    }, {"Id": "sha256:8496", "RepoTags": ["x"], "Created": "2026-11-23T06:55:43.1Z", "RootFS": {}}]"#;
+
+    const PODMAN: &str = r#"[{
+        "Id": "6a39", "Name": "cage-app-1", "Image": "84961777dbfb0467", "ImageName": "localhost/x:latest",
+        "State": {"Status": "exited", "Running": false, "ExitCode": 7},
+        "Config": {"Image": "localhost/x:latest", "Labels": null, "StopSignal": 15, "Entrypoint": ""},
+        "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "3999"}]}},
+        "NetworkSettings": {"Ports": {}}, "Mounts": []
+    }]"#;
+
+    #[test]
+    fn both_engines_answers_are_read() {
+        let found = Inspected::parse(DOCKER.as_bytes()).unwrap();
+        let container = &found.containers[0];
+        assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Running));
+        assert_eq!(container.ports, ["80/tcp -> 127.0.0.1:3999"]);
+        assert_eq!(container.volumes, ["cage-home"]);
+        assert_eq!(short_id(&container.image_id), "84961777");
+        assert_eq!(found.images[0].date.as_deref(), Some("2026-11-23"));
+
+        let container = &Inspected::parse(PODMAN.as_bytes()).unwrap().containers[0];
+        assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Stopped));
+        assert_eq!(container.ports, ["80/tcp -> 0.0.0.0:3999"]);
+        assert_eq!(short_id(&container.image_id), "84961777");
+    }
+
+    #[test]
+    fn a_cage_is_one_by_label_and_by_name() {
+        let project = Project { path: "/p/app".into(), name: cage_name("/p/app"), inode: 1 };
+        let mut container = Container::sample(&project, State::Running);
+        assert_eq!(container.project("cage.project"), Some("/p/app"));
+        assert_eq!(container.project("other"), None);
+        container.name += SUCCESSOR;
+        assert_eq!(container.project("cage.project"), Some("/p/app"));
+        container.name = "database".into();
+        assert_eq!(container.project("cage.project"), None);
+    }
+
+    #[test]
+    fn rubbish_is_an_error_not_a_panic() {
+        for text in ["", "{}", "[1", "[{\"State\": 1, \"Image\": 2}]", "\u{0}"] {
+            assert!(Inspected::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(Inspected::parse(b"[{}, 1, null]").unwrap().containers.is_empty());
+    }
+}

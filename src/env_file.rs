@@ -1,0 +1,270 @@
+//! Variables for a cage from env files: `~/.config/cage/env`, then the project's `.cage.env`; later ones win.
+//!
+//! cage reads them itself, so that every engine gives the same result, and the project's file can do nothing but set
+//! variables inside: an engine that reads it fills a bare `KEY` with the host's own value (podman even `*`).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::Failure;
+use crate::host::Host;
+use crate::invocation::{Stdin, quote};
+use crate::project::Project;
+use crate::ui;
+
+/// The largest env file, in bytes. All of it ends in the container's configuration and in every process's memory.
+const MAX_SIZE: u64 = 64 * 1024;
+
+/// The name of a project's env file.
+const PROJECT_FILE: &str = ".cage.env";
+
+/// The variables of all env files.
+#[derive(Debug, Default)]
+pub struct EnvFiles {
+    variables: BTreeMap<String, String>,
+    files: Vec<PathBuf>,
+}
+
+impl EnvFiles {
+    /// Reads and checks the env files that exist.
+    ///
+    /// # Errors
+    /// When one can't be read or has a line that isn't `KEY=VALUE`; the error names file and line, never a value.
+    pub fn read(host: &Host, project: &Project) -> Result<Self> {
+        let mut all = Self::default();
+        if let Some(dir) = host.config_dir() {
+            // Dotfile managers make this one a link, and it is the user's own.
+            all.add(dir.join("env"), OFlags::empty(), |key| host.variable(key).map(str::to_owned))?;
+        }
+        all.add(project.dir().join(PROJECT_FILE), OFlags::NOFOLLOW, |_| None)?;
+        Ok(all)
+    }
+
+    /// Is this variable set?
+    pub fn has(&self, key: &str) -> bool {
+        self.variables.contains_key(key)
+    }
+
+    /// All of it as one env file; `None` when there is nothing in it. `awk 1` is a `cat` that ends every file with a
+    /// line break.
+    pub fn to_stdin(&self) -> Option<Stdin> {
+        if self.variables.is_empty() {
+            return None;
+        }
+        let mut text = String::new();
+        for (key, value) in &self.variables {
+            text.extend([key, "=", value, "\n"]);
+        }
+        let files: Vec<String> = self.files.iter().map(|file| quote(&file.to_string_lossy())).collect();
+        Some(Stdin { text, source: format!("awk 1 {}", files.join(" ")) })
+    }
+
+    fn add(
+        &mut self,
+        file: PathBuf,
+        flags: OFlags,
+        host_value: impl Fn(&str) -> Option<String>,
+    ) -> Result<()> {
+        let Some(text) = read_checked(&file, flags)? else { return Ok(()) };
+        let bare = if flags.contains(OFlags::NOFOLLOW) { Bare::Refused } else { Bare::FromHost };
+        for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let place = || format!("{}, line {}", ui::escape(&file.to_string_lossy()), number + 1);
+            match parse_line(line).map_err(|why| Failure::new(format!("{}: {why}", place())))? {
+                Line::Nothing => {}
+                Line::Set(key, value) => {
+                    self.variables.insert(key.to_owned(), value.to_owned());
+                }
+                Line::Bare(_) if bare == Bare::Refused => {
+                    return Err(Failure::new(format!("{}: a name without a value", place()))
+                        .hint("write KEY=VALUE; values of the host pass only through ~/.config/cage/env")
+                        .into());
+                }
+                Line::Bare(key) => {
+                    if let Some(value) = host_value(key).filter(|value| !value.contains(['\n', '\0'])) {
+                        self.variables.insert(key.to_owned(), value);
+                    }
+                }
+            }
+        }
+        self.files.push(file);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bare {
+    Refused,
+    FromHost,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Line<'a> {
+    Nothing,
+    Set(&'a str, &'a str),
+    Bare(&'a str),
+}
+
+/// One line, as docker reads it: no quotes, no `export`, and a value is all that follows the first `=`.
+fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
+    let line = line.trim_start();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(Line::Nothing);
+    }
+    let (key, value) = match line.split_once('=') {
+        Some((key, value)) => (key, Some(value)),
+        None => (line.trim_end(), None),
+    };
+    if key.is_empty() {
+        return Err("no name before `=`");
+    }
+    if key.contains(|c: char| c.is_whitespace() || c.is_control()) || key.contains('*') {
+        return Err("white space, `*` or a control character in a name");
+    }
+    match value {
+        Some(value) if value.contains('\0') => Err("a NUL byte in a value"),
+        Some(value) => Ok(Line::Set(key, value)),
+        None => Ok(Line::Bare(key)),
+    }
+}
+
+/// Reads a file that is there; what was checked is what is read, since it is opened once, without waiting.
+fn read_checked(path: &Path, flags: OFlags) -> Result<Option<String>> {
+    let refuse = |why: &str| Failure::new(format!("env file {}: {why}", ui::escape(&path.to_string_lossy())));
+    let file = match rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | flags,
+        Mode::empty(),
+    ) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(Errno::LOOP) => return Err(refuse("it is a symbolic link").hint("make it a file").into()),
+        Err(error) => return Err(refuse(&error.to_string()).into()),
+    };
+    let metadata = file.metadata().map_err(|error| refuse(&error.to_string()))?;
+    ensure!(metadata.is_file(), refuse("it is not a regular file"));
+    let mut bytes = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error.to_string()))?;
+    ensure!(bytes.len() as u64 <= MAX_SIZE, refuse("it is larger than 64 KiB"));
+    let text = String::from_utf8(bytes).map_err(|_| refuse("it is not valid UTF-8"))?;
+    Ok(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Files {
+        dir: tempfile::TempDir,
+        host: Host,
+    }
+
+    impl Files {
+        fn new(global: &str, project: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir_all(dir.path().join("home/.config/cage")).unwrap();
+            fs::create_dir_all(dir.path().join("app")).unwrap();
+            fs::write(dir.path().join("home/.config/cage/env"), global).unwrap();
+            fs::write(dir.path().join("app/.cage.env"), project).unwrap();
+            let mut host = Host::sample(&[("FROM_HOST", "host value")]);
+            host.home = Some(dir.path().join("home"));
+            Self { dir, host }
+        }
+
+        fn project_file(&self) -> PathBuf {
+            self.dir.path().join("app/.cage.env")
+        }
+
+        fn read(&self) -> Result<EnvFiles> {
+            let project = Project::locate(&self.host, Some(&self.dir.path().join("app"))).unwrap();
+            EnvFiles::read(&self.host, &project)
+        }
+
+        fn text(&self) -> String {
+            self.read().unwrap().to_stdin().map(|stdin| stdin.text).unwrap_or_default()
+        }
+
+        fn error(&self) -> String {
+            self.read().unwrap_err().to_string().replace(&self.dir.path().display().to_string(), "")
+        }
+    }
+
+    #[test]
+    fn the_project_wins_and_values_are_taken_as_they_are() {
+        let files = Files::new(
+            "\u{feff}A=1\r\nB=global\n\n  # comment\nFROM_HOST\nUNSET\n",
+            "B=project\nC=\nD='q' # not a comment = \"x\"\n  E=indented \n",
+        );
+        assert_eq!(
+            files.text(),
+            "A=1\nB=project\nC=\nD='q' # not a comment = \"x\"\nE=indented \nFROM_HOST=host value\n"
+        );
+    }
+
+    #[test]
+    fn without_files_there_is_nothing() {
+        let files = Files::new("", "# nothing\n");
+        assert!(files.read().unwrap().to_stdin().is_none());
+        fs::remove_file(files.project_file()).unwrap();
+        assert!(files.read().unwrap().to_stdin().is_none());
+    }
+
+    #[test]
+    fn the_projects_file_takes_nothing_from_the_host() {
+        let leak = Files::new("FROM_HOST\n", "");
+        assert!(leak.text().contains("host value"), "the control: the user's own file does pass it on");
+        for line in ["FROM_HOST", "FROM*", "*", " FROM_HOST "] {
+            let error = Files::new("", &format!("A=secret\n{line}\n")).error();
+            assert!(error.starts_with("/app/.cage.env, line 2: "), "{error}");
+            assert!(!error.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn the_projects_file_must_be_a_small_regular_file() {
+        let files = Files::new("", "");
+        let path = files.project_file();
+        fs::remove_file(&path).unwrap();
+        symlink(files.dir.path().join("home/.config/cage/env"), &path).unwrap();
+        assert_eq!(files.error(), "env file /app/.cage.env: it is a symbolic link");
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert_eq!(files.error(), "env file /app/.cage.env: it is not a regular file");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(files.error(), "env file /app/.cage.env: it is not a regular file");
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, vec![b'#'; 65 * 1024]).unwrap();
+        assert_eq!(files.error(), "env file /app/.cage.env: it is larger than 64 KiB");
+        fs::write(&path, b"A=\xff").unwrap();
+        assert_eq!(files.error(), "env file /app/.cage.env: it is not valid UTF-8");
+    }
+
+    #[test]
+    fn a_malformed_line_is_named_without_its_value() {
+        for (line, why) in [
+            ("=secret", "no name before `=`"),
+            ("export A=secret", "white space, `*` or a control character in a name"),
+            ("A=\0secret", "a NUL byte in a value"),
+        ] {
+            assert_eq!(Files::new("", line).error(), format!("/app/.cage.env, line 1: {why}"));
+        }
+    }
+
+    #[test]
+    fn a_script_reads_the_files_and_never_shows_them() {
+        let files = Files::new("A=secret\n", "B=secret\n");
+        let source = files.read().unwrap().to_stdin().unwrap().source;
+        let root = files.dir.path().canonicalize().unwrap();
+        let home = files.dir.path().join("home/.config/cage/env");
+        assert_eq!(source, format!("awk 1 {} {}/app/.cage.env", home.display(), root.display()));
+    }
+}

@@ -1,0 +1,180 @@
+//! Facts about this machine, its user and their terminal. The only reader of the environment.
+#![expect(clippy::disallowed_methods, reason = "this is the one module that reads the environment")]
+
+use std::collections::HashMap;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use crate::error::Failure;
+use crate::project;
+use crate::ui;
+
+/// The published image, used unless `CAGE_IMAGE` names another.
+pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
+
+/// Detaches from a cage and leaves it running. The engines' own ctrl-p,ctrl-q swallows every Ctrl-P, which shells and
+/// editors use.
+pub const DEFAULT_DETACH_KEYS: &str = r"ctrl-\,ctrl-\";
+
+/// The operating system that cage runs on: a value, so that every system's rules are tested on any machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Os {
+    /// Engines run natively, sockets can be mounted.
+    Linux,
+    /// Engines run in a virtual machine.
+    Mac,
+    /// Anything else that Rust builds for.
+    Other,
+}
+
+/// Which of the standard streams are terminals.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terminal {
+    /// Somebody can type.
+    pub stdin: bool,
+    /// Somebody sees data.
+    pub stdout: bool,
+    /// Somebody sees progress.
+    pub stderr: bool,
+}
+
+/// What cage knows about where it runs, gathered once.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The operating system.
+    pub os: Os,
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// The directory cage was started in; `None` when it has been deleted.
+    pub cwd: Option<PathBuf>,
+    /// Which standard streams are terminals.
+    pub terminal: Terminal,
+    /// The image for new cages: `CAGE_IMAGE`.
+    pub image: String,
+    /// The volume that is every cage's home: `CAGE_HOME_VOLUME`.
+    pub home_volume: String,
+    /// The label whose value is the project's path: `CAGE_LABEL`.
+    pub label: String,
+    /// The keys that detach from a cage: `CAGE_DETACH_KEYS`.
+    pub detach_keys: String,
+    environment: HashMap<OsString, OsString>,
+}
+
+impl Host {
+    /// Reads the facts.
+    ///
+    /// # Errors
+    /// When a `CAGE_…` variable has a value that no engine could take.
+    pub fn gather() -> Result<Self> {
+        let os = match env::consts::OS {
+            "linux" => Os::Linux,
+            "macos" => Os::Mac,
+            _ => Os::Other,
+        };
+        let mut host = Self::new(os, env::vars_os())?;
+        host.home = dirs::home_dir().filter(|home| home.is_absolute());
+        host.cwd = env::current_dir().ok();
+        host.terminal = ui::terminal();
+        Ok(host)
+    }
+
+    /// A host on `os` with this environment and nothing else, without a terminal.
+    fn new(os: Os, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self> {
+        let mut host = Self {
+            os,
+            home: None,
+            cwd: None,
+            terminal: Terminal::default(),
+            image: String::new(),
+            home_volume: String::new(),
+            label: String::new(),
+            detach_keys: String::new(),
+            environment: environment.into_iter().collect(),
+        };
+        host.image = host.setting("CAGE_IMAGE", DEFAULT_IMAGE);
+        host.home_volume = host.setting("CAGE_HOME_VOLUME", "cage-home");
+        host.label = host.setting("CAGE_LABEL", "cage.project");
+        host.detach_keys = host.setting("CAGE_DETACH_KEYS", DEFAULT_DETACH_KEYS);
+        // A leading dash would be read as an option by the engine, `=` and `,` have a meaning in its filters.
+        ensure!(
+            !host.image.starts_with('-')
+                && !host.image.contains(|c: char| c.is_whitespace() || c.is_control()),
+            Failure::new(format!("CAGE_IMAGE `{}` is not an image name", host.image))
+        );
+        ensure!(
+            project::is_engine_name(&host.home_volume),
+            Failure::new(format!("CAGE_HOME_VOLUME `{}` is not a volume name", host.home_volume))
+                .hint("use letters, digits, `_`, `.` and `-`, starting with a letter or digit")
+        );
+        ensure!(
+            project::is_engine_name(&host.label),
+            Failure::new(format!("CAGE_LABEL `{}` is not a label name", host.label))
+        );
+        Ok(host)
+    }
+
+    /// Can somebody sit down in a cage here?
+    pub fn is_interactive(&self) -> bool {
+        self.terminal.stdin && self.terminal.stdout
+    }
+
+    /// Can somebody be asked?
+    pub fn can_ask(&self) -> bool {
+        self.terminal.stdin && self.terminal.stderr
+    }
+
+    /// The value of an environment variable, if it is set, not empty, and text.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(&OsString::from(name))?.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// A path from an environment variable, if it is set.
+    pub fn path_variable(&self, name: &str) -> Option<&Path> {
+        self.environment.get(&OsString::from(name)).map(Path::new)
+    }
+
+    /// The user's own settings for cage: `~/.config/cage`, on every system.
+    pub fn config_dir(&self) -> Option<PathBuf> {
+        Some(self.home.as_ref()?.join(".config/cage"))
+    }
+
+    fn setting(&self, name: &str, default: &str) -> String {
+        self.variable(name).unwrap_or(default).to_owned()
+    }
+}
+
+#[cfg(test)]
+impl Host {
+    /// A Linux host with a terminal and these variables.
+    pub fn sample(variables: &[(&str, &str)]) -> Self {
+        let mut host = Self::new(Os::Linux, variables.iter().map(|(k, v)| (k.into(), v.into()))).unwrap();
+        host.home = Some("/home/me".into());
+        host.cwd = Some("/home/me/app".into());
+        host.terminal = Terminal { stdin: true, stdout: true, stderr: true };
+        host
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str, value: &str) -> String {
+        Host::new(Os::Linux, [(name.into(), value.into())]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn settings_that_no_engine_could_take_are_refused_by_name() {
+        assert_eq!(refused("CAGE_IMAGE", "--privileged"), "CAGE_IMAGE `--privileged` is not an image name");
+        assert_eq!(refused("CAGE_HOME_VOLUME", "/etc"), "CAGE_HOME_VOLUME `/etc` is not a volume name");
+        assert_eq!(refused("CAGE_LABEL", "a=b"), "CAGE_LABEL `a=b` is not a label name");
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        assert_eq!(Host::sample(&[("CAGE_IMAGE", "")]).image, DEFAULT_IMAGE);
+    }
+}

@@ -1,0 +1,386 @@
+//! One runtime command line, and the only starter of processes.
+#![expect(clippy::disallowed_methods, reason = "this is the one module that starts processes")]
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Output, Stdio};
+
+use crate::ui;
+
+/// A command line of the runtime, before it runs.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    program: PathBuf,
+    name: String,
+    args: Vec<String>,
+    stdin: Option<Stdin>,
+}
+
+/// Text for a command's standard input, which may be secret, with a shell command that prints the same.
+#[derive(Clone)]
+pub struct Stdin {
+    /// What the command reads.
+    pub text: String,
+    /// How a shell gets at it.
+    pub source: String,
+}
+
+impl fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stdin").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Invocation {
+    /// `program`, called `name` when it is shown, with these arguments.
+    pub fn new<A: Into<String>>(program: PathBuf, name: String, args: impl IntoIterator<Item = A>) -> Self {
+        Self { program, name, args: args.into_iter().map(Into::into).collect(), stdin: None }
+    }
+
+    /// Gives the command something to read.
+    #[must_use]
+    pub fn stdin(mut self, stdin: Option<Stdin>) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args);
+        command
+    }
+}
+
+/// The command line as a shell takes it.
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(stdin) = &self.stdin {
+            write!(f, "{} | ", stdin.source)?;
+        }
+        f.write_str(&quote(&self.name))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quote(arg)))
+    }
+}
+
+/// Quotes a word for a shell. What would act on a terminal is written with the shell's `$'…'` escapes, which bash, zsh
+/// and busybox know, so that a command line is harmless to look at.
+pub fn quote(word: &str) -> String {
+    if !word.chars().any(ui::is_unsafe) {
+        return shell_words::quote(word).into_owned();
+    }
+    let mut quoted = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            c if ui::is_unsafe(c) => {
+                let mut bytes = [0; 4];
+                for byte in c.encode_utf8(&mut bytes).bytes() {
+                    // Writing to a string can't fail.
+                    let _ = write!(quoted, "\\{byte:03o}");
+                }
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Runs invocations.
+#[derive(Debug, Clone, Copy)]
+pub struct Runner {
+    /// Echo each command line on stderr as it runs?
+    pub verbose: bool,
+}
+
+impl Runner {
+    /// Runs a command that must succeed, and returns what it printed.
+    pub fn run(self, invocation: &Invocation) -> Result<String, EngineError> {
+        let output = self.capture(invocation)?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(EngineError::new(invocation, output.status, &output.stderr))
+        }
+    }
+
+    /// Runs a command and captures what it prints, whatever its status.
+    pub fn capture(self, invocation: &Invocation) -> Result<Output, EngineError> {
+        self.echo(invocation);
+        let mut command = invocation.command();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command
+            .spawn()
+            .and_then(|child| feed(child, invocation))
+            .map_err(|e| EngineError::not_started(invocation, &e))
+    }
+
+    /// Runs a command that must succeed, with its output shown on stderr as it comes.
+    pub fn show(self, invocation: &Invocation) -> Result<(), EngineError> {
+        self.echo(invocation);
+        let status = io::stderr()
+            .as_fd()
+            .try_clone_to_owned()
+            .and_then(|stderr| invocation.command().stdin(Stdio::null()).stdout(stderr).status())
+            .map_err(|error| EngineError::not_started(invocation, &error))?;
+        if status.success() { Ok(()) } else { Err(EngineError::new(invocation, status, b"")) }
+    }
+
+    /// Runs a client that takes over the terminal. Its stderr is kept back: with a terminal attached, everything from
+    /// inside comes on stdout, and stderr has only the client's own complaints.
+    pub fn attach(self, invocation: &Invocation) -> Result<(ExitStatus, EngineError), EngineError> {
+        self.echo(invocation);
+        let output = invocation
+            .command()
+            .stdout(Stdio::inherit())
+            .stdin(Stdio::inherit())
+            .stderr(Stdio::piped())
+            .spawn()
+            .and_then(std::process::Child::wait_with_output)
+            .map_err(|error| EngineError::not_started(invocation, &error))?;
+        Ok((output.status, EngineError::new(invocation, output.status, &output.stderr)))
+    }
+
+    /// Becomes the command: terminal, signals and exit status are its own. Returns only if that fails.
+    pub fn become_it(self, invocation: &Invocation) -> EngineError {
+        self.echo(invocation);
+        let error = invocation.command().exec();
+        EngineError::not_started(invocation, &error)
+    }
+
+    fn echo(self, invocation: &Invocation) {
+        if self.verbose {
+            ui::echo(&invocation.to_string());
+        }
+    }
+}
+
+fn feed(mut child: std::process::Child, invocation: &Invocation) -> io::Result<Output> {
+    if let (Some(mut pipe), Some(stdin)) = (child.stdin.take(), &invocation.stdin) {
+        match pipe.write_all(stdin.text.as_bytes()) {
+            // The command ended without reading: its status says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            result => result?,
+        }
+    }
+    child.wait_with_output()
+}
+
+/// A runtime command that failed: its command line, its status and its own words.
+#[derive(Debug)]
+pub struct EngineError {
+    program: String,
+    command: String,
+    status: String,
+    words: String,
+}
+
+/// What kind of failure it was, as far as the words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The engine does not answer.
+    Unreachable,
+    /// The engine's socket may not be opened by this user.
+    PermissionDenied,
+    /// There is no container of that name or ID.
+    NoSuchContainer,
+    /// There is no image of that name here, and it was not to be pulled.
+    NoSuchImage,
+    /// Another container has the name.
+    NameTaken,
+    /// Something on the host listens on a published port.
+    PortTaken,
+    /// The engine's disk is full.
+    DiskFull,
+    /// The engine's init program is not installed.
+    NoInit,
+    /// The directory that was mounted has been deleted on the host.
+    DirectoryGone,
+    /// Something else.
+    Other,
+}
+
+impl EngineError {
+    /// The failure of a command that ended with `status`.
+    pub fn new(invocation: &Invocation, status: ExitStatus, stderr: &[u8]) -> Self {
+        let status = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(signal)) => format!("killed by signal {signal}"),
+            (None, None) => status.to_string(),
+        };
+        Self {
+            program: invocation.name.clone(),
+            command: invocation.to_string(),
+            status,
+            words: String::from_utf8_lossy(stderr).trim().to_owned(),
+        }
+    }
+
+    fn not_started(invocation: &Invocation, error: &io::Error) -> Self {
+        Self {
+            program: invocation.name.clone(),
+            command: invocation.to_string(),
+            status: format!("it did not start: {error}"),
+            words: String::new(),
+        }
+    }
+
+    /// What the engine said.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// What kind of failure this is. The texts are docker's from 20.10 to 29 and podman's from 4 to 5; where one can't
+    /// be recognised, only a hint is lost.
+    pub fn trouble(&self) -> Trouble {
+        let words = self.words.to_lowercase();
+        let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
+        if says(&["permission denied while trying to connect"]) {
+            Trouble::PermissionDenied
+        } else if says(&[
+            "cannot connect to the docker daemon",
+            "failed to connect to the docker api",
+            "error during connect",
+            "cannot connect to podman",
+            "unable to connect to podman",
+        ]) {
+            Trouble::Unreachable
+        } else if says(&["possible container breakout", "outside of container mount namespace"]) {
+            Trouble::DirectoryGone
+        } else if says(&["already in use by", "name is already in use"]) {
+            Trouble::NameTaken
+        } else if says(&["port is already allocated", "address already in use", "ports are not available"]) {
+            Trouble::PortTaken
+        } else if says(&["no space left on device"]) {
+            Trouble::DiskFull
+        } else if says(&["docker-init", "container-init binary not found"]) {
+            Trouble::NoInit
+        } else if says(&["no such image", "image not known", "no such object: sha256"]) {
+            Trouble::NoSuchImage
+        } else if says(&["no such container", "no such object", "no container with name"]) {
+            Trouble::NoSuchContainer
+        } else {
+            Trouble::Other
+        }
+    }
+
+    /// The address that was taken, if this is about one: `127.0.0.1:3000`.
+    fn taken_port(&self) -> Option<&str> {
+        let is_address =
+            |word: &&str| word.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        self.words.split_whitespace().map(|word| word.trim_end_matches([':', ','])).find(is_address)
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.trouble() {
+            Trouble::Unreachable if self.program.contains("docker") => {
+                writeln!(f, "Docker is not running. Start Docker (or colima/podman) first.")?;
+            }
+            Trouble::Unreachable => writeln!(f, "{} does not answer", self.program)?,
+            Trouble::PermissionDenied => writeln!(f, "you may not use {}", self.program)?,
+            Trouble::PortTaken => match self.taken_port() {
+                Some(port) => writeln!(f, "port {port} is taken")?,
+                None => writeln!(f, "a published port is taken")?,
+            },
+            Trouble::DirectoryGone => {
+                writeln!(f, "the project directory is not the one that the cage has mounted")?;
+            }
+            _ => {}
+        }
+        write!(f, "`{}`: {}", self.command, self.status)?;
+        if self.words.is_empty() { Ok(()) } else { write!(f, "\n{}", self.words) }
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_what_a_shell_takes() {
+        let words = ["plain", "two words", "it's", "$HOME", "", "a\nb", "\u{1b}[31m'\\", "\u{202e}x"];
+        let line = words.map(quote).join(" ");
+        assert_eq!(
+            line,
+            r"plain 'two words' 'it'\''s' '$HOME' '' $'a\012b' $'\033[31m\'\\' $'\342\200\256x'"
+        );
+        let printed = Command::new("bash").args(["-c", &format!("printf '%s|' {line}")]).output().unwrap();
+        assert_eq!(String::from_utf8(printed.stdout).unwrap(), words.map(|w| format!("{w}|")).concat());
+    }
+
+    #[test]
+    fn what_a_command_reads_is_never_shown() {
+        let stdin = Stdin { text: "TOKEN=secret".into(), source: "cat file".into() };
+        let invocation =
+            Invocation::new("/bin/docker".into(), "docker".into(), ["create"]).stdin(Some(stdin));
+        assert_eq!(invocation.to_string(), "cat file | docker create");
+        assert!(!format!("{invocation:?}").contains("secret"));
+    }
+
+    fn said(words: &str) -> EngineError {
+        let invocation = Invocation::new("/bin/docker".into(), "docker".into(), ["x"]);
+        EngineError::new(&invocation, ExitStatus::from_raw(256), words.as_bytes())
+    }
+
+    #[test]
+    fn failures_are_recognised_on_every_engine() {
+        for (words, trouble) in [
+            (
+                "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
+                Trouble::Unreachable,
+            ),
+            (
+                "failed to connect to the docker API at unix:///x.sock; check if the path is correct",
+                Trouble::Unreachable,
+            ),
+            (
+                "Cannot connect to Podman. Please verify your connection to the Linux system",
+                Trouble::Unreachable,
+            ),
+            (
+                "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
+                Trouble::PermissionDenied,
+            ),
+            (
+                "permission denied while trying to connect to the docker API at unix:///x",
+                Trouble::PermissionDenied,
+            ),
+            ("Error response from daemon: No such container: x", Trouble::NoSuchContainer),
+            ("Error: inspecting object: no such container x", Trouble::NoSuchContainer),
+            ("Error: no such object: \"x\"", Trouble::NoSuchContainer),
+            ("Error: No such image: x", Trouble::NoSuchImage),
+            ("Error: x: image not known", Trouble::NoSuchImage),
+            ("Conflict. The container name \"/x\" is already in use by container \"y\"", Trouble::NameTaken),
+            (
+                "the container name \"x\" is already in use by ID. that name is already in use",
+                Trouble::NameTaken,
+            ),
+            ("Bind for 127.0.0.1:3000 failed: port is already allocated", Trouble::PortTaken),
+            ("mkdir /var/lib/docker/x: no space left on device", Trouble::DiskFull),
+            ("exec: \"docker-init\": executable file not found in $PATH", Trouble::NoInit),
+            ("container-init binary not found on the host: stat x/catatonit", Trouble::NoInit),
+            ("something else", Trouble::Other),
+        ] {
+            assert_eq!(said(words).trouble(), trouble, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let docker = "driver failed programming external connectivity on endpoint cage-x: \
+                      Bind for 127.0.0.1:3000 failed: port is already allocated";
+        let podman =
+            "cannot listen on the TCP port: listen tcp4 127.0.0.1:3000: bind: address already in use";
+        for words in [docker, podman] {
+            assert!(said(words).to_string().starts_with("port 127.0.0.1:3000 is taken\n"), "{}", said(words));
+        }
+    }
+}

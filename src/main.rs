@@ -1,0 +1,35 @@
+//! cage runs coding agents in an isolated container of your own docker or podman: the project mounted at its own
+//! path, everything else out of reach.
+//!
+//! The data flows one way. Facts are gathered ([`host`], [`project`], [`runtime`], [`container`]), a subcommand in
+//! [`commands`] turns them into a [`plan`], and the plan is shown or carried out.
+
+mod cli;
+mod commands;
+mod container;
+mod env_file;
+mod error;
+mod home;
+mod host;
+mod invocation;
+mod mount;
+mod options;
+mod plan;
+mod project;
+mod publish;
+mod runtime;
+mod ssh_agent;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let failure_code = cli.failure_code();
+    commands::run(cli).unwrap_or_else(|error| {
+        ui::failure(&error);
+        ExitCode::from(failure_code)
+    })
+}

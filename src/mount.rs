@@ -1,0 +1,212 @@
+//! What of the host a cage can see: `-v SOURCE:TARGET[:ro]`, rendered as the engines' `--mount`.
+
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+use crate::error::Failure;
+use crate::project;
+use crate::ui;
+
+/// Something mounted into a cage. Always passed as `--mount`: `-v` can't express a path with a colon, and makes a
+/// directory, owned by root, of a source that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    source: Source,
+    target: String,
+    readonly: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// A file or directory of the host.
+    Path(String),
+    /// A volume of the engine's.
+    Volume(String),
+    /// A new volume without a name, which goes when the container goes.
+    Anonymous,
+}
+
+const EXPECTED: &str = "expected SOURCE:TARGET[:ro], such as ./data:/data or /etc/ssl:/etc/ssl:ro";
+
+impl Mount {
+    /// A file or directory of the host, writable.
+    pub fn path(source: impl Into<String>, target: impl Into<String>) -> Self {
+        Self { source: Source::Path(source.into()), target: target.into(), readonly: false }
+    }
+
+    /// A volume, writable.
+    pub fn volume(name: impl Into<String>, target: impl Into<String>) -> Self {
+        Self { source: Source::Volume(name.into()), target: target.into(), readonly: false }
+    }
+
+    /// The same, but read-only inside.
+    #[must_use]
+    pub fn readonly(mut self) -> Self {
+        self.readonly = true;
+        self
+    }
+
+    /// Where it appears inside.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Makes the source absolute and free of links, seen from `base`.
+    ///
+    /// # Errors
+    /// When a source on the host doesn't exist.
+    pub fn resolve(self, base: &Path) -> Result<Self> {
+        let Source::Path(source) = &self.source else { return Ok(self) };
+        let found = match fs::canonicalize(base.join(source)) {
+            Ok(found) => found,
+            Err(error) => bail!(
+                Failure::new(format!("volume source {}: {error}", ui::escape(source)))
+                    .hint("create it first: cage makes nothing on the host")
+            ),
+        };
+        let Ok(found) = found.into_os_string().into_string() else {
+            bail!(Failure::new(format!("volume source {}: its path is not valid UTF-8", ui::escape(source))));
+        };
+        Ok(Self { source: Source::Path(found), ..self })
+    }
+
+    /// The value of `--mount`: comma-separated fields, quoted as the engines' CSV readers take them.
+    pub fn to_flag(&self) -> String {
+        let mut fields = match &self.source {
+            Source::Path(path) => vec!["type=bind".to_owned(), format!("source={path}")],
+            Source::Volume(name) => vec!["type=volume".to_owned(), format!("source={name}")],
+            Source::Anonymous => vec!["type=volume".to_owned()],
+        };
+        fields.push(format!("target={}", self.target));
+        if self.readonly {
+            fields.push("readonly".to_owned());
+        }
+        fields.iter().map(|field| csv_field(field)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The value of `-v` that means this.
+    pub fn to_volume_option(&self) -> String {
+        let end = if self.readonly { ":ro" } else { "" };
+        match &self.source {
+            Source::Path(source) | Source::Volume(source) => format!("{source}:{}{end}", self.target),
+            Source::Anonymous => self.target.clone(),
+        }
+    }
+}
+
+impl FromStr for Mount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse(text).map_err(|why| format!("{why}; {EXPECTED}"))
+    }
+}
+
+fn parse(text: &str) -> Result<Mount, String> {
+    // The target is the last part that is a path, so a source may have colons in its name.
+    let (rest, options) = match text.rsplit_once(':') {
+        Some((rest, options)) if !options.starts_with('/') && rest.contains(":/") => (rest, options),
+        _ => (text, ""),
+    };
+    let mut readonly = false;
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "ro" | "readonly" => readonly = true,
+            // The last three are hints for old Docker Desktops, which newer ones ignore too.
+            "rw" | "cached" | "delegated" | "consistent" => {}
+            _ => return Err(format!("unknown option `{option}`")),
+        }
+    }
+    let Some((source, target)) = rest.rsplit_once(":/") else {
+        return match rest {
+            "" | "/" => Err("no target".into()),
+            target if target.starts_with('/') && !target.contains(':') => {
+                Ok(Mount { source: Source::Anonymous, target: target.into(), readonly })
+            }
+            _ => Err("the target is not an absolute path".into()),
+        };
+    };
+    if target.is_empty() {
+        return Err("the target can't be `/`".into());
+    }
+    let source = match source {
+        "" => return Err("no source".into()),
+        "." | ".." => Source::Path(source.into()),
+        path if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") => {
+            Source::Path(path.into())
+        }
+        name if project::is_engine_name(name) => Source::Volume(name.into()),
+        other => {
+            return Err(format!(
+                "`{other}` is neither a path (start it with `/` or `./`) nor a volume's name"
+            ));
+        }
+    };
+    Ok(Mount { source, target: format!("/{target}"), readonly })
+}
+
+fn csv_field(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flag(text: &str) -> String {
+        text.parse::<Mount>().unwrap().to_flag()
+    }
+
+    #[test]
+    fn paths_volumes_and_anonymous_volumes() {
+        assert_eq!(flag("/data:/data"), "type=bind,source=/data,target=/data");
+        assert_eq!(flag("./a b:/c:ro"), "type=bind,source=./a b,target=/c,readonly");
+        assert_eq!(flag("..:/up:rw,cached"), "type=bind,source=..,target=/up");
+        assert_eq!(flag("pg:/var/lib/pg"), "type=volume,source=pg,target=/var/lib/pg");
+        assert_eq!(flag("/cache"), "type=volume,target=/cache");
+    }
+
+    #[test]
+    fn a_source_may_have_any_character() {
+        assert_eq!(flag("/x/a:b:/t"), "type=bind,source=/x/a:b,target=/t");
+        assert_eq!(flag("/x/c,\"d\":/t"), "type=bind,\"source=/x/c,\"\"d\"\"\",target=/t");
+        assert_eq!(flag("/x/a\nb:/t:ro"), "type=bind,\"source=/x/a\nb\",target=/t,readonly");
+    }
+
+    #[test]
+    fn what_is_rendered_as_an_option_reads_back_the_same() {
+        for text in ["/data:/data", "/x/a:b:/t:ro", "pg:/var/lib/pg", "/cache"] {
+            let mount: Mount = text.parse().unwrap();
+            assert_eq!(mount.to_volume_option(), text);
+            assert_eq!(mount.to_volume_option().parse::<Mount>().unwrap(), mount);
+        }
+    }
+
+    #[test]
+    fn a_malformed_one_says_what_is_wrong() {
+        let why = |text: &str| text.parse::<Mount>().unwrap_err().split(';').next().unwrap().to_owned();
+        assert_eq!(why(""), "no target");
+        assert_eq!(why("/"), "no target");
+        assert_eq!(why("data"), "the target is not an absolute path");
+        assert_eq!(why("/a:b"), "the target is not an absolute path");
+        assert_eq!(why(":/b"), "no source");
+        assert_eq!(why("/a:/"), "the target can't be `/`");
+        assert_eq!(why("/a:/b:rx"), "unknown option `rx`");
+        assert_eq!(why("/a:/b:z"), "unknown option `z`");
+        assert_eq!(why("~/a:/b"), "`~/a` is neither a path (start it with `/` or `./`) nor a volume's name");
+    }
+
+    #[test]
+    fn a_missing_source_is_named() {
+        let mount: Mount = "./nope:/x".parse().unwrap();
+        let error = mount.resolve(Path::new("/tmp")).unwrap_err().to_string();
+        assert_eq!(error, "volume source ./nope: No such file or directory (os error 2)");
+    }
+}

@@ -1,0 +1,294 @@
+//! What a command is going to do: decided before anything is done, then carried out, or shown as a shell script.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, anyhow};
+
+use crate::error::Failure;
+use crate::invocation::{EngineError, Invocation, Runner, quote};
+use crate::ui;
+
+/// The steps of a command, in order.
+#[derive(Debug, Default)]
+pub struct Plan {
+    steps: Vec<Step>,
+}
+
+/// One step of a plan.
+#[derive(Debug)]
+pub enum Step {
+    /// Tell what is happening.
+    Say(String),
+    /// Tell what the user may want to change.
+    Warn(String),
+    /// Print a line of data.
+    Print(String),
+    /// Run a command that must succeed.
+    Run(Invocation),
+    /// Run a command whose failure doesn't matter.
+    Try(Invocation),
+    /// Fetch an image, showing how it goes. If that fails and `unless` succeeds, go on.
+    Fetch {
+        /// The command that fetches.
+        fetch: Invocation,
+        /// Says that there is an image here that will do.
+        unless: Option<Invocation>,
+    },
+    /// From here on, if a step fails, run this command and then tell how things are.
+    Undo(Invocation, Option<String>),
+    /// Nothing is to be undone any more.
+    Keep,
+    /// Go one way if a command prints anything else than a text, the other way if it prints that.
+    IfDiffers {
+        /// The command.
+        command: Invocation,
+        /// The text.
+        from: String,
+        /// What to do if they differ.
+        then: Plan,
+        /// What to do if they are the same.
+        otherwise: Plan,
+    },
+    /// Take part in a container's first process at the terminal, until that ends or the user detaches. The end of a plan.
+    Attach(Attach),
+    /// Become a command. The end of a plan.
+    Become(Invocation),
+}
+
+/// How to take part in a container's first process.
+#[derive(Debug)]
+pub struct Attach {
+    /// The container's name, as it is told to the user.
+    pub name: String,
+    /// The client that connects terminal and process; it may also start the container.
+    pub client: Invocation,
+    /// Prints the container's state and exit code afterwards, since podman's client and docker's differ in what their
+    /// own exit code means.
+    pub state: Invocation,
+    /// Removes the container if it could not be started.
+    pub undo: Option<Invocation>,
+}
+
+/// The command that undoes what is half done, and what to tell then.
+type Undo<'a> = (&'a Invocation, Option<&'a str>);
+
+impl Plan {
+    /// Adds a step.
+    pub fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    /// Adds the steps of another plan.
+    pub fn append(&mut self, mut other: Self) {
+        self.steps.append(&mut other.steps);
+    }
+
+    /// Tells what is happening.
+    pub fn say(&mut self, message: impl Into<String>) {
+        self.push(Step::Say(message.into()));
+    }
+
+    /// Prints lines of data.
+    pub fn print(&mut self, lines: impl IntoIterator<Item = String>) {
+        self.steps.extend(lines.into_iter().map(Step::Print));
+    }
+
+    /// Runs a command that must succeed.
+    pub fn run(&mut self, invocation: Invocation) {
+        self.push(Step::Run(invocation));
+    }
+
+    /// Carries the plan out and returns the exit code.
+    ///
+    /// # Errors
+    /// When a step fails; what was half done has been undone.
+    pub fn execute(&self, runner: Runner) -> Result<u8> {
+        let mut undo = None;
+        let result = self.execute_steps(runner, &mut undo);
+        if let (Err(_), Some((undo, note))) = (&result, undo) {
+            match (runner.run(undo), note) {
+                (Err(error), _) => ui::warn(&format!("could not undo what was done so far: {error}")),
+                (Ok(_), Some(note)) => ui::info(note),
+                (Ok(_), None) => {}
+            }
+        }
+        result
+    }
+
+    fn execute_steps<'a>(&'a self, runner: Runner, undo: &mut Option<Undo<'a>>) -> Result<u8> {
+        for step in &self.steps {
+            match step {
+                Step::Say(message) => ui::info(message),
+                Step::Warn(message) => ui::warn(message),
+                Step::Print(line) => ui::data(line)?,
+                Step::Run(command) => drop(runner.run(command)?),
+                Step::Try(command) => drop(runner.capture(command)?),
+                Step::Fetch { fetch, unless } => {
+                    if let Err(error) = runner.show(fetch) {
+                        match unless {
+                            Some(have) if runner.capture(have)?.status.success() => {
+                                ui::warn("could not pull; going on with the image that is here");
+                            }
+                            _ => return Err(error.into()),
+                        }
+                    }
+                }
+                Step::Undo(command, note) => *undo = Some((command, note.as_deref())),
+                Step::Keep => *undo = None,
+                Step::IfDiffers { command, from, then, otherwise } => {
+                    let branch = if runner.run(command)?.trim() == from { otherwise } else { then };
+                    let code = branch.execute_steps(runner, undo)?;
+                    if code != 0 {
+                        return Ok(code);
+                    }
+                }
+                Step::Attach(attach) => {
+                    *undo = attach.undo.as_ref().map(|command| (command, None));
+                    return attach.execute(runner);
+                }
+                Step::Become(command) => return Err(runner.become_it(command).into()),
+            }
+        }
+        Ok(0)
+    }
+
+    /// The plan as a script for bash or zsh.
+    pub fn script(&self) -> String {
+        let mut script = String::from("set -e\n");
+        self.write_script(&mut script);
+        script
+    }
+
+    fn write_script(&self, script: &mut String) {
+        for step in &self.steps {
+            // Writing to a string can't fail.
+            let _ = match step {
+                Step::Say(message) => writeln!(script, "echo {} >&2", quote(&format!("cage: {message}"))),
+                Step::Warn(message) => {
+                    writeln!(script, "echo {} >&2", quote(&format!("cage: warning: {message}")))
+                }
+                Step::Print(line) => writeln!(script, "printf '%s\\n' {}", quote(line)),
+                Step::Run(command) => writeln!(script, "{command} >/dev/null"),
+                Step::Try(command) => writeln!(script, "{command} >/dev/null 2>&1 || true"),
+                Step::Fetch { fetch, unless: None } => writeln!(script, "{fetch} >&2"),
+                Step::Fetch { fetch, unless: Some(have) } => {
+                    writeln!(script, "{fetch} >&2 || {have} >/dev/null")
+                }
+                Step::Undo(command, _) => {
+                    writeln!(script, "trap {} EXIT", quote(&format!("{command} >/dev/null")))
+                }
+                Step::Keep => writeln!(script, "trap - EXIT"),
+                Step::IfDiffers { command, from, then, otherwise } => {
+                    let _ = writeln!(script, "if [ \"$({command})\" != {} ]; then", quote(from));
+                    then.write_script(script);
+                    script.push_str("else\n");
+                    otherwise.write_script(script);
+                    writeln!(script, "fi")
+                }
+                Step::Attach(attach) => writeln!(script, "{}", attach.script()),
+                Step::Become(command) => writeln!(script, "exec {command}"),
+            };
+        }
+    }
+}
+
+impl Attach {
+    fn execute(&self, runner: Runner) -> Result<u8> {
+        let (status, complaint) = runner.attach(&self.client)?;
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        let state = runner.capture(&self.state)?;
+        let state = String::from_utf8_lossy(&state.stdout);
+        let ended = End::of(&state, code, complaint.words());
+        match ended {
+            End::Detached => {
+                ui::info(&format!("detached; {} goes on running, `cage start` comes back to it", self.name));
+                Ok(0)
+            }
+            End::Failed => Err(complaint.into()),
+            End::Exited(code) => Ok(code),
+            End::Gone => match code {
+                Some(code) => Ok(code),
+                None => Err(anyhow!(Failure::new(format!("lost the connection to {}", self.name)))),
+            },
+        }
+    }
+
+    /// The same in a shell. `state` prints a word and a number.
+    fn script(&self) -> String {
+        let undo = match &self.undo {
+            Some(undo) => format!("'created '*) {undo} >/dev/null; exit 1 ;;\n  "),
+            None => String::new(),
+        };
+        format!(
+            "trap - EXIT\ncode=0\n{} || code=$?\nstate=$({} 2>/dev/null) || exit $code\ncase $state in\n  \
+             'running '* | 'paused '*) exit 0 ;;\n  {undo}*) exit \"${{state#* }}\" ;;\nesac",
+            self.client, self.state
+        )
+    }
+}
+
+/// How a client's part in a container ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The container goes on.
+    Detached,
+    /// Its first process ended with this code.
+    Exited(u8),
+    /// The container was removed meanwhile.
+    Gone,
+    /// It could not be started, or not be attached to.
+    Failed,
+}
+
+impl End {
+    /// Reads it from the container's `state` (`exited 7`; nothing when there is none), and from the client's exit code
+    /// and what it complained of. With a terminal attached docker complains only of failures, and of being detached.
+    fn of(state: &str, code: Option<u8>, complaint: &str) -> Self {
+        let mut words = state.split_whitespace();
+        let status = words.next().unwrap_or_default();
+        let exit_code = words.next().and_then(|code| code.parse::<i64>().ok());
+        let complained =
+            code != Some(0) && !complaint.is_empty() && !complaint.contains("read escape sequence");
+        // A first process may be done before anybody can attach to it.
+        let too_late = ["cannot attach to a stopped container", "can only attach to running containers"];
+        let complained = complained && !too_late.iter().any(|text| complaint.contains(text));
+        match (status, exit_code) {
+            _ if complained => Self::Failed,
+            ("running" | "paused", _) => Self::Detached,
+            (_, Some(exit_code)) => Self::Exited(u8::try_from(exit_code).unwrap_or(1)),
+            (_, None) => Self::Gone,
+        }
+    }
+}
+
+/// A command that prints a container's state and exit code, for [`Attach::state`].
+pub const STATE_FORMAT: &str = "{{.State.Status}} {{.State.ExitCode}}";
+
+/// Is `error` of this kind?
+pub fn is_trouble(error: &anyhow::Error, trouble: crate::invocation::Trouble) -> bool {
+    error.downcast_ref::<EngineError>().is_some_and(|error| error.trouble() == trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_attached_client_is_read_from_both_engines() {
+        let complaint = "Error response from daemon: port is already allocated";
+        for (state, code, words, end) in [
+            ("exited 7\n", Some(7), "", End::Exited(7)),
+            // podman's attach exits 0 whatever the code was.
+            ("exited 7\n", Some(0), "", End::Exited(7)),
+            ("running 0\n", Some(1), "read escape sequence", End::Detached),
+            ("running 0\n", Some(0), "", End::Detached),
+            // The client was killed: the cage lives.
+            ("running 0\n", None, "", End::Detached),
+            ("created 128\n", Some(1), complaint, End::Failed),
+            ("exited 0\n", Some(1), complaint, End::Failed),
+            ("", Some(137), "", End::Gone),
+        ] {
+            assert_eq!(End::of(state, code, words), end, "{state:?} {code:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The project directory, checked, and the name of its cage.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::Failure;
+use crate::host::Host;
+use crate::ui;
+
+/// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
+const MAX_NAME: usize = 64;
+
+/// A directory that is, or may become, the project of a cage.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The canonical path: one directory is one cage, however it was reached.
+    pub path: String,
+    /// The name of its cage, which is also the container's hostname.
+    pub name: String,
+    /// The directory's inode number, which tells it from another one at the same path.
+    pub inode: u64,
+}
+
+impl Project {
+    /// The project at `directory`, or where cage was started.
+    ///
+    /// # Errors
+    /// When there is no such directory, or its path can't be given to an engine unharmed.
+    pub fn locate(host: &Host, directory: Option<&Path>) -> Result<Self> {
+        let path = match (directory, &host.cwd) {
+            (Some(directory), _) if directory.is_absolute() => directory.to_owned(),
+            (directory, Some(cwd)) => cwd.join(directory.unwrap_or(Path::new("."))),
+            (_, None) => {
+                return Err(Failure::new("the current directory no longer exists")
+                    .hint("`cd` to a directory that does, or name a cage that `cage list` shows")
+                    .into());
+            }
+        };
+        let shown = directory.unwrap_or(&path).display().to_string();
+        let unusable =
+            |why: &str| Failure::new(format!("cannot use directory {}: {why}", ui::escape(&shown)));
+
+        let path = fs::canonicalize(&path).map_err(|error| unusable(&error.to_string()))?;
+        let metadata = fs::metadata(&path).map_err(|error| unusable(&error.to_string()))?;
+        ensure!(metadata.is_dir(), unusable("it is not a directory"));
+        let Ok(path) = path.into_os_string().into_string() else {
+            // docker replaces such bytes without a word and mounts another directory.
+            return Err(unusable("its path is not valid UTF-8").hint("rename the directory").into());
+        };
+        Ok(Self { name: cage_name(&path), path, inode: metadata.ino() })
+    }
+
+    /// The path as a `Path`.
+    pub fn dir(&self) -> PathBuf {
+        PathBuf::from(&self.path)
+    }
+}
+
+/// The name of the cage for the project at `path`: `cage-<basename>-<8 hex digits of the path's SHA-256>`. A basename
+/// that an engine would refuse, or that is too long for a hostname, is made legal and short; the hash tells it apart.
+pub fn cage_name(path: &str) -> String {
+    let base = path.rsplit('/').next().unwrap_or_default();
+    let hash = &hex::encode(Sha256::digest(path))[..8];
+    let room = MAX_NAME - "cage--".len() - hash.len();
+    let legal = !base.is_empty() && base.chars().all(is_name_char);
+    if legal && base.len() <= room {
+        return format!("cage-{base}-{hash}");
+    }
+    let words: Vec<&str> = base.split(|c| !is_name_char(c)).filter(|word| !word.is_empty()).collect();
+    let mut base = words.join("-");
+    base.truncate(room);
+    let base = base.trim_matches(['-', '.', '_']);
+    format!("cage-{}-{hash}", if base.is_empty() { "project" } else { base })
+}
+
+/// Can an engine use `name` for a container, a volume or a label?
+pub fn is_engine_name(name: &str) -> bool {
+    name.len() > 1 && name.chars().all(is_name_char) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_one_that_users_know() {
+        assert_eq!(cage_name("/Users/aakash/src/cage"), "cage-cage-5d780152");
+    }
+
+    #[test]
+    fn a_legal_and_short_basename_stays_byte_for_byte() {
+        for base in ["a", "My_App.v2", ".dotfiles", "-dash", "..", "x".repeat(50).as_str()] {
+            let name = cage_name(&format!("/p/{base}"));
+            assert_eq!(&name[5..name.len() - 9], base);
+        }
+    }
+
+    #[test]
+    fn any_other_basename_is_made_legal_and_short() {
+        let base = |base: &str| {
+            let name = cage_name(&format!("/p/{base}"));
+            assert!(is_engine_name(&name) && name.len() <= MAX_NAME, "{name}");
+            name[5..name.len() - 9].to_owned()
+        };
+        assert_eq!(base("my app"), "my-app");
+        assert_eq!(base("-it's a:b,c=\"d\"\n"), "it-s-a-b-c-d");
+        assert_eq!(base("été"), "t");
+        assert_eq!(base("日本"), "project");
+        assert_eq!(base(""), "project");
+        assert_eq!(base(&"long".repeat(50)), "longlonglonglonglonglonglonglonglonglonglonglonglo");
+        assert_eq!(base("\u{1b}[31m"), "31m");
+    }
+
+    #[test]
+    fn paths_that_look_alike_once_cleaned_are_different_cages() {
+        assert_ne!(cage_name("/p/a b"), cage_name("/p/a:b"));
+    }
+
+    #[test]
+    fn a_deleted_current_directory_is_said() {
+        let mut host = Host::sample(&[]);
+        host.cwd = None;
+        let error = Project::locate(&host, None).unwrap_err().to_string();
+        assert_eq!(error, "the current directory no longer exists");
+    }
+}

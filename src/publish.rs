@@ -1,0 +1,181 @@
+//! Published ports: `-p [[ADDRESS:]HOST:]PORT[/PROTOCOL]`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+/// A port, or a range of ports, of the cage that is reachable on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    address: IpAddr,
+    host: Option<Ports>,
+    container: Ports,
+    protocol: Protocol,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ports {
+    first: u16,
+    last: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+const EXPECTED: &str = "expected [[ADDRESS:]HOST:]PORT[/tcp|udp|sctp], such as 3000:3000, 8000-8010:8000-8010 or \
+                        0.0.0.0:80:8080";
+
+impl Publish {
+    /// Do both want the same place on the host?
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        let overlap = |a: Ports, b: Ports| a.first <= b.last && b.first <= a.last;
+        self.protocol == other.protocol
+            && (self.address == other.address
+                || self.address.is_unspecified()
+                || other.address.is_unspecified())
+            && matches!((self.host, other.host), (Some(a), Some(b)) if overlap(a, b))
+    }
+}
+
+impl FromStr for Publish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse(text).map_err(|why| format!("{why}; {EXPECTED}"))
+    }
+}
+
+fn parse(text: &str) -> Result<Publish, String> {
+    let (ports, protocol) = match text.split_once('/') {
+        None => (text, Protocol::Tcp),
+        Some((ports, "tcp")) => (ports, Protocol::Tcp),
+        Some((ports, "udp")) => (ports, Protocol::Udp),
+        Some((ports, "sctp")) => (ports, Protocol::Sctp),
+        Some((_, other)) => return Err(format!("unknown protocol `{other}`")),
+    };
+    let (rest, container) = match ports.rsplit_once(':') {
+        Some((rest, container)) => (Some(rest), container),
+        None => (None, ports),
+    };
+    let (address, host) = match rest {
+        None => (None, ""),
+        Some(rest) => match rest.rsplit_once(':') {
+            Some((address, host)) => (Some(address), host),
+            None => (None, rest),
+        },
+    };
+    // Without an address the engines listen on every interface, past the host's firewall.
+    let address = match address {
+        None => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Some(address) => address
+            .strip_prefix('[')
+            .and_then(|address| address.strip_suffix(']'))
+            .unwrap_or(address)
+            .parse()
+            .map_err(|_| format!("`{address}` is not an IP address"))?,
+    };
+    let container = parse_ports(container)?;
+    let host = if host.is_empty() { None } else { Some(parse_ports(host)?) };
+    if let Some(host) = host
+        && host.last - host.first != container.last - container.first
+    {
+        return Err("the two ranges have different lengths".into());
+    }
+    Ok(Publish { address, host, container, protocol })
+}
+
+fn parse_ports(text: &str) -> Result<Ports, String> {
+    let port = |text: &str| match text.parse::<u16>() {
+        // `parse` takes a plus sign, an engine does not.
+        Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
+        _ => Err(format!("`{text}` is not a port from 1 to 65535")),
+    };
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (port(first)?, port(last)?),
+        None => (port(text)?, port(text)?),
+    };
+    if first > last {
+        return Err(format!("`{text}` is a range that runs backwards"));
+    }
+    Ok(Ports { first, last })
+}
+
+/// The form that both engines take.
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            IpAddr::V4(address) => write!(f, "{address}:")?,
+            IpAddr::V6(address) => write!(f, "[{address}]:")?,
+        }
+        if let Some(host) = self.host {
+            write!(f, "{host}")?;
+        }
+        write!(f, ":{}", self.container)?;
+        match self.protocol {
+            Protocol::Tcp => Ok(()),
+            Protocol::Udp => f.write_str("/udp"),
+            Protocol::Sctp => f.write_str("/sctp"),
+        }
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_listens_on_this_machine_only_unless_an_address_is_written() {
+        for (typed, passed) in [
+            ("3000:3000", "127.0.0.1:3000:3000"),
+            ("8080:80/tcp", "127.0.0.1:8080:80"),
+            ("53:53/udp", "127.0.0.1:53:53/udp"),
+            ("3000", "127.0.0.1::3000"),
+            ("8000-8002:9000-9002", "127.0.0.1:8000-8002:9000-9002"),
+            ("0.0.0.0:80:8080", "0.0.0.0:80:8080"),
+            ("192.168.1.5::80", "192.168.1.5::80"),
+            ("[::1]:80:80", "[::1]:80:80"),
+            ("::1:80:80", "[::1]:80:80"),
+        ] {
+            let publish: Publish = typed.parse().unwrap();
+            assert_eq!(publish.to_string(), passed);
+            assert_eq!(passed.parse::<Publish>().unwrap(), publish);
+        }
+    }
+
+    #[test]
+    fn a_malformed_one_says_what_is_wrong() {
+        let why = |text: &str| text.parse::<Publish>().unwrap_err().split(';').next().unwrap().to_owned();
+        for port in ["", "0", "65536", "http", "-1", "+80", "80-", "3000:", ":", "9999999999"] {
+            assert!(why(port).ends_with("is not a port from 1 to 65535"), "{port}: {}", why(port));
+        }
+        assert_eq!(why("80/icmp"), "unknown protocol `icmp`");
+        assert_eq!(why("localhost:80:80"), "`localhost` is not an IP address");
+        assert_eq!(why("90-80:90-80"), "`90-80` is a range that runs backwards");
+        assert_eq!(why("80-90:80-91"), "the two ranges have different lengths");
+    }
+
+    #[test]
+    fn two_clash_when_they_want_the_same_place_on_the_host() {
+        let clash = |a: &str, b: &str| a.parse::<Publish>().unwrap().clashes_with(&b.parse().unwrap());
+        assert!(clash("3000:3000", "3000:4000"));
+        assert!(clash("3000-3005:1-6", "3003:9"));
+        assert!(clash("0.0.0.0:80:80", "80:80"));
+        assert!(!clash("3000:3000", "4000:3000"));
+        assert!(!clash("53:53/udp", "53:53"));
+        assert!(!clash("3000", "3000"));
+    }
+}

@@ -1,0 +1,312 @@
+//! The container runtime: docker or podman, which of them is used, and what it is asked.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::container::{Container, Image, Inspected};
+use crate::error::Failure;
+use crate::host::Host;
+use crate::invocation::{EngineError, Invocation, Runner, Trouble};
+use crate::ui;
+
+/// What a runtime's command line speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeKind {
+    /// docker, whatever engine or virtual machine is behind it.
+    Docker,
+    /// podman, also where it is called docker.
+    Podman,
+}
+
+/// A runtime found on this machine.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// What it speaks.
+    pub kind: RuntimeKind,
+    /// What it is called in messages and command lines.
+    pub name: String,
+    program: PathBuf,
+}
+
+impl Runtime {
+    /// The runtimes to try, best first: the one that `choice` (`--runtime` or `CAGE_RUNTIME`) names, or docker and then podman. Never a
+    /// program inside `project`, which whoever is in the cage can write.
+    ///
+    /// # Errors
+    /// When there is none, or the chosen one is not there or can't be used.
+    pub fn candidates(
+        host: &Host,
+        runner: Runner,
+        choice: Option<&str>,
+        project: Option<&Path>,
+    ) -> Result<Vec<Self>> {
+        let find = |name: &str| find_program(host, name, project);
+        if let Some(choice) = choice {
+            let Some(program) = find(choice) else {
+                bail!(
+                    Failure::new(format!("container runtime `{}` not found", ui::escape(choice)))
+                        .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one")
+                );
+            };
+            return Ok(vec![Self::identify(runner, choice, program)?]);
+        }
+        let mut found = Vec::new();
+        for name in ["docker", "podman"] {
+            if let Some(program) = find(name) {
+                found.push(Self::identify(runner, name, program)?);
+            }
+        }
+        ensure!(
+            !found.is_empty(),
+            Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
+                "install Docker (https://docs.docker.com/get-docker), colima or podman (https://podman.io)"
+            )
+        );
+        Ok(found)
+    }
+
+    /// Tells what `program` speaks. A binary is what its name says; a script, such as the podman-docker package's
+    /// `docker`, is asked for its version.
+    fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
+        let real = fs::canonicalize(&program).unwrap_or_else(|_| program.clone());
+        let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut runtime = Self { kind: RuntimeKind::Docker, name: name.to_owned(), program };
+        let says = if is_script(&real) { runner.run(&runtime.command(["--version"]))? } else { real_name };
+        if says.contains("nerdctl") {
+            bail!(
+                Failure::new(format!(
+                    "`{name}` is nerdctl, which can't attach to or copy into a container as cage needs"
+                ))
+                .hint("choose the dockerd (moby) engine, or use docker or podman")
+            );
+        }
+        // docker says `Docker version 28.2.2, build …`; a podman that was linked as docker says `docker version 4.3.1`.
+        if says.contains("podman") || says.starts_with("docker version") {
+            runtime.kind = RuntimeKind::Podman;
+        }
+        Ok(runtime)
+    }
+
+    /// A command line of this runtime.
+    pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
+        Invocation::new(self.program.clone(), self.name.clone(), args)
+    }
+
+    /// Looks at containers by name or ID; one that doesn't exist is not an error.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or its answer can't be read.
+    pub fn containers(&self, runner: Runner, names: &[&str]) -> Result<Vec<Container>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.inspect(runner, ["container", "inspect"].iter().chain(names))?.containers)
+    }
+
+    /// Looks at images by name or ID; one that doesn't exist is not an error.
+    ///
+    /// # Errors
+    /// As [`Runtime::containers`].
+    pub fn images(&self, runner: Runner, names: &[&str]) -> Result<Vec<Image>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.inspect(runner, ["image", "inspect"].iter().chain(names))?.images)
+    }
+
+    /// Looks at containers and an image at once: one call instead of two.
+    ///
+    /// # Errors
+    /// As [`Runtime::containers`].
+    pub fn containers_and_image(&self, runner: Runner, names: &[&str], image: &str) -> Result<Inspected> {
+        self.inspect(runner, ["inspect"].iter().chain(names).chain(&[image]))
+    }
+
+    fn inspect<'a>(&self, runner: Runner, args: impl Iterator<Item = &'a &'a str>) -> Result<Inspected> {
+        let invocation = self.command(args.copied());
+        let output = runner.capture(&invocation)?;
+        if !output.status.success() {
+            // Those that exist are printed all the same, and each that doesn't has a line on stderr.
+            let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+            let missing = |line: &str| {
+                line.contains("no such ") || line.contains("not known") || line.contains("no container with")
+            };
+            if said.trim().is_empty() || !said.lines().filter(|line| !line.trim().is_empty()).all(missing) {
+                return Err(EngineError::new(&invocation, output.status, &output.stderr).into());
+            }
+        }
+        Inspected::parse(&output.stdout).with_context(|| format!("cannot read the answer of `{invocation}`"))
+    }
+
+    /// Every container with `label`, as its ID and the engine's words for its state (`Up 5 minutes`).
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn labelled(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
+        let filter = format!("label={label}");
+        let format = "{{.ID}}\t{{.Status}}";
+        let lines = runner.run(&self.command([
+            "ps",
+            "--all",
+            "--no-trunc",
+            "--filter",
+            &filter,
+            "--format",
+            format,
+        ]))?;
+        Ok(lines
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(id, status)| (id.to_owned(), status.to_owned()))
+            .collect())
+    }
+
+    /// Is there a volume of this name?
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn has_volume(&self, runner: Runner, name: &str) -> Result<bool> {
+        let invocation = self.command(["volume", "inspect", "--format", "{{.Name}}", name]);
+        let output = runner.capture(&invocation)?;
+        let error = EngineError::new(&invocation, output.status, &output.stderr);
+        match output.status.success() {
+            true => Ok(true),
+            false if error.words().to_lowercase().contains("no such volume") => Ok(false),
+            false => Err(error.into()),
+        }
+    }
+}
+
+/// Is `error` a runtime that can't be reached, so that another one may be tried?
+pub fn is_unavailable(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<EngineError>()
+        .is_some_and(|error| matches!(error.trouble(), Trouble::Unreachable | Trouble::PermissionDenied))
+}
+
+fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathBuf> {
+    let trusted = |program: &PathBuf| {
+        let real = fs::canonicalize(program).unwrap_or_else(|_| program.clone());
+        program.is_absolute()
+            && project.is_none_or(|project| !program.starts_with(project) && !real.starts_with(project))
+    };
+    // A relative entry in PATH is wherever one happens to stand, so there is no directory to look it up from.
+    which::which_in_all(name, host.path_variable("PATH"), "/nonexistent").ok()?.find(trusted)
+}
+
+fn is_script(program: &Path) -> bool {
+    let mut start = [0; 2];
+    File::open(program).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
+}
+
+#[cfg(test)]
+impl Runtime {
+    /// A runtime that is not there.
+    pub fn sample(kind: RuntimeKind) -> Self {
+        let name = match kind {
+            RuntimeKind::Docker => "docker",
+            RuntimeKind::Podman => "podman",
+        };
+        Self { kind, name: name.into(), program: format!("/usr/bin/{name}").into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn program(&self, path: &str, text: &str) -> PathBuf {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        }
+
+        fn candidates(
+            &self,
+            path: &str,
+            choice: Option<&str>,
+            project: Option<&str>,
+        ) -> Result<Vec<Runtime>> {
+            let dirs: Vec<String> =
+                path.split(':').map(|dir| self.0.path().join(dir).display().to_string()).collect();
+            let host = Host::sample(&[("PATH", &dirs.join(":"))]);
+            let project = project.map(|project| self.0.path().join(project));
+            Runtime::candidates(&host, Runner { verbose: false }, choice, project.as_deref())
+        }
+    }
+
+    fn kinds(found: Result<Vec<Runtime>>) -> Vec<(String, RuntimeKind)> {
+        found.unwrap().into_iter().map(|runtime| (runtime.name, runtime.kind)).collect()
+    }
+
+    #[test]
+    fn docker_first_then_podman() {
+        let machine = Machine::new();
+        machine.program("bin/docker", "binary");
+        machine.program("bin/podman", "binary");
+        assert_eq!(
+            kinds(machine.candidates("bin", None, None)),
+            [("docker".into(), RuntimeKind::Docker), ("podman".into(), RuntimeKind::Podman)]
+        );
+        assert_eq!(
+            kinds(machine.candidates("bin", Some("podman"), None)),
+            [("podman".into(), RuntimeKind::Podman)]
+        );
+    }
+
+    #[test]
+    fn podman_called_docker_is_recognised() {
+        let machine = Machine::new();
+        let podman = machine.program("real/podman", "binary");
+        fs::create_dir(machine.0.path().join("link")).unwrap();
+        symlink(podman, machine.0.path().join("link/docker")).unwrap();
+        machine.program(
+            "shim/docker",
+            "#!/bin/sh\necho 'Emulate Docker CLI using podman.' >&2; echo podman version 4.3.1\n",
+        );
+        machine.program("wrapper/docker", "#!/bin/sh\necho 'Docker version 28.2.2, build e6534b4'\n");
+        assert_eq!(kinds(machine.candidates("link", None, None)), [("docker".into(), RuntimeKind::Podman)]);
+        assert_eq!(kinds(machine.candidates("shim", None, None)), [("docker".into(), RuntimeKind::Podman)]);
+        assert_eq!(
+            kinds(machine.candidates("wrapper", None, None)),
+            [("docker".into(), RuntimeKind::Docker)]
+        );
+    }
+
+    #[test]
+    fn a_runtime_inside_the_project_or_a_relative_path_is_never_run() {
+        let machine = Machine::new();
+        let planted = machine.program("project/bin/docker", "#!/bin/sh\ntouch /tmp/never\n");
+        fs::create_dir(machine.0.path().join("links")).unwrap();
+        symlink(planted, machine.0.path().join("links/docker")).unwrap();
+        assert_eq!(kinds(machine.candidates("project/bin", None, None)).len(), 1);
+        for path in ["project/bin", "links"] {
+            let error = machine.candidates(path, None, Some("project")).unwrap_err().to_string();
+            assert_eq!(error, "no container runtime found: neither `docker` nor `podman` is in PATH");
+        }
+        let host = Host::sample(&[("PATH", ".:bin:")]);
+        assert_eq!(find_program(&host, "docker", None), None);
+    }
+
+    #[test]
+    fn a_chosen_runtime_that_is_absent_is_named() {
+        let machine = Machine::new();
+        machine.program("bin/docker", "binary");
+        let error = machine.candidates("bin", Some("podman"), None).unwrap_err().to_string();
+        assert_eq!(error, "container runtime `podman` not found");
+    }
+}

@@ -1,0 +1,107 @@
+//! The only place that prints: data on stdout, everything else on stderr.
+#![expect(clippy::disallowed_methods, reason = "this is the one module that owns the standard streams")]
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::error;
+use crate::host::Terminal;
+
+/// Tells what is happening.
+pub fn info(message: &str) {
+    to_stderr(&format!("cage: {}\n", escape(message)));
+}
+
+/// Tells something that the user may want to change.
+pub fn warn(message: &str) {
+    to_stderr(&format!("cage: warning: {}\n", escape(message)));
+}
+
+/// Echoes an engine command that is about to run. It is already quoted for a shell.
+pub fn echo(command: &str) {
+    to_stderr(&format!("+ {command}\n"));
+}
+
+/// Reports the error that ends the program.
+pub fn failure(error: &anyhow::Error) {
+    let chain: Vec<String> = error.chain().map(|cause| escape_lines(&cause.to_string())).collect();
+    let mut text = format!("error: {}\n", chain.join(": "));
+    if let Some(hint) = error::hint(error) {
+        let _ = writeln!(text, "hint: {}", escape(&hint));
+    }
+    to_stderr(&text);
+}
+
+/// Prints a line of data. A reader that has gone away (`cage list | head -1`) is not an error.
+pub fn data(line: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Asks a yes-or-no question on the terminal; anything but yes is no.
+pub fn confirm(question: &str) -> io::Result<bool> {
+    to_stderr(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// The width of the terminal that stdout is, in columns.
+pub fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// Which of the standard streams are terminals.
+pub fn terminal() -> Terminal {
+    Terminal {
+        stdin: io::stdin().is_terminal(),
+        stdout: io::stdout().is_terminal(),
+        stderr: io::stderr().is_terminal(),
+    }
+}
+
+/// Makes text from outside harmless to a terminal: control characters and those that reorder text are spelled out.
+pub fn escape(text: &str) -> String {
+    escape_if(text, is_unsafe)
+}
+
+/// As [`escape`], but keeps line breaks: for what an engine said.
+pub fn escape_lines(text: &str) -> String {
+    escape_if(text, |c| c != '\n' && is_unsafe(c))
+}
+
+/// Would `c`, printed as it is, do more than show itself?
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+fn escape_if(text: &str, unsafe_char: impl Fn(char) -> bool) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if unsafe_char(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+fn to_stderr(text: &str) {
+    // Nobody is left to tell when stderr itself can't be written.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_drive_a_terminal_is_spelled_out() {
+        assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}d\u{9b}é"), r"a\u{1b}[31mb\nc\u{202e}d\u{9b}é");
+        assert_eq!(escape_lines("a\nb\r"), "a\nb\\r");
+    }
+}
