@@ -1,0 +1,1 @@
+//! Real engines: the same bodies on docker, rootful podman and rootless podman.

@@ -1,0 +1,1 @@
+//! A fake engine: what cage asks of one, call by call.

@@ -1,0 +1,1 @@
+//! A real terminal: prompt, typing, detaching, resizing, hanging up.
