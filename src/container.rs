@@ -52,6 +52,14 @@ impl State {
         }
     }
 
+    /// Are there processes in it?
+    pub fn is_up(self) -> bool {
+        match self {
+            Self::Running | Self::Paused | Self::Changing => true,
+            Self::Created | Self::Stopped | Self::Dead => false,
+        }
+    }
+
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
@@ -230,7 +238,8 @@ impl From<RawContainer> for Container {
             ports: ports.collect(),
             volumes: raw.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
             image: raw.config.image,
-            id: raw.id,
+            // As much of it as the engines themselves show; enough to be unique.
+            id: raw.id.get(..12).unwrap_or(&raw.id).to_owned(),
         }
     }
 }

@@ -68,6 +68,10 @@ impl fmt::Display for Invocation {
 /// Quotes a word for a shell. What would act on a terminal is written with the shell's `$'…'` escapes, which bash, zsh
 /// and busybox know, so that a command line is harmless to look at.
 pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('=') {
+        return word.to_owned();
+    }
     if !word.chars().any(ui::is_unsafe) {
         return shell_words::quote(word).into_owned();
     }
@@ -306,11 +310,12 @@ mod tests {
 
     #[test]
     fn a_command_line_is_what_a_shell_takes() {
-        let words = ["plain", "two words", "it's", "$HOME", "", "a\nb", "\u{1b}[31m'\\", "\u{202e}x"];
+        let words =
+            ["--plain=a,b:c", "=zsh", "two words", "it's", "$HOME", "", "a\nb", "\u{1b}[31m'\\", "\u{202e}x"];
         let line = words.map(quote).join(" ");
         assert_eq!(
             line,
-            r"plain 'two words' 'it'\''s' '$HOME' '' $'a\012b' $'\033[31m\'\\' $'\342\200\256x'"
+            r"--plain=a,b:c '=zsh' 'two words' 'it'\''s' '$HOME' '' $'a\012b' $'\033[31m\'\\' $'\342\200\256x'"
         );
         let printed = Command::new("bash").args(["-c", &format!("printf '%s|' {line}")]).output().unwrap();
         assert_eq!(String::from_utf8(printed.stdout).unwrap(), words.map(|w| format!("{w}|")).concat());

@@ -201,7 +201,10 @@ impl Attach {
         let ended = End::of(&state, code, complaint.words());
         match ended {
             End::Detached => {
-                ui::info(&format!("detached; {} goes on running, `cage start` comes back to it", self.name));
+                ui::info_below(&format!(
+                    "detached; {} goes on running, `cage start` comes back to it",
+                    self.name
+                ));
                 Ok(0)
             }
             End::Failed => Err(complaint.into()),

@@ -148,15 +148,7 @@ impl Runtime {
     pub fn labelled(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
         let filter = format!("label={label}");
         let format = "{{.ID}}\t{{.Status}}";
-        let lines = runner.run(&self.command([
-            "ps",
-            "--all",
-            "--no-trunc",
-            "--filter",
-            &filter,
-            "--format",
-            format,
-        ]))?;
+        let lines = runner.run(&self.command(["ps", "--all", "--filter", &filter, "--format", format]))?;
         Ok(lines
             .lines()
             .filter_map(|line| line.split_once('\t'))

@@ -12,6 +12,12 @@ pub fn info(message: &str) {
     to_stderr(&format!("cage: {}\n", escape(message)));
 }
 
+/// Tells what happened to a program that had the terminal, whose cursor may be anywhere in a line.
+pub fn info_below(message: &str) {
+    to_stderr("\n");
+    info(message);
+}
+
 /// Tells something that the user may want to change.
 pub fn warn(message: &str) {
     to_stderr(&format!("cage: warning: {}\n", escape(message)));

@@ -325,15 +325,22 @@ fn question(does: &str, cages: &[Container], home: Option<&String>, label: &str)
     (!lines.is_empty()).then(|| format!("{}\nContinue?", lines.join("\n")))
 }
 
-/// Adds what ends a container's processes: a hangup first, a kill after five seconds.
-fn halt(plan: &mut Plan, runtime: &Runtime, container: &Container) {
-    match container.state {
-        State::Paused => {
-            plan.run(runtime.command(["unpause", &container.id]));
-            plan.run(runtime.command(["stop", "-t", "5", &container.id]));
-        }
-        State::Running | State::Changing => plan.run(runtime.command(["stop", "-t", "5", &container.id])),
-        State::Created | State::Stopped | State::Dead => {}
+/// Adds what ends the processes of those containers that have any: a hangup first, a kill after five seconds.
+fn halt(plan: &mut Plan, runtime: &Runtime, containers: &[&Container]) {
+    let ids = |wanted: fn(State) -> bool| {
+        containers
+            .iter()
+            .filter(move |container| wanted(container.state))
+            .map(|container| container.id.as_str())
+    };
+    // A frozen process can't take a signal.
+    let frozen: Vec<&str> = ids(|state| state == State::Paused).collect();
+    if !frozen.is_empty() {
+        plan.run(runtime.command(["unpause"].into_iter().chain(frozen)));
+    }
+    let up: Vec<&str> = ids(State::is_up).collect();
+    if !up.is_empty() {
+        plan.run(runtime.command(["stop", "-t", "5"].into_iter().chain(up)));
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Session, halt, remove};
-use crate::container::{Container, State};
+use crate::container::Container;
 use crate::home;
 use crate::host::Host;
 use crate::plan::{Plan, Step};
@@ -32,13 +32,9 @@ impl Rm {
 
 fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
     let mut plan = Plan::default();
-    match container.state {
-        State::Running | State::Paused | State::Changing => {
-            plan.say(format!("Stopping and removing {}", container.name));
-        }
-        State::Created | State::Stopped | State::Dead => plan.say(format!("Removing {}", container.name)),
-    }
-    halt(&mut plan, runtime, container);
+    let what = if container.state.is_up() { "Stopping and removing" } else { "Removing" };
+    plan.say(format!("{what} {}", container.name));
+    halt(&mut plan, runtime, &[container]);
     plan.run(remove(runtime, &container.id));
     if let Some(rest) = container.project(&host.label).and_then(home::below) {
         plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Session, cages, halt, question};
-use crate::container::{Container, State};
+use crate::container::Container;
 use crate::home;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -28,7 +28,7 @@ impl Rmconfig {
     /// When the engine refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
         let (runtime, cages, home) = cages(session)?;
-        let running: Vec<Container> = cages.iter().filter(|cage| is_up(cage)).cloned().collect();
+        let running: Vec<Container> = cages.iter().filter(|cage| cage.state.is_up()).cloned().collect();
         let plan = plan(&session.host, &runtime, &cages, home);
         let what =
             question("stops", &running, home.then_some(&session.host.home_volume), &session.host.label);
@@ -39,18 +39,12 @@ impl Rmconfig {
     }
 }
 
-fn is_up(cage: &Container) -> bool {
-    matches!(cage.state, State::Running | State::Paused | State::Changing)
-}
-
 fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan {
     let mut plan = Plan::default();
     let volume = &host.home_volume;
-    if cages.iter().any(is_up) {
+    if cages.iter().any(|cage| cage.state.is_up()) {
         plan.say("Stopping running cage containers");
-        for cage in cages {
-            halt(&mut plan, runtime, cage);
-        }
+        halt(&mut plan, runtime, &cages.iter().collect::<Vec<_>>());
     }
     match cages.iter().find(|cage| cage.volumes.contains(volume)) {
         _ if !home => plan.say("No shared home volume to remove"),

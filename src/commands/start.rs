@@ -252,9 +252,9 @@ impl Facts<'_> {
             plan.run(remove(self.runtime, &left_over.id));
         }
         plan.append(self.make(&new, creation, options));
-        if matches!(old.state, State::Running | State::Paused | State::Changing) {
+        if old.state.is_up() {
             // The two can't listen on the same ports.
-            super::halt(&mut plan, self.runtime, old);
+            super::halt(&mut plan, self.runtime, &[old]);
             let note = format!("{name} is as it was, but stopped; `cage start` brings it back");
             plan.push(Step::Undo(remove(self.runtime, &new), Some(note)));
         }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Session, halt};
-use crate::container::{Container, State};
+use crate::container::Container;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
 
@@ -30,14 +30,11 @@ impl Stop {
 
 fn plan(runtime: &Runtime, container: &Container) -> Plan {
     let mut plan = Plan::default();
-    match container.state {
-        State::Running | State::Paused | State::Changing => {
-            plan.say(format!("Stopping {}", container.name));
-            halt(&mut plan, runtime, container);
-        }
-        State::Created | State::Stopped | State::Dead => {
-            plan.say(format!("{} is already stopped", container.name));
-        }
+    if container.state.is_up() {
+        plan.say(format!("Stopping {}", container.name));
+        halt(&mut plan, runtime, &[container]);
+    } else {
+        plan.say(format!("{} is already stopped", container.name));
     }
     plan
 }

@@ -1,5 +1,15 @@
 //! Black-box tests of the built binary, in one integration binary.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests start processes, read the environment, print, and fail by panicking"
+)]
+
 mod engines;
 mod fake;
 mod repository;
