@@ -1,0 +1,20 @@
+# Builds cage from source; the form for releases comes with the first one.
+class Cage < Formula
+  desc "Run AI coding agents in an isolated container per project"
+  homepage "https://github.com/pacificsky/cage"
+  license "MIT"
+  head "https://github.com/pacificsky/cage.git", branch: "main"
+
+  depends_on "rust" => :build
+
+  def install
+    system "cargo", "install", *std_cargo_args
+  end
+
+  test do
+    assert_match "cage 0.9.0", shell_output("#{bin}/cage version")
+    # Without an engine in PATH cage says so, and what to do.
+    output = shell_output("env PATH=#{testpath} #{bin}/cage list 2>&1", 1)
+    assert_match "no container runtime found", output
+  end
+end
