@@ -19,8 +19,8 @@ const STYLES: Styles = Styles::styled()
 
 const AFTER_HELP: &str = "\
 Environment:
-  CAGE_IMAGE        Image for new cages [default: ghcr.io/pacificsky/devcontainer-lite:latest]; a name without a
-                    slash is a local image and never pulled
+  CAGE_IMAGE        Image for new cages; one without a slash is local, never pulled
+                    [default: ghcr.io/pacificsky/devcontainer-lite:latest]
   CAGE_RUNTIME      docker, podman, or the path of one
   CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\,ctrl-\\]
   CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
@@ -29,7 +29,8 @@ Environment:
 Files:
   ~/.config/cage/env    Variables for every cage, KEY=VALUE
   .cage.env             Variables for this project's cage; they win
-  ~/.config/cage/home/  Files copied to the home of new cages, never over an existing one";
+  ~/.config/cage/home/  Files copied to the home of new cages, never over one that
+                        is there";
 
 /// Run coding agents in an isolated container: the project mounted at its own path, everything else out of reach
 #[derive(Debug, Parser)]

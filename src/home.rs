@@ -14,7 +14,7 @@ pub const HOME: &str = "/home/vscode";
 
 /// Copies what the home lacks. Directories that are on both sides are gone through; everything else that exists, a link
 /// that leads elsewhere included, is left alone. New files belong to whom the home belongs to. Any POSIX shell will do.
-const SEED: &str = r#"set -eu
+pub const SEED: &str = r#"set -eu
 home=/home/vscode
 owner=$(set -- $(ls -ldn "$home"); echo "$3:$4")
 fill() {

@@ -218,12 +218,12 @@ impl Attach {
 
     /// The same in a shell. `state` prints a word and a number.
     fn script(&self) -> String {
-        let undo = match &self.undo {
-            Some(undo) => format!("'created '*) {undo} >/dev/null; exit 1 ;;\n  "),
-            None => String::new(),
+        let (keep, undo) = match &self.undo {
+            Some(undo) => ("trap - EXIT\n", format!("'created '*) {undo} >/dev/null; exit 1 ;;\n  ")),
+            None => ("", String::new()),
         };
         format!(
-            "trap - EXIT\ncode=0\n{} || code=$?\nstate=$({} 2>/dev/null) || exit $code\ncase $state in\n  \
+            "{keep}code=0\n{} || code=$?\nstate=$({} 2>/dev/null) || exit $code\ncase $state in\n  \
              'running '* | 'paused '*) exit 0 ;;\n  {undo}*) exit \"${{state#* }}\" ;;\nesac",
             self.client, self.state
         )

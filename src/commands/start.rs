@@ -416,3 +416,269 @@ pub fn tell_ignored(container: &Container, options: &CreateOptions) -> Plan {
     }
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::cage_name;
+
+    const NEWER: &str = "sha256:2222222222";
+
+    fn project(path: &str) -> Project {
+        Project { path: path.into(), name: cage_name(path), inode: 7 }
+    }
+
+    fn creation(host: &Host) -> Creation {
+        Creation {
+            env: EnvFiles::default(),
+            agent: ssh_agent::mount(host),
+            advice: None,
+            seed: None,
+            init: true,
+        }
+    }
+
+    fn options(label: &str) -> CreateOptions {
+        CreateOptions::from_label(label).unwrap()
+    }
+
+    /// The script of a plan, made on a machine with this runtime.
+    fn script(
+        kind: RuntimeKind,
+        variables: &[(&str, &str)],
+        path: &str,
+        plan: impl Fn(&Facts) -> Plan,
+    ) -> String {
+        let host = Host::sample(variables);
+        let (runtime, project) = (Runtime::sample(kind), project(path));
+        let image = Image { id: NEWER.into(), date: None };
+        plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) }).script()
+    }
+
+    fn create(kind: RuntimeKind, variables: &[(&str, &str)], path: &str, then: &Then) -> String {
+        script(kind, variables, path, |facts| {
+            facts.create(None, &creation(facts.host), &options("-p 3000:3000 -v pg:/pg:ro"), then)
+        })
+    }
+
+    fn come_back(kind: RuntimeKind, state: State, typed: &str, then: &Then) -> String {
+        script(kind, &[], "/p/app", |facts| {
+            let mut container = Container::sample(facts.project, state);
+            container.image_id = NEWER.into();
+            facts.come_back(&container, &options(typed), false, then)
+        })
+    }
+
+    fn replace(kind: RuntimeKind, state: State, then: &Then) -> String {
+        script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |facts| {
+            let container = Container::sample(facts.project, state);
+            facts.replace(&container, None, &creation(facts.host), &options("-p 3000:3000"), then)
+        })
+    }
+
+    #[test]
+    fn a_new_cage_on_docker() {
+        insta::assert_snapshot!(create(RuntimeKind::Docker, &[], "/p/app", &Then::Attach), @r#"
+        set -e
+        echo 'cage: Pulling latest image...' >&2
+        docker pull ghcr.io/pacificsky/devcontainer-lite:latest >&2 || docker image inspect ghcr.io/pacificsky/devcontainer-lite:latest >/dev/null
+        echo 'cage: Creating cage-app-f6965073' >&2
+        docker create --interactive --tty --pull never --name cage-app-f6965073 --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=ghcr.io/pacificsky/devcontainer-lite:latest --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init ghcr.io/pacificsky/devcontainer-lite:latest >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        trap - EXIT
+        code=0
+        docker start --attach --interactive --detach-keys 'ctrl-\,ctrl-\' cage-app-f6965073 || code=$?
+        state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          'created '*) docker rm --force --volumes cage-app-f6965073 >/dev/null; exit 1 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+    }
+
+    #[test]
+    fn a_new_cage_on_podman_in_the_background() {
+        let local = [("CAGE_IMAGE", "local")];
+        insta::assert_snapshot!(create(RuntimeKind::Podman, &local, "/p/app", &Then::Name), @r"
+        set -e
+        echo 'cage: Creating cage-app-f6965073' >&2
+        podman create --interactive --tty --pull never --name cage-app-f6965073 --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        podman start cage-app-f6965073 >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+    }
+
+    #[test]
+    fn a_project_below_the_home_gets_a_directory_there() {
+        let local = [("CAGE_IMAGE", "local")];
+        insta::assert_snapshot!(create(RuntimeKind::Docker, &local, "/home/vscode/src/app", &Then::Name), @r#"
+        set -e
+        echo 'cage: Creating cage-app-4fe250cd' >&2
+        docker run --rm --pull never --network none --workdir / --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c 'cd /home/vscode && mkdir -p -- "$1"' sh src/app >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-4fe250cd --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-4fe250cd >/dev/null' EXIT
+        docker start cage-app-4fe250cd >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-4fe250cd
+        "#);
+    }
+
+    #[test]
+    fn seeds_an_agent_and_env_files_come_along() {
+        let text = script(RuntimeKind::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |facts| {
+            let creation = Creation {
+                agent: Some(Mount::path("/tmp/agent", ssh_agent::SOCKET)),
+                seed: Some("/home/me/.config/cage/home".into()),
+                advice: Some("advice".into()),
+                init: false,
+                ..creation(facts.host)
+            };
+            facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
+        });
+        insta::assert_snapshot!(text.replace(home::SEED, "SEED\n"), @r#"
+        set -e
+        echo 'cage: Creating cage-it-s-86c97e5b' >&2
+        echo 'cage: warning: advice' >&2
+        echo 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c $'set -eu\012home=/home/vscode\012owner=$(set -- $(ls -ldn "$home"); echo "$3:$4")\012fill() {\012    for from in "$1"/* "$1"/.[!.]* "$1"/..?*; do\012        [ -e "$from" ] || [ -L "$from" ] || continue\012        to=$2/${from##*/}\012        if [ ! -e "$to" ] && [ ! -L "$to" ]; then\012            cp -RPp "$from" "$to"\012            chown -hR "$owner" "$to"\012        elif [ -d "$from" ] && [ ! -L "$from" ] && [ -d "$to" ] && [ ! -L "$to" ]; then\012            (fill "$from" "$to")\012        fi\012    done\012}\012fill /cage-seed "$home"\012' >/dev/null
+        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/tmp/agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP local >/dev/null
+        trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null' EXIT
+        docker start cage-it-s-86c97e5b >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-it-s-86c97e5b
+        "#);
+    }
+
+    #[test]
+    fn coming_back_to_a_running_cage() {
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Attach), @r#"
+        set -e
+        echo 'cage: Re-attaching to cage-app-f6965073' >&2
+        code=0
+        docker attach --detach-keys 'ctrl-\,ctrl-\' 0123456789ab || code=$?
+        state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r#"
+        set -e
+        echo 'cage: Re-attaching to cage-app-f6965073' >&2
+        code=0
+        podman attach --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false 0123456789ab || code=$?
+        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Name), @r"
+        set -e
+        printf '%s\n' cage-app-f6965073
+        ");
+        let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @r"
+        set -e
+        exec docker exec --interactive --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
+        ");
+    }
+
+    #[test]
+    fn coming_back_to_a_stopped_or_frozen_cage() {
+        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r#"
+        set -e
+        echo 'cage: Restarting cage-app-f6965073' >&2
+        code=0
+        podman start --attach --interactive --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false 0123456789ab || code=$?
+        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Created, "", &Then::Name), @r"
+        set -e
+        echo 'cage: Restarting cage-app-f6965073' >&2
+        docker start 0123456789ab >/dev/null
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Paused, "", &Then::Name), @r"
+        set -e
+        echo 'cage: Unpausing cage-app-f6965073' >&2
+        docker unpause 0123456789ab >/dev/null
+        printf '%s\n' cage-app-f6965073
+        ");
+    }
+
+    #[test]
+    fn options_that_would_need_a_new_cage_are_told_one_by_one() {
+        let typed = "-p 3000:3000 -v '/a b:/t'";
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, typed, &Then::Name), @r"
+        set -e
+        echo 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
+        echo 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
+        printf '%s\n' cage-app-f6965073
+        ");
+    }
+
+    #[test]
+    fn another_image_and_a_newer_one_are_told_apart() {
+        let told = |image: &str, made_of: &str| {
+            script(RuntimeKind::Docker, &[("CAGE_IMAGE", image)], "/p/app", |facts| {
+                let mut container = Container::sample(facts.project, State::Running);
+                container.labels.insert(IMAGE_LABEL.into(), made_of.into());
+                facts.tell_image(&container)
+            })
+        };
+        insta::assert_snapshot!(told("r/x:1", "r/x:1"), @"
+        set -e
+        echo 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2
+        ");
+        insta::assert_snapshot!(told("local", "local"), @"
+        set -e
+        echo 'cage: A newer image is available. Run `cage restart` to use it.' >&2
+        ");
+        insta::assert_snapshot!(told("r/x:2", "r/x:1"), @"
+        set -e
+        echo 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2
+        ");
+    }
+
+    #[test]
+    fn a_new_cage_runs_before_the_old_one_goes() {
+        insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r"
+        set -e
+        echo 'cage: Creating cage-app-f6965073' >&2
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        docker stop -t 5 0123456789ab >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        docker start cage-app-f6965073.new >/dev/null
+        trap - EXIT
+        docker rm --force --volumes 0123456789ab >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
+        set -e
+        echo 'cage: Creating cage-app-f6965073' >&2
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        podman start cage-app-f6965073.new >/dev/null
+        trap - EXIT
+        podman rm --force --volumes 0123456789ab >/dev/null
+        podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        code=0
+        podman attach --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false cage-app-f6965073 || code=$?
+        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+    }
+}
