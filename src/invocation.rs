@@ -287,7 +287,8 @@ impl fmt::Display for EngineError {
                 writeln!(f, "Docker is not running. Start Docker (or colima/podman) first.")?;
             }
             Trouble::Unreachable => writeln!(f, "{} does not answer", self.program)?,
-            Trouble::PermissionDenied => writeln!(f, "you may not use {}", self.program)?,
+            Trouble::PermissionDenied => writeln!(f, "you have no permission to use {}", self.program)?,
+            Trouble::NoSuchImage => writeln!(f, "the image is not on this machine")?,
             Trouble::PortTaken => match self.taken_port() {
                 Some(port) => writeln!(f, "port {port} is taken")?,
                 None => writeln!(f, "a published port is taken")?,

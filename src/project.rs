@@ -33,7 +33,8 @@ impl Project {
     pub fn locate(host: &Host, directory: Option<&Path>) -> Result<Self> {
         let path = match (directory, &host.cwd) {
             (Some(directory), _) if directory.is_absolute() => directory.to_owned(),
-            (directory, Some(cwd)) => cwd.join(directory.unwrap_or(Path::new("."))),
+            (Some(directory), Some(cwd)) => cwd.join(directory),
+            (None, Some(cwd)) => cwd.clone(),
             (_, None) => {
                 return Err(Failure::new("the current directory no longer exists")
                     .hint("`cd` to a directory that does, or name a cage that `cage list` shows")

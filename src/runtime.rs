@@ -147,11 +147,11 @@ impl Runtime {
     /// When the engine does not answer.
     pub fn labelled(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
         let filter = format!("label={label}");
-        let format = "{{.ID}}\t{{.Status}}";
+        let format = "{{.ID}} {{.Status}}";
         let lines = runner.run(&self.command(["ps", "--all", "--filter", &filter, "--format", format]))?;
         Ok(lines
             .lines()
-            .filter_map(|line| line.split_once('\t'))
+            .filter_map(|line| line.split_once(' '))
             .map(|(id, status)| (id.to_owned(), status.to_owned()))
             .collect())
     }

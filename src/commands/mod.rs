@@ -26,8 +26,8 @@ use crate::cli::{Cli, Command, Global};
 use crate::container::{Container, Image, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
-use crate::invocation::{Invocation, Runner};
-use crate::plan::Plan;
+use crate::invocation::{Invocation, Runner, Trouble};
+use crate::plan::{self, Plan};
 use crate::project::{self, Project};
 use crate::runtime::{self, Runtime};
 use crate::ui;
@@ -147,8 +147,13 @@ impl Session {
         for runtime in Runtime::candidates(&self.host, self.runner, choice, dir.as_deref())? {
             match query(&runtime) {
                 Ok(answer) => {
-                    if let Some((first, _)) = silent {
-                        ui::warn(&format!("{} does not answer; using {}", first.name, runtime.name));
+                    if let Some((first, error)) = silent {
+                        let why = if plan::is_trouble(&error, Trouble::PermissionDenied) {
+                            "you have no permission to use"
+                        } else {
+                            "no answer from"
+                        };
+                        ui::warn(&format!("{why} {}; using {}", first.name, runtime.name));
                     }
                     return Ok((runtime, answer));
                 }
