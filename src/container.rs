@@ -18,6 +18,10 @@ pub const OPTIONS_LABEL: &str = "cage.options";
 pub const IMAGE_LABEL: &str = "cage.image";
 /// Keeps the inode number of the project directory.
 pub const INODE_LABEL: &str = "cage.inode";
+/// Keeps the numbers of the user inside.
+pub const OWNER_LABEL: &str = "cage.owner";
+/// Keeps the flag that maps users, if there is one.
+pub const USERNS_LABEL: &str = "cage.userns";
 /// Ends the name of a container that is to replace another, until it does.
 pub const SUCCESSOR: &str = ".new";
 
@@ -88,8 +92,7 @@ pub struct Container {
     pub labels: HashMap<String, String>,
     /// Its published ports, `3000/tcp -> 127.0.0.1:3000`.
     pub ports: Vec<String>,
-    /// The volumes that it uses.
-    pub volumes: Vec<String>,
+    volumes: Vec<(String, String)>,
     image: String,
 }
 
@@ -110,6 +113,16 @@ impl Container {
         let path = self.labels.get(label)?;
         let name = self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name);
         (cage_name(path) == name).then_some(path)
+    }
+
+    /// Where it has `volume`, if it uses that.
+    pub fn place_of(&self, volume: &str) -> Option<&str> {
+        self.volumes.iter().find(|(name, _)| name == volume).map(|(_, place)| place.as_str())
+    }
+
+    /// A label's value.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name).map(String::as_str)
     }
 
     /// Was the directory at the project's path another one when this container was made?
@@ -216,6 +229,8 @@ struct Binding {
 struct RawMount {
     #[serde(default)]
     name: Option<String>,
+    #[serde(default)]
+    destination: String,
 }
 
 impl From<RawContainer> for Container {
@@ -236,7 +251,12 @@ impl From<RawContainer> for Container {
             image_id: raw.image,
             labels: raw.config.labels.unwrap_or_default(),
             ports: ports.collect(),
-            volumes: raw.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.name).collect(),
+            volumes: raw
+                .mounts
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|mount| Some((mount.name?, mount.destination)))
+                .collect(),
             image: raw.config.image,
             // As much of it as the engines themselves show; enough to be unique.
             id: raw.id.get(..12).unwrap_or(&raw.id).to_owned(),
@@ -278,6 +298,12 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// Everything published.
     pub publish: Vec<Publish>,
+    /// The flag that maps users.
+    pub userns: Option<String>,
+    /// The user, where the image's own choice doesn't hold.
+    pub user: Option<String>,
+    /// A security option.
+    pub security: Option<&'static str>,
     /// Variables that are not secret.
     pub env: Vec<(&'static str, String)>,
     /// Variables from env files, which may be secret, as the text of an env file.
@@ -311,9 +337,16 @@ impl ContainerSpec {
         if self.env_file.is_some() {
             option("--env-file", "/dev/stdin");
         }
+        if let Some(user) = &self.user {
+            option("--user", user);
+        }
+        if let Some(security) = self.security {
+            option("--security-opt", security);
+        }
         // Interactive shells ignore SIGTERM, so that stopping one took the full ten seconds; a hangup they take, and
         // save their history.
         option("--stop-signal", "SIGHUP");
+        args.extend(self.userns.clone());
         if self.init {
             args.push("--init".to_owned());
         }
@@ -333,7 +366,7 @@ impl Container {
             image_id: "sha256:1111111111".into(),
             labels: HashMap::from([("cage.project".into(), project.path.clone())]),
             ports: Vec::new(),
-            volumes: vec!["cage-home".into()],
+            volumes: vec![("cage-home".into(), "/home/vscode".into())],
             image: crate::host::DEFAULT_IMAGE.into(),
         }
     }
@@ -349,7 +382,7 @@ mod tests {
         "Config": {"Image": "ghcr.io/x/y:1", "Labels": {"cage.project": "/p/app"}, "StopSignal": "SIGHUP", "Entrypoint": null},
         "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}},
         "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "3999"}], "90/tcp": null}},
-        "Mounts": [{"Type": "bind", "Source": "/p/app"}, {"Type": "volume", "Name": "cage-home"}]
+        "Mounts": [{"Type": "bind", "Source": "/p/app"}, {"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"}]
     }, {"Id": "sha256:8496", "RepoTags": ["x"], "Created": "2026-11-23T06:55:43.1Z", "RootFS": {}}]"#;
 
     const PODMAN: &str = r#"[{
@@ -366,7 +399,8 @@ mod tests {
         let container = &found.containers[0];
         assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Running));
         assert_eq!(container.ports, ["80/tcp -> 127.0.0.1:3999"]);
-        assert_eq!(container.volumes, ["cage-home"]);
+        assert_eq!(container.place_of("cage-home"), Some("/home/vscode"));
+        assert_eq!(container.place_of("other"), None);
         assert_eq!(short_id(&container.image_id), "84961777");
         assert_eq!(found.images[0].date.as_deref(), Some("2026-11-23"));
 

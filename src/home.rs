@@ -1,5 +1,5 @@
-//! The home that all cages share: filling it, making room in it, emptying it. Done by short-lived containers, since a
-//! volume can be reached from inside one only.
+//! The home that all cages share: making it ready, making room in it, emptying it. Done by short-lived containers, since
+//! a volume can be reached from inside one only.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,15 +8,39 @@ use crate::host::Host;
 use crate::invocation::Invocation;
 use crate::mount::Mount;
 use crate::runtime::Runtime;
+use crate::user::{ImageUser, Mapping};
 
-/// Where the home is inside.
-pub const HOME: &str = "/home/vscode";
+/// Makes a home ready, as root: `HOME UID:GID ROOM USER`.
+///
+/// - It comes to belong to UID:GID; only one that doesn't is walked, and its top last, so that a walk that was cut short
+///   is done again.
+/// - The directories ROOM in it are made, as mount points; an engine would make them root's.
+/// - What it lacks of /cage-seed is copied. Directories that are on both sides are gone through; everything else that
+///   exists, a link that leads elsewhere included, is left alone.
+/// - If USER is given, /etc/passwd and /etc/group with these numbers for it are printed, as a tar archive.
+///
+/// Any POSIX shell with the usual tools will do.
+pub const PREPARE: &str = r#"set -eu
+home=$1 owner=$2 room=$3 user=$4
 
-/// Copies what the home lacks. Directories that are on both sides are gone through; everything else that exists, a link
-/// that leads elsewhere included, is left alone. New files belong to whom the home belongs to. Any POSIX shell will do.
-pub const SEED: &str = r#"set -eu
-home=/home/vscode
-owner=$(set -- $(ls -ldn "$home"); echo "$3:$4")
+now=$(set -- $(ls -ldn "$home"); echo "$3:$4")
+if [ "$now" != "$owner" ]; then
+    for file in "$home"/* "$home"/.[!.]* "$home"/..?*; do
+        if [ -e "$file" ] || [ -L "$file" ]; then chown -hR "$owner" "$file"; fi
+    done
+    chown "$owner" "$home"
+fi
+
+if [ -n "$room" ]; then (
+    set -f
+    IFS=/
+    cd "$home"
+    for dir in $room; do
+        [ -d "$dir" ] || { mkdir -- "$dir"; chown "$owner" "$dir"; }
+        cd -- "$dir"
+    done
+); fi
+
 fill() {
     for from in "$1"/* "$1"/.[!.]* "$1"/..?*; do
         [ -e "$from" ] || [ -L "$from" ] || continue
@@ -29,15 +53,31 @@ fill() {
         fi
     done
 }
-fill /cage-seed "$home"
+if [ -d /cage-seed ]; then fill /cage-seed "$home"; fi
+
+if [ -n "$user" ]; then
+    mkdir /cage-user
+    while IFS=: read -r name password uid gid rest || [ -n "$name" ]; do
+        if [ "$name" = "$user" ]; then echo "$name:$password:$owner:$rest"; fi
+    done </etc/passwd >/cage-user/passwd
+    echo "$user:x:${owner#*:}:" >/cage-user/group
+    for file in passwd group; do
+        while IFS= read -r line || [ -n "$line" ]; do
+            case $line in "$user":*) ;; *) printf '%s\n' "$line" ;; esac
+        done </etc/$file >>/cage-user/$file
+    done
+    tar -C /cage-user -cf - passwd group
+fi
 "#;
 
-/// Empties the volume at /cage-home and fills it anew with what the image has in its home.
-const RESET: &str = r"set -eu
+/// Empties the volume at /cage-home and fills it anew with what the image has in its user's home, which is $1.
+/// It belongs to $2 then, if that is given.
+const RESET: &str = r#"set -eu
 cd /cage-home
 rm -rf -- * .[!.]* ..?*
-if [ -d /home/vscode ]; then cp -RPp /home/vscode/. .; fi
-";
+if [ -d "$1" ]; then cp -RPp "$1"/. .; fi
+if [ -n "$2" ]; then chown -hR "$2" .; fi
+"#;
 
 /// The directory with the files for new homes, `~/.config/cage/home`, if there is anything in it.
 pub fn seed_dir(host: &Host) -> Option<PathBuf> {
@@ -46,16 +86,17 @@ pub fn seed_dir(host: &Host) -> Option<PathBuf> {
     fs::canonicalize(dir).ok()
 }
 
-/// A container of `image` that runs `script` as `user`, with no network, and is gone afterwards.
+/// A container of `image` that runs `script`, with no network, and is gone afterwards.
 fn helper(
     runtime: &Runtime,
     image: &str,
-    user: Option<&str>,
+    flag: Option<&str>,
     mounts: &[Mount],
     script: &[&str],
 ) -> Invocation {
-    let mut args = vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/"];
-    args.extend(user.iter().flat_map(|user| ["--user", user]));
+    let mut args =
+        vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/", "--user", "0"];
+    args.extend(flag);
     let mounts: Vec<String> = mounts.iter().map(Mount::to_flag).collect();
     args.extend(mounts.iter().flat_map(|mount| ["--mount", mount]));
     args.extend(["--entrypoint", "/bin/sh", image, "-c"]);
@@ -63,32 +104,62 @@ fn helper(
     runtime.command(args)
 }
 
-/// Copies the files in `seed` to the home, never over one that is there.
-pub fn fill(runtime: &Runtime, image: &str, volume: &str, seed: &str) -> Invocation {
-    let mounts = [Mount::volume(volume, HOME), Mount::path(seed, "/cage-seed").readonly()];
-    helper(runtime, image, Some("0"), &mounts, &[SEED])
+/// What a home is to be made ready for.
+#[derive(Debug)]
+pub struct Preparation<'a> {
+    /// The image of the cage that is going to use it.
+    pub image: &'a str,
+    /// The volume.
+    pub volume: &'a str,
+    /// The image's user.
+    pub user: &'a ImageUser,
+    /// How that user acts as the person at the keyboard.
+    pub mapping: Mapping,
+    /// Files for it.
+    pub seed: Option<&'a str>,
+    /// The project's path, which may be below it.
+    pub project: &'a str,
 }
 
-/// The part of `path` below the home, if it is there: a mount at such a path needs a directory in the volume.
-pub fn below(path: &str) -> Option<&str> {
-    path.strip_prefix(HOME)?.strip_prefix('/').filter(|rest| !rest.is_empty())
+impl Preparation<'_> {
+    /// The command that makes it ready, and prints the files that renumber the user if that is the mapping.
+    pub fn command(&self, runtime: &Runtime) -> Invocation {
+        let mut mounts = vec![Mount::volume(self.volume, &self.user.home)];
+        mounts.extend(self.seed.map(|seed| Mount::path(seed, "/cage-seed").readonly()));
+        let renumbered = match self.mapping {
+            Mapping::Renumber(_) => self.user.name.as_str(),
+            Mapping::AsIs | Mapping::KeepId(_) => "",
+        };
+        let room = below(&self.user.home, self.project).unwrap_or_default();
+        let owner = self.mapping.inside(self.user).to_string();
+        let script = [PREPARE, "sh", &self.user.home, &owner, room, renumbered];
+        helper(runtime, self.image, self.mapping.flag().as_deref(), &mounts, &script)
+    }
 }
 
-/// Makes the directory `rest` in the home, as the image's user; the engine would make it root's.
-pub fn make_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> Invocation {
-    let script = [r#"cd /home/vscode && mkdir -p -- "$1""#, "sh", rest];
-    helper(runtime, image, None, &[Mount::volume(volume, HOME)], &script)
+/// The part of `path` below `home`, if it is there: a mount at such a path needs a directory in the volume.
+pub fn below<'a>(home: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix(home)?.strip_prefix('/').filter(|rest| !rest.is_empty())
 }
 
-/// Takes away what [`make_room`] made, as far as it is empty.
+/// Takes away the directories that were made as mount points for a project, as far as they are empty.
 pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> Invocation {
-    let script = [r#"cd /home/vscode && rmdir -p -- "$1""#, "sh", rest];
-    helper(runtime, image, Some("0"), &[Mount::volume(volume, HOME)], &script)
+    let script = [r#"cd /cage-home && rmdir -p -- "$1""#, "sh", rest];
+    helper(runtime, image, None, &[Mount::volume(volume, "/cage-home")], &script)
 }
 
-/// Empties the home and fills it with what `image` has there, as it was when the volume was new.
-pub fn reset(runtime: &Runtime, image: &str, volume: &str) -> Invocation {
-    helper(runtime, image, Some("0"), &[Mount::volume(volume, "/cage-home")], &[RESET])
+/// Empties the home and fills it with what `image` has at `home`, as it was when the volume was new. `flag` and `owner`
+/// are those of the cages that use it.
+pub fn reset(
+    runtime: &Runtime,
+    image: &str,
+    volume: &str,
+    home: &str,
+    flag: Option<&str>,
+    owner: Option<&str>,
+) -> Invocation {
+    let script = [RESET, "sh", home, owner.unwrap_or_default()];
+    helper(runtime, image, flag, &[Mount::volume(volume, "/cage-home")], &script)
 }
 
 #[cfg(test)]
@@ -97,6 +168,7 @@ mod tests {
 
     #[test]
     fn only_paths_below_the_home_need_room() {
+        let below = |path| below("/home/vscode", path);
         assert_eq!(below("/home/vscode/src/app"), Some("src/app"));
         for path in ["/home/vscode", "/home/vscode2/app", "/home/me/app", "/"] {
             assert_eq!(below(path), None, "{path}");

@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 use crate::error::Failure;
 use crate::project;
 use crate::ui;
+use crate::user::Ids;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
@@ -52,6 +53,10 @@ pub struct Host {
     pub cwd: Option<PathBuf>,
     /// Which standard streams are terminals.
     pub terminal: Terminal,
+    /// Whom cage acts for.
+    pub ids: Ids,
+    /// Does `SELinux` rule here?
+    pub selinux: bool,
     /// The image for new cages: `CAGE_IMAGE`.
     pub image: String,
     /// The volume that is every cage's home: `CAGE_HOME_VOLUME`.
@@ -78,6 +83,8 @@ impl Host {
         host.home = dirs::home_dir().filter(|home| home.is_absolute());
         host.cwd = env::current_dir().ok();
         host.terminal = ui::terminal();
+        host.ids = Ids { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
+        host.selinux = Path::new("/sys/fs/selinux/enforce").exists();
         Ok(host)
     }
 
@@ -88,6 +95,8 @@ impl Host {
             home: None,
             cwd: None,
             terminal: Terminal::default(),
+            ids: Ids { uid: 0, gid: 0 },
+            selinux: false,
             image: String::new(),
             home_volume: String::new(),
             label: String::new(),
@@ -152,6 +161,7 @@ impl Host {
     pub fn sample(variables: &[(&str, &str)]) -> Self {
         let mut host = Self::new(Os::Linux, variables.iter().map(|(k, v)| (k.into(), v.into()))).unwrap();
         host.home = Some("/home/me".into());
+        host.ids = Ids { uid: 1000, gid: 1000 };
         host.cwd = Some("/home/me/app".into());
         host.terminal = Terminal { stdin: true, stdout: true, stderr: true };
         host

@@ -111,15 +111,33 @@ impl Runner {
         }
     }
 
+    /// Runs a command that must succeed, and then one that reads what it printed.
+    pub fn pipe(self, from: &Invocation, to: &Invocation) -> Result<(), EngineError> {
+        let printed = self.capture(from)?;
+        if !printed.status.success() {
+            return Err(EngineError::new(from, printed.status, &printed.stderr));
+        }
+        let output = self.capture_fed(to, Some(&printed.stdout))?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(EngineError::new(to, output.status, &output.stderr))
+        }
+    }
+
     /// Runs a command and captures what it prints, whatever its status.
     pub fn capture(self, invocation: &Invocation) -> Result<Output, EngineError> {
+        self.capture_fed(invocation, invocation.stdin.as_ref().map(|stdin| stdin.text.as_bytes()))
+    }
+
+    fn capture_fed(self, invocation: &Invocation, input: Option<&[u8]>) -> Result<Output, EngineError> {
         self.echo(invocation);
         let mut command = invocation.command();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         command
             .spawn()
-            .and_then(|child| feed(child, invocation))
+            .and_then(|child| feed(child, input))
             .map_err(|e| EngineError::not_started(invocation, &e))
     }
 
@@ -163,9 +181,9 @@ impl Runner {
     }
 }
 
-fn feed(mut child: std::process::Child, invocation: &Invocation) -> io::Result<Output> {
-    if let (Some(mut pipe), Some(stdin)) = (child.stdin.take(), &invocation.stdin) {
-        match pipe.write_all(stdin.text.as_bytes()) {
+fn feed(mut child: std::process::Child, input: Option<&[u8]>) -> io::Result<Output> {
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        match pipe.write_all(input) {
             // The command ended without reading: its status says why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             result => result?,

@@ -7,6 +7,7 @@
 mod cli;
 mod commands;
 mod container;
+mod creation;
 mod env_file;
 mod error;
 mod home;
@@ -20,6 +21,7 @@ mod publish;
 mod runtime;
 mod ssh_agent;
 mod ui;
+mod user;
 
 use std::process::ExitCode;
 

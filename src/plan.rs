@@ -1,6 +1,7 @@
 //! What a command is going to do: decided before anything is done, then carried out, or shown as a shell script.
 
 use std::fmt::Write as _;
+use std::fs::File;
 
 use anyhow::{Result, anyhow};
 
@@ -25,6 +26,8 @@ pub enum Step {
     Print(String),
     /// Run a command that must succeed.
     Run(Invocation),
+    /// Run a command that must succeed, and give what it printed to another one.
+    Pipe(Invocation, Invocation),
     /// Run a command whose failure doesn't matter.
     Try(Invocation),
     /// Fetch an image, showing how it goes. If that fails and `unless` succeeds, go on.
@@ -69,6 +72,9 @@ pub struct Attach {
     pub undo: Option<Invocation>,
 }
 
+/// Held while containers are made.
+pub type Lock = File;
+
 /// The command that undoes what is half done, and what to tell then.
 type Undo<'a> = (&'a Invocation, Option<&'a str>);
 
@@ -98,13 +104,13 @@ impl Plan {
         self.push(Step::Run(invocation));
     }
 
-    /// Carries the plan out and returns the exit code.
+    /// Carries the plan out and returns the exit code. `lock` is held until somebody sits down in a container.
     ///
     /// # Errors
     /// When a step fails; what was half done has been undone.
-    pub fn execute(&self, runner: Runner) -> Result<u8> {
+    pub fn execute(&self, runner: Runner, mut lock: Option<Lock>) -> Result<u8> {
         let mut undo = None;
-        let result = self.execute_steps(runner, &mut undo);
+        let result = self.execute_steps(runner, &mut undo, &mut lock);
         if let (Err(_), Some((undo, note))) = (&result, undo) {
             match (runner.run(undo), note) {
                 (Err(error), _) => ui::warn(&format!("could not undo what was done so far: {error}")),
@@ -115,13 +121,19 @@ impl Plan {
         result
     }
 
-    fn execute_steps<'a>(&'a self, runner: Runner, undo: &mut Option<Undo<'a>>) -> Result<u8> {
+    fn execute_steps<'a>(
+        &'a self,
+        runner: Runner,
+        undo: &mut Option<Undo<'a>>,
+        lock: &mut Option<Lock>,
+    ) -> Result<u8> {
         for step in &self.steps {
             match step {
                 Step::Say(message) => ui::info(message),
                 Step::Warn(message) => ui::warn(message),
                 Step::Print(line) => ui::data(line)?,
                 Step::Run(command) => drop(runner.run(command)?),
+                Step::Pipe(from, to) => runner.pipe(from, to)?,
                 Step::Try(command) => drop(runner.capture(command)?),
                 Step::Fetch { fetch, unless } => {
                     if let Err(error) = runner.show(fetch) {
@@ -137,12 +149,13 @@ impl Plan {
                 Step::Keep => *undo = None,
                 Step::IfDiffers { command, from, then, otherwise } => {
                     let branch = if runner.run(command)?.trim() == from { otherwise } else { then };
-                    let code = branch.execute_steps(runner, undo)?;
+                    let code = branch.execute_steps(runner, undo, lock)?;
                     if code != 0 {
                         return Ok(code);
                     }
                 }
                 Step::Attach(attach) => {
+                    drop(lock.take());
                     *undo = attach.undo.as_ref().map(|command| (command, None));
                     return attach.execute(runner);
                 }
@@ -154,7 +167,7 @@ impl Plan {
 
     /// The plan as a script for bash or zsh.
     pub fn script(&self) -> String {
-        let mut script = String::from("set -e\n");
+        let mut script = String::from("set -e -o pipefail\n");
         self.write_script(&mut script);
         script
     }
@@ -169,6 +182,7 @@ impl Plan {
                 }
                 Step::Print(line) => writeln!(script, "printf '%s\\n' {}", quote(line)),
                 Step::Run(command) => writeln!(script, "{command} >/dev/null"),
+                Step::Pipe(from, to) => writeln!(script, "{from} | {to} >/dev/null"),
                 Step::Try(command) => writeln!(script, "{command} >/dev/null 2>&1 || true"),
                 Step::Fetch { fetch, unless: None } => writeln!(script, "{fetch} >&2"),
                 Step::Fetch { fetch, unless: Some(have) } => {

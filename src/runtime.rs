@@ -5,10 +5,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
 
 use crate::container::{Container, Image, Inspected};
 use crate::error::Failure;
-use crate::host::Host;
+use crate::host::{Host, Os};
 use crate::invocation::{EngineError, Invocation, Runner, Trouble};
 use crate::ui;
 
@@ -19,6 +20,57 @@ pub enum RuntimeKind {
     Docker,
     /// podman, also where it is called docker.
     Podman,
+}
+
+/// Where containers run, as seen by the person who starts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// On this machine, by root.
+    Rootful,
+    /// On this machine, by the person.
+    Rootless,
+    /// In a virtual machine: Docker Desktop, `OrbStack`, Colima, Rancher Desktop, Lima, podman machine.
+    Machine,
+}
+
+/// What the engine behind a runtime is like.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// Where containers run.
+    pub mode: Mode,
+    /// Does `SELinux` keep containers from mounted directories?
+    pub selinux: bool,
+}
+
+/// What docker says of its engine.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerInfo {
+    #[serde(default)]
+    operating_system: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    security_options: Option<Vec<String>>,
+}
+
+impl DockerInfo {
+    fn engine(&self, os: Os) -> Engine {
+        let has = |option: &str| {
+            self.security_options.iter().flatten().any(|text| text.split(',').any(|field| field == option))
+        };
+        let system = ["Docker Desktop", "OrbStack", "Rancher Desktop"];
+        let name = ["docker-desktop", "orbstack", "rancher-desktop", "lima-", "colima"];
+        let machine = os != Os::Linux
+            || system.iter().any(|prefix| self.operating_system.starts_with(prefix))
+            || name.iter().any(|prefix| self.name.starts_with(prefix));
+        let mode = match machine {
+            true => Mode::Machine,
+            false if has("name=rootless") => Mode::Rootless,
+            false => Mode::Rootful,
+        };
+        Engine { mode, selinux: has("name=selinux") }
+    }
 }
 
 /// A runtime found on this machine.
@@ -93,6 +145,31 @@ impl Runtime {
     /// A command line of this runtime.
     pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
         Invocation::new(self.program.clone(), self.name.clone(), args)
+    }
+
+    /// What the engine is like.
+    ///
+    /// # Errors
+    /// When it doesn't answer.
+    pub fn engine(&self, host: &Host, runner: Runner) -> Result<Engine> {
+        match self.kind {
+            // `podman info` takes a quarter of a second, a whole one without root, and says what is known already.
+            RuntimeKind::Podman => {
+                let mode = match host.os {
+                    Os::Linux if host.ids.uid == 0 => Mode::Rootful,
+                    Os::Linux => Mode::Rootless,
+                    Os::Mac | Os::Other => Mode::Machine,
+                };
+                Ok(Engine { mode, selinux: host.selinux })
+            }
+            RuntimeKind::Docker => {
+                let ask = self.command(["info", "--format", "{{json .}}"]);
+                let said = runner.run(&ask)?;
+                let info: DockerInfo = serde_json::from_str(&said)
+                    .with_context(|| format!("cannot read the answer of `{ask}`"))?;
+                Ok(info.engine(host.os))
+            }
+        }
     }
 
     /// Looks at containers by name or ID; one that doesn't exist is not an error.
@@ -243,6 +320,26 @@ mod tests {
 
     fn kinds(found: Result<Vec<Runtime>>) -> Vec<(String, RuntimeKind)> {
         found.unwrap().into_iter().map(|runtime| (runtime.name, runtime.kind)).collect()
+    }
+
+    #[test]
+    fn an_engine_is_known_by_what_it_says_of_itself() {
+        let mode = |os, system: &str, name: &str, options: &str| {
+            let json = format!(
+                r#"{{"OperatingSystem": "{system}", "Name": "{name}", "SecurityOptions": [{options}], "Containers": 3}}"#
+            );
+            serde_json::from_str::<DockerInfo>(&json).unwrap().engine(os).mode
+        };
+        let seccomp = r#""name=seccomp,profile=default""#;
+        let rootless = r#""name=seccomp,profile=default","name=rootless""#;
+        assert_eq!(mode(Os::Linux, "Debian GNU/Linux 12 (bookworm)", "vm", seccomp), Mode::Rootful);
+        assert_eq!(mode(Os::Linux, "Debian GNU/Linux 12 (bookworm)", "vm", rootless), Mode::Rootless);
+        assert_eq!(mode(Os::Linux, "Docker Desktop", "docker-desktop", seccomp), Mode::Machine);
+        assert_eq!(mode(Os::Mac, "Ubuntu 24.04 LTS", "colima", seccomp), Mode::Machine);
+        assert_eq!(mode(Os::Mac, "Ubuntu 24.04 LTS", "renamed", rootless), Mode::Machine);
+        assert_eq!(mode(Os::Linux, "Ubuntu 24.04 LTS", "lima-docker", rootless), Mode::Machine);
+        let info: DockerInfo = serde_json::from_str(r#"{"SecurityOptions": ["name=selinux"]}"#).unwrap();
+        assert!(info.engine(Os::Linux).selinux);
     }
 
     #[test]

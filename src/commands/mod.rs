@@ -13,6 +13,7 @@ pub mod stop;
 pub mod update;
 pub mod upgrade;
 
+use std::fs::{File, TryLockError};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ use crate::container::{Container, Image, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
 use crate::invocation::{Invocation, Runner, Trouble};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Lock, Plan};
 use crate::project::{self, Project};
 use crate::runtime::{self, Runtime};
 use crate::ui;
@@ -285,16 +286,43 @@ impl Session {
         Ok(inode != Some(project.inode.to_string()))
     }
 
+    /// Waits until no other cage command of this person is making a container. The lock is on the home directory itself,
+    /// which no cage can reach, so that it leaves nothing behind, and ends with the process at the latest.
+    ///
+    /// # Errors
+    /// When waiting fails. A home that can't be locked is not an error: the engine keeps names apart.
+    pub fn lock(&self) -> Result<Option<Lock>> {
+        let home = self.host.home.as_ref().and_then(|home| File::open(home).ok());
+        let Some(home) = home.filter(|_| !self.global.dry_run) else { return Ok(None) };
+        match home.try_lock() {
+            Ok(()) => Ok(Some(home)),
+            Err(TryLockError::WouldBlock) => {
+                ui::info("waiting for another cage command to finish");
+                home.lock()?;
+                Ok(Some(home))
+            }
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
+    }
+
     /// Carries a plan out, or shows it.
     ///
     /// # Errors
     /// When a step fails.
     pub fn carry_out(&self, plan: &Plan) -> Result<u8> {
+        self.carry_out_locked(plan, None)
+    }
+
+    /// The same, with a lock that is let go when somebody sits down in the cage.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn carry_out_locked(&self, plan: &Plan, lock: Option<Lock>) -> Result<u8> {
         if self.global.dry_run {
             ui::data(plan.script().trim_end())?;
             return Ok(0);
         }
-        plan.execute(self.runner)
+        plan.execute(self.runner, lock)
     }
 }
 

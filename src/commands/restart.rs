@@ -1,11 +1,12 @@
 //! `cage restart`: a clean box.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
-use super::start::{Creation, Facts, Then, with_or_without_init};
-use super::{Session, named};
+use super::start::{Facts, Then, pull, with_or_without_init};
+use super::{Session, Target, named};
 use crate::container::{Container, SUCCESSOR};
+use crate::creation::Creation;
 use crate::error::Failure;
 use crate::options::CreateOptions;
 use crate::ui;
@@ -50,19 +51,23 @@ impl Restart {
         let typed = self.renew.options.clone().resolve(&project.dir())?;
         let then = Then::enter(&session.host, self.renew.detach);
         let new = format!("{}{SUCCESSOR}", project.name);
+        let missing = || {
+            let path = ui::escape(&project.path);
+            Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
+        };
+        let (runtime, container) = session.find(&Target::Project(project.clone()))?;
+        ensure!(container.is_some(), missing());
+        pull(session, &runtime)?;
         with_or_without_init(|init| {
+            let lock = session.lock()?;
             let (runtime, containers, image) = session.find_all(&project, &[&project.name, &new])?;
-            let Some(old) = named(&containers, &project.name) else {
-                let path = ui::escape(&project.path);
-                bail!(Failure::new(format!("No container for {path}. Use 'cage start' to create one.")));
-            };
+            let Some(old) = named(&containers, &project.name) else { bail!(missing()) };
             let facts =
                 Facts { host: &session.host, runtime: &runtime, project: &project, image: image.as_ref() };
             let creation = Creation::gather(session, &runtime, &project, init)?;
             let options = self.renew.options_after(old, &typed);
-            let mut plan = facts.pull();
-            plan.append(facts.replace(old, named(&containers, &new), &creation, &options, &then));
-            session.carry_out(&plan)
+            let plan = facts.replace(old, named(&containers, &new), &creation, &options, &then);
+            session.carry_out_locked(&plan, lock)
         })
     }
 }

@@ -36,7 +36,10 @@ fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
     plan.say(format!("{what} {}", container.name));
     halt(&mut plan, runtime, &[container]);
     plan.run(remove(runtime, &container.id));
-    if let Some(rest) = container.project(&host.label).and_then(home::below) {
+    let place = container.place_of(&host.home_volume);
+    if let (Some(project), Some(place)) = (container.project(&host.label), place)
+        && let Some(rest) = home::below(place, project)
+    {
         plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
     }
     plan

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Session, cages, halt, question};
-use crate::container::Container;
+use crate::container::{Container, OWNER_LABEL, USERNS_LABEL};
 use crate::home;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -46,15 +46,16 @@ fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan
         plan.say("Stopping running cage containers");
         halt(&mut plan, runtime, &cages.iter().collect::<Vec<_>>());
     }
-    match cages.iter().find(|cage| cage.volumes.contains(volume)) {
+    match cages.iter().find_map(|cage| Some((cage, cage.place_of(volume)?))) {
         _ if !home => plan.say("No shared home volume to remove"),
         None => {
             plan.say(format!("Removing shared home volume {volume}"));
             plan.run(runtime.command(["volume", "rm", volume]));
         }
-        Some(cage) => {
+        Some((cage, place)) => {
             plan.say(format!("Emptying shared home volume {volume}"));
-            plan.run(home::reset(runtime, &cage.image_id, volume));
+            let (flag, owner) = (cage.label(USERNS_LABEL), cage.label(OWNER_LABEL));
+            plan.run(home::reset(runtime, &cage.image_id, volume, place, flag, owner));
         }
     }
     plan

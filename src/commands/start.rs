@@ -1,28 +1,17 @@
 //! `cage start`, and what every command that brings a cage up shares.
 
-use std::thread;
-use std::time::Duration;
-
 use anyhow::Result;
 use clap::Args;
 
 use super::{Session, named, remove};
-use crate::container::{
-    Container, ContainerSpec, IMAGE_LABEL, INODE_LABEL, Image, OPTIONS_LABEL, SUCCESSOR, State,
-};
-use crate::env_file::EnvFiles;
-use crate::home;
-use crate::host::{Host, Os};
+use crate::container::{Container, Image, SUCCESSOR, State};
+use crate::creation::Creation;
+use crate::host::Host;
 use crate::invocation::{Invocation, Trouble};
-use crate::mount::Mount;
 use crate::options::CreateOptions;
 use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
 use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
-use crate::ssh_agent;
-
-/// How often to look again when another cage command was quicker.
-const RACES: u32 = 10;
 
 /// Create the project's cage, or come back to it
 #[derive(Debug, Args)]
@@ -83,30 +72,57 @@ pub struct Facts<'a> {
 /// As [`Start::run`].
 pub fn bring_up(session: &Session, project: &Project, options: CreateOptions, then: &Then) -> Result<u8> {
     let options = options.resolve(&project.dir())?;
-    let mut races = 0;
+    let (runtime, containers, image) = session.find_all(project, &[&project.name])?;
+    if let Some(container) = usable(&containers, project) {
+        let facts = Facts { host: &session.host, runtime: &runtime, project, image: image.as_ref() };
+        return come_back(session, &facts, container, &options, then);
+    }
+    pull(session, &runtime)?;
     with_or_without_init(|init| {
-        loop {
-            let (runtime, containers, image) = session.find_all(project, &[&project.name])?;
-            let facts = Facts { host: &session.host, runtime: &runtime, project, image: image.as_ref() };
-            let plan = match named(&containers, &project.name) {
-                Some(container) if container.state != State::Dead => {
-                    let stale = session.has_stale_directory(&runtime, project, container)?;
-                    facts.come_back(container, &options, stale, then)
-                }
-                dead => {
-                    let creation = Creation::gather(session, &runtime, project, init)?;
-                    facts.create(dead, &creation, &options, then)
-                }
-            };
-            match session.carry_out(&plan) {
-                Err(error) if races < RACES && lost_a_race(&error) => {
-                    races += 1;
-                    thread::sleep(Duration::from_millis(100));
-                }
-                result => return result,
-            }
+        let lock = session.lock()?;
+        let new = format!("{}{SUCCESSOR}", project.name);
+        let (runtime, containers, image) = session.find_all(project, &[&project.name, &new])?;
+        let facts = Facts { host: &session.host, runtime: &runtime, project, image: image.as_ref() };
+        if let Some(container) = usable(&containers, project) {
+            // Another one was quicker.
+            drop(lock);
+            return come_back(session, &facts, container, &options, then);
         }
+        let creation = Creation::gather(session, &runtime, project, init)?;
+        session.carry_out_locked(&facts.create(&containers, &creation, &options, then), lock)
     })
+}
+
+/// The project's cage, unless it is beyond use.
+fn usable<'a>(containers: &'a [Container], project: &Project) -> Option<&'a Container> {
+    named(containers, &project.name).filter(|container| container.state != State::Dead)
+}
+
+fn come_back(
+    session: &Session,
+    facts: &Facts,
+    container: &Container,
+    options: &CreateOptions,
+    then: &Then,
+) -> Result<u8> {
+    let stale = session.has_stale_directory(facts.runtime, facts.project, container)?;
+    session.carry_out(&facts.come_back(container, options, stale, then))
+}
+
+/// Fetches the newest image; one that is here will do.
+///
+/// # Errors
+/// When there is none here and none can be had.
+pub fn pull(session: &Session, runtime: &Runtime) -> Result<()> {
+    let image = &session.host.image;
+    if is_local(image) {
+        return Ok(());
+    }
+    let mut plan = Plan::default();
+    plan.say("Pulling latest image...");
+    let have = runtime.command(["image", "inspect", image]);
+    plan.push(Step::Fetch { fetch: fetch(&session.host, runtime), unless: Some(have) });
+    session.carry_out(&plan).map(drop)
 }
 
 /// Makes a container with the engine's init, or without where the engine has none; it only says so when it is needed.
@@ -120,72 +136,30 @@ pub fn with_or_without_init(mut attempt: impl FnMut(bool) -> Result<u8>) -> Resu
     }
 }
 
-/// Did another command make or remove the container between our look and our step?
-fn lost_a_race(error: &anyhow::Error) -> bool {
-    is_trouble(error, Trouble::NameTaken) || is_trouble(error, Trouble::NoSuchContainer)
-}
-
-/// What is found on this machine for a new cage.
-#[derive(Debug, Default)]
-pub struct Creation {
-    env: EnvFiles,
-    agent: Option<Mount>,
-    advice: Option<String>,
-    seed: Option<String>,
-    init: bool,
-}
-
-impl Creation {
-    /// Looks for it. `init`: use the engine's init?
-    ///
-    /// # Errors
-    /// When an env file can't be used.
-    pub fn gather(session: &Session, runtime: &Runtime, project: &Project, init: bool) -> Result<Self> {
-        let host = &session.host;
-        let advice = match (host.os, runtime.kind) {
-            (Os::Mac, RuntimeKind::Docker) => ssh_agent::colima_advice(&endpoint(session, runtime)?),
-            _ => None,
-        };
-        Ok(Self {
-            env: EnvFiles::read(host, project)?,
-            agent: ssh_agent::mount(host),
-            advice,
-            seed: home::seed_dir(host).and_then(|dir| dir.into_os_string().into_string().ok()),
-            init,
-        })
-    }
-}
-
-/// The address of the engine that docker's client talks to.
-fn endpoint(session: &Session, runtime: &Runtime) -> Result<String> {
-    if let Some(endpoint) = session.host.variable("DOCKER_HOST") {
-        return Ok(endpoint.to_owned());
-    }
-    let ask = runtime.command(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
-    let output = session.runner.capture(&ask)?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
 /// Is `image` a local one, which is never pulled?
 pub fn is_local(image: &str) -> bool {
     !image.contains('/')
 }
 
 impl Facts<'_> {
-    /// No cage yet: makes one.
+    /// No cage yet: makes one. It gets its name last, so that whoever finds a cage of that name finds a complete one.
+    /// `remains` are what an engine could not remove, and what an earlier attempt left behind.
     fn create(
         &self,
-        dead: Option<&Container>,
+        remains: &[Container],
         creation: &Creation,
         options: &CreateOptions,
         then: &Then,
     ) -> Plan {
         let name = &self.project.name;
-        let mut plan = self.pull();
-        if let Some(dead) = dead {
-            plan.run(remove(self.runtime, &dead.id));
+        let new = format!("{name}{SUCCESSOR}");
+        let mut plan = Plan::default();
+        for container in remains {
+            plan.run(remove(self.runtime, &container.id));
         }
-        plan.append(self.make(name, creation, options));
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options));
+        plan.run(self.runtime.command(["rename", &new, name]));
+        plan.push(Step::Undo(remove(self.runtime, name), None));
         match then {
             Then::Attach => plan.push(self.start_attached(name, Some(remove(self.runtime, name)))),
             Then::Name | Then::Exec(_) => {
@@ -251,7 +225,7 @@ impl Facts<'_> {
         if let Some(left_over) = left_over {
             plan.run(remove(self.runtime, &left_over.id));
         }
-        plan.append(self.make(&new, creation, options));
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options));
         if old.state.is_up() {
             // The two can't listen on the same ports.
             super::halt(&mut plan, self.runtime, &[old]);
@@ -264,72 +238,6 @@ impl Facts<'_> {
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.append(self.go_on(name, then));
         plan
-    }
-
-    /// Fetches the newest image; one that is here will do.
-    pub fn pull(&self) -> Plan {
-        let mut plan = Plan::default();
-        if !is_local(&self.host.image) {
-            plan.say("Pulling latest image...");
-            let have = self.runtime.command(["image", "inspect", &self.host.image]);
-            plan.push(Step::Fetch { fetch: fetch(self.host, self.runtime), unless: Some(have) });
-        }
-        plan
-    }
-
-    /// Makes a container, not started, that is gone again if a later step fails.
-    fn make(&self, name: &str, creation: &Creation, options: &CreateOptions) -> Plan {
-        let mut plan = Plan::default();
-        let (image, volume) = (&self.host.image, &self.host.home_volume);
-        plan.say(format!("Creating {}", self.project.name));
-        if let Some(advice) = &creation.advice {
-            plan.push(Step::Warn(advice.clone()));
-        }
-        if let Some(seed) = &creation.seed {
-            plan.say(format!("Seeding home directory from {seed}"));
-            plan.run(home::fill(self.runtime, image, volume, seed));
-        }
-        if let Some(rest) = home::below(&self.project.path) {
-            plan.run(home::make_room(self.runtime, image, volume, rest));
-        }
-        let spec = self.spec(name, creation, options);
-        plan.run(self.runtime.command(spec.create_args()).stdin(spec.env_file));
-        plan.push(Step::Undo(remove(self.runtime, name), None));
-        plan
-    }
-
-    fn spec(&self, name: &str, creation: &Creation, options: &CreateOptions) -> ContainerSpec {
-        let project = self.project;
-        let mut mounts = vec![
-            Mount::volume(&self.host.home_volume, home::HOME),
-            Mount::path(&project.path, &project.path),
-        ];
-        let mut env = Vec::new();
-        // A Python project's virtual environment of the host and that of the cage would break each other.
-        if !creation.env.has("UV_PROJECT_ENVIRONMENT") {
-            env.push(("UV_PROJECT_ENVIRONMENT", ".cage-venv".to_owned()));
-        }
-        if let Some(agent) = &creation.agent {
-            mounts.push(agent.clone());
-            env.push(("SSH_AUTH_SOCK", agent.target().to_owned()));
-        }
-        mounts.extend(options.volume.iter().cloned());
-        ContainerSpec {
-            name: name.to_owned(),
-            workdir: project.path.clone(),
-            image: self.host.image.clone(),
-            project_label: self.host.label.clone(),
-            labels: vec![
-                (IMAGE_LABEL, self.host.image.clone()),
-                (INODE_LABEL, project.inode.to_string()),
-                (OPTIONS_LABEL, options.to_label()),
-            ],
-            mounts,
-            publish: options.publish.clone(),
-            env,
-            env_file: creation.env.to_stdin(),
-            init: creation.init,
-        }
     }
 
     /// Tells if a new cage would be made of another image.
@@ -420,7 +328,15 @@ pub fn tell_ignored(container: &Container, options: &CreateOptions) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::IMAGE_LABEL;
+    use crate::env_file::EnvFiles;
+    use crate::home::PREPARE;
+    use crate::invocation::quote;
+    use crate::mount::Mount;
     use crate::project::cage_name;
+    use crate::runtime::{Engine, Mode};
+    use crate::ssh_agent;
+    use crate::user::{Ids, ImageUser, Mapping};
 
     const NEWER: &str = "sha256:2222222222";
 
@@ -428,10 +344,18 @@ mod tests {
         Project { path: path.into(), name: cage_name(path), inode: 7 }
     }
 
-    fn creation(host: &Host) -> Creation {
+    fn creation(facts: &Facts, mode: Mode) -> Creation {
+        let engine = Engine { mode, selinux: false };
+        let ids = Ids { uid: 501, gid: 20 };
+        let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
+        let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids);
+        let agent = ssh_agent::mount(facts.host);
         Creation {
+            engine,
+            user,
+            mapping,
             env: EnvFiles::default(),
-            agent: ssh_agent::mount(host),
+            agent,
             advice: None,
             seed: None,
             init: true,
@@ -455,10 +379,11 @@ mod tests {
         plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) }).script()
     }
 
-    fn create(kind: RuntimeKind, variables: &[(&str, &str)], path: &str, then: &Then) -> String {
-        script(kind, variables, path, |facts| {
-            facts.create(None, &creation(facts.host), &options("-p 3000:3000 -v pg:/pg:ro"), then)
-        })
+    fn create(kind: RuntimeKind, mode: Mode, path: &str, then: &Then) -> String {
+        let text = script(kind, &[("CAGE_IMAGE", "local")], path, |facts| {
+            facts.create(&[], &creation(facts, mode), &options("-p 3000:3000 -v pg:/pg:ro"), then)
+        });
+        text.replace(&quote(PREPARE), "PREPARE")
     }
 
     fn come_back(kind: RuntimeKind, state: State, typed: &str, then: &Then) -> String {
@@ -472,18 +397,22 @@ mod tests {
     fn replace(kind: RuntimeKind, state: State, then: &Then) -> String {
         script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |facts| {
             let container = Container::sample(facts.project, state);
-            facts.replace(&container, None, &creation(facts.host), &options("-p 3000:3000"), then)
+            let creation = creation(facts, Mode::Machine);
+            facts.replace(&container, None, &creation, &options("-p 3000:3000"), then)
         })
+        .replace(&quote(PREPARE), "PREPARE")
     }
 
     #[test]
-    fn a_new_cage_on_docker() {
-        insta::assert_snapshot!(create(RuntimeKind::Docker, &[], "/p/app", &Then::Attach), @r#"
-        set -e
-        echo 'cage: Pulling latest image...' >&2
-        docker pull ghcr.io/pacificsky/devcontainer-lite:latest >&2 || docker image inspect ghcr.io/pacificsky/devcontainer-lite:latest >/dev/null
+    fn a_new_cage_in_every_mode() {
+        use RuntimeKind::{Docker, Podman};
+        insta::assert_snapshot!(create(Docker, Mode::Rootful, "/p/app", &Then::Attach), @r#"
+        set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073 --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=ghcr.io/pacificsky/devcontainer-lite:latest --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init ghcr.io/pacificsky/devcontainer-lite:latest >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
         trap - EXIT
         code=0
@@ -495,17 +424,51 @@ mod tests {
           *) exit "${state#* }" ;;
         esac
         "#);
-    }
-
-    #[test]
-    fn a_new_cage_on_podman_in_the_background() {
-        let local = [("CAGE_IMAGE", "local")];
-        insta::assert_snapshot!(create(RuntimeKind::Podman, &local, "/p/app", &Then::Name), @r"
-        set -e
+        insta::assert_snapshot!(create(Podman, Mode::Rootful, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        podman create --interactive --tty --pull never --name cage-app-f6965073 --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
+        podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
         podman start cage-app-f6965073 >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(create(Podman, Mode::Rootless, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
+        echo 'cage: Creating cage-app-f6965073' >&2
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --label cage.userns=--userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        podman start cage-app-f6965073 >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(create(Docker, Mode::Rootless, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
+        echo 'cage: Creating cage-app-f6965073' >&2
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=0:0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env IS_SANDBOX=1 --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        docker start cage-app-f6965073 >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(create(Docker, Mode::Machine, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
+        echo 'cage: Creating cage-app-f6965073' >&2
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        docker start cage-app-f6965073 >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
@@ -513,49 +476,54 @@ mod tests {
 
     #[test]
     fn a_project_below_the_home_gets_a_directory_there() {
-        let local = [("CAGE_IMAGE", "local")];
-        insta::assert_snapshot!(create(RuntimeKind::Docker, &local, "/home/vscode/src/app", &Then::Name), @r#"
-        set -e
+        let path = "/home/vscode/src/app";
+        insta::assert_snapshot!(create(RuntimeKind::Docker, Mode::Rootful, path, &Then::Name), @r"
+        set -e -o pipefail
         echo 'cage: Creating cage-app-4fe250cd' >&2
-        docker run --rm --pull never --network none --workdir / --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c 'cd /home/vscode && mkdir -p -- "$1"' sh src/app >/dev/null
-        docker create --interactive --tty --pull never --name cage-app-4fe250cd --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
+        docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
         trap 'docker rm --force --volumes cage-app-4fe250cd >/dev/null' EXIT
         docker start cage-app-4fe250cd >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-4fe250cd
-        "#);
+        ");
     }
 
     #[test]
-    fn seeds_an_agent_and_env_files_come_along() {
+    fn seeds_and_an_agent_come_along() {
         let text = script(RuntimeKind::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |facts| {
             let creation = Creation {
                 agent: Some(Mount::path("/tmp/agent", ssh_agent::SOCKET)),
                 seed: Some("/home/me/.config/cage/home".into()),
                 advice: Some("advice".into()),
+                engine: Engine { mode: Mode::Rootful, selinux: true },
                 init: false,
-                ..creation(facts.host)
+                ..creation(facts, Mode::Rootful)
             };
-            facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
+            facts.create(&[], &creation, &CreateOptions::default(), &Then::Name)
         });
-        insta::assert_snapshot!(text.replace(home::SEED, "SEED\n"), @r#"
-        set -e
+        insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE"), @r"
+        set -e -o pipefail
         echo 'cage: Creating cage-it-s-86c97e5b' >&2
         echo 'cage: warning: advice' >&2
+        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/tmp/agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --security-opt label=disable --stop-signal SIGHUP local >/dev/null
+        trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null' EXIT
         echo 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
-        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c $'set -eu\012home=/home/vscode\012owner=$(set -- $(ls -ldn "$home"); echo "$3:$4")\012fill() {\012    for from in "$1"/* "$1"/.[!.]* "$1"/..?*; do\012        [ -e "$from" ] || [ -L "$from" ] || continue\012        to=$2/${from##*/}\012        if [ ! -e "$to" ] && [ ! -L "$to" ]; then\012            cp -RPp "$from" "$to"\012            chown -hR "$owner" "$to"\012        elif [ -d "$from" ] && [ ! -L "$from" ] && [ -d "$to" ] && [ ! -L "$to" ]; then\012            (fill "$from" "$to")\012        fi\012    done\012}\012fill /cage-seed "$home"\012' >/dev/null
-        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/tmp/agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP local >/dev/null
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
+        docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
         trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null' EXIT
         docker start cage-it-s-86c97e5b >/dev/null
         trap - EXIT
         printf '%s\n' cage-it-s-86c97e5b
-        "#);
+        ");
     }
 
     #[test]
     fn coming_back_to_a_running_cage() {
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Attach), @r#"
-        set -e
+        set -e -o pipefail
         echo 'cage: Re-attaching to cage-app-f6965073' >&2
         code=0
         docker attach --detach-keys 'ctrl-\,ctrl-\' 0123456789ab || code=$?
@@ -566,7 +534,7 @@ mod tests {
         esac
         "#);
         insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r#"
-        set -e
+        set -e -o pipefail
         echo 'cage: Re-attaching to cage-app-f6965073' >&2
         code=0
         podman attach --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false 0123456789ab || code=$?
@@ -577,12 +545,12 @@ mod tests {
         esac
         "#);
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Name), @r"
-        set -e
+        set -e -o pipefail
         printf '%s\n' cage-app-f6965073
         ");
         let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @r"
-        set -e
+        set -e -o pipefail
         exec docker exec --interactive --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
         ");
     }
@@ -590,7 +558,7 @@ mod tests {
     #[test]
     fn coming_back_to_a_stopped_or_frozen_cage() {
         insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r#"
-        set -e
+        set -e -o pipefail
         echo 'cage: Restarting cage-app-f6965073' >&2
         code=0
         podman start --attach --interactive --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false 0123456789ab || code=$?
@@ -601,13 +569,13 @@ mod tests {
         esac
         "#);
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Created, "", &Then::Name), @r"
-        set -e
+        set -e -o pipefail
         echo 'cage: Restarting cage-app-f6965073' >&2
         docker start 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
         ");
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Paused, "", &Then::Name), @r"
-        set -e
+        set -e -o pipefail
         echo 'cage: Unpausing cage-app-f6965073' >&2
         docker unpause 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
@@ -618,7 +586,7 @@ mod tests {
     fn options_that_would_need_a_new_cage_are_told_one_by_one() {
         let typed = "-p 3000:3000 -v '/a b:/t'";
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, typed, &Then::Name), @r"
-        set -e
+        set -e -o pipefail
         echo 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
         echo 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
         printf '%s\n' cage-app-f6965073
@@ -635,15 +603,15 @@ mod tests {
             })
         };
         insta::assert_snapshot!(told("r/x:1", "r/x:1"), @"
-        set -e
+        set -e -o pipefail
         echo 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2
         ");
         insta::assert_snapshot!(told("local", "local"), @"
-        set -e
+        set -e -o pipefail
         echo 'cage: A newer image is available. Run `cage restart` to use it.' >&2
         ");
         insta::assert_snapshot!(told("r/x:2", "r/x:1"), @"
-        set -e
+        set -e -o pipefail
         echo 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2
         ");
     }
@@ -651,10 +619,11 @@ mod tests {
     #[test]
     fn a_new_cage_runs_before_the_old_one_goes() {
         insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r"
-        set -e
+        set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         docker start cage-app-f6965073.new >/dev/null
@@ -664,10 +633,11 @@ mod tests {
         printf '%s\n' cage-app-f6965073
         ");
         insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
-        set -e
+        set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null
         trap - EXIT
         podman rm --force --volumes 0123456789ab >/dev/null

@@ -4,10 +4,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::restart::Renew;
-use super::start::{Creation, Facts, Then, tell_ignored, with_or_without_init};
+use super::start::{Facts, Then, tell_ignored, with_or_without_init};
 use super::update::{fetch_newest, refuse_local};
-use super::{Session, named};
+use super::{Session, Target, named};
 use crate::container::SUCCESSOR;
+use crate::creation::Creation;
 use crate::plan::{Plan, Step};
 
 /// Pull the latest image and, if the project's cage is not made of it, replace the cage
@@ -28,11 +29,14 @@ impl Upgrade {
         let typed = self.renew.options.clone().resolve(&project.dir())?;
         let then = Then::enter(&session.host, self.renew.detach);
         let new = format!("{}{SUCCESSOR}", project.name);
+        let (runtime, _) = session.find(&Target::Project(project.clone()))?;
+        session.carry_out(&fetch_newest(&session.host, &runtime))?;
         with_or_without_init(|init| {
+            let lock = session.lock()?;
             let (runtime, containers, image) = session.find_all(&project, &[&project.name, &new])?;
             let facts =
                 Facts { host: &session.host, runtime: &runtime, project: &project, image: image.as_ref() };
-            let mut plan = fetch_newest(&session.host, &runtime);
+            let mut plan = Plan::default();
             match named(&containers, &project.name) {
                 None => plan.say("No existing container. Use 'cage start' to create one."),
                 Some(old) => {
@@ -57,7 +61,7 @@ impl Upgrade {
                     });
                 }
             }
-            session.carry_out(&plan)
+            session.carry_out_locked(&plan, lock)
         })
     }
 }

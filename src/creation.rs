@@ -1,0 +1,169 @@
+//! A new cage: what is found for it, and how it is made.
+
+use anyhow::{Result, bail};
+
+use crate::commands::Session;
+use crate::container::{ContainerSpec, IMAGE_LABEL, INODE_LABEL, OPTIONS_LABEL, OWNER_LABEL, USERNS_LABEL};
+use crate::env_file::EnvFiles;
+use crate::error::Failure;
+use crate::home::{self, Preparation};
+use crate::host::{Host, Os};
+use crate::mount::Mount;
+use crate::options::CreateOptions;
+use crate::plan::{Plan, Step};
+use crate::project::Project;
+use crate::runtime::{Engine, Runtime, RuntimeKind};
+use crate::ssh_agent;
+use crate::user::{self, ImageUser, Mapping};
+
+/// What is found on this machine for a new cage.
+#[derive(Debug)]
+pub struct Creation {
+    /// What the engine is like.
+    pub engine: Engine,
+    /// The image's user.
+    pub user: ImageUser,
+    /// How that user acts as the person at the keyboard.
+    pub mapping: Mapping,
+    /// Variables of env files.
+    pub env: EnvFiles,
+    /// The SSH agent's socket.
+    pub agent: Option<Mount>,
+    /// What the user may want to change.
+    pub advice: Option<String>,
+    /// The directory with files for the home.
+    pub seed: Option<String>,
+    /// Use the engine's init as the first process?
+    pub init: bool,
+}
+
+impl Creation {
+    /// Looks for it. The image must be here. `init`: use the engine's init?
+    ///
+    /// # Errors
+    /// When an env file can't be used, or the image can't.
+    pub fn gather(session: &Session, runtime: &Runtime, project: &Project, init: bool) -> Result<Self> {
+        let (host, runner) = (&session.host, session.runner);
+        let advice = match (host.os, runtime.kind) {
+            (Os::Mac, RuntimeKind::Docker) => ssh_agent::colima_advice(&endpoint(session, runtime)?),
+            _ => None,
+        };
+        let env = EnvFiles::read(host, project)?;
+        let engine = runtime.engine(host, runner)?;
+        let user = ImageUser::probe(runtime, runner, &host.image)?;
+        let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?);
+        let agent = ssh_agent::mount(host);
+        let seed = home::seed_dir(host).and_then(|dir| dir.into_os_string().into_string().ok());
+        if user.home == project.path {
+            bail!(
+                Failure::new(format!("the project {} is where the image has its user's home", project.path))
+                    .hint("move the project into a directory of its own")
+            );
+        }
+        Ok(Self { engine, user, mapping, env, agent, advice, seed, init })
+    }
+
+    /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
+    pub fn make(
+        &self,
+        host: &Host,
+        runtime: &Runtime,
+        project: &Project,
+        name: &str,
+        options: &CreateOptions,
+    ) -> Plan {
+        let mut plan = Plan::default();
+        plan.say(format!("Creating {}", project.name));
+        if let Some(advice) = &self.advice {
+            plan.push(Step::Warn(advice.clone()));
+        }
+        let spec = self.spec(host, project, name, options);
+        plan.run(runtime.command(spec.create_args()).stdin(spec.env_file));
+        plan.push(Step::Undo(runtime.command(["rm", "--force", "--volumes", name]), None));
+        if let Some(seed) = &self.seed {
+            plan.say(format!("Seeding home directory from {seed}"));
+        }
+        let preparation = Preparation {
+            image: &host.image,
+            volume: &host.home_volume,
+            user: &self.user,
+            mapping: self.mapping,
+            seed: self.seed.as_deref(),
+            project: &project.path,
+        };
+        let prepare = preparation.command(runtime);
+        match (self.mapping, runtime.kind) {
+            (Mapping::AsIs | Mapping::KeepId(_), _) => plan.run(prepare),
+            // Left to itself, podman gives what it copies to the container's user.
+            (Mapping::Renumber(_), RuntimeKind::Podman) => {
+                plan.push(Step::Pipe(
+                    prepare,
+                    runtime.command(["cp", "-a=false", "-", &format!("{name}:/etc")]),
+                ));
+            }
+            (Mapping::Renumber(_), RuntimeKind::Docker) => {
+                plan.push(Step::Pipe(prepare, runtime.command(["cp", "-", &format!("{name}:/etc")])));
+            }
+        }
+        plan
+    }
+
+    fn spec(&self, host: &Host, project: &Project, name: &str, options: &CreateOptions) -> ContainerSpec {
+        let mut mounts = vec![
+            Mount::volume(&host.home_volume, &self.user.home),
+            Mount::path(&project.path, &project.path),
+        ];
+        let mut env = Vec::new();
+        let mut default = |name, value: &str| {
+            if !self.env.has(name) {
+                env.push((name, value.to_owned()));
+            }
+        };
+        // A Python project's virtual environment of the host and that of the cage would break each other.
+        default("UV_PROJECT_ENVIRONMENT", ".cage-venv");
+        let inside = self.mapping.inside(&self.user);
+        if inside.uid == 0 {
+            // Without it Claude Code refuses to skip permissions as root.
+            default("IS_SANDBOX", "1");
+        }
+        if let Some(agent) = &self.agent {
+            mounts.push(agent.clone());
+            env.push(("SSH_AUTH_SOCK", agent.target().to_owned()));
+        }
+        mounts.extend(options.volume.iter().cloned());
+        let mut labels = vec![
+            (IMAGE_LABEL, host.image.clone()),
+            (INODE_LABEL, project.inode.to_string()),
+            (OPTIONS_LABEL, options.to_label()),
+            (OWNER_LABEL, inside.to_string()),
+        ];
+        let userns = self.mapping.flag();
+        labels.extend(userns.clone().map(|flag| (USERNS_LABEL, flag)));
+        ContainerSpec {
+            name: name.to_owned(),
+            workdir: project.path.clone(),
+            image: host.image.clone(),
+            project_label: host.label.clone(),
+            labels,
+            user: userns.is_some().then(|| self.user.name.clone()).filter(|name| !name.is_empty()),
+            userns,
+            // Mounted directories are not relabelled: that would change them for good, and for the host too.
+            security: self.engine.selinux.then_some("label=disable"),
+            mounts,
+            publish: options.publish.clone(),
+            env,
+            env_file: self.env.to_stdin(),
+            init: self.init,
+        }
+    }
+}
+
+/// The address of the engine that docker's client talks to.
+fn endpoint(session: &Session, runtime: &Runtime) -> Result<String> {
+    if let Some(endpoint) = session.host.variable("DOCKER_HOST") {
+        return Ok(endpoint.to_owned());
+    }
+    let ask = runtime.command(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+    let output = session.runner.capture(&ask)?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

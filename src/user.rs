@@ -1,0 +1,200 @@
+//! Whose files they are: the image's user acts as the person at the keyboard.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::{Context as _, Result};
+
+use crate::error::Failure;
+use crate::host::Host;
+use crate::invocation::Runner;
+use crate::project::Project;
+use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
+use crate::ui;
+
+/// A user and a group, as the kernel counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+impl Ids {
+    const ROOT: Self = Self { uid: 0, gid: 0 };
+}
+
+impl fmt::Display for Ids {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.uid, self.gid)
+    }
+}
+
+/// The user that an image's processes run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageUser {
+    /// The name, empty if it has none.
+    pub name: String,
+    /// The numbers.
+    pub ids: Ids,
+    /// The home directory.
+    pub home: String,
+}
+
+/// Prints the name, numbers and home of the user it runs as.
+const WHO: &str = r#"id -un 2>/dev/null || echo; id -u; id -g; echo "$HOME""#;
+
+impl ImageUser {
+    /// Asks the image itself, in a short-lived container: only there a name in its configuration has a number.
+    ///
+    /// # Errors
+    /// When the image isn't here, or nothing can run in it.
+    pub fn probe(runtime: &Runtime, runner: Runner, image: &str) -> Result<Self> {
+        let args = ["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/"];
+        let args = args.into_iter().chain(["--entrypoint", "/bin/sh", image, "-c", WHO]);
+        let said = runner.run(&runtime.command(args))?;
+        let parsed = Self::parse(&said);
+        parsed.ok_or_else(|| {
+            Failure::new(format!("cannot tell the user of image {image}"))
+                .hint("an image for cage has `id` and a POSIX `/bin/sh`, and a user with a home directory")
+                .into()
+        })
+    }
+
+    fn parse(said: &str) -> Option<Self> {
+        let mut lines = said.lines();
+        let name = lines.next()?.to_owned();
+        let ids = Ids { uid: lines.next()?.parse().ok()?, gid: lines.next()?.parse().ok()? };
+        let home = lines.next().filter(|home| home.len() > 1 && home.starts_with('/'))?.to_owned();
+        Some(Self { name, ids, home })
+    }
+}
+
+/// How the image's user comes to act as the person at the keyboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mapping {
+    /// It does so already.
+    AsIs,
+    /// The engine maps that user's numbers to the person's (podman's `keep-id`).
+    KeepId(Ids),
+    /// The user gets these numbers, in the container's own `/etc/passwd`. Engines look the name up when a container
+    /// starts, so that this is all it takes.
+    Renumber(Ids),
+}
+
+impl Mapping {
+    /// Decides it for an engine, the image's user and the person at the keyboard.
+    pub fn decide(kind: RuntimeKind, engine: &Engine, image: &ImageUser, person: Ids) -> Self {
+        match (engine.mode, kind) {
+            // The products show a mounted directory as belonging to whoever looks.
+            (Mode::Machine, _) => Self::AsIs,
+            // Root inside is the person outside.
+            (Mode::Rootless, _) if image.ids.uid == 0 => Self::AsIs,
+            (Mode::Rootless, RuntimeKind::Podman) => Self::KeepId(image.ids),
+            (Mode::Rootless, RuntimeKind::Docker) => Self::Renumber(Ids::ROOT),
+            // An image whose user is root means it; taking root away would break it.
+            (Mode::Rootful, _) if image.ids.uid == 0 || image.ids == person || image.name.is_empty() => {
+                Self::AsIs
+            }
+            (Mode::Rootful, _) => Self::Renumber(person),
+        }
+    }
+
+    /// The numbers that the image's user has inside.
+    pub fn inside(self, image: &ImageUser) -> Ids {
+        match self {
+            Self::AsIs | Self::KeepId(_) => image.ids,
+            Self::Renumber(ids) => ids,
+        }
+    }
+
+    /// The flag that a container needs for it. It makes the mapped user the default one, but without its groups, so that
+    /// the cage itself has to name its user.
+    pub fn flag(self) -> Option<String> {
+        match self {
+            Self::KeepId(Ids { uid, gid }) => Some(format!("--userns=keep-id:uid={uid},gid={gid}")),
+            Self::AsIs | Self::Renumber(_) => None,
+        }
+    }
+}
+
+/// The person at the keyboard. For root it is the owner of the project, so that `sudo cage` in somebody's project leaves
+/// files that are theirs.
+///
+/// # Errors
+/// When the project can't be looked at.
+pub fn person(host: &Host, project: &Project) -> Result<Ids> {
+    if host.ids.uid != 0 {
+        return Ok(host.ids);
+    }
+    let owner = fs::metadata(&project.path)
+        .with_context(|| format!("cannot look at {}", ui::escape(&project.path)))?;
+    Ok(Ids { uid: owner.uid(), gid: owner.gid() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERSON: Ids = Ids { uid: 1000, gid: 1000 };
+
+    fn image(uid: u32, gid: u32) -> ImageUser {
+        ImageUser { name: "vscode".into(), ids: Ids { uid, gid }, home: "/home/vscode".into() }
+    }
+
+    fn decide(kind: RuntimeKind, mode: Mode, image: &ImageUser) -> Mapping {
+        Mapping::decide(kind, &Engine { mode, selinux: false }, image, PERSON)
+    }
+
+    #[test]
+    fn every_mode_has_its_way() {
+        use RuntimeKind::{Docker, Podman};
+        let user = image(501, 20);
+        assert_eq!(decide(Docker, Mode::Rootful, &user), Mapping::Renumber(PERSON));
+        assert_eq!(decide(Podman, Mode::Rootful, &user), Mapping::Renumber(PERSON));
+        assert_eq!(decide(Docker, Mode::Rootless, &user), Mapping::Renumber(Ids::ROOT));
+        assert_eq!(decide(Podman, Mode::Rootless, &user), Mapping::KeepId(Ids { uid: 501, gid: 20 }));
+        assert_eq!(decide(Docker, Mode::Machine, &user), Mapping::AsIs);
+        assert_eq!(decide(Docker, Mode::Rootful, &image(1000, 1000)), Mapping::AsIs);
+        for kind in [Docker, Podman] {
+            for mode in [Mode::Rootful, Mode::Rootless, Mode::Machine] {
+                assert_eq!(decide(kind, mode, &image(0, 0)), Mapping::AsIs);
+            }
+        }
+    }
+
+    #[test]
+    fn only_podmans_mapping_is_a_flag() {
+        assert_eq!(
+            Mapping::KeepId(Ids { uid: 501, gid: 20 }).flag().as_deref(),
+            Some("--userns=keep-id:uid=501,gid=20")
+        );
+        assert_eq!(Mapping::Renumber(PERSON).flag(), None);
+        assert_eq!(Mapping::Renumber(PERSON).inside(&image(501, 20)), PERSON);
+        assert_eq!(Mapping::AsIs.inside(&image(501, 20)), Ids { uid: 501, gid: 20 });
+    }
+
+    #[test]
+    fn what_an_image_says_of_its_user() {
+        assert_eq!(ImageUser::parse("vscode\n501\n20\n/home/vscode\n"), Some(image(501, 20)));
+        let unnamed = ImageUser::parse("\n7\n7\n/srv\n").unwrap();
+        assert_eq!((unnamed.name.as_str(), unnamed.ids.uid), ("", 7));
+        for said in ["", "a\n1\n", "a\nx\n1\n/h\n", "a\n1\n1\n/\n", "a\n1\n1\nh\n"] {
+            assert_eq!(ImageUser::parse(said), None, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn for_root_it_is_the_owner_of_the_project() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = fs::metadata(dir.path()).unwrap();
+        let mut host = Host::sample(&[]);
+        let project = Project::locate(&host, Some(dir.path())).unwrap();
+        host.ids = Ids { uid: 7, gid: 8 };
+        assert_eq!(person(&host, &project).unwrap(), host.ids);
+        host.ids = Ids::ROOT;
+        assert_eq!(person(&host, &project).unwrap(), Ids { uid: owner.uid(), gid: owner.gid() });
+    }
+}
