@@ -23,6 +23,7 @@ Environment:
                     [default: ghcr.io/pacificsky/devcontainer-lite:latest]
   CAGE_RUNTIME      docker, podman, or the path of one
   CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\,ctrl-\\]
+  CAGE_SSH          off: keep your SSH agent out of new cages
   CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
   CAGE_LABEL        Label that marks cages [default: cage.project]
 

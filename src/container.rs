@@ -1,6 +1,7 @@
 //! A container: what the engine says about one, and the description of one to be created.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use crate::mount::Mount;
 use crate::options::CreateOptions;
 use crate::project::{Project, cage_name};
 use crate::publish::Publish;
+use crate::ssh_agent::Link;
 
 /// Keeps the options that a cage was created with.
 pub const OPTIONS_LABEL: &str = "cage.options";
@@ -93,6 +95,7 @@ pub struct Container {
     /// Its published ports, `3000/tcp -> 127.0.0.1:3000`.
     pub ports: Vec<String>,
     volumes: Vec<(String, String)>,
+    sources: Vec<String>,
     image: String,
 }
 
@@ -118,6 +121,11 @@ impl Container {
     /// Where it has `volume`, if it uses that.
     pub fn place_of(&self, volume: &str) -> Option<&str> {
         self.volumes.iter().find(|(name, _)| name == volume).map(|(_, place)| place.as_str())
+    }
+
+    /// Is this link mounted?
+    pub fn mounts(&self, link: &Link) -> bool {
+        self.sources.iter().any(|source| Path::new(source) == link.path)
     }
 
     /// A label's value.
@@ -231,6 +239,8 @@ struct RawMount {
     name: Option<String>,
     #[serde(default)]
     destination: String,
+    #[serde(default)]
+    source: String,
 }
 
 impl From<RawContainer> for Container {
@@ -245,18 +255,15 @@ impl From<RawContainer> for Container {
                 format!("{port} -> {ip}:{}", binding.host_port)
             })
         });
+        let mounts = raw.mounts.unwrap_or_default();
         Self {
             name: raw.name.trim_start_matches('/').to_owned(),
             state: State::parse(&raw.state.status),
             image_id: raw.image,
             labels: raw.config.labels.unwrap_or_default(),
             ports: ports.collect(),
-            volumes: raw
-                .mounts
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|mount| Some((mount.name?, mount.destination)))
-                .collect(),
+            sources: mounts.iter().map(|mount| mount.source.clone()).collect(),
+            volumes: mounts.into_iter().filter_map(|mount| Some((mount.name?, mount.destination))).collect(),
             image: raw.config.image,
             // As much of it as the engines themselves show; enough to be unique.
             id: raw.id.get(..12).unwrap_or(&raw.id).to_owned(),
@@ -366,6 +373,7 @@ impl Container {
             image_id: "sha256:1111111111".into(),
             labels: HashMap::from([("cage.project".into(), project.path.clone())]),
             ports: Vec::new(),
+            sources: Vec::new(),
             volumes: vec![("cage-home".into(), "/home/vscode".into())],
             image: crate::host::DEFAULT_IMAGE.into(),
         }

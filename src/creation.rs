@@ -13,7 +13,7 @@ use crate::options::CreateOptions;
 use crate::plan::{Plan, Step};
 use crate::project::Project;
 use crate::runtime::{Engine, Runtime, RuntimeKind};
-use crate::ssh_agent;
+use crate::ssh_agent::{self, Link};
 use crate::user::{self, ImageUser, Mapping};
 
 /// What is found on this machine for a new cage.
@@ -27,8 +27,8 @@ pub struct Creation {
     pub mapping: Mapping,
     /// Variables of env files.
     pub env: EnvFiles,
-    /// The SSH agent's socket.
-    pub agent: Option<Mount>,
+    /// The link to the SSH agent.
+    pub link: Option<Link>,
     /// What the user may want to change.
     pub advice: Option<String>,
     /// The directory with files for the home.
@@ -52,7 +52,7 @@ impl Creation {
         let engine = runtime.engine(host, runner)?;
         let user = ImageUser::probe(runtime, runner, &host.image)?;
         let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?);
-        let agent = ssh_agent::mount(host);
+        let link = Link::of(host, &project.name);
         let seed = home::seed_dir(host).and_then(|dir| dir.into_os_string().into_string().ok());
         if user.home == project.path {
             bail!(
@@ -60,7 +60,7 @@ impl Creation {
                     .hint("move the project into a directory of its own")
             );
         }
-        Ok(Self { engine, user, mapping, env, agent, advice, seed, init })
+        Ok(Self { engine, user, mapping, env, link, advice, seed, init })
     }
 
     /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
@@ -71,15 +71,20 @@ impl Creation {
         project: &Project,
         name: &str,
         options: &CreateOptions,
+        undo: Unmake,
     ) -> Plan {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
         if let Some(advice) = &self.advice {
             plan.push(Step::Warn(advice.clone()));
         }
+        if let (Some(link), Some(_)) = (&self.link, self.agent(host, options)) {
+            plan.push(Step::Link(link.clone()));
+            plan.push(Step::Undo(undo.without_container()));
+        }
         let spec = self.spec(host, project, name, options);
         plan.run(runtime.command(spec.create_args()).stdin(spec.env_file));
-        plan.push(Step::Undo(runtime.command(["rm", "--force", "--volumes", name]), None));
+        plan.push(Step::Undo(undo.plan(runtime, name)));
         if let Some(seed) = &self.seed {
             plan.say(format!("Seeding home directory from {seed}"));
         }
@@ -108,6 +113,11 @@ impl Creation {
         plan
     }
 
+    fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Mount> {
+        let wanted = !options.no_ssh && host.variable("CAGE_SSH") != Some("off");
+        wanted.then(|| ssh_agent::mount(host, self.link.as_ref())).flatten()
+    }
+
     fn spec(&self, host: &Host, project: &Project, name: &str, options: &CreateOptions) -> ContainerSpec {
         let mut mounts = vec![
             Mount::volume(&host.home_volume, &self.user.home),
@@ -126,9 +136,9 @@ impl Creation {
             // Without it Claude Code refuses to skip permissions as root.
             default("IS_SANDBOX", "1");
         }
-        if let Some(agent) = &self.agent {
-            mounts.push(agent.clone());
+        if let Some(agent) = self.agent(host, options) {
             env.push(("SSH_AUTH_SOCK", agent.target().to_owned()));
+            mounts.push(agent);
         }
         mounts.extend(options.volume.iter().cloned());
         let mut labels = vec![
@@ -154,6 +164,32 @@ impl Creation {
             env,
             env_file: self.env.to_stdin(),
             init: self.init,
+        }
+    }
+}
+
+/// What is to go if a new cage can't be completed.
+#[derive(Debug, Clone, Copy)]
+pub enum Unmake<'a> {
+    /// The container and its link to the SSH agent.
+    All(Option<&'a Link>),
+    /// The container only: there is another cage of that name, whose link it is too.
+    Container,
+}
+
+impl Unmake<'_> {
+    /// The steps, once there is a container.
+    pub fn plan(self, runtime: &Runtime, container: &str) -> Plan {
+        let mut plan = Plan::default();
+        plan.run(runtime.command(["rm", "--force", "--volumes", container]));
+        plan.append(self.without_container());
+        plan
+    }
+
+    fn without_container(self) -> Plan {
+        match self {
+            Self::All(Some(link)) => Plan::new([Step::Unlink(link.path.clone())]),
+            Self::All(None) | Self::Container => Plan::default(),
         }
     }
 }

@@ -19,6 +19,10 @@ pub struct CreateOptions {
     /// Mount another directory, file or volume: SOURCE:TARGET[:ro]
     #[arg(short, long, value_name = "SOURCE:TARGET", allow_hyphen_values = true)]
     pub volume: Vec<Mount>,
+
+    /// Keep your SSH agent out of the cage (as does `CAGE_SSH=off`)
+    #[arg(long)]
+    pub no_ssh: bool,
 }
 
 /// Reads [`CreateOptions`] back from a label.
@@ -40,10 +44,11 @@ impl CreateOptions {
     }
 
     /// The options one by one, as words that could have been typed.
-    pub fn words(&self) -> Vec<[String; 2]> {
-        let publish = self.publish.iter().map(|publish| ["-p".to_owned(), publish.to_string()]);
-        let volume = self.volume.iter().map(|mount| ["-v".to_owned(), mount.to_volume_option()]);
-        publish.chain(volume).collect()
+    pub fn words(&self) -> Vec<Vec<String>> {
+        let publish = self.publish.iter().map(|publish| vec!["-p".to_owned(), publish.to_string()]);
+        let volume = self.volume.iter().map(|mount| vec!["-v".to_owned(), mount.to_volume_option()]);
+        let no_ssh = self.no_ssh.then(|| vec!["--no-ssh".to_owned()]);
+        publish.chain(volume).chain(no_ssh).collect()
     }
 
     /// The text of the label that keeps them.
@@ -66,7 +71,7 @@ impl CreateOptions {
         let mut volume = kept.volume;
         volume.retain(|old| !self.volume.iter().any(|new| new.target() == old.target()));
         volume.append(&mut self.volume);
-        Self { publish, volume }
+        Self { publish, volume, no_ssh: self.no_ssh || kept.no_ssh }
     }
 
     /// Those that `made` doesn't have.
@@ -75,6 +80,7 @@ impl CreateOptions {
         let mut missing = self.clone();
         missing.publish.retain(|publish| !made.publish.contains(publish));
         missing.volume.retain(|mount| !made.volume.contains(mount));
+        missing.no_ssh &= !made.no_ssh;
         missing
     }
 }
@@ -89,7 +95,17 @@ mod tests {
 
     #[test]
     fn a_label_reads_back_as_what_was_written() {
-        let typed = options(&["-p", "3000:3000", "-v", "/it's a:b:/t:ro", "-p", "53:53/udp", "-v", "pg:/pg"]);
+        let typed = options(&[
+            "-p",
+            "3000:3000",
+            "-v",
+            "/it's a:b:/t:ro",
+            "-p",
+            "53:53/udp",
+            "-v",
+            "pg:/pg",
+            "--no-ssh",
+        ]);
         let label = typed.to_label();
         assert_eq!(label, r"-p 127.0.0.1:3000:3000 -p 127.0.0.1:53:53/udp -v '/it'\''s a:b:/t:ro' -v pg:/pg");
         assert_eq!(CreateOptions::from_label(&label), Some(typed));

@@ -1,12 +1,14 @@
 //! What a command is going to do: decided before anything is done, then carried out, or shown as a shell script.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
 use crate::error::Failure;
 use crate::invocation::{EngineError, Invocation, Runner, quote};
+use crate::ssh_agent::Link;
 use crate::ui;
 
 /// The steps of a command, in order.
@@ -24,6 +26,10 @@ pub enum Step {
     Warn(String),
     /// Print a line of data.
     Print(String),
+    /// Set a link to the SSH agent.
+    Link(Link),
+    /// Take one away.
+    Unlink(PathBuf),
     /// Run a command that must succeed.
     Run(Invocation),
     /// Run a command that must succeed, and give what it printed to another one.
@@ -37,8 +43,8 @@ pub enum Step {
         /// Says that there is an image here that will do.
         unless: Option<Invocation>,
     },
-    /// From here on, if a step fails, run this command and then tell how things are.
-    Undo(Invocation, Option<String>),
+    /// From here on, if a step fails, do this.
+    Undo(Plan),
     /// Nothing is to be undone any more.
     Keep,
     /// Go one way if a command prints anything else than a text, the other way if it prints that.
@@ -69,16 +75,18 @@ pub struct Attach {
     /// own exit code means.
     pub state: Invocation,
     /// Removes the container if it could not be started.
-    pub undo: Option<Invocation>,
+    pub undo: Option<Plan>,
 }
 
 /// Held while containers are made.
 pub type Lock = File;
 
-/// The command that undoes what is half done, and what to tell then.
-type Undo<'a> = (&'a Invocation, Option<&'a str>);
-
 impl Plan {
+    /// A plan with these steps.
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { steps: steps.into_iter().collect() }
+    }
+
     /// Adds a step.
     pub fn push(&mut self, step: Step) {
         self.steps.push(step);
@@ -111,12 +119,10 @@ impl Plan {
     pub fn execute(&self, runner: Runner, mut lock: Option<Lock>) -> Result<u8> {
         let mut undo = None;
         let result = self.execute_steps(runner, &mut undo, &mut lock);
-        if let (Err(_), Some((undo, note))) = (&result, undo) {
-            match (runner.run(undo), note) {
-                (Err(error), _) => ui::warn(&format!("could not undo what was done so far: {error}")),
-                (Ok(_), Some(note)) => ui::info(note),
-                (Ok(_), None) => {}
-            }
+        if let (Err(_), Some(undo)) = (&result, undo)
+            && let Err(error) = undo.execute(runner, None)
+        {
+            ui::warn(&format!("could not undo what was done so far: {error}"));
         }
         result
     }
@@ -124,7 +130,7 @@ impl Plan {
     fn execute_steps<'a>(
         &'a self,
         runner: Runner,
-        undo: &mut Option<Undo<'a>>,
+        undo: &mut Option<&'a Plan>,
         lock: &mut Option<Lock>,
     ) -> Result<u8> {
         for step in &self.steps {
@@ -132,6 +138,8 @@ impl Plan {
                 Step::Say(message) => ui::info(message),
                 Step::Warn(message) => ui::warn(message),
                 Step::Print(line) => ui::data(line)?,
+                Step::Link(link) => link.set()?,
+                Step::Unlink(path) => drop(fs::remove_file(path)),
                 Step::Run(command) => drop(runner.run(command)?),
                 Step::Pipe(from, to) => runner.pipe(from, to)?,
                 Step::Try(command) => drop(runner.capture(command)?),
@@ -145,7 +153,7 @@ impl Plan {
                         }
                     }
                 }
-                Step::Undo(command, note) => *undo = Some((command, note.as_deref())),
+                Step::Undo(plan) => *undo = Some(plan),
                 Step::Keep => *undo = None,
                 Step::IfDiffers { command, from, then, otherwise } => {
                     let branch = if runner.run(command)?.trim() == from { otherwise } else { then };
@@ -156,7 +164,7 @@ impl Plan {
                 }
                 Step::Attach(attach) => {
                     drop(lock.take());
-                    *undo = attach.undo.as_ref().map(|command| (command, None));
+                    *undo = attach.undo.as_ref();
                     return attach.execute(runner);
                 }
                 Step::Become(command) => return Err(runner.become_it(command).into()),
@@ -172,6 +180,13 @@ impl Plan {
         script
     }
 
+    /// The script of a plan without branches, on one line.
+    fn one_line(&self) -> String {
+        let mut script = String::new();
+        self.write_script(&mut script);
+        script.trim_end().replace('\n', "; ")
+    }
+
     fn write_script(&self, script: &mut String) {
         for step in &self.steps {
             // Writing to a string can't fail.
@@ -181,6 +196,12 @@ impl Plan {
                     writeln!(script, "echo {} >&2", quote(&format!("cage: warning: {message}")))
                 }
                 Step::Print(line) => writeln!(script, "printf '%s\\n' {}", quote(line)),
+                Step::Link(link) => {
+                    let dir = link.path.parent().map(quote_path).unwrap_or_default();
+                    let (path, target) = (quote_path(&link.path), quote_path(&link.target));
+                    writeln!(script, "mkdir -p {dir} && ln -sfn {target} {path}")
+                }
+                Step::Unlink(path) => writeln!(script, "rm -f {}", quote_path(path)),
                 Step::Run(command) => writeln!(script, "{command} >/dev/null"),
                 Step::Pipe(from, to) => writeln!(script, "{from} | {to} >/dev/null"),
                 Step::Try(command) => writeln!(script, "{command} >/dev/null 2>&1 || true"),
@@ -188,9 +209,7 @@ impl Plan {
                 Step::Fetch { fetch, unless: Some(have) } => {
                     writeln!(script, "{fetch} >&2 || {have} >/dev/null")
                 }
-                Step::Undo(command, _) => {
-                    writeln!(script, "trap {} EXIT", quote(&format!("{command} >/dev/null")))
-                }
+                Step::Undo(plan) => writeln!(script, "trap {} EXIT", quote(&plan.one_line())),
                 Step::Keep => writeln!(script, "trap - EXIT"),
                 Step::IfDiffers { command, from, then, otherwise } => {
                     let _ = writeln!(script, "if [ \"$({command})\" != {} ]; then", quote(from));
@@ -233,7 +252,7 @@ impl Attach {
     /// The same in a shell. `state` prints a word and a number.
     fn script(&self) -> String {
         let (keep, undo) = match &self.undo {
-            Some(undo) => ("trap - EXIT\n", format!("'created '*) {undo} >/dev/null; exit 1 ;;\n  ")),
+            Some(undo) => ("trap - EXIT\n", format!("'created '*) {}; exit 1 ;;\n  ", undo.one_line())),
             None => ("", String::new()),
         };
         format!(
@@ -280,6 +299,10 @@ impl End {
 
 /// A command that prints a container's state and exit code, for [`Attach::state`].
 pub const STATE_FORMAT: &str = "{{.State.Status}} {{.State.ExitCode}}";
+
+fn quote_path(path: &Path) -> String {
+    quote(&path.to_string_lossy())
+}
 
 /// Is `error` of this kind?
 pub fn is_trouble(error: &anyhow::Error, trouble: crate::invocation::Trouble) -> bool {

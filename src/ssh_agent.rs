@@ -1,26 +1,88 @@
 //! The SSH agent's socket, on either side of the cage's wall.
+//!
+//! On Linux a cage mounts a link of its own, `~/.local/state/cage/NAME.agent`, which leads to the agent. Engines follow it
+//! each time the container starts, and it is set before: so a cage finds the agent of today's login, not that of the day
+//! it was made. Without an agent it leads to `/dev/null`, because a link that leads nowhere keeps a container from
+//! starting.
 
 use std::fs;
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 
 use crate::host::{Host, Os};
 use crate::mount::Mount;
+use crate::ui;
 
 /// Where the agent's socket is inside. In the virtual machines of Docker Desktop, `OrbStack` and Colima the products put
 /// it at this very path, and Docker Desktop wants the same path inside.
 pub const SOCKET: &str = "/run/host-services/ssh-auth.sock";
 
-/// The mount that brings the agent in, if there is one.
-pub fn mount(host: &Host) -> Option<Mount> {
-    match host.os {
-        // The host's own sockets can't cross into the virtual machine; its product proxies the agent.
-        Os::Mac => Some(Mount::path(SOCKET, SOCKET)),
-        Os::Linux | Os::Other => {
-            let socket = host.variable("SSH_AUTH_SOCK")?;
-            let is_socket = fs::metadata(socket).is_ok_and(|metadata| metadata.file_type().is_socket());
-            is_socket.then(|| Mount::path(socket, SOCKET))
+/// Where a link leads when there is no agent.
+const NO_AGENT: &str = "/dev/null";
+
+/// A cage's link to the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where it is to lead.
+    pub target: PathBuf,
+}
+
+impl Link {
+    /// The link for the cage `name`; `None` where there is no place for one, or sockets can't be mounted.
+    pub fn of(host: &Host, name: &str) -> Option<Self> {
+        if host.os == Os::Mac {
+            return None;
         }
+        let state =
+            host.path_variable("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
+        let state = state.or_else(|| Some(host.home.as_ref()?.join(".local/state")))?;
+        let agent = host.path_variable("SSH_AUTH_SOCK").filter(|path| is_socket(path));
+        let target = agent.map_or_else(|| PathBuf::from(NO_AGENT), Path::to_owned);
+        Some(Self { path: state.join("cage").join(format!("{name}.agent")), target })
+    }
+
+    /// Makes the link lead where it is to lead.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn set(&self) -> Result<()> {
+        let place = || format!("cannot set {}", ui::escape(&self.path.to_string_lossy()));
+        let new = self.path.with_extension(format!("{}", std::process::id()));
+        if let Some(dir) = self.path.parent() {
+            fs::create_dir_all(dir).with_context(place)?;
+        }
+        // A link can't be changed; a new one takes its place at once.
+        symlink(&self.target, &new).and_then(|()| fs::rename(&new, &self.path)).with_context(place)
+    }
+
+    /// Is the agent that a running cage got no longer the one there is now? Then it was another path, or the socket
+    /// there is younger than the link.
+    pub fn is_stale(&self) -> bool {
+        let Ok(leads_to) = fs::read_link(&self.path) else { return false };
+        let changed =
+            |metadata: std::io::Result<fs::Metadata>| metadata.and_then(|metadata| metadata.modified()).ok();
+        let younger = match (changed(fs::symlink_metadata(&self.path)), changed(fs::metadata(&self.target))) {
+            (Some(link), Some(socket)) => socket > link,
+            _ => false,
+        };
+        self.target != Path::new(NO_AGENT) && (leads_to != self.target || younger)
+    }
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+/// The mount that brings the agent in.
+pub fn mount(host: &Host, link: Option<&Link>) -> Option<Mount> {
+    match (host.os, link) {
+        // The host's own sockets can't cross into the virtual machine; its product proxies the agent.
+        (Os::Mac, _) => Some(Mount::path(SOCKET, SOCKET)),
+        (Os::Linux | Os::Other, link) => Some(Mount::path(link?.path.to_str()?, SOCKET)),
     }
 }
 
@@ -60,24 +122,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_linux_a_socket_is_mounted_and_nothing_else() {
+    fn on_linux_a_link_leads_to_the_agent_or_to_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("agent");
         let host = Host::sample(&[("SSH_AUTH_SOCK", socket.to_str().unwrap())]);
-        assert_eq!(mount(&Host::sample(&[])), None);
-        assert_eq!(mount(&host), None);
+        let target = || Link::of(&host, "cage-x").unwrap().target;
+        assert_eq!(target(), Path::new("/dev/null"));
         fs::write(&socket, "").unwrap();
-        assert_eq!(mount(&host), None);
+        assert_eq!(target(), Path::new("/dev/null"));
         fs::remove_file(&socket).unwrap();
         let _listener = UnixListener::bind(&socket).unwrap();
-        assert_eq!(mount(&host), Some(Mount::path(socket.to_str().unwrap(), SOCKET)));
+        assert_eq!(target(), socket);
+        let link = Link::of(&host, "cage-x").unwrap();
+        assert_eq!(link.path, Path::new("/home/me/.local/state/cage/cage-x.agent"));
+        assert_eq!(
+            mount(&host, Some(&link)),
+            Some(Mount::path("/home/me/.local/state/cage/cage-x.agent", SOCKET))
+        );
+        let elsewhere = Host::sample(&[("XDG_STATE_HOME", "/state")]);
+        assert_eq!(Link::of(&elsewhere, "cage-x").unwrap().path, Path::new("/state/cage/cage-x.agent"));
     }
 
     #[test]
     fn on_macos_the_virtual_machines_socket_is_mounted() {
         let mut host = Host::sample(&[]);
         host.os = Os::Mac;
-        assert_eq!(mount(&host), Some(Mount::path(SOCKET, SOCKET)));
+        assert_eq!(Link::of(&host, "cage-x"), None);
+        assert_eq!(mount(&host, None), Some(Mount::path(SOCKET, SOCKET)));
+    }
+
+    #[test]
+    fn a_link_is_stale_when_the_agent_is_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new, path) = (dir.path().join("old"), dir.path().join("new"), dir.path().join("link"));
+        let link = |target: &Path| Link { path: path.clone(), target: target.to_owned() };
+        let listener = UnixListener::bind(&old).unwrap();
+        assert!(!link(&old).is_stale(), "no link: a cage without one can't be stale");
+        symlink(&old, &path).unwrap();
+        assert!(!link(&old).is_stale());
+        assert!(!link(Path::new(NO_AGENT)).is_stale(), "no agent now: nothing better to offer");
+        let _new = UnixListener::bind(&new).unwrap();
+        assert!(link(&new).is_stale());
+        drop(listener);
+        fs::remove_file(&old).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let _again = UnixListener::bind(&old).unwrap();
+        assert!(link(&old).is_stale(), "the same path, another socket");
     }
 
     #[test]

@@ -28,9 +28,10 @@ use crate::container::{Container, Image, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
 use crate::invocation::{Invocation, Runner, Trouble};
-use crate::plan::{self, Lock, Plan};
+use crate::plan::{self, Lock, Plan, Step};
 use crate::project::{self, Project};
 use crate::runtime::{self, Runtime};
+use crate::ssh_agent::Link;
 use crate::ui;
 
 /// How long a container may be on its way from one state to another.
@@ -380,4 +381,9 @@ fn halt(plan: &mut Plan, runtime: &Runtime, containers: &[&Container]) {
 /// Removes a container and the anonymous volumes that are its own.
 fn remove(runtime: &Runtime, container: &str) -> Invocation {
     runtime.command(["rm", "--force", "--volumes", container])
+}
+
+/// Takes away a removed cage's link to the SSH agent.
+fn unlink(host: &Host, container: &Container) -> Plan {
+    Plan::new(Link::of(host, &container.name).map(|link| Step::Unlink(link.path)))
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::{Session, cages, question};
+use super::{Session, cages, question, unlink};
 use crate::container::Container;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -43,6 +43,9 @@ fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan
         let mut args = vec!["rm", "--force", "--volumes"];
         args.extend(cages.iter().map(|cage| cage.id.as_str()));
         plan.run(runtime.command(args));
+        for cage in cages {
+            plan.append(unlink(host, cage));
+        }
     }
     if home {
         plan.say(format!("Removing shared home volume {}", host.home_volume));

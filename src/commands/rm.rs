@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{Session, halt, remove};
+use super::{Session, halt, remove, unlink};
 use crate::container::Container;
 use crate::home;
 use crate::host::Host;
@@ -36,6 +36,7 @@ fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
     plan.say(format!("{what} {}", container.name));
     halt(&mut plan, runtime, &[container]);
     plan.run(remove(runtime, &container.id));
+    plan.append(unlink(host, container));
     let place = container.place_of(&host.home_volume);
     if let (Some(project), Some(place)) = (container.project(&host.label), place)
         && let Some(rest) = home::below(place, project)

@@ -5,13 +5,14 @@ use clap::Args;
 
 use super::{Session, named, remove};
 use crate::container::{Container, Image, SUCCESSOR, State};
-use crate::creation::Creation;
+use crate::creation::{Creation, Unmake};
 use crate::host::Host;
 use crate::invocation::{Invocation, Trouble};
 use crate::options::CreateOptions;
 use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
 use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
+use crate::ssh_agent::Link;
 
 /// Create the project's cage, or come back to it
 #[derive(Debug, Args)]
@@ -105,7 +106,10 @@ fn come_back(
     options: &CreateOptions,
     then: &Then,
 ) -> Result<u8> {
-    let stale = session.has_stale_directory(facts.runtime, facts.project, container)?;
+    let stale = Stale {
+        directory: session.has_stale_directory(facts.runtime, facts.project, container)?,
+        agent: facts.link(container).is_some_and(|link| link.is_stale()),
+    };
     session.carry_out(&facts.come_back(container, options, stale, then))
 }
 
@@ -141,7 +145,21 @@ pub fn is_local(image: &str) -> bool {
     !image.contains('/')
 }
 
+/// What of the host a running cage has that is no longer there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stale {
+    /// The project's directory was replaced.
+    directory: bool,
+    /// The SSH agent is another one.
+    agent: bool,
+}
+
 impl Facts<'_> {
+    /// The link to the SSH agent that a cage mounts, if it does.
+    fn link(&self, container: &Container) -> Option<Link> {
+        Link::of(self.host, &self.project.name).filter(|link| container.mounts(link))
+    }
+
     /// No cage yet: makes one. It gets its name last, so that whoever finds a cage of that name finds a complete one.
     /// `remains` are what an engine could not remove, and what an earlier attempt left behind.
     fn create(
@@ -157,11 +175,12 @@ impl Facts<'_> {
         for container in remains {
             plan.run(remove(self.runtime, &container.id));
         }
-        plan.append(creation.make(self.host, self.runtime, self.project, &new, options));
+        let undo = Unmake::All(creation.link.as_ref());
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, undo));
         plan.run(self.runtime.command(["rename", &new, name]));
-        plan.push(Step::Undo(remove(self.runtime, name), None));
+        plan.push(Step::Undo(undo.plan(self.runtime, name)));
         match then {
-            Then::Attach => plan.push(self.start_attached(name, Some(remove(self.runtime, name)))),
+            Then::Attach => plan.push(self.start_attached(name, Some(undo.plan(self.runtime, name)))),
             Then::Name | Then::Exec(_) => {
                 plan.run(self.runtime.command(["start", name]));
                 plan.push(Step::Keep);
@@ -172,16 +191,22 @@ impl Facts<'_> {
     }
 
     /// There is a cage: starts it if it doesn't run.
-    fn come_back(&self, container: &Container, options: &CreateOptions, stale: bool, then: &Then) -> Plan {
+    fn come_back(&self, container: &Container, options: &CreateOptions, stale: Stale, then: &Then) -> Plan {
         let mut plan = tell_ignored(container, options);
         if !matches!(then, Then::Exec(_)) {
             plan.append(self.tell_image(container));
         }
-        if stale {
+        if stale.agent && container.state == State::Running {
+            plan.say("your SSH agent is another one than when the cage started; `cage stop` and `cage start` bring it in");
+        }
+        if stale.directory {
             plan.push(Step::Warn(format!(
                 "the directory {} was replaced while {} ran, which still has the old one; `cage restart` mounts the new one",
                 self.project.path, container.name
             )));
+        }
+        if let Some(link) = self.link(container).filter(|_| !container.state.is_up()) {
+            plan.push(Step::Link(link));
         }
         let start = ["start", &container.id];
         match (container.state, then) {
@@ -225,12 +250,12 @@ impl Facts<'_> {
         if let Some(left_over) = left_over {
             plan.run(remove(self.runtime, &left_over.id));
         }
-        plan.append(creation.make(self.host, self.runtime, self.project, &new, options));
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, Unmake::Container));
         if old.state.is_up() {
             // The two can't listen on the same ports.
             super::halt(&mut plan, self.runtime, &[old]);
             let note = format!("{name} is as it was, but stopped; `cage start` brings it back");
-            plan.push(Step::Undo(remove(self.runtime, &new), Some(note)));
+            plan.push(Step::Undo(Plan::new([Step::Run(remove(self.runtime, &new)), Step::Say(note)])));
         }
         plan.run(self.runtime.command(["start", &new]));
         plan.push(Step::Keep);
@@ -272,14 +297,14 @@ impl Facts<'_> {
         plan
     }
 
-    fn start_attached(&self, container: &str, undo: Option<Invocation>) -> Step {
+    fn start_attached(&self, container: &str, undo: Option<Plan>) -> Step {
         let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
         args.extend(self.keep_alive());
         args.push(container);
         self.attached(container, self.runtime.command(args), undo)
     }
 
-    fn attached(&self, container: &str, client: Invocation, undo: Option<Invocation>) -> Step {
+    fn attached(&self, container: &str, client: Invocation, undo: Option<Plan>) -> Step {
         let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
         Step::Attach(Attach { name: self.project.name.clone(), client, state, undo })
     }
@@ -332,10 +357,8 @@ mod tests {
     use crate::env_file::EnvFiles;
     use crate::home::PREPARE;
     use crate::invocation::quote;
-    use crate::mount::Mount;
     use crate::project::cage_name;
     use crate::runtime::{Engine, Mode};
-    use crate::ssh_agent;
     use crate::user::{Ids, ImageUser, Mapping};
 
     const NEWER: &str = "sha256:2222222222";
@@ -349,13 +372,13 @@ mod tests {
         let ids = Ids { uid: 501, gid: 20 };
         let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
         let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids);
-        let agent = ssh_agent::mount(facts.host);
+        let link = Link::of(facts.host, &facts.project.name);
         Creation {
             engine,
             user,
             mapping,
             env: EnvFiles::default(),
-            agent,
+            link,
             advice: None,
             seed: None,
             init: true,
@@ -390,7 +413,7 @@ mod tests {
         script(kind, &[], "/p/app", |facts| {
             let mut container = Container::sample(facts.project, state);
             container.image_id = NEWER.into();
-            facts.come_back(&container, &options(typed), false, then)
+            facts.come_back(&container, &options(typed), Stale::default(), then)
         })
     }
 
@@ -409,29 +432,33 @@ mod tests {
         insta::assert_snapshot!(create(Docker, Mode::Rootful, "/p/app", &Then::Attach), @r#"
         set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         trap - EXIT
         code=0
         docker start --attach --interactive --detach-keys 'ctrl-\,ctrl-\' cage-app-f6965073 || code=$?
         state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
         case $state in
           'running '* | 'paused '*) exit 0 ;;
-          'created '*) docker rm --force --volumes cage-app-f6965073 >/dev/null; exit 1 ;;
+          'created '*) docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent; exit 1 ;;
           *) exit "${state#* }" ;;
         esac
         "#);
         insta::assert_snapshot!(create(Podman, Mode::Rootful, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman start cage-app-f6965073 >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
@@ -439,11 +466,13 @@ mod tests {
         insta::assert_snapshot!(create(Podman, Mode::Rootless, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --label cage.userns=--userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --label cage.userns=--userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman start cage-app-f6965073 >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
@@ -451,11 +480,13 @@ mod tests {
         insta::assert_snapshot!(create(Docker, Mode::Rootless, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=0:0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env IS_SANDBOX=1 --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=0:0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker start cage-app-f6965073 >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
@@ -463,11 +494,13 @@ mod tests {
         insta::assert_snapshot!(create(Docker, Mode::Machine, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null' EXIT
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker start cage-app-f6965073 >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
@@ -480,11 +513,13 @@ mod tests {
         insta::assert_snapshot!(create(RuntimeKind::Docker, Mode::Rootful, path, &Then::Name), @r"
         set -e -o pipefail
         echo 'cage: Creating cage-app-4fe250cd' >&2
-        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null' EXIT
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
         docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
-        trap 'docker rm --force --volumes cage-app-4fe250cd >/dev/null' EXIT
+        trap 'docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
         docker start cage-app-4fe250cd >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-4fe250cd
@@ -495,7 +530,6 @@ mod tests {
     fn seeds_and_an_agent_come_along() {
         let text = script(RuntimeKind::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |facts| {
             let creation = Creation {
-                agent: Some(Mount::path("/tmp/agent", ssh_agent::SOCKET)),
                 seed: Some("/home/me/.config/cage/home".into()),
                 advice: Some("advice".into()),
                 engine: Engine { mode: Mode::Rootful, selinux: true },
@@ -508,12 +542,14 @@ mod tests {
         set -e -o pipefail
         echo 'cage: Creating cage-it-s-86c97e5b' >&2
         echo 'cage: warning: advice' >&2
-        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/tmp/agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --security-opt label=disable --stop-signal SIGHUP local >/dev/null
-        trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null' EXIT
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --security-opt label=disable --stop-signal SIGHUP local >/dev/null
+        trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
         echo 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
         docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
-        trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null' EXIT
+        trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
         docker start cage-it-s-86c97e5b >/dev/null
         trap - EXIT
         printf '%s\n' cage-it-s-86c97e5b
@@ -621,11 +657,13 @@ mod tests {
         insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r"
         set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap '' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; echo '\''cage: cage-app-f6965073 is as it was, but stopped; `cage start` brings it back'\'' >&2' EXIT
         docker start cage-app-f6965073.new >/dev/null
         trap - EXIT
         docker rm --force --volumes 0123456789ab >/dev/null
@@ -635,7 +673,9 @@ mod tests {
         insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
         set -e -o pipefail
         echo 'cage: Creating cage-app-f6965073' >&2
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --stop-signal SIGHUP --init local >/dev/null
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap '' EXIT
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null
