@@ -131,6 +131,12 @@ impl Creation {
         };
         // A Python project's virtual environment of the host and that of the cage would break each other.
         default("UV_PROJECT_ENVIRONMENT", ".cage-venv");
+        for (name, value) in host.terminal_variables() {
+            default(name, value);
+        }
+        if let Some(zone) = &host.time_zone {
+            default("TZ", zone);
+        }
         let inside = self.mapping.inside(&self.user);
         if inside.uid == 0 {
             // Without it Claude Code refuses to skip permissions as root.

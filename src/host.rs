@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 
@@ -53,6 +55,12 @@ pub struct Host {
     pub cwd: Option<PathBuf>,
     /// Which standard streams are terminals.
     pub terminal: Terminal,
+    /// The size of the terminal, columns and rows.
+    pub size: Option<(u16, u16)>,
+    /// The time zone's name, such as `Europe/Berlin`.
+    pub time_zone: Option<String>,
+    /// Tells this run of cage from every other one.
+    pub session: String,
     /// Whom cage acts for.
     pub ids: Ids,
     /// Does `SELinux` rule here?
@@ -83,6 +91,13 @@ impl Host {
         host.home = dirs::home_dir().filter(|home| home.is_absolute());
         host.cwd = env::current_dir().ok();
         host.terminal = ui::terminal();
+        host.size = ui::size();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        host.session = format!("{}-{}", std::process::id(), now.as_nanos());
+        host.time_zone = host.variable("TZ").map(str::to_owned).or_else(|| {
+            let link = fs::read_link("/etc/localtime").ok()?;
+            Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned())
+        });
         host.ids = Ids { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
         host.selinux = Path::new("/sys/fs/selinux/enforce").exists();
         Ok(host)
@@ -95,6 +110,9 @@ impl Host {
             home: None,
             cwd: None,
             terminal: Terminal::default(),
+            size: None,
+            session: "1-1".to_owned(),
+            time_zone: None,
             ids: Ids { uid: 0, gid: 0 },
             selinux: false,
             image: String::new(),
@@ -140,6 +158,11 @@ impl Host {
         self.environment.get(&OsString::from(name))?.to_str().filter(|value| !value.is_empty())
     }
 
+    /// What programs in a cage should know about the terminal.
+    pub fn terminal_variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        ["TERM", "COLORTERM"].into_iter().filter_map(|name| Some((name, self.variable(name)?)))
+    }
+
     /// A path from an environment variable, if it is set.
     pub fn path_variable(&self, name: &str) -> Option<&Path> {
         self.environment.get(&OsString::from(name)).map(Path::new)
@@ -161,6 +184,13 @@ impl Host {
     pub fn sample(variables: &[(&str, &str)]) -> Self {
         let mut host = Self::new(Os::Linux, variables.iter().map(|(k, v)| (k.into(), v.into()))).unwrap();
         host.home = Some("/home/me".into());
+        host.size = ui::size();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        host.session = format!("{}-{}", std::process::id(), now.as_nanos());
+        host.time_zone = host.variable("TZ").map(str::to_owned).or_else(|| {
+            let link = fs::read_link("/etc/localtime").ok()?;
+            Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned())
+        });
         host.ids = Ids { uid: 1000, gid: 1000 };
         host.cwd = Some("/home/me/app".into());
         host.terminal = Terminal { stdin: true, stdout: true, stderr: true };

@@ -4,9 +4,13 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::ui;
 
@@ -167,11 +171,42 @@ impl Runner {
         Ok((output.status, EngineError::new(invocation, output.status, &output.stderr)))
     }
 
-    /// Becomes the command: terminal, signals and exit status are its own. Returns only if that fails.
-    pub fn become_it(self, invocation: &Invocation) -> EngineError {
-        self.echo(invocation);
-        let error = invocation.command().exec();
-        EngineError::not_started(invocation, &error)
+    /// Runs a client that connects the streams here with a command in a container, and returns that command's exit code.
+    /// Signals that come meanwhile, a hangup above all, are passed to the command by `signal` with their name.
+    pub fn exec(self, client: &Invocation, signal: &Invocation) -> Result<u8, EngineError> {
+        self.echo(client);
+        let not_started = |error| EngineError::not_started(client, &error);
+        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT]).map_err(not_started)?;
+        let handle = signals.handle();
+        let mut child = client.command().spawn().map_err(not_started)?;
+        let (status, passed) = thread::scope(|scope| {
+            let passing = scope.spawn(|| {
+                let mut passed = false;
+                for number in &mut signals {
+                    passed |= self.pass_on(signal, number);
+                }
+                passed
+            });
+            let status = child.wait();
+            handle.close();
+            (status, passing.join().unwrap_or(false))
+        });
+        let status = status.map_err(not_started)?;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Ok(u8::try_from(code).unwrap_or(1)),
+            (None, number) => {
+                if !passed {
+                    self.pass_on(signal, SIGHUP);
+                }
+                Ok(u8::try_from(128 + number.unwrap_or(0)).unwrap_or(1))
+            }
+        }
+    }
+
+    fn pass_on(self, signal: &Invocation, number: i32) -> bool {
+        let mut signal = signal.clone();
+        signal.args.push(number.to_string());
+        self.run(&signal).is_ok()
     }
 
     fn echo(self, invocation: &Invocation) {

@@ -60,8 +60,18 @@ pub enum Step {
     },
     /// Take part in a container's first process at the terminal, until that ends or the user detaches. The end of a plan.
     Attach(Attach),
-    /// Become a command. The end of a plan.
-    Become(Invocation),
+    /// Run a command in a container at the terminal or in a pipe, and pass its exit code on. The end of a plan.
+    Exec(Exec),
+}
+
+/// A command in a container.
+#[derive(Debug)]
+pub struct Exec {
+    /// The client that connects it with the streams here.
+    pub client: Invocation,
+    /// Sends a signal to it and its children: the engines' clients don't pass signals on, and leave everything running
+    /// when they or their terminal go away. The signal's name is to be appended.
+    pub signal: Invocation,
 }
 
 /// How to take part in a container's first process.
@@ -167,7 +177,10 @@ impl Plan {
                     *undo = attach.undo.as_ref();
                     return attach.execute(runner);
                 }
-                Step::Become(command) => return Err(runner.become_it(command).into()),
+                Step::Exec(exec) => {
+                    drop(lock.take());
+                    return Ok(runner.exec(&exec.client, &exec.signal)?);
+                }
             }
         }
         Ok(0)
@@ -219,7 +232,7 @@ impl Plan {
                     writeln!(script, "fi")
                 }
                 Step::Attach(attach) => writeln!(script, "{}", attach.script()),
-                Step::Become(command) => writeln!(script, "exec {command}"),
+                Step::Exec(exec) => writeln!(script, "exec {}", exec.client),
             };
         }
     }

@@ -54,9 +54,9 @@ pub fn confirm(question: &str) -> io::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// The width of the terminal that stdout is, in columns.
-pub fn width() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+/// The size of the terminal that stdout is, columns and rows.
+pub fn size() -> Option<(u16, u16)> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, height)| (width.0, height.0))
 }
 
 /// Which of the standard streams are terminals.

@@ -40,7 +40,7 @@ impl List {
             .collect();
 
         let mut plan = Plan::default();
-        plan.print(table(&rows, ui::width()));
+        plan.print(table(&rows, session.host.size.map(|(columns, _)| columns.into())));
         session.carry_out(&plan)
     }
 }

@@ -8,7 +8,7 @@ use super::{Session, Target};
 use crate::container::{Container, State};
 use crate::error::Failure;
 use crate::host::Host;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::runtime::Runtime;
 
 /// Becomes the user's shell: the one the image names, or the best there is.
@@ -56,6 +56,6 @@ fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
     }
     plan.say(format!("Opening shell in {}", container.name));
     let command = ["/bin/sh", "-c", BEST_SHELL].map(str::to_owned);
-    plan.push(Step::Become(exec(host, runtime, &container.id, &command)));
+    plan.push(exec(host, runtime, &container.id, &command));
     plan
 }

@@ -9,7 +9,7 @@ use crate::creation::{Creation, Unmake};
 use crate::host::Host;
 use crate::invocation::{Invocation, Trouble};
 use crate::options::CreateOptions;
-use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
+use crate::plan::{Attach, Exec, Plan, STATE_FORMAT, Step, is_trouble};
 use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::ssh_agent::Link;
@@ -53,6 +53,12 @@ impl Then {
         if detach || !host.is_interactive() { Self::Name } else { Self::Attach }
     }
 }
+
+/// Sends signal $2 to every process that has $1 in its environment: a command and all that it started.
+const SIGNAL: &str = r#"for process in /proc/[0-9]*; do
+    if tr '\0' '\n' <"$process/environ" | grep -qxF "$1"; then kill -"$2" "${process#/proc/}"; fi
+done 2>/dev/null
+true"#;
 
 /// What the plans of this file and its siblings are made from.
 #[derive(Debug)]
@@ -284,9 +290,12 @@ impl Facts<'_> {
 
     fn go_on(&self, container: &str, then: &Then) -> Plan {
         let mut plan = Plan::default();
+        if matches!(then, Then::Attach) {
+            plan.append(self.unsettle_size(container));
+        }
         plan.push(match then {
             Then::Name => Step::Print(self.project.name.clone()),
-            Then::Exec(command) => Step::Become(exec(self.host, self.runtime, container, command)),
+            Then::Exec(command) => exec(self.host, self.runtime, container, command),
             Then::Attach => {
                 let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
                 args.extend(self.keep_alive());
@@ -307,6 +316,20 @@ impl Facts<'_> {
     fn attached(&self, container: &str, client: Invocation, undo: Option<Plan>) -> Step {
         let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
         Step::Attach(Attach { name: self.project.name.clone(), client, state, undo })
+    }
+
+    /// podman's attach draws nothing until a key is typed, unless the size of the terminal changes. So it is made to: it
+    /// is one row short before the client sets it right.
+    fn unsettle_size(&self, container: &str) -> Plan {
+        match (self.runtime.kind, self.host.size) {
+            (RuntimeKind::Podman, Some((_, rows))) if rows > 1 => {
+                let rows = (rows - 1).to_string();
+                let stty =
+                    ["exec", "--user", "0", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
+                Plan::new([Step::Try(self.runtime.command(stty))])
+            }
+            _ => Plan::default(),
+        }
     }
 
     /// podman's client hands its own hangup on to the container, so that closing the terminal would end the cage;
@@ -330,14 +353,19 @@ pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
 }
 
 /// Runs a command in a container, with a terminal if there is one here.
-pub fn exec(host: &Host, runtime: &Runtime, container: &str, command: &[String]) -> Invocation {
-    let mut args = vec!["exec", "--interactive"];
+pub fn exec(host: &Host, runtime: &Runtime, container: &str, command: &[String]) -> Step {
+    let session = format!("CAGE_SESSION={}", host.session);
+    let mut args = vec!["exec", "--interactive", "--env", &session];
+    let variables: Vec<String> =
+        host.terminal_variables().map(|(name, value)| format!("{name}={value}")).collect();
     if host.is_interactive() {
         args.extend(["--tty", "--detach-keys", &host.detach_keys]);
+        args.extend(variables.iter().flat_map(|variable| ["--env", variable]));
     }
     args.push(container);
     args.extend(command.iter().map(String::as_str));
-    runtime.command(args)
+    let signal = ["exec", container, "/bin/sh", "-c", SIGNAL, "sh", &session];
+    Step::Exec(Exec { client: runtime.command(args), signal: runtime.command(signal) })
 }
 
 /// Tells which options would need a new container.
@@ -434,7 +462,7 @@ mod tests {
         echo 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -454,7 +482,7 @@ mod tests {
         echo 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -468,7 +496,7 @@ mod tests {
         echo 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --label cage.userns=--userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --label cage.userns=--userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -482,7 +510,7 @@ mod tests {
         echo 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=0:0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=0:0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -496,7 +524,7 @@ mod tests {
         echo 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -515,7 +543,7 @@ mod tests {
         echo 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
         docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
@@ -544,7 +572,7 @@ mod tests {
         echo 'cage: warning: advice' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
         trap 'rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --security-opt label=disable --stop-signal SIGHUP local >/dev/null
+        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.owner=1000:1000 --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --security-opt label=disable --stop-signal SIGHUP local >/dev/null
         trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
         echo 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
@@ -587,7 +615,7 @@ mod tests {
         let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @r"
         set -e -o pipefail
-        exec docker exec --interactive --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
+        exec docker exec --interactive --env CAGE_SESSION=12231-1795447497596596309 --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
         ");
     }
 
@@ -659,7 +687,7 @@ mod tests {
         echo 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap '' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
@@ -675,7 +703,7 @@ mod tests {
         echo 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap '' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.owner=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Etc/UTC --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null
