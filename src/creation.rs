@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::commands::Session;
+use crate::commands::start::Facts;
 use crate::container::{ContainerSpec, IMAGE_LABEL, INODE_LABEL, OPTIONS_LABEL, OWNER_LABEL, USERNS_LABEL};
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
@@ -14,6 +15,7 @@ use crate::plan::{Plan, Step};
 use crate::project::Project;
 use crate::runtime::{Engine, Runtime, RuntimeKind};
 use crate::ssh_agent::{self, Link};
+use crate::ui;
 use crate::user::{self, ImageUser, Mapping};
 
 /// What is found on this machine for a new cage.
@@ -38,19 +40,24 @@ pub struct Creation {
 }
 
 impl Creation {
-    /// Looks for it. The image must be here. `init`: use the engine's init?
+    /// Looks for it. The image must be here, but for `--dry-run`. `init`: use the engine's init?
     ///
     /// # Errors
     /// When an env file can't be used, or the image can't.
-    pub fn gather(session: &Session, runtime: &Runtime, project: &Project, init: bool) -> Result<Self> {
+    pub fn gather(session: &Session, facts: &Facts, env: EnvFiles, init: bool) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
+        let Facts { runtime, project, .. } = *facts;
         let advice = match (host.os, runtime.kind) {
             (Os::Mac, RuntimeKind::Docker) => ssh_agent::colima_advice(&endpoint(session, runtime)?),
             _ => None,
         };
-        let env = EnvFiles::read(host, project)?;
         let engine = runtime.engine(host, runner)?;
-        let user = ImageUser::probe(runtime, runner, &host.image)?;
+        let user = if session.global.dry_run && facts.image.is_none() {
+            ui::warn("the image is not here yet: assuming that its user is vscode, as in the published one");
+            ImageUser::published()
+        } else {
+            ImageUser::probe(runtime, runner, &host.image)?
+        };
         let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?);
         let link = Link::of(host, &project.name);
         let seed = home::seed_dir(host).and_then(|dir| dir.into_os_string().into_string().ok());

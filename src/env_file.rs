@@ -25,7 +25,7 @@ const MAX_SIZE: u64 = 64 * 1024;
 const PROJECT_FILE: &str = ".cage.env";
 
 /// The variables of all env files.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct EnvFiles {
     variables: BTreeMap<String, String>,
     files: Vec<PathBuf>,

@@ -47,7 +47,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         }
         Trouble::PortTaken => "stop what listens there, or publish another host port with `-p`",
         Trouble::DiskFull => {
-            "free some space: `cage list` shows cages, `docker system df` what takes the room"
+            "free some space: `cage list` shows cages, `docker system df` or `podman system df` what takes the room"
         }
         Trouble::NoSuchImage => {
             "an image name without a slash is local and never pulled: build it, or set CAGE_IMAGE to an image that can be pulled"

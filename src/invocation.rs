@@ -325,6 +325,17 @@ impl EngineError {
         }
     }
 
+    /// Is all that went wrong that something asked for doesn't exist?
+    pub fn is_only_of_missing_things(&self) -> bool {
+        let words = self.words.to_lowercase();
+        let missing = |line: &str| {
+            ["no such ", "not known", "no container with"].iter().any(|text| line.contains(text))
+        };
+        matches!(self.trouble(), Trouble::NoSuchContainer | Trouble::NoSuchImage | Trouble::Other)
+            && words.lines().any(missing)
+            && words.lines().all(|line| missing(line) || !line.starts_with("error"))
+    }
+
     /// The address that was taken, if this is about one: `127.0.0.1:3000`.
     fn taken_port(&self) -> Option<&str> {
         let is_address =

@@ -107,7 +107,10 @@ mod tests {
             "--no-ssh",
         ]);
         let label = typed.to_label();
-        assert_eq!(label, r"-p 127.0.0.1:3000:3000 -p 127.0.0.1:53:53/udp -v '/it'\''s a:b:/t:ro' -v pg:/pg");
+        assert_eq!(
+            label,
+            r"-p 127.0.0.1:3000:3000 -p 127.0.0.1:53:53/udp -v '/it'\''s a:b:/t:ro' -v pg:/pg --no-ssh"
+        );
         assert_eq!(CreateOptions::from_label(&label), Some(typed));
         assert_eq!(CreateOptions::from_label(""), Some(CreateOptions::default()));
         assert_eq!(CreateOptions::from_label("--privileged"), None);

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
 use crate::error::Failure;
-use crate::invocation::{EngineError, Invocation, Runner, quote};
+use crate::invocation::{EngineError, Invocation, Runner, Trouble, quote};
 use crate::ssh_agent::Link;
 use crate::ui;
 
@@ -159,7 +159,11 @@ impl Plan {
                             Some(have) if runner.capture(have)?.status.success() => {
                                 ui::warn("could not pull; going on with the image that is here");
                             }
-                            _ => return Err(error.into()),
+                            _ => bail!(
+                                Failure::new(format!("could not pull: {error}")).hint(
+                                    "is the name right, and the network up? CAGE_IMAGE can name an image that is here"
+                                )
+                            ),
                         }
                     }
                 }
@@ -253,6 +257,12 @@ impl Attach {
                 ));
                 Ok(0)
             }
+            // Not an EngineError, which would say that it is worth another try: somebody sat in it.
+            End::Failed if complaint.trouble() == Trouble::NoSuchContainer => {
+                Err(Failure::new(format!("{} is gone", self.name))
+                    .hint("`cage start` makes a new one")
+                    .into())
+            }
             End::Failed => Err(complaint.into()),
             End::Exited(code) => Ok(code),
             End::Gone => match code {
@@ -318,7 +328,7 @@ fn quote_path(path: &Path) -> String {
 }
 
 /// Is `error` of this kind?
-pub fn is_trouble(error: &anyhow::Error, trouble: crate::invocation::Trouble) -> bool {
+pub fn is_trouble(error: &anyhow::Error, trouble: Trouble) -> bool {
     error.downcast_ref::<EngineError>().is_some_and(|error| error.trouble() == trouble)
 }
 

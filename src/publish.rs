@@ -95,8 +95,8 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
         _ => Err(format!("`{text}` is not a port from 1 to 65535")),
     };
     let (first, last) = match text.split_once('-') {
-        Some((first, last)) => (port(first)?, port(last)?),
-        None => (port(text)?, port(text)?),
+        Some((first, last)) if !first.is_empty() => (port(first)?, port(last)?),
+        _ => (port(text)?, port(text)?),
     };
     if first > last {
         return Err(format!("`{text}` is a range that runs backwards"));

@@ -84,33 +84,27 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// The runtimes to try, best first: the one that `choice` (`--runtime` or `CAGE_RUNTIME`) names, or docker and then podman. Never a
-    /// program inside `project`, which whoever is in the cage can write.
+    /// The programs to try, best first, by name and path: the one that `choice` (`--runtime` or `CAGE_RUNTIME`) names, or
+    /// docker and then podman. Never a program inside `project`, which whoever is in the cage can write.
     ///
     /// # Errors
-    /// When there is none, or the chosen one is not there or can't be used.
-    pub fn candidates(
+    /// When there is none, or the chosen one is not there.
+    pub fn candidates<'a>(
         host: &Host,
-        runner: Runner,
-        choice: Option<&str>,
+        choice: Option<&'a str>,
         project: Option<&Path>,
-    ) -> Result<Vec<Self>> {
-        let find = |name: &str| find_program(host, name, project);
+    ) -> Result<Vec<(&'a str, PathBuf)>> {
+        let find = |name: &'a str| Some((name, find_program(host, name, project)?));
         if let Some(choice) = choice {
-            let Some(program) = find(choice) else {
+            let Some(found) = find(choice) else {
                 bail!(
                     Failure::new(format!("container runtime `{}` not found", ui::escape(choice)))
                         .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one")
                 );
             };
-            return Ok(vec![Self::identify(runner, choice, program)?]);
+            return Ok(vec![found]);
         }
-        let mut found = Vec::new();
-        for name in ["docker", "podman"] {
-            if let Some(program) = find(name) {
-                found.push(Self::identify(runner, name, program)?);
-            }
-        }
+        let found: Vec<_> = ["docker", "podman"].into_iter().filter_map(find).collect();
         ensure!(
             !found.is_empty(),
             Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
@@ -122,7 +116,10 @@ impl Runtime {
 
     /// Tells what `program` speaks. A binary is what its name says; a script, such as the podman-docker package's
     /// `docker`, is asked for its version.
-    fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When it doesn't say, or is a runtime that cage can't use.
+    pub fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
         let real = fs::canonicalize(&program).unwrap_or_else(|_| program.clone());
         let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut runtime = Self { kind: RuntimeKind::Docker, name: name.to_owned(), program };
@@ -206,13 +203,11 @@ impl Runtime {
         let invocation = self.command(args.copied());
         let output = runner.capture(&invocation)?;
         if !output.status.success() {
-            // Those that exist are printed all the same, and each that doesn't has a line on stderr.
-            let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
-            let missing = |line: &str| {
-                line.contains("no such ") || line.contains("not known") || line.contains("no container with")
-            };
-            if said.trim().is_empty() || !said.lines().filter(|line| !line.trim().is_empty()).all(missing) {
-                return Err(EngineError::new(&invocation, output.status, &output.stderr).into());
+            // Those that exist are printed all the same, and each that doesn't has a line on stderr. There may be others:
+            // podman warns of many things, and what stands in for docker says so each time.
+            let error = EngineError::new(&invocation, output.status, &output.stderr);
+            if !error.is_only_of_missing_things() {
+                return Err(error.into());
             }
         }
         Inspected::parse(&output.stdout).with_context(|| format!("cannot read the answer of `{invocation}`"))
@@ -314,7 +309,10 @@ mod tests {
                 path.split(':').map(|dir| self.0.path().join(dir).display().to_string()).collect();
             let host = Host::sample(&[("PATH", &dirs.join(":"))]);
             let project = project.map(|project| self.0.path().join(project));
-            Runtime::candidates(&host, Runner { verbose: false }, choice, project.as_deref())
+            Runtime::candidates(&host, choice, project.as_deref())?
+                .into_iter()
+                .map(|(name, program)| Runtime::identify(Runner { verbose: false }, name, program))
+                .collect()
         }
     }
 

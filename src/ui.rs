@@ -38,12 +38,14 @@ pub fn failure(error: &anyhow::Error) {
     to_stderr(&text);
 }
 
-/// Prints a line of data. A reader that has gone away (`cage list | head -1`) is not an error.
+/// Prints a line of data.
 pub fn data(line: &str) -> io::Result<()> {
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    ignore_broken_pipe(writeln!(io::stdout(), "{line}"))
+}
+
+/// A reader that has gone away (`cage list | head -1`) is not an error.
+pub fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 /// Asks a yes-or-no question on the terminal; anything but yes is no.

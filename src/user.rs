@@ -63,6 +63,11 @@ impl ImageUser {
         })
     }
 
+    /// The user of the published image.
+    pub fn published() -> Self {
+        Self { name: "vscode".to_owned(), ids: Ids { uid: 501, gid: 20 }, home: "/home/vscode".to_owned() }
+    }
+
     fn parse(said: &str) -> Option<Self> {
         let mut lines = said.lines();
         let name = lines.next()?.to_owned();

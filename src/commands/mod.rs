@@ -24,10 +24,10 @@ use clap::CommandFactory as _;
 use self::list::List;
 use self::update::Update;
 use crate::cli::{Cli, Command, Global};
-use crate::container::{Container, Image, State};
+use crate::container::{Container, Image, SUCCESSOR, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
-use crate::invocation::{Invocation, Runner, Trouble};
+use crate::invocation::{EngineError, Invocation, Runner, Trouble};
 use crate::plan::{self, Lock, Plan, Step};
 use crate::project::{self, Project};
 use crate::runtime::{self, Runtime};
@@ -44,7 +44,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let command = match cli.command {
         None => {
-            Cli::command().print_help()?;
+            ui::ignore_broken_pipe(Cli::command().print_help())?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Version) => {
@@ -81,6 +81,17 @@ pub struct Session {
     pub global: Global,
     /// Runs engine commands.
     pub runner: Runner,
+}
+
+/// What there is of a project.
+#[derive(Debug)]
+pub struct Found {
+    /// Its cage.
+    pub cage: Option<Container>,
+    /// The container that was to replace it, when that was cut short.
+    pub left_over: Option<Container>,
+    /// The image for new cages.
+    pub image: Option<Image>,
 }
 
 /// Which cage a command is about.
@@ -145,9 +156,12 @@ impl Session {
     ) -> Result<(Runtime, T)> {
         let choice = self.global.runtime.as_deref().or_else(|| self.host.variable("CAGE_RUNTIME"));
         let dir = project.map(Project::dir);
-        let mut silent: Option<(Runtime, anyhow::Error)> = None;
-        for runtime in Runtime::candidates(&self.host, self.runner, choice, dir.as_deref())? {
-            match query(&runtime) {
+        let mut silent: Option<(&str, anyhow::Error)> = None;
+        for (name, program) in Runtime::candidates(&self.host, choice, dir.as_deref())? {
+            let runtime = Runtime::identify(self.runner, name, program);
+            // A program that doesn't even tell its version is a stub, as WSL has one.
+            let is_stub = runtime.as_ref().is_err_and(anyhow::Error::is::<EngineError>);
+            match runtime.and_then(|runtime| query(&runtime).map(|answer| (runtime, answer))) {
                 Ok(answer) => {
                     if let Some((first, error)) = silent {
                         let why = if plan::is_trouble(&error, Trouble::PermissionDenied) {
@@ -155,12 +169,14 @@ impl Session {
                         } else {
                             "no answer from"
                         };
-                        ui::warn(&format!("{why} {}; using {}", first.name, runtime.name));
+                        ui::warn(&format!("{why} {first}; using {name}"));
                     }
-                    return Ok((runtime, answer));
+                    return Ok(answer);
                 }
-                Err(error) if !runtime::is_unavailable(&error) && silent.is_none() => return Err(error),
-                Err(error) => silent = silent.or(Some((runtime, error))),
+                Err(error) if is_stub || runtime::is_unavailable(&error) || silent.is_some() => {
+                    silent = silent.or(Some((name, error)));
+                }
+                Err(error) => return Err(error),
             }
         }
         match silent {
@@ -188,29 +204,38 @@ impl Session {
         Ok((runtime, container))
     }
 
+    /// Finds a runtime, and in the same query a project's cage and the image for new ones.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn find_all(&self, project: &Project) -> Result<(Runtime, Found)> {
+        self.ask(Some(project), |runtime| self.look(runtime, project))
+    }
+
     /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,
     /// in one query.
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn find_all(
-        &self,
-        project: &Project,
-        names: &[&str],
-    ) -> Result<(Runtime, Vec<Container>, Option<Image>)> {
-        let image = &self.host.image;
-        let (runtime, mut found) = self.ask(Some(project), |runtime| {
-            Self::settled(
-                || runtime.containers_and_image(self.runner, names, image),
-                |found| &found.containers,
-            )
-        })?;
-        // A container may have the image's name.
-        found.containers.retain(|container| names.contains(&container.name.as_str()));
-        for container in &found.containers {
+    pub fn look(&self, runtime: &Runtime, project: &Project) -> Result<Found> {
+        let new = format!("{}{SUCCESSOR}", project.name);
+        let names = [project.name.as_str(), &new];
+        let query = || runtime.containers_and_image(self.runner, &names, &self.host.image);
+        let found = Self::settled(query, |found| &found.containers)?;
+        let mut cage = None;
+        let mut left_over = None;
+        for container in found.containers {
+            if container.name == project.name {
+                cage = Some(container);
+            } else if container.name == new {
+                left_over = Some(container);
+            }
+            // Anything else is a container that has the image's name.
+        }
+        for container in cage.iter().chain(&left_over) {
             self.check(&Target::Project(project.clone()), container)?;
         }
-        Ok((runtime, found.containers, found.images.pop()))
+        Ok(Found { cage, left_over, image: found.images.into_iter().next() })
     }
 
     /// Repeats a query until no container in its answer is on the way from one state to another.
@@ -325,11 +350,6 @@ impl Session {
         }
         plan.execute(self.runner, lock)
     }
-}
-
-/// The container that [`Session::find_all`] found by this name, if it did.
-fn named<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
-    containers.iter().find(|container| container.name == name)
 }
 
 /// All cages, and whether there is a shared home.

@@ -3,10 +3,11 @@
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 
+use super::Session;
 use super::start::{Facts, Then, pull, with_or_without_init};
-use super::{Session, Target, named};
-use crate::container::{Container, SUCCESSOR};
+use crate::container::Container;
 use crate::creation::Creation;
+use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::options::CreateOptions;
 use crate::ui;
@@ -50,23 +51,27 @@ impl Restart {
         let project = session.project()?;
         let typed = self.renew.options.clone().resolve(&project.dir())?;
         let then = Then::enter(&session.host, self.renew.detach);
-        let new = format!("{}{SUCCESSOR}", project.name);
         let missing = || {
             let path = ui::escape(&project.path);
             Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
         };
-        let (runtime, container) = session.find(&Target::Project(project.clone()))?;
-        ensure!(container.is_some(), missing());
+        let (runtime, found) = session.find_all(&project)?;
+        ensure!(found.cage.is_some(), missing());
+        let env = EnvFiles::read(&session.host, &project)?;
         pull(session, &runtime)?;
         with_or_without_init(|init| {
             let lock = session.lock()?;
-            let (runtime, containers, image) = session.find_all(&project, &[&project.name, &new])?;
-            let Some(old) = named(&containers, &project.name) else { bail!(missing()) };
-            let facts =
-                Facts { host: &session.host, runtime: &runtime, project: &project, image: image.as_ref() };
-            let creation = Creation::gather(session, &runtime, &project, init)?;
+            let found = session.look(&runtime, &project)?;
+            let Some(old) = &found.cage else { bail!(missing()) };
+            let facts = Facts {
+                host: &session.host,
+                runtime: &runtime,
+                project: &project,
+                image: found.image.as_ref(),
+            };
+            let creation = Creation::gather(session, &facts, env.clone(), init)?;
             let options = self.renew.options_after(old, &typed);
-            let plan = facts.replace(old, named(&containers, &new), &creation, &options, &then);
+            let plan = facts.replace(old, found.left_over.as_ref(), &creation, &options, &then);
             session.carry_out_locked(&plan, lock)
         })
     }

@@ -1,11 +1,15 @@
 //! `cage start`, and what every command that brings a cage up shares.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
 
-use super::{Session, named, remove};
+use super::{Session, remove};
 use crate::container::{Container, Image, SUCCESSOR, State};
 use crate::creation::{Creation, Unmake};
+use crate::env_file::EnvFiles;
 use crate::host::Host;
 use crate::invocation::{Invocation, Trouble};
 use crate::options::CreateOptions;
@@ -13,6 +17,9 @@ use crate::plan::{Attach, Exec, Plan, STATE_FORMAT, Step, is_trouble};
 use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::ssh_agent::Link;
+
+/// How often to look again when another command was quicker.
+const RACES: u32 = 10;
 
 /// Create the project's cage, or come back to it
 #[derive(Debug, Args)]
@@ -79,30 +86,45 @@ pub struct Facts<'a> {
 /// As [`Start::run`].
 pub fn bring_up(session: &Session, project: &Project, options: CreateOptions, then: &Then) -> Result<u8> {
     let options = options.resolve(&project.dir())?;
-    let (runtime, containers, image) = session.find_all(project, &[&project.name])?;
-    if let Some(container) = usable(&containers, project) {
-        let facts = Facts { host: &session.host, runtime: &runtime, project, image: image.as_ref() };
-        return come_back(session, &facts, container, &options, then);
+    let mut races = 0;
+    loop {
+        match try_to_bring_up(session, project, &options, then) {
+            Err(error) if races < RACES && lost_a_race(&error) => {
+                races += 1;
+                thread::sleep(Duration::from_millis(100));
+            }
+            result => return result,
+        }
     }
+}
+
+/// Did another command make or remove the container between our look and our step? Our own lock keeps one person's
+/// commands apart, but not those of two, nor those of the engine's client.
+fn lost_a_race(error: &anyhow::Error) -> bool {
+    is_trouble(error, Trouble::NameTaken) || is_trouble(error, Trouble::NoSuchContainer)
+}
+
+fn try_to_bring_up(session: &Session, project: &Project, options: &CreateOptions, then: &Then) -> Result<u8> {
+    let (runtime, found) = session.find_all(project)?;
+    if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
+        let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
+        return come_back(session, &facts, container, options, then);
+    }
+    let env = EnvFiles::read(&session.host, project)?;
     pull(session, &runtime)?;
     with_or_without_init(|init| {
         let lock = session.lock()?;
-        let new = format!("{}{SUCCESSOR}", project.name);
-        let (runtime, containers, image) = session.find_all(project, &[&project.name, &new])?;
-        let facts = Facts { host: &session.host, runtime: &runtime, project, image: image.as_ref() };
-        if let Some(container) = usable(&containers, project) {
+        let found = session.look(&runtime, project)?;
+        let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
+        if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
             // Another one was quicker.
             drop(lock);
-            return come_back(session, &facts, container, &options, then);
+            return come_back(session, &facts, container, options, then);
         }
-        let creation = Creation::gather(session, &runtime, project, init)?;
-        session.carry_out_locked(&facts.create(&containers, &creation, &options, then), lock)
+        let creation = Creation::gather(session, &facts, env.clone(), init)?;
+        let remains = found.cage.iter().chain(&found.left_over);
+        session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)
     })
-}
-
-/// The project's cage, unless it is beyond use.
-fn usable<'a>(containers: &'a [Container], project: &Project) -> Option<&'a Container> {
-    named(containers, &project.name).filter(|container| container.state != State::Dead)
 }
 
 fn come_back(
@@ -168,9 +190,9 @@ impl Facts<'_> {
 
     /// No cage yet: makes one. It gets its name last, so that whoever finds a cage of that name finds a complete one.
     /// `remains` are what an engine could not remove, and what an earlier attempt left behind.
-    fn create(
+    fn create<'a>(
         &self,
-        remains: &[Container],
+        remains: impl IntoIterator<Item = &'a Container>,
         creation: &Creation,
         options: &CreateOptions,
         then: &Then,
@@ -382,7 +404,6 @@ pub fn tell_ignored(container: &Container, options: &CreateOptions) -> Plan {
 mod tests {
     use super::*;
     use crate::container::IMAGE_LABEL;
-    use crate::env_file::EnvFiles;
     use crate::home::PREPARE;
     use crate::invocation::quote;
     use crate::project::cage_name;
@@ -432,7 +453,7 @@ mod tests {
 
     fn create(kind: RuntimeKind, mode: Mode, path: &str, then: &Then) -> String {
         let text = script(kind, &[("CAGE_IMAGE", "local")], path, |facts| {
-            facts.create(&[], &creation(facts, mode), &options("-p 3000:3000 -v pg:/pg:ro"), then)
+            facts.create(None, &creation(facts, mode), &options("-p 3000:3000 -v pg:/pg:ro"), then)
         });
         text.replace(&quote(PREPARE), "PREPARE")
     }
@@ -564,7 +585,7 @@ mod tests {
                 init: false,
                 ..creation(facts, Mode::Rootful)
             };
-            facts.create(&[], &creation, &CreateOptions::default(), &Then::Name)
+            facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
         });
         insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE"), @r"
         set -e -o pipefail
@@ -615,7 +636,7 @@ mod tests {
         let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @r"
         set -e -o pipefail
-        exec docker exec --interactive --env CAGE_SESSION=12231-1795447497596596309 --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
+        exec docker exec --interactive --env CAGE_SESSION=3579-1795447778832702913 --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
         ");
     }
 

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::Session;
 use super::restart::Renew;
 use super::start::{Facts, Then, tell_ignored, with_or_without_init};
 use super::update::{fetch_newest, refuse_local};
-use super::{Session, Target, named};
-use crate::container::SUCCESSOR;
 use crate::creation::Creation;
+use crate::env_file::EnvFiles;
 use crate::plan::{Plan, Step};
 
 /// Pull the latest image and, if the project's cage is not made of it, replace the cage
@@ -28,23 +28,27 @@ impl Upgrade {
         let project = session.project()?;
         let typed = self.renew.options.clone().resolve(&project.dir())?;
         let then = Then::enter(&session.host, self.renew.detach);
-        let new = format!("{}{SUCCESSOR}", project.name);
-        let (runtime, _) = session.find(&Target::Project(project.clone()))?;
+        let (runtime, _) = session.find_all(&project)?;
+        let env = EnvFiles::read(&session.host, &project)?;
         session.carry_out(&fetch_newest(&session.host, &runtime))?;
         with_or_without_init(|init| {
             let lock = session.lock()?;
-            let (runtime, containers, image) = session.find_all(&project, &[&project.name, &new])?;
-            let facts =
-                Facts { host: &session.host, runtime: &runtime, project: &project, image: image.as_ref() };
+            let found = session.look(&runtime, &project)?;
+            let facts = Facts {
+                host: &session.host,
+                runtime: &runtime,
+                project: &project,
+                image: found.image.as_ref(),
+            };
             let mut plan = Plan::default();
-            match named(&containers, &project.name) {
+            match &found.cage {
                 None => plan.say("No existing container. Use 'cage start' to create one."),
                 Some(old) => {
-                    let creation = Creation::gather(session, &runtime, &project, init)?;
+                    let creation = Creation::gather(session, &facts, env.clone(), init)?;
                     let options = self.renew.options_after(old, &typed);
                     let mut replace = Plan::default();
                     replace.say(format!("Removing old container {}", old.name));
-                    replace.append(facts.replace(old, named(&containers, &new), &creation, &options, &then));
+                    replace.append(facts.replace(old, found.left_over.as_ref(), &creation, &options, &then));
                     let mut keep = tell_ignored(old, &typed);
                     keep.say("Container is already on the latest image.");
                     plan.push(Step::IfDiffers {

@@ -1,1 +1,116 @@
 //! The repository, tested against itself.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::fake::machine::{Machine, Speaks};
+
+const LARGEST: u64 = 100_000;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The subcommands that `cage --help` lists.
+fn subcommands() -> BTreeSet<String> {
+    let help = Machine::new().cage("--help").stdout;
+    let list = help.split("Commands:\n").nth(1).expect("help lists commands").split("\n\n").next().unwrap();
+    let is_entry = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    list.lines().filter(is_entry).map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+/// The lines of code blocks that call cage.
+fn examples(markdown: &str) -> Vec<&str> {
+    let mut in_block = false;
+    let mut found = Vec::new();
+    for line in markdown.lines() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        } else if in_block && line.trim_start().starts_with("cage ") {
+            found.push(line.trim());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_readmes_table_has_every_command_and_no_other() {
+    let readme = read("README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `cage ")?.split(['`', ' ']).next());
+    let rows: Vec<String> = rows.map(str::to_owned).collect();
+    assert_eq!(rows.iter().cloned().collect::<BTreeSet<_>>(), subcommands());
+    assert_eq!(rows.len(), subcommands().len(), "none twice");
+}
+
+#[test]
+fn every_example_in_the_readme_is_one_that_cage_takes() {
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    symlink(env!("CARGO_BIN_EXE_cage"), machine.root().join("bin/cage")).unwrap();
+    let readme = read("README.md");
+    let examples = examples(&readme);
+    assert!(examples.len() > 3, "{examples:?}");
+    let code = |line: &str| {
+        let outcome = machine.run(machine.command("/bin/sh").args(["-c", line]));
+        (outcome.code, outcome.stderr)
+    };
+    assert_eq!(code("cage start --no-such-flag").0, 2, "the control");
+    for line in examples {
+        let (code, stderr) = code(line);
+        assert!(![2, 126, 127].contains(&code), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn every_command_that_the_documents_mention_exists() {
+    let known = subcommands();
+    for file in ["README.md", "CHANGELOG.md"] {
+        let text = read(file);
+        for mention in text.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("cage ")) {
+            let word = mention.split_whitespace().next().unwrap_or_default();
+            assert!(word.starts_with('-') || known.contains(word), "{file}: `cage {mention}`");
+        }
+    }
+}
+
+#[test]
+fn manifest_changelog_and_formula_agree_on_the_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let changelog = read("CHANGELOG.md");
+    let top = changelog.lines().find_map(|line| line.strip_prefix("## ")).expect("an entry");
+    let top = top.trim_start_matches(['[', 'v']).split([' ', ']']).next();
+    assert_eq!(top, Some(version), "CHANGELOG.md");
+
+    let formula = read("Formula/cage.rb");
+    let numbers = formula.split(|c: char| !c.is_ascii_digit() && c != '.').map(|word| word.trim_matches('.'));
+    let versions: BTreeSet<&str> = numbers.filter(|word| word.matches('.').count() == 2).collect();
+    assert_eq!(versions, BTreeSet::from([version]), "Formula/cage.rb");
+}
+
+#[test]
+fn nothing_large_and_nothing_that_was_built_is_tracked() {
+    let git = ["-c", "safe.directory=*", "ls-files", "-z"];
+    let output = Command::new("git").args(git).current_dir(root()).output().expect("git runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files: Vec<PathBuf> = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .map(|name| String::from_utf8_lossy(name).into_owned().into())
+        .collect();
+    assert!(files.contains(&"Cargo.toml".into()));
+    for file in files {
+        let path = root().join(&file);
+        let size = fs::symlink_metadata(&path).map_or(0, |metadata| metadata.len());
+        assert!(size <= LARGEST || path.is_dir(), "{} has {size} bytes", file.display());
+        let name = file.to_string_lossy();
+        let built =
+            name.starts_with("target/") || name.ends_with(".snap.new") || name.ends_with(".pending-snap");
+        assert!(!built, "{name} is tracked");
+    }
+}

@@ -1,1 +1,8 @@
-//! A fake engine: what cage asks of one, call by call.
+//! A fake engine: what cage asks of one, call by call, and what it says.
+
+mod bad_input;
+mod commands;
+mod differences;
+mod dry_run;
+pub mod machine;
+mod secrets;

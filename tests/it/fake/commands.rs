@@ -1,0 +1,544 @@
+//! Every command in every state of the project's container, without a terminal: what cage asks of the engine, what it
+//! says on stderr, what it prints on stdout, how it exits. On docker and on podman.
+
+use super::machine::{Cage, Machine, Speaks, stories};
+
+#[test]
+fn start() {
+    stories(
+        r"
+        none: cage start
+          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        dead: cage start
+          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        removing, settles gone: cage start
+          > inspect NAME IMAGE ; inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        none, local image: cage start
+          > inspect NAME lab ; inspect NAME NAME.new lab ; run lab ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME
+          cage: Creating NAME
+          | NAME
+
+        none, seed: cage start
+          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          cage: Seeding home directory from ROOT/home/.config/cage/home
+          | NAME
+
+        none: cage start -p 3000:3000
+          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        stopped or created: cage start
+          > inspect NAME IMAGE ; start ID
+          cage: Restarting NAME
+          | NAME
+
+        stopped, published: cage start --detach -p 3000:3000
+          > inspect NAME IMAGE ; start ID
+          cage: Restarting NAME
+          | NAME
+
+        stopped, newer image: cage start
+          > inspect NAME IMAGE ; start ID
+          cage: A newer image is available. Run `cage upgrade` to upgrade.
+          cage: Restarting NAME
+          | NAME
+
+        paused: cage start
+          > inspect NAME IMAGE ; unpause ID
+          cage: Unpausing NAME
+          | NAME
+
+        running: cage start
+          > inspect NAME IMAGE
+          | NAME
+
+        restarting, settles running: cage start
+          > inspect NAME IMAGE ; inspect NAME IMAGE
+          | NAME
+
+        running: cage start -p 3000:3000 -v /etc:/x
+          > inspect NAME IMAGE
+          cage: NAME exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it
+          cage: NAME exists without `-v /etc:/x`; `cage restart -v /etc:/x` applies it
+          | NAME
+
+        running, newer image: cage start
+          > inspect NAME IMAGE
+          cage: A newer image is available. Run `cage upgrade` to upgrade.
+          | NAME
+
+        running, newer image, local image: cage start
+          > inspect NAME lab
+          cage: A newer image is available. Run `cage restart` to use it.
+          | NAME
+
+        running, other image: cage start
+          > inspect NAME IMAGE
+          cage: NAME was made of ghcr.io/other/image:2; `cage restart` makes it of IMAGE
+          | NAME
+        ",
+    );
+}
+
+#[test]
+fn run() {
+    stories(
+        r"
+        none: cage run -- make 'a b'
+          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec --interactive NAME make a b
+          cage: Pulling latest image...
+          cage: Creating NAME
+
+        dead: cage run make
+          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec --interactive NAME make
+          cage: Pulling latest image...
+          cage: Creating NAME
+
+        stopped or created or stopped, newer image: cage run make
+          > inspect NAME IMAGE ; start ID ; exec --interactive ID make
+          cage: Restarting NAME
+
+        paused: cage run make
+          > inspect NAME IMAGE ; unpause ID ; exec --interactive ID make
+          cage: Unpausing NAME
+
+        running: cage run -- make -j2 --help
+          > inspect NAME IMAGE ; exec --interactive ID make -j2 --help
+
+        restarting, settles running: cage run make
+          > inspect NAME IMAGE ; inspect NAME IMAGE ; exec --interactive ID make
+        ",
+    );
+}
+
+#[test]
+fn stop() {
+    stories(
+        r"
+        none: cage stop
+          > container inspect NAME
+          error: No container for DIR
+          = 1
+
+        removing, settles gone: cage stop
+          > container inspect NAME ; container inspect NAME
+          error: No container for DIR
+          = 1
+
+        none: cage stop NAME
+          > container inspect NAME
+          error: No cage named NAME
+          hint: `cage list` shows all cages
+          = 1
+
+        stopped or created or dead: cage stop
+          > container inspect NAME
+          cage: NAME is already stopped
+
+        running: cage stop
+          > container inspect NAME ; stop -t 5 ID
+          cage: Stopping NAME
+
+        paused: cage stop NAME
+          > container inspect NAME ; unpause ID ; stop -t 5 ID
+          cage: Stopping NAME
+
+        restarting, settles running: cage stop
+          > container inspect NAME ; container inspect NAME ; stop -t 5 ID
+          cage: Stopping NAME
+        ",
+    );
+}
+
+#[test]
+fn rm() {
+    stories(
+        r"
+        none: cage rm
+          > container inspect NAME
+          error: No container for DIR
+          = 1
+
+        removing, settles gone: cage rm
+          > container inspect NAME ; container inspect NAME
+          error: No container for DIR
+          = 1
+
+        stopped or created or dead: cage rm
+          > container inspect NAME ; rm --force --volumes ID
+          cage: Removing NAME
+
+        running: cage rm
+          > container inspect NAME ; stop -t 5 ID ; rm --force --volumes ID
+          cage: Stopping and removing NAME
+
+        paused: cage rm NAME
+          > container inspect NAME ; unpause ID ; stop -t 5 ID ; rm --force --volumes ID
+          cage: Stopping and removing NAME
+
+        restarting, settles running: cage rm
+          > container inspect NAME ; container inspect NAME ; stop -t 5 ID ; rm --force --volumes ID
+          cage: Stopping and removing NAME
+        ",
+    );
+}
+
+#[test]
+fn restart() {
+    stories(
+        r"
+        none: cage restart
+          > container inspect NAME
+          error: No container for DIR. Use 'cage start' to create one.
+          = 1
+
+        removing, settles gone: cage restart
+          > container inspect NAME ; container inspect NAME
+          error: No container for DIR. Use 'cage start' to create one.
+          = 1
+
+        stopped or created or dead or stopped, newer image: cage restart
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        running: cage restart
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        paused: cage restart
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        restarting, settles running: cage restart --detach
+          > container inspect NAME ; container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        stopped, local image: cage restart
+          > container inspect NAME ; inspect NAME NAME.new lab ; run lab ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Creating NAME
+          | NAME
+        ",
+    );
+}
+
+#[test]
+fn shell() {
+    stories(
+        r"
+        none or stopped or created or dead: cage shell
+          > container inspect NAME
+          error: Container NAME is not running
+          hint: `cage start` brings it up
+          = 1
+
+        removing, settles gone: cage shell
+          > container inspect NAME ; container inspect NAME
+          error: Container NAME is not running
+          hint: `cage start` brings it up
+          = 1
+
+        running: cage shell
+          > container inspect NAME ; exec --interactive ID /bin/sh BEST-SHELL
+          cage: Opening shell in NAME
+
+        paused: cage shell NAME
+          > container inspect NAME ; unpause ID ; exec --interactive ID /bin/sh BEST-SHELL
+          cage: Unpausing NAME
+          cage: Opening shell in NAME
+
+        restarting, settles running: cage shell
+          > container inspect NAME ; container inspect NAME ; exec --interactive ID /bin/sh BEST-SHELL
+          cage: Opening shell in NAME
+        ",
+    );
+}
+
+#[test]
+fn status() {
+    stories(
+        r"
+        none: cage status
+          > container inspect NAME
+          | Container: NAME
+          | State:     none
+
+        removing, settles gone: cage status
+          > container inspect NAME ; container inspect NAME
+          | Container: NAME
+          | State:     none
+
+        created: cage status
+          > container inspect NAME
+          | Container: NAME
+          | State:     created
+          | Ports:     (none)
+
+        stopped: cage status
+          > container inspect NAME
+          | Container: NAME
+          | State:     stopped
+          | Ports:     (none)
+
+        stopped, published: cage status
+          > container inspect NAME
+          | Container: NAME
+          | State:     stopped
+          | Ports:
+          |   3000/tcp -> 127.0.0.1:3000
+
+        running: cage status
+          > container inspect NAME
+          | Container: NAME
+          | State:     running
+          | Ports:     (none)
+
+        running, published: cage status NAME
+          > container inspect NAME
+          | Container: NAME
+          | State:     running
+          | Ports:
+          |   3000/tcp -> 127.0.0.1:3000
+
+        paused: cage status
+          > container inspect NAME
+          | Container: NAME
+          | State:     paused
+          | Ports:     (none)
+
+        dead: cage status
+          > container inspect NAME
+          | Container: NAME
+          | State:     dead
+          | Ports:     (none)
+
+        restarting, settles running: cage status
+          > container inspect NAME ; container inspect NAME
+          | Container: NAME
+          | State:     running
+          | Ports:     (none)
+        ",
+    );
+}
+
+#[test]
+fn update() {
+    stories(
+        r"
+        none or stopped or running or none, image missing: cage update
+          > image inspect IMAGE ; pull --quiet IMAGE
+          cage: Pulling latest image...
+
+        none, offline: cage update
+          > image inspect IMAGE ; pull --quiet IMAGE
+          cage: Pulling latest image...
+          (the engine's words)
+          error: `docker pull --quiet IMAGE`: exit status 1
+          = 1
+
+        none, local image or running, local image: cage update
+          error: Cannot update local image 'lab'. Pull or build it manually.
+          hint: `cage restart` makes the cage of the image that is here now
+          = 1
+        ",
+    );
+}
+
+#[test]
+fn upgrade() {
+    stories(
+        r"
+        none: cage upgrade
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE
+          cage: Pulling latest image...
+          cage: No existing container. Use 'cage start' to create one.
+
+        removing, settles gone: cage upgrade
+          > container inspect NAME ; container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE
+          cage: Pulling latest image...
+          cage: No existing container. Use 'cage start' to create one.
+
+        stopped or created or dead or running or paused: cage upgrade
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE
+          cage: Pulling latest image...
+          cage: Container is already on the latest image.
+
+        stopped, newer image or created, newer image or dead, newer image: cage upgrade
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Removing old container NAME
+          cage: Creating NAME
+          | NAME
+
+        running, newer image: cage upgrade
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Removing old container NAME
+          cage: Creating NAME
+          | NAME
+
+        paused, newer image: cage upgrade
+          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Removing old container NAME
+          cage: Creating NAME
+          | NAME
+
+        restarting, settles running, newer image: cage upgrade
+          > container inspect NAME ; container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Removing old container NAME
+          cage: Creating NAME
+          | NAME
+
+        running, offline: cage upgrade
+          > container inspect NAME ; pull --quiet IMAGE
+          cage: Pulling latest image...
+          (the engine's words)
+          error: `docker pull --quiet IMAGE`: exit status 1
+          = 1
+
+        running, local image: cage upgrade
+          error: Cannot update local image 'lab'. Pull or build it manually.
+          hint: `cage restart` makes the cage of the image that is here now
+          = 1
+        ",
+    );
+}
+
+#[test]
+fn rmconfig() {
+    stories(
+        r"
+        none: cage rmconfig
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home ; volume rm cage-home
+          cage: Removing shared home volume cage-home
+
+        none, no home: cage rmconfig
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home
+          cage: No shared home volume to remove
+
+        stopped or created or dead: cage rmconfig
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
+          cage: Emptying shared home volume cage-home
+
+        running: cage rmconfig
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; stop -t 5 ID ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
+          cage: Stopping running cage containers
+          cage: Emptying shared home volume cage-home
+
+        paused: cage rmconfig --yes
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; unpause ID ; stop -t 5 ID ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
+          cage: Stopping running cage containers
+          cage: Emptying shared home volume cage-home
+
+        running, no home: cage rmconfig
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; stop -t 5 ID
+          cage: Stopping running cage containers
+          cage: No shared home volume to remove
+        ",
+    );
+}
+
+#[test]
+fn obliterate() {
+    stories(
+        r"
+        none: cage obliterate
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home ; volume rm cage-home
+          cage: No cage containers to remove
+          cage: Removing shared home volume cage-home
+
+        none, no home: cage obliterate
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home
+          cage: No cage containers to remove
+          cage: No shared home volume to remove
+
+        stopped or created or dead or running or paused or restarting: cage obliterate
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; rm --force --volumes ID ; volume rm cage-home
+          cage: Removing all cage containers
+          cage: Removing shared home volume cage-home
+
+        stopped, no home: cage obliterate --yes
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; rm --force --volumes ID
+          cage: Removing all cage containers
+          cage: No shared home volume to remove
+        ",
+    );
+}
+
+#[test]
+fn list() {
+    for (status, shown) in [("exited", "exited"), ("running", "Up 5 minutes"), ("paused", "paused")] {
+        for speaks in [Speaks::Docker, Speaks::Podman] {
+            let machine = Machine::in_story(speaks, "none");
+            let cage = Cage { status: status.into(), ..Cage::of(&machine.project) };
+            machine.engine().add(&cage);
+            machine.engine().tell_cages(std::slice::from_ref(&cage));
+            let outcome = machine.cage("list");
+            let (name, dir) = (&cage.name, machine.project.display());
+            let (long, width) = (name.len(), shown.len().max(6));
+            let expected = format!(
+                "{:long$}  {:width$}  {:29}  PROJECT\n{name}  {shown:width$}  {}  {dir}\n",
+                "NAMES", "STATUS", "IMAGE", "latest (f6e3c425, 2026-11-23)"
+            );
+            assert_eq!((outcome.code, outcome.stdout, outcome.stderr), (0, expected, String::new()));
+        }
+    }
+    stories(
+        "
+        none: cage list
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}}
+          | NAMES  STATUS  IMAGE  PROJECT
+        ",
+    );
+}
+
+#[test]
+fn help_is_on_stdout_and_needs_no_engine() {
+    let machine = Machine::new();
+    for args in ["", "help", "-h", "--help"] {
+        let outcome = machine.cage(args);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{args}");
+        assert!(outcome.stdout.contains("Usage: cage [OPTIONS] [COMMAND]"), "{args}: {}", outcome.stdout);
+        assert!(outcome.stdout.contains("\n  obliterate "), "{args}: {}", outcome.stdout);
+    }
+    assert!(machine.cage("help start").stdout.contains("Usage: cage start"));
+}
+
+#[test]
+fn the_version_is_on_stdout_and_needs_no_engine() {
+    let machine = Machine::new();
+    for args in ["version", "-V", "--version"] {
+        let outcome = machine.cage(args);
+        let expected = concat!("cage ", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(
+            (outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()),
+            (0, expected, ""),
+            "{args}"
+        );
+    }
+}

@@ -1,0 +1,607 @@
+//! Where cage differs from the original on purpose, as far as an engine's answers show it. The numbers are those of the
+//! list of differences.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use super::machine::{Cage, Engine, IMAGE, IMAGE_ID, Machine, Outcome, Speaks};
+
+/// The values of a flag of an engine call.
+fn values<'a>(call: &'a [String], flag: &str) -> Vec<&'a str> {
+    call.windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1].as_str()).collect()
+}
+
+/// Who bears which name once the calls are done that were not refused, when `NAME` was there before.
+fn bearers(
+    machine: &Machine,
+    before: &[(&str, &str)],
+    outcome: &Outcome,
+    refused: &str,
+) -> BTreeMap<String, String> {
+    let mut bearers: BTreeMap<String, String> =
+        before.iter().map(|(name, who)| ((*name).to_owned(), (*who).to_owned())).collect();
+    for call in outcome.changes() {
+        let call: Vec<String> = call.iter().map(|word| machine.anonymous(word)).collect();
+        let meant = |name: &str, who: &str| {
+            call[1..].iter().any(|word| word == name || (word == "ID" && who == "old"))
+        };
+        match call[0].as_str() {
+            kind if kind == refused => {}
+            "create" => drop(bearers.insert(values(&call, "--name")[0].to_owned(), "new".to_owned())),
+            "rm" => bearers.retain(|name, who| !meant(name, who)),
+            "rename" => {
+                let from = bearers.iter().find(|(name, who)| meant(name, who)).map(|(name, _)| name.clone());
+                let who = bearers.remove(&from.expect("the container to rename is there")).unwrap();
+                assert_eq!(bearers.insert(call[2].clone(), who), None, "the name is free");
+            }
+            _ => {}
+        }
+    }
+    bearers
+}
+
+#[test]
+fn one_directory_is_one_cage_however_it_was_reached() {
+    // 1
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    let name = Cage::of(&machine.project).name;
+    symlink(&machine.project, machine.root().join("link")).unwrap();
+    let there = machine.root().join("link").display().to_string();
+    for directory in [there.as_str(), ".", "../app", "../../link/", "../app/../app//"] {
+        assert_eq!(machine.cage(&format!("-C {directory} start")).stdout, format!("{name}\n"), "{directory}");
+        assert_eq!(machine.cage(&format!("start --directory {directory}")).stdout, format!("{name}\n"));
+    }
+}
+
+#[test]
+fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
+    let mut machine = Machine::in_story(Speaks::Docker, "none");
+    let socket = machine.root().join("agent");
+    let _agent = UnixListener::bind(&socket).unwrap();
+    machine.env.push(("SSH_AUTH_SOCK", socket.into()));
+    fs::create_dir(machine.project.join("a:b")).unwrap();
+    let outcome = machine.cage("start -p 3000:3000 -p 0.0.0.0:80:8080/udp -v ./a:b:/data:ro -v pg:/pg");
+    // Where the agent's socket comes from is another story.
+    let (create, agent): (Vec<String>, Vec<String>) = outcome
+        .call("create")
+        .iter()
+        .map(|word| machine.anonymous(word))
+        .partition(|word| !word.ends_with(",target=/run/host-services/ssh-auth.sock"));
+    assert_eq!(agent.len(), 1);
+    let expected = [
+        "create --interactive --tty --pull never --name NAME.new --hostname NAME --workdir DIR",
+        "--label cage.project=DIR --label cage.image=IMAGE --label cage.inode=INODE",
+        "--label \"cage.options=-p 127.0.0.1:3000:3000 -p 0.0.0.0:80:8080/udp -v DIR/a:b:/data:ro -v pg:/pg\"",
+        "--label cage.owner=501:20",
+        "--mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=DIR,target=DIR",
+        "--mount",
+        "--mount type=bind,source=DIR/a:b,target=/data,readonly --mount type=volume,source=pg,target=/pg",
+        "--publish 127.0.0.1:3000:3000 --publish 0.0.0.0:80:8080/udp",
+        "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
+        "--stop-signal SIGHUP --init IMAGE",
+    ];
+    assert_eq!(create, shell_words::split(&expected.join(" ")).unwrap());
+}
+
+#[test]
+fn a_volume_source_that_is_not_there_is_not_made() {
+    // 3
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    let outcome = machine.cage("start -v ./gone:/data");
+    assert_eq!(outcome.code, 1);
+    assert!(
+        outcome.stderr.starts_with("error: volume source ./gone: No such file or directory"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.calls.is_empty() && !machine.project.join("gone").exists());
+}
+
+fn docker_and_podman() -> Machine {
+    let mut machine = Machine::new();
+    machine.install("docker", Speaks::Docker).image(IMAGE, "11");
+    machine.install("podman", Speaks::Podman).image(IMAGE, "22");
+    machine
+}
+
+#[test]
+fn podman_is_used_when_docker_does_not_answer_and_cage_says_so() {
+    // 4
+    for command in ["start", "status", "list", "update", "obliterate", "run true"] {
+        let machine = docker_and_podman();
+        assert!(machine.engines[1].all_calls().is_empty());
+        machine.cage(command);
+        assert_eq!(machine.engines[1].calls(), Vec::<Vec<String>>::new(), "docker answers `{command}`");
+        for trouble in [Engine::is_down, Engine::is_forbidden] {
+            trouble(&machine.engines[0]);
+            let outcome = machine.cage(command);
+            assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
+            assert_eq!(outcome.stderr.matches("using podman").count(), 1, "{command}: {}", outcome.stderr);
+        }
+        machine.engines[1].is_down();
+        let outcome = machine.cage(command);
+        let ours = if command == "run true" { 125 } else { 1 };
+        assert_eq!((outcome.code, outcome.changes().len()), (ours, 0), "neither answers: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("error: you have no permission to use docker"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_docker_that_is_only_a_stub_gives_way_too() {
+    // 4: on Windows' Linux without Docker Desktop's integration there is such a script in PATH.
+    let machine = docker_and_podman();
+    let words = "The command 'docker' could not be found in this WSL 2 distro.";
+    machine.engines[0].answer("--version", 1, words, "");
+    let outcome = machine.cage("status");
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+}
+
+#[test]
+fn the_runtime_that_is_chosen_is_used_or_nothing() {
+    // 4
+    let mut machine = docker_and_podman();
+    let docker = machine.root().join("bin/docker").display().to_string();
+    let used = |machine: &Machine, args: &str| {
+        let outcome = machine.cage(args);
+        (
+            outcome.code,
+            machine.engines.iter().filter(|engine| !engine.calls().is_empty()).count(),
+            outcome.stderr,
+        )
+    };
+    assert_eq!(machine.cage("list --runtime podman").code, 0);
+    assert!(machine.engines[0].all_calls().is_empty(), "docker is not even asked what it is");
+    machine.env.push(("CAGE_RUNTIME", "podman".into()));
+    machine.cage("list");
+    assert!(machine.engines[0].all_calls().is_empty());
+    machine.cage(&format!("list --runtime {docker}"));
+    assert!(machine.engines[1].all_calls().is_empty(), "the flag wins over the variable");
+
+    machine.engines[0].is_down();
+    let (code, asked, stderr) = used(&machine, "list --runtime docker");
+    assert_eq!((code, asked), (1, 1), "{stderr}");
+    assert!(
+        stderr.starts_with("error: Docker is not running. Start Docker (or colima/podman) first.\n"),
+        "{stderr}"
+    );
+    let (code, asked, stderr) = used(&machine, "list --runtime nerdctl");
+    assert_eq!((code, asked), (1, 0));
+    assert!(stderr.starts_with("error: container runtime `nerdctl` not found\nhint: "), "{stderr}");
+}
+
+#[test]
+fn down_forbidden_absent_and_no_container_are_told_apart() {
+    // 5
+    let says = |machine: &Machine, command: &str, code: i32, first: &str, hint: &str| {
+        let outcome = machine.cage(command);
+        let stderr = &outcome.stderr;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{stderr}");
+        assert!(stderr.starts_with(&format!("error: {first}")), "{command}: {stderr}");
+        assert!(
+            stderr.lines().any(|line| line.starts_with("hint: ") && line.contains(hint)),
+            "{command}: {stderr}"
+        );
+        assert!(outcome.changes().is_empty(), "{:?}", outcome.calls);
+    };
+    for command in [
+        "start",
+        "stop",
+        "rm",
+        "restart",
+        "shell",
+        "status",
+        "update",
+        "upgrade",
+        "list",
+        "rmconfig",
+        "obliterate",
+    ] {
+        says(&Machine::new(), command, 1, "no container runtime found", "podman");
+        let machine = Machine::in_story(Speaks::Docker, "running");
+        machine.engine().is_down();
+        says(
+            &machine,
+            command,
+            1,
+            "Docker is not running. Start Docker (or colima/podman) first.",
+            "start it",
+        );
+        machine.engine().is_forbidden();
+        says(&machine, command, 1, "you have no permission to use docker", "usermod -aG docker");
+    }
+    says(&Machine::new(), "run true", 125, "no container runtime found", "podman");
+}
+
+#[test]
+fn restart_and_upgrade_keep_options_add_to_them_and_forget_them_when_told() {
+    // 10
+    for command in ["restart", "upgrade"] {
+        let machine = Machine::in_story(Speaks::Docker, "running, newer image, published");
+        let publish = |options: &str| {
+            let outcome = machine.cage(&format!("{command} {options}"));
+            let create = outcome.call("create").to_vec();
+            let label =
+                values(&create, "--label").into_iter().find_map(|label| label.strip_prefix("cage.options="));
+            (values(&create, "--publish").join(" "), label.unwrap().to_owned())
+        };
+        let kept = "127.0.0.1:3000:3000";
+        assert_eq!(publish(""), (kept.into(), format!("-p {kept}")));
+        let more = "127.0.0.1:4000:4000";
+        assert_eq!(publish("-p 4000:4000"), (format!("{kept} {more}"), format!("-p {kept} -p {more}")));
+        assert_eq!(publish("-p 3000:80"), ("127.0.0.1:3000:80".into(), "-p 127.0.0.1:3000:80".into()));
+        assert_eq!(publish("--fresh"), (String::new(), String::new()));
+        assert_eq!(publish("--fresh -p 4000:4000"), (more.into(), format!("-p {more}")));
+    }
+}
+
+#[test]
+fn the_slower_of_two_starts_comes_to_the_cage_of_the_quicker() {
+    // 14
+    for speaks in [Speaks::Docker, Speaks::Podman] {
+        let machine = Machine::in_story(speaks, "none, appears");
+        let transcript = machine.transcript(&machine.cage("start"));
+        let expected = "> inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE\n\
+                        cage: Pulling latest image...\n| NAME\n";
+        assert_eq!(transcript, expected);
+    }
+}
+
+#[test]
+fn when_the_engine_says_that_another_was_quicker_cage_looks_again() {
+    // 14: without a home, or as two users, nothing but the engine keeps two starts apart.
+    let taken = "Error response from daemon: Conflict. The container name \"/x\" is already in use by container \"y\".";
+    for refused in ["create", "rename"] {
+        let mut machine = Machine::in_story(Speaks::Docker, "none, appears late");
+        machine.env.push(("HOME", "none".into()));
+        machine.engine().first(refused, 1, taken);
+        let outcome = machine.cage("start");
+        assert_eq!(
+            (outcome.code, machine.anonymous(&outcome.stdout).as_str()),
+            (0, "NAME\n"),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn a_cage_that_goes_away_between_look_and_step_is_made_anew() {
+    // 14
+    let machine = Machine::in_story(Speaks::Docker, "stopped, settles gone");
+    machine.engine().first("start", 1, "Error response from daemon: No such container: 0123");
+    let outcome = machine.cage("start");
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let changes: Vec<&str> = outcome.changes().iter().map(|call| call[0].as_str()).collect();
+    assert_eq!(changes, ["start", "pull", "create", "run", "rename", "start"]);
+}
+
+#[test]
+fn shell_takes_the_best_shell_there_is_and_a_terminal_only_if_there_is_one() {
+    // 16, 17
+    let outcome = Machine::in_story(Speaks::Docker, "running").cage("shell");
+    let exec = outcome.call("exec");
+    assert!(!exec.contains(&"--tty".to_owned()));
+    let order: Vec<_> =
+        ["SHELL", "zsh", "bash", "/bin/sh -l"].map(|shell| exec[5].find(shell).unwrap()).into();
+    assert!(order.is_sorted(), "{}", exec[5]);
+}
+
+#[test]
+fn where_the_engine_has_no_init_a_cage_is_made_without() {
+    // 11
+    for (call, words) in [
+        (
+            "start",
+            "Error response from daemon: exec: \"docker-init\": executable file not found in $PATH: unknown",
+        ),
+        (
+            "create",
+            "Error: container-init binary not found on the host: stat /usr/libexec/podman/catatonit: no such file",
+        ),
+    ] {
+        let machine = Machine::in_story(Speaks::Docker, "none, local image");
+        machine.engine().first(call, 127, words);
+        let outcome = machine.cage("start");
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let creates = outcome.calls.iter().filter(|call| call[0] == "create");
+        let with_init: Vec<bool> = creates.map(|call| call.contains(&"--init".to_owned())).collect();
+        assert_eq!(with_init, [true, false]);
+        let undone = outcome.calls.iter().filter(|call| call[0] == "rm").count();
+        assert_eq!(undone, usize::from(call == "start"), "{:?}", outcome.changes());
+    }
+}
+
+#[test]
+fn run_exits_as_the_command_does_and_125_when_there_is_none() {
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    for code in [0, 1, 7, 126, 127, 137] {
+        machine.engine().answer("exec", code, "", "out\n");
+        let outcome = machine.cage("run make");
+        assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (code, "out\n", ""));
+    }
+    for words in
+        ["none, create fails", "none, start fails", "stopped, start fails", "none, offline, image missing"]
+    {
+        assert_eq!(Machine::in_story(Speaks::Docker, words).cage("run make").code, 125, "{words}");
+    }
+}
+
+#[test]
+fn a_container_that_only_bears_the_name_is_refused_and_untouched() {
+    // 19
+    for (words, whose) in [
+        ("stranger, running", "was not made by cage"),
+        ("stranger, stopped", "was not made by cage"),
+        ("other project, running", "is labelled as the cage of /elsewhere/app"),
+        ("other project, dead", "is labelled as the cage of /elsewhere/app"),
+    ] {
+        for command in [
+            "start",
+            "stop",
+            "rm",
+            "restart",
+            "shell",
+            "status",
+            "upgrade",
+            "run true",
+            "stop NAME",
+            "rm NAME",
+        ] {
+            let machine = Machine::in_story(Speaks::Docker, words);
+            let outcome = machine.cage(&command.replace("NAME", &Cage::of(&machine.project).name));
+            let code = if command == "run true" { 125 } else { 1 };
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{words}: {command}");
+            let expected = format!("error: container NAME {whose}\nhint: ");
+            let stderr = machine.anonymous(&outcome.stderr);
+            assert!(stderr.starts_with(&expected), "{words}: {command}: {stderr}");
+            assert_eq!(outcome.changes(), Vec::<&[String]>::new(), "{words}: {command}");
+        }
+        for command in ["obliterate", "rmconfig"] {
+            let outcome = Machine::in_story(Speaks::Docker, words).cage(command);
+            assert!(
+                outcome.calls.iter().all(|call| !["rm", "stop"].contains(&call[0].as_str())),
+                "{words}: {command}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failing_restart_or_upgrade_leaves_the_old_cage_and_nothing_else() {
+    // 23
+    for command in ["restart", "upgrade"] {
+        for refused in ["create", "stop", "start"] {
+            let machine = Machine::in_story(Speaks::Docker, "running, newer image");
+            machine.engine().answer(refused, 1, "Error response from daemon: no", "");
+            let outcome = machine.cage(command);
+            assert_eq!(outcome.code, 1, "{command}, {refused}");
+            assert!(outcome.stderr.contains("Error response from daemon: no"), "{}", outcome.stderr);
+            let after = bearers(&machine, &[("NAME", "old")], &outcome, refused);
+            assert_eq!(after, BTreeMap::from([("NAME".into(), "old".into())]), "{command}, {refused}");
+        }
+        let machine = Machine::in_story(Speaks::Docker, "stopped, newer image");
+        let after = bearers(&machine, &[("NAME", "old")], &machine.cage(command), "");
+        assert_eq!(
+            after,
+            BTreeMap::from([("NAME".into(), "new".into())]),
+            "the control: {command} that succeeds"
+        );
+    }
+}
+
+#[test]
+fn a_restart_that_was_cut_short_before_the_name_changed_hands_is_finished_by_the_next_start() {
+    // 23: the old cage is gone, the new one runs under its passing name, on the same ports.
+    for command in ["start", "run true"] {
+        let machine = Machine::in_story(Speaks::Docker, "none");
+        let cage = Cage::of(&machine.project);
+        let left_over = Cage { name: format!("{}.new", cage.name), status: "running".into(), ..cage };
+        machine.engine().add(&left_over);
+        let outcome = machine.cage(command);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let after = bearers(&machine, &[("NAME.new", "old")], &outcome, "");
+        assert_eq!(after.keys().collect::<Vec<_>>(), ["NAME"], "{command}: {:?}", outcome.changes());
+    }
+}
+
+#[test]
+fn what_a_restart_that_was_cut_short_earlier_left_is_removed_by_the_next_one() {
+    // 23
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    let cage = Cage::of(&machine.project);
+    let name = format!("{}.new", cage.name);
+    machine.engine().add(&Cage { name, id: "e".repeat(64), status: "created".into(), ..cage });
+    let outcome = machine.cage("restart");
+    let changes: Vec<&str> = outcome.changes().iter().map(|call| call[0].as_str()).collect();
+    assert_eq!(changes, ["pull", "rm", "create", "run", "stop", "start", "rm", "rename"]);
+    assert_eq!(outcome.call("rm").last().unwrap(), "eeeeeeeeeeee");
+}
+
+#[test]
+fn a_first_start_that_fails_leaves_nothing_and_names_the_port() {
+    // 24
+    let docker = "Error response from daemon: driver failed programming external connectivity on endpoint cage: \
+                  Bind for 127.0.0.1:3000 failed: port is already allocated";
+    let podman = "Error: unable to start container \"x\": cannot listen on the TCP port: listen tcp4 127.0.0.1:3000: \
+                  bind: address already in use";
+    for (speaks, words) in [(Speaks::Docker, docker), (Speaks::Podman, podman)] {
+        for words_of in ["none", "dead"] {
+            let machine = Machine::in_story(speaks, words_of);
+            machine.engine().answer("start", 126, words, "");
+            let outcome = machine.cage("start -p 3000:3000");
+            assert_eq!(outcome.code, 1);
+            assert!(outcome.stderr.contains("\nerror: port 127.0.0.1:3000 is taken\n"), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains("\nhint: "), "{}", outcome.stderr);
+            let last = outcome.changes().last().map(|call| machine.anonymous(&call.join(" ")));
+            assert_eq!(last.as_deref(), Some("rm --force --volumes NAME"));
+            assert_eq!(machine.state_files(), Vec::<PathBuf>::new());
+            machine.engine().answer("start", 0, "", "");
+            machine.cage("start");
+            assert_eq!(machine.state_files().len(), 1, "the control");
+        }
+    }
+}
+
+#[test]
+fn a_stopped_cage_that_fails_to_start_is_not_removed() {
+    // 24: the control of the test above.
+    let outcome = Machine::in_story(Speaks::Docker, "stopped, start fails").cage("start");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.changes().iter().all(|call| call[0] != "rm"), "{:?}", outcome.calls);
+}
+
+#[test]
+fn env_files_win_over_cages_own_variables_but_not_over_the_agent() {
+    // 26
+    let mut machine = Machine::in_story(Speaks::Docker, "none");
+    let socket = machine.root().join("agent");
+    let _agent = UnixListener::bind(&socket).unwrap();
+    machine.env.push(("SSH_AUTH_SOCK", socket.into()));
+    let env = |machine: &Machine| values(machine.cage("start").call("create"), "--env").join(" ");
+    let agent = "SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock";
+    assert_eq!(env(&machine), format!("UV_PROJECT_ENVIRONMENT=.cage-venv {agent}"));
+    fs::write(machine.project.join(".cage.env"), "UV_PROJECT_ENVIRONMENT=venv\nSSH_AUTH_SOCK=/tmp/fake\n")
+        .unwrap();
+    assert_eq!(env(&machine), agent);
+    assert!(machine.engine().stdin().contains("UV_PROJECT_ENVIRONMENT=venv\n"));
+    // An engine reads `--env` after its env files.
+    assert!(values(machine.cage("start").call("create"), "--env").contains(&agent));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_project_that_was_replaced_while_the_cage_ran_is_noticed() {
+    // 27
+    let mut machine = Machine::in_story(Speaks::Docker, "none");
+    machine.enter("app");
+    let mut cage = Cage::of(&machine.project);
+    cage.status = "running".into();
+    let inode = cage.labels[1].1.clone();
+    cage.labels[1].1 = "1".into();
+    machine.engine().add(&cage);
+
+    machine.engine().answer("exec", 0, "", "1 /the/old/one\n");
+    let start = machine.cage("start");
+    assert!(start.stderr.starts_with("cage: warning: the directory "), "{}", start.stderr);
+    assert!(start.stderr.contains("`cage restart`") && start.code == 0, "{}", start.stderr);
+    let shell = machine.cage("shell");
+    assert!(shell.stderr.starts_with("error: the project directory was replaced"), "{}", shell.stderr);
+    assert!(shell.stderr.contains("\nhint: `cage restart`") && shell.code == 1, "{}", shell.stderr);
+
+    // The control: inside it is this one, since the cage was restarted meanwhile.
+    machine.engine().answer("exec", 0, "", &format!("{inode} /the/new/one\n"));
+    assert_eq!(machine.cage("start").stderr, "");
+    assert_eq!(machine.cage("shell").code, 0);
+}
+
+#[test]
+fn podman_that_is_called_docker_or_that_warns_at_every_call_is_understood() {
+    // 31: the script of the package podman-docker, and rootless podman outside a login session.
+    let shim = "Emulate Docker CLI using podman. Create /etc/containers/nodocker to quiet msg.";
+    let warning = "time=\"2026-11-23T15:00:00Z\" level=warning msg=\"The cgroupv2 manager is set to systemd but there \
+                   is no systemd user session available\"";
+    for (name, notice, status) in [
+        ("docker", shim, "running"),
+        ("podman", warning, "running"),
+        ("docker", shim, ""),
+        ("podman", warning, ""),
+    ] {
+        let mut machine = Machine::new();
+        let cage = Cage { status: status.into(), ..Cage::of(&machine.project) };
+        let engine = machine.install(name, Speaks::Podman);
+        engine.notice(notice);
+        engine.image(IMAGE, IMAGE_ID);
+        engine.add(&cage);
+        engine.tell_cages(if status.is_empty() { &[] } else { std::slice::from_ref(&cage) });
+        let list = machine.cage("list");
+        assert_eq!(list.stdout.contains(&cage.name), status == "running", "{}", list.stderr);
+        for command in ["status", "start", "obliterate"] {
+            let outcome = machine.cage(command);
+            assert_eq!(outcome.code, 0, "{name}, {status}: {command}: {}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_columns_of_list_fit_their_content() {
+    // 33
+    let mut machine = Machine::in_story(Speaks::Podman, "none");
+    let mut cages = Vec::new();
+    for (name, status) in [("a", "running"), ("a-much-longer-name-than-that", "exited"), ("日本語", "paused")]
+    {
+        machine.enter(name);
+        let mut cage = Cage { status: status.into(), ..Cage::of(&machine.project) };
+        cage.name = cage.name.replace("日本語", "project");
+        machine.engine().add(&cage);
+        cages.push(cage);
+    }
+    machine.engine().tell_cages(&cages);
+    fs::remove_dir(machine.root().join("src/a")).unwrap();
+    let stdout = machine.cage("list").stdout;
+    let lines: Vec<&str> = stdout.lines().collect();
+    let column = |title: &str| lines[0].find(title).unwrap();
+    assert_eq!(lines.len(), 4);
+    for (line, cage) in lines[1..].iter().zip(&cages) {
+        assert_eq!(line[..column("STATUS")].trim_end(), cage.name);
+        assert!(line[column("IMAGE")..].starts_with("latest (f6e3c425, 2026-11-23)  /"), "{line}");
+        assert_eq!(
+            line[column("PROJECT")..].ends_with("(directory gone)"),
+            cage.status == "running",
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_cage_that_goes_away_while_all_are_listed_is_left_out() {
+    for speaks in [Speaks::Docker, Speaks::Podman] {
+        let mut machine = Machine::in_story(speaks, "none");
+        let here = Cage { status: "exited".into(), ..Cage::of(&machine.project) };
+        machine.enter("other");
+        let gone = Cage { status: "exited".into(), ..Cage::of(&machine.project) };
+        machine.engine().add(&here);
+        machine.engine().tell_cages(&[gone, here.clone()]);
+        let outcome = machine.cage("list");
+        assert_eq!((outcome.code, outcome.stdout.lines().count()), (0, 2), "{}", outcome.stderr);
+        assert!(outcome.stdout.contains(&here.name), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn coming_back_costs_one_query_and_listing_three_however_many_there_are() {
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    machine.cage("start");
+    // A script is asked for its version, which a real docker is not.
+    let calls: Vec<String> =
+        machine.engine().all_calls().iter().map(|call| machine.anonymous(&call.join(" "))).collect();
+    assert_eq!(calls, ["--version", "inspect NAME IMAGE"]);
+    assert_eq!(machine.cage("status").calls.len(), 1);
+    for count in [1, 60] {
+        let mut machine = Machine::in_story(Speaks::Docker, "none");
+        let cages: Vec<Cage> = (0..count)
+            .map(|number| {
+                machine.enter(format!("p{number}"));
+                Cage { status: "exited".into(), ..Cage::of(&machine.project) }
+            })
+            .collect();
+        for cage in &cages {
+            machine.engine().add(cage);
+        }
+        machine.engine().tell_cages(&cages);
+        let outcome = machine.cage("list");
+        assert_eq!((outcome.stdout.lines().count(), outcome.calls.len()), (count + 1, 3));
+    }
+}
+
+#[test]
+fn a_world_of_its_own_has_another_label_and_another_home() {
+    let mut machine = Machine::in_story(Speaks::Docker, "running");
+    machine.env.extend([("CAGE_LABEL", "my.label".into()), ("CAGE_HOME_VOLUME", "my-home".into())]);
+    let told = machine.transcript(&machine.cage("obliterate"));
+    assert!(told.contains("--filter label=my.label ") && told.contains(" ; volume rm my-home\n"), "{told}");
+    assert!(!told.contains(" ; rm "), "the cage has the other label: {told}");
+    assert!(machine.cage("start").stderr.starts_with("error: container "));
+}

@@ -1,0 +1,130 @@
+//! `--dry-run` prints a script that a shell accepts and that does what the command does; `--verbose` echoes what runs.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::machine::{Machine, Outcome, Speaks};
+
+const CASES: &[(&str, &str)] = &[
+    ("none", "start"),
+    ("none", "start -p 3000:3000 -v /etc:/x:ro -v pg:/pg"),
+    ("none, seed", "start"),
+    ("none, offline", "start"),
+    ("none, offline, image missing", "start"),
+    ("none, image missing", "start"),
+    ("none, local image", "start"),
+    ("none, create fails", "start"),
+    ("none, start fails", "start"),
+    ("created", "start"),
+    ("stopped", "start"),
+    ("stopped, start fails", "start"),
+    ("stopped, newer image", "start -p 1:1"),
+    ("paused", "start"),
+    ("running", "start"),
+    ("dead", "start"),
+    ("dead, start fails", "start"),
+    ("none", "run -- sh -c 'echo \"$HOME\" | cat'"),
+    ("stopped", "run true"),
+    ("running", "run true"),
+    ("stopped", "stop"),
+    ("running", "stop"),
+    ("paused", "stop"),
+    ("stopped", "rm"),
+    ("running", "rm"),
+    ("paused", "rm"),
+    ("stopped", "restart"),
+    ("running, published", "restart"),
+    ("paused, published", "restart --fresh -p 4000:4000"),
+    ("running, create fails", "restart"),
+    ("running, start fails", "restart"),
+    ("stopped, start fails", "restart"),
+    ("stopped, offline", "restart"),
+    ("running", "shell"),
+    ("paused", "shell"),
+    ("none", "status"),
+    ("running, published", "status"),
+    ("none", "update"),
+    ("none, offline", "update"),
+    ("none", "upgrade"),
+    ("running", "upgrade"),
+    ("running, newer image", "upgrade"),
+    ("stopped, newer image", "upgrade"),
+    ("running, newer image, start fails", "upgrade"),
+    ("running, offline", "upgrade"),
+    ("none", "list"),
+    ("running", "list"),
+    ("none", "rmconfig"),
+    ("none, no home", "rmconfig"),
+    ("stopped", "rmconfig"),
+    ("running", "rmconfig"),
+    ("paused", "rmconfig"),
+    ("none", "obliterate"),
+    ("none, no home", "obliterate"),
+    ("running", "obliterate"),
+];
+
+/// What an outcome comes to: the calls that change something, what the engine read, the data and the files of cage's own,
+/// success or not.
+fn effect(machine: &Machine, outcome: &Outcome) -> (Vec<String>, Vec<String>, String, bool) {
+    let mut read: Vec<String> = machine.engine().stdin().lines().map(str::to_owned).collect();
+    read.sort_unstable();
+    let changes = outcome.changes().iter().map(|call| machine.anonymous(&format!("{call:?}"))).collect();
+    let data = format!("{}{:?}", outcome.stdout, machine.state_files());
+    (changes, read, machine.anonymous(&data), outcome.code == 0)
+}
+
+/// What is wrong with the script for a case, if anything is.
+fn complaint(speaks: Speaks, words: &str, command: &str) -> Option<String> {
+    let new = || {
+        let machine = Machine::in_story(speaks, words);
+        fs::write(machine.home().join(".config/cage/env"), "GLOBAL=1").unwrap();
+        fs::write(machine.project.join(".cage.env"), "PROJECT=it's $HOME\n").unwrap();
+        machine
+    };
+    let mut machine = new();
+    let plan = machine.cage(&format!("--dry-run {command}"));
+    if plan.code != 0 || !plan.changes().is_empty() || !machine.state_files().is_empty() {
+        return Some(format!("exits {}, changes {:?}: {}", plan.code, plan.changes(), plan.stderr));
+    }
+    let script = plan.stdout;
+    let check = machine.run(machine.command("/bin/bash").args(["-n", "-c", &script]));
+    if check.code != 0 || !check.stderr.is_empty() {
+        return Some(format!("bash does not take it: {}\n{script}", check.stderr));
+    }
+    // The script uses awk.
+    let path = format!("{}:/usr/bin:/bin", machine.root().join("bin").display());
+    machine.env.push(("PATH", path.into()));
+    let run = machine.run(machine.command("/bin/bash").args(["-c", &script]));
+    let of_script = effect(&machine, &run);
+    let machine = new();
+    let done = machine.cage(command);
+    let of_command = effect(&machine, &done);
+    (of_script != of_command).then(|| format!("{of_script:#?}\n  instead of\n{of_command:#?}\n{script}"))
+}
+
+#[test]
+fn the_script_does_what_the_command_does() {
+    let mut wrong = String::new();
+    for speaks in [Speaks::Docker, Speaks::Podman] {
+        for (words, command) in CASES {
+            if let Some(complaint) = complaint(speaks, words, command) {
+                let _ = write!(wrong, "\n\n{speaks:?}, {words}: cage {command}\n{complaint}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn what_is_echoed_is_what_runs_word_for_word() {
+    for (words, command) in CASES {
+        let mut machine = Machine::in_story(Speaks::Docker, words);
+        machine.enter("it's a $(dir)\n");
+        let outcome = machine.cage(&format!("--verbose {command}"));
+        let echoed: Vec<&str> = outcome.stderr.lines().filter_map(|line| line.strip_prefix("+ ")).collect();
+        let echoed = echoed.iter().filter(|line| !line.ends_with(" --version")).copied().collect::<Vec<_>>();
+        assert_eq!(echoed.len(), outcome.calls.len(), "{words}: {command}: {}", outcome.stderr);
+        let again = machine.run(machine.command("/bin/bash").args(["-c", &echoed.join("\n")]));
+        assert_eq!(again.calls, outcome.calls, "{words}: {command}");
+    }
+}

@@ -1,0 +1,556 @@
+//! A machine for one test: a home, a project, and fake engines alone in PATH. [`Machine::in_story`] sets it up from
+//! words (`stopped, newer image`), [`stories`] tells what happens there.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+/// The image that cage uses when nothing else is said.
+pub const IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
+pub const IMAGE_ID: &str = "f6e3c425f2e58629d80d1ec4c1a2ce93e5049e1f94fe2b2d3a9845e205824413";
+const OLD_IMAGE_ID: &str = "84961777dbfb0467aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// Whose words an engine uses, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    Docker,
+    Podman,
+}
+
+pub struct Machine {
+    root: TempDir,
+    /// Where cage is started.
+    pub project: PathBuf,
+    pub env: Vec<(&'static str, OsString)>,
+    pub engines: Vec<Engine>,
+}
+
+impl Machine {
+    /// No engine, and an empty project `app`.
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let at = root.path().canonicalize().unwrap();
+        for dir in ["bin", "home/.config/cage", "src/app"] {
+            fs::create_dir_all(at.join(dir)).unwrap();
+        }
+        let env = vec![("PATH", at.join("bin").into()), ("HOME", at.join("home").into())];
+        Self { project: at.join("src/app"), root, env, engines: Vec::new() }
+    }
+
+    /// One engine, and what `words` say about it; see [`Machine::word`].
+    pub fn in_story(speaks: Speaks, words: &str) -> Self {
+        let mut machine = Self::new();
+        machine.install(if speaks == Speaks::Docker { "docker" } else { "podman" }, speaks);
+        let words: Vec<&str> = words.split(", ").collect();
+        let has = |word: &str| words.contains(&word);
+        let image = if has("local image") { "lab" } else { IMAGE };
+        if has("local image") {
+            machine.env.push(("CAGE_IMAGE", image.into()));
+        }
+        let mut cage = Cage::of(&machine.project);
+        cage.image = image;
+        if !has("image missing") {
+            machine.engine().image(image, IMAGE_ID);
+        }
+        for word in words {
+            machine.word(word, &mut cage);
+        }
+        machine.engine().add(&cage);
+        machine.engine().tell_cages(&if cage.status.is_empty() { vec![] } else { vec![cage] });
+        machine
+    }
+
+    fn word(&self, word: &str, cage: &mut Cage) {
+        let engine = self.engine();
+        let docker = engine.speaks == Speaks::Docker;
+        match word {
+            "none" | "local image" => {}
+            "image missing" => engine.answer("run.before-pull", 125, "Error: No such image: lab", ""),
+            "created" | "running" | "paused" | "dead" | "restarting" | "removing" => cage.status = word.into(),
+            "stopped" => cage.status = "exited".into(),
+            "appears late" => cage.then = &["", "running"],
+            "settles running" | "appears" => cage.then = &["running"],
+            "settles gone" => cage.then = &[""],
+            "newer image" => cage.image_id = OLD_IMAGE_ID,
+            "other image" => cage.image = "ghcr.io/other/image:2",
+            "published" => cage.options = "-p 127.0.0.1:3000:3000",
+            "stranger" => cage.labels = Vec::new(),
+            "other project" => cage.labels = vec![("cage.project".into(), "/elsewhere/app".into())],
+            "no home" if docker => engine.answer(
+                "volume-inspect-format",
+                1,
+                "Error response from daemon: get cage-home: no such volume",
+                "",
+            ),
+            "no home" => engine.answer(
+                "volume-inspect-format",
+                125,
+                "Error: inspecting object: no such volume cage-home",
+                "",
+            ),
+            "seed" => {
+                fs::create_dir(self.home().join(".config/cage/home")).unwrap();
+                fs::write(self.home().join(".config/cage/home/.vimrc"), "").unwrap();
+            }
+            "offline" if docker => engine.answer(
+                "pull",
+                1,
+                "Error response from daemon: Get \"https://ghcr.io/v2/\": dial tcp: lookup ghcr.io: no such host",
+                "",
+            ),
+            "offline" => engine.answer(
+                "pull",
+                125,
+                "Error: initializing source docker://ghcr.io/x: pinging container registry ghcr.io: no such host",
+                "",
+            ),
+            "create fails" => engine.answer(
+                "create",
+                1,
+                "Error response from daemon: mkdir /var/lib/docker/x: no space left on device",
+                "",
+            ),
+            "start fails" => engine.answer(
+                "start",
+                1,
+                "Error response from daemon: driver failed programming external connectivity on endpoint x: \
+                 Bind for 127.0.0.1:3000 failed: port is already allocated",
+                "",
+            ),
+            _ => panic!("what is `{word}`?"),
+        }
+    }
+
+    /// Installs a fake engine as `name`.
+    pub fn install(&mut self, name: &'static str, speaks: Speaks) -> &Engine {
+        let program = self.root().join("bin").join(name);
+        // A link, not a copy: a program that a sibling test's child still has open for writing can't be run.
+        symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fake/engine"), &program).unwrap();
+        let owner = fs::metadata(self.root.path()).unwrap();
+        let engine = Engine { speaks, dir: program.with_extension("d") };
+        fs::create_dir_all(engine.dir.join("objects")).unwrap();
+        let (code, version, missing) = match speaks {
+            Speaks::Docker => (
+                1,
+                "Docker version 28.2.2, build e6534b4",
+                [
+                    ("inspect", "Error: No such object: %s"),
+                    ("container-inspect", "Error response from daemon: No such container: %s"),
+                    ("image-inspect", "Error response from daemon: no such image: %s"),
+                ],
+            ),
+            Speaks::Podman => (
+                125,
+                "podman version 4.3.1",
+                [
+                    ("inspect", "Error: inspecting object: no such object: \"%s\""),
+                    ("container-inspect", "Error: inspecting object: no such container %s"),
+                    ("image-inspect", "Error: inspecting object: %s: image not known"),
+                ],
+            ),
+        };
+        engine.answer("--version", 0, "", &format!("{version}\n"));
+        // An engine in a virtual machine and an image whose user is the one who runs the tests need no mapping of users,
+        // whoever that is.
+        engine.answer(
+            "info-format",
+            0,
+            "",
+            r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop"}"#,
+        );
+        let (uid, gid) = match speaks {
+            Speaks::Docker => (501, 20),
+            Speaks::Podman => (owner.uid(), owner.gid()),
+        };
+        engine.answer("run", 0, "", &format!("vscode\n{uid}\n{gid}\n/home/vscode\n"));
+        for (call, words) in missing {
+            fs::write(engine.dir.join(format!("missing-{call}")), format!("{code}\n{words}\n")).unwrap();
+        }
+        self.engines.push(engine);
+        self.engine()
+    }
+
+    /// The engine that was installed last.
+    pub fn engine(&self) -> &Engine {
+        self.engines.last().unwrap()
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.root.path().canonicalize().unwrap()
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.root().join("home")
+    }
+
+    /// What cage keeps of its own in the home.
+    pub fn state_files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.home().join(".local/state/cage"));
+        files.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// Moves to another project directory, of this name.
+    pub fn enter(&mut self, name: impl AsRef<Path>) {
+        self.project = self.root().join("src").join(name);
+        fs::create_dir_all(&self.project).unwrap();
+    }
+
+    /// `program` as a person on this machine would start it.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.env.iter().cloned()).current_dir(&self.project).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs cage with these words.
+    pub fn cage(&self, args: &str) -> Outcome {
+        self.cage_args(shell_words::split(args).unwrap())
+    }
+
+    pub fn cage_args(&self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Outcome {
+        self.run(self.command(env!("CARGO_BIN_EXE_cage")).args(args.into_iter().map(Into::into)))
+    }
+
+    /// Runs a command, and takes down what it asked of the engines.
+    pub fn run(&self, command: &mut Command) -> Outcome {
+        for engine in &self.engines {
+            engine.forget();
+        }
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("output is UTF-8");
+        Outcome {
+            code: output.status.code().expect("cage was not killed"),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+            calls: self.engines.iter().flat_map(Engine::calls).collect(),
+        }
+    }
+
+    /// What happened, with the names of this machine replaced: `> ` the calls, `| ` a line on stdout, `= ` the
+    /// exit code if it isn't 0.
+    pub fn transcript(&self, outcome: &Outcome) -> String {
+        let calls: Vec<String> = outcome.calls.iter().map(|call| brief(call)).collect();
+        let mut text = if calls.is_empty() { String::new() } else { format!("> {}\n", calls.join(" ; ")) };
+        text += &outcome.stderr;
+        for line in outcome.stdout.lines() {
+            let _ = writeln!(text, "| {line}");
+        }
+        if outcome.code != 0 {
+            let _ = writeln!(text, "= {}", outcome.code);
+        }
+        self.anonymous(&text)
+    }
+
+    /// `text` with the names that are this machine's only replaced.
+    pub fn anonymous(&self, text: &str) -> String {
+        let cage = Cage::of(&self.project);
+        let inode = cage.labels[1].1.clone();
+        text.replace(&format!("cage.inode={inode}"), "cage.inode=INODE")
+            .replace(&self.project.display().to_string(), "DIR")
+            .replace(&self.root().display().to_string(), "ROOT")
+            .replace(&cage.id[..12], "ID")
+            .replace(&cage.name, "NAME")
+            .replace(IMAGE, "IMAGE")
+            .replace(&format!("sha256:{IMAGE_ID}"), "IMAGE_ID")
+            .replace(IMAGE_ID, "IMAGE_ID")
+    }
+}
+
+/// A call on one line: of `create` and `run` only what differs from case to case, and scripts by name.
+fn brief(call: &[String]) -> String {
+    let mut words = vec![call[0].as_str()];
+    let mut rest = call[1..].iter().map(String::as_str);
+    let long = matches!(call[0].as_str(), "create" | "run");
+    while let Some(word) = rest.next() {
+        let switch = ["--interactive", "--tty", "--rm", "--init"].contains(&word) || word.contains('=');
+        if !long || !word.starts_with("--") {
+            words.push(script_name(word).unwrap_or(word));
+        } else if !switch {
+            let value = rest.next().unwrap_or_default();
+            if ["--name", "--publish"].contains(&word) || value.contains("target=/cage-") {
+                words.extend([word, value]);
+            }
+        }
+        // What is given to a script depends on who runs the test.
+        if call[0] == "run" && script_name(word).is_some() {
+            break;
+        }
+    }
+    words.join(" ").replace(" -c ", " ")
+}
+
+fn script_name(word: &str) -> Option<&'static str> {
+    let names = [
+        ("id -un", "ASK-USER"),
+        ("/cage-seed", "PREPARE"),
+        ("rm -rf", "RESET"),
+        ("${SHELL:-}", "BEST-SHELL"),
+    ];
+    names.into_iter().find(|(part, _)| word.contains(part) && word.contains(' ')).map(|(_, name)| name)
+}
+
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    /// The calls of the engines, without the question which engine they are.
+    pub calls: Vec<Vec<String>>,
+}
+
+impl Outcome {
+    /// The calls that change something.
+    pub fn changes(&self) -> Vec<&[String]> {
+        let is_query = |call: &[String]| {
+            call[..2.min(call.len())].iter().any(|word| ["inspect", "ps", "info"].contains(&word.as_str()))
+                || call.iter().any(|word| script_name(word) == Some("ASK-USER"))
+        };
+        self.calls.iter().map(Vec::as_slice).filter(|call| !is_query(call)).collect()
+    }
+
+    /// The call of this name; there must be one.
+    pub fn call(&self, name: &str) -> &[String] {
+        self.calls
+            .iter()
+            .find(|call| call[0] == name)
+            .unwrap_or_else(|| panic!("no {name}: {:?}", self.calls))
+    }
+
+    /// Nothing but text on either stream: no byte that drives a terminal, no character that reorders text.
+    pub fn assert_harmless(&self) {
+        for text in [&self.stdout, &self.stderr] {
+            let bad = |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
+            assert!(!text.contains(bad), "{text:?}");
+        }
+    }
+}
+
+pub struct Engine {
+    pub speaks: Speaks,
+    dir: PathBuf,
+}
+
+impl Engine {
+    /// From now on calls of this kind (`create`, `container-inspect`, `image-inspect-format`) are answered so.
+    pub fn answer(&self, call: &str, code: i32, stderr: &str, stdout: &str) {
+        let stderr = stderr.replace('\n', "\\n");
+        fs::write(self.dir.join(call), format!("{code}\n{stderr}\n{stdout}")).unwrap();
+    }
+
+    /// The next call of this kind is answered so.
+    pub fn first(&self, call: &str, code: i32, stderr: &str) {
+        self.answer(&format!("{call}.first"), code, stderr, "");
+    }
+
+    /// No daemon listens.
+    pub fn is_down(&self) {
+        let words = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+        self.refuses_all(words);
+    }
+
+    /// The user may not open the socket.
+    pub fn is_forbidden(&self) {
+        let words = "permission denied while trying to connect to the Docker daemon socket at \
+                     unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied";
+        self.refuses_all(words);
+    }
+
+    fn refuses_all(&self, words: &str) {
+        for call in ["inspect", "container-inspect", "image-inspect", "volume-inspect-format", "ps", "pull"] {
+            self.answer(call, 1, words, if call.ends_with("inspect") { "[]\n" } else { "" });
+        }
+    }
+
+    /// Says this on stderr at every call.
+    pub fn notice(&self, words: &str) {
+        fs::write(self.dir.join("notice"), format!("{words}\n")).unwrap();
+    }
+
+    /// There is an image.
+    pub fn image(&self, name: &str, id: &str) {
+        let id = self.image_id(id);
+        let json =
+            json!({"Id": id, "Created": "2026-11-23T14:48:27.577478026Z", "RootFS": {"Type": "layers"}})
+                .to_string();
+        self.object(name, &json);
+        self.object(&id, &json);
+        self.answer("image-inspect-format", 0, "", &format!("{id}\n"));
+    }
+
+    /// There is a container; without a status there is none, yet.
+    pub fn add(&self, cage: &Cage) {
+        for key in [&cage.name, &cage.id[..12]] {
+            self.object(key, &cage.json(self));
+            for (number, status) in cage.then.iter().enumerate() {
+                let then = Cage { status: (*status).into(), ..cage.clone() };
+                self.object(&format!("{key}{}", ".then".repeat(number + 1)), &then.json(self));
+            }
+        }
+    }
+
+    /// `ps` lists these.
+    pub fn tell_cages(&self, cages: &[Cage]) {
+        let lines = cages.iter().fold(String::new(), |lines, cage| {
+            format!(
+                "{lines}{} {}\n",
+                &cage.id[..12],
+                if cage.status == "running" { "Up 5 minutes" } else { &cage.status }
+            )
+        });
+        self.answer("ps", 0, "", &lines);
+    }
+
+    /// What the engine was given to read.
+    pub fn stdin(&self) -> String {
+        fs::read_to_string(self.dir.join("stdin")).unwrap_or_default()
+    }
+
+    /// Every call since the last run, the question for the version included.
+    pub fn all_calls(&self) -> Vec<Vec<String>> {
+        let log = fs::read(self.dir.join("log")).unwrap_or_default();
+        let mut words = log.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        let mut calls = Vec::new();
+        while let Some(count) = words.next().and_then(|count| count.parse().ok()) {
+            calls.push(words.by_ref().take(count).collect());
+        }
+        calls
+    }
+
+    pub fn calls(&self) -> Vec<Vec<String>> {
+        self.all_calls().into_iter().filter(|call| call != &["--version"]).collect()
+    }
+
+    fn forget(&self) {
+        for file in ["log", "stdin"] {
+            let _ = fs::remove_file(self.dir.join(file));
+        }
+    }
+
+    fn object(&self, name: &str, json: &str) {
+        let file = self.dir.join("objects").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, json).unwrap();
+    }
+
+    fn image_id(&self, digits: &str) -> String {
+        let prefix = if self.speaks == Speaks::Docker { "sha256:" } else { "" };
+        format!("{prefix}{digits}")
+    }
+}
+
+/// A container as the engines tell of it.
+#[derive(Debug, Clone)]
+pub struct Cage {
+    pub name: String,
+    pub id: String,
+    pub status: String,
+    pub labels: Vec<(String, String)>,
+    /// The options that it was made with.
+    pub options: &'static str,
+    pub image: &'static str,
+    pub image_id: &'static str,
+    /// What it is when it is looked at again, and again.
+    pub then: &'static [&'static str],
+}
+
+impl Cage {
+    /// That of the project at this path; not there until it has a status.
+    pub fn of(project: &Path) -> Self {
+        let path = project.to_str().unwrap();
+        let hash = hex::encode(Sha256::digest(path));
+        let inode = fs::metadata(project).map(|metadata| metadata.ino()).unwrap_or_default();
+        Self {
+            name: format!("cage-{}-{}", path.rsplit('/').next().unwrap(), &hash[..8]),
+            id: hex::encode(Sha256::digest(&hash)),
+            status: String::new(),
+            labels: vec![("cage.project".into(), path.into()), ("cage.inode".into(), inode.to_string())],
+            options: "",
+            image: IMAGE,
+            image_id: IMAGE_ID,
+            then: &[],
+        }
+    }
+
+    /// The parts of `inspect` that matter, as docker 20.10 with the client of 28, and podman 4.3 print them.
+    fn json(&self, engine: &Engine) -> String {
+        if self.status.is_empty() {
+            return String::new();
+        }
+        let mut labels: serde_json::Map<_, _> =
+            self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        if !labels.is_empty() {
+            labels.insert("cage.image".into(), json!(self.image));
+            labels.insert("cage.options".into(), json!(self.options));
+        }
+        let ports = if self.options.contains("3000") {
+            json!({"3000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "3000"}]})
+        } else {
+            json!({})
+        };
+        let (name, entrypoint, signal) = match engine.speaks {
+            Speaks::Docker => {
+                (format!("/{}", self.name), json!(["/usr/local/bin/entrypoint.sh"]), json!("SIGHUP"))
+            }
+            Speaks::Podman => (self.name.clone(), json!("/usr/local/bin/entrypoint.sh"), json!(1)),
+        };
+        json!({
+            "Id": self.id, "Name": name, "Image": engine.image_id(self.image_id),
+            "Created": "2026-11-23T14:56:50.18856206Z",
+            "State": {"Status": self.status, "Running": self.status == "running", "ExitCode": 0},
+            "Config": {"Image": self.image, "Labels": labels, "Entrypoint": entrypoint, "StopSignal": signal},
+            "HostConfig": {"PortBindings": ports},
+            "NetworkSettings": {"Ports": if self.status == "running" { ports } else { json!({}) }},
+            "Mounts": [{"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"}],
+        })
+        .to_string()
+    }
+}
+
+/// A transcript without what differs between the engines, and without the length of some command lines.
+fn alike(transcript: &str) -> String {
+    let line = |line: &str| match line {
+        words if words.starts_with("Error") => "(the engine's words)".to_owned(),
+        long if long.starts_with("error: `") && long.len() > 150 => {
+            format!("{} …`{}", &long[..21], long.rsplit('`').next().unwrap())
+        }
+        line => line
+            .replace("`podman ", "`docker ")
+            .replace("exit status 125", "exit status 1")
+            // podman says enough without being asked.
+            .replace("info --format {{json .}} ; ", ""),
+    };
+    transcript.lines().map(line).collect::<Vec<_>>().join("\n").replace("`podman create", "`docker create")
+}
+
+/// Tells stories, each on docker and on podman. A story is a line `WORDS or WORDS: cage COMMAND`, followed by its
+/// transcript and an empty line.
+pub fn stories(text: &str) {
+    let text = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    let stories: Vec<&str> = text.trim().split("\n\n").collect();
+    let mut wrong = String::new();
+    for story in &stories {
+        let (title, expected) = story.split_once('\n').unwrap();
+        let (situations, command) = title.split_once(": cage").unwrap();
+        for words in situations.split(" or ") {
+            for speaks in [Speaks::Docker, Speaks::Podman] {
+                let machine = Machine::in_story(speaks, words);
+                let name = Cage::of(&machine.project).name;
+                let outcome = machine.cage(&command.replace("NAME", &name));
+                let told = alike(&machine.transcript(&outcome));
+                if told != expected {
+                    let _ = write!(
+                        wrong,
+                        "\n\n{speaks:?}, {words}: cage{command}\n{told}\n  instead of\n{expected}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

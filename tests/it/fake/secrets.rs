@@ -1,0 +1,83 @@
+//! Values from env files reach the engine and nobody else: no command line, which every user of the machine can see, no
+//! echo, no plan, no error.
+
+use std::fs;
+
+use super::machine::{Machine, Outcome, Speaks};
+
+const SECRET: &str = "hunter2-4f1c";
+
+fn with_secrets(words: &str) -> Machine {
+    let mut machine = Machine::in_story(Speaks::Docker, words);
+    machine.env.push(("HOST_TOKEN", format!("{SECRET}-host").into()));
+    let global = format!("GLOBAL={SECRET}-global\nHOST_TOKEN\n");
+    fs::write(machine.home().join(".config/cage/env"), global).unwrap();
+    fs::write(machine.project.join(".cage.env"), format!("PROJECT={SECRET}-project\n")).unwrap();
+    machine
+}
+
+fn assert_secret(outcome: &Outcome) {
+    for text in [&outcome.stdout, &outcome.stderr, &format!("{:?}", outcome.calls)] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn the_engine_reads_them_and_nobody_sees_them() {
+    for (words, command) in [
+        ("none", "start --verbose"),
+        ("none", "run --verbose env"),
+        ("running", "restart --verbose"),
+        ("stopped, newer image", "upgrade --verbose"),
+        ("none, create fails", "start --verbose"),
+        ("none, start fails", "start --verbose"),
+        ("running, start fails", "restart --verbose"),
+    ] {
+        let machine = with_secrets(words);
+        let outcome = machine.cage(command);
+        assert_secret(&outcome);
+        let create = outcome.call("create");
+        assert!(create.windows(2).any(|pair| pair == ["--env-file", "/dev/stdin"]), "{create:?}");
+        let read = machine.engine().stdin();
+        let mut lines: Vec<&str> = read.lines().collect();
+        lines.sort_unstable();
+        let expected =
+            ["GLOBAL=hunter2-4f1c-global", "HOST_TOKEN=hunter2-4f1c-host", "PROJECT=hunter2-4f1c-project"];
+        assert_eq!(lines, expected, "the control: {command}");
+    }
+}
+
+#[test]
+fn a_plan_names_the_files_and_not_what_is_in_them() {
+    for (words, command) in [("none", "start --dry-run"), ("running", "restart --dry-run --verbose")] {
+        let machine = with_secrets(words);
+        let outcome = machine.cage(command);
+        assert_secret(&outcome);
+        let script = machine.anonymous(&outcome.stdout);
+        assert!(script.contains("ROOT/home/.config/cage/env DIR/.cage.env"), "{script}");
+        assert_eq!(machine.engine().stdin(), "");
+    }
+}
+
+#[test]
+fn a_malformed_file_is_told_by_place_only() {
+    for line in ["=hunter2", "export KEY=hunter2", "hunter2", "hunter2 hunter2=hunter2", "*"] {
+        let machine = Machine::in_story(Speaks::Docker, "none");
+        fs::write(machine.project.join(".cage.env"), format!("# hunter2\n{line}\n")).unwrap();
+        let outcome = machine.cage("start --verbose");
+        assert_secret(&outcome);
+        let expected = "error: DIR/.cage.env, line 2: ";
+        assert!(machine.anonymous(&outcome.stderr).contains(expected), "{}", outcome.stderr);
+        assert_eq!(outcome.code, 1, "{line}");
+        assert!(outcome.changes().iter().all(|call| call[0] == "pull"), "{:?}", outcome.changes());
+    }
+}
+
+#[test]
+fn a_cage_that_is_there_needs_no_env_file() {
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    fs::write(machine.project.join(".cage.env"), "no equals sign\n").unwrap();
+    for command in ["start", "shell", "status", "stop", "rm", "list"] {
+        assert_eq!(machine.cage(command).code, 0, "{command}");
+    }
+}
