@@ -636,7 +636,7 @@ mod tests {
         let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @r"
         set -e -o pipefail
-        exec docker exec --interactive --env CAGE_SESSION=3579-1795447778832702913 --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
+        exec docker exec --interactive --env CAGE_SESSION=6970-1795447869106851825 --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
         ");
     }
 
