@@ -184,13 +184,8 @@ impl Host {
     pub fn sample(variables: &[(&str, &str)]) -> Self {
         let mut host = Self::new(Os::Linux, variables.iter().map(|(k, v)| (k.into(), v.into()))).unwrap();
         host.home = Some("/home/me".into());
-        host.size = ui::size();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        host.session = format!("{}-{}", std::process::id(), now.as_nanos());
-        host.time_zone = host.variable("TZ").map(str::to_owned).or_else(|| {
-            let link = fs::read_link("/etc/localtime").ok()?;
-            Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned())
-        });
+        host.size = Some((100, 30));
+        host.time_zone = Some("Europe/Berlin".into());
         host.ids = Ids { uid: 1000, gid: 1000 };
         host.cwd = Some("/home/me/app".into());
         host.terminal = Terminal { stdin: true, stdout: true, stderr: true };
