@@ -22,6 +22,8 @@ pub const IMAGE_LABEL: &str = "cage.image";
 pub const INODE_LABEL: &str = "cage.inode";
 /// Keeps the numbers of the user inside.
 pub const OWNER_LABEL: &str = "cage.owner";
+/// Keeps a digest of the env files.
+pub const ENV_LABEL: &str = "cage.env";
 /// Keeps the flag that maps users, if there is one.
 pub const USERNS_LABEL: &str = "cage.userns";
 /// Ends the name of a container that is to replace another, until it does.
@@ -96,6 +98,7 @@ pub struct Container {
     pub ports: Vec<String>,
     volumes: Vec<(String, String)>,
     sources: Vec<String>,
+    environment: Vec<String>,
     image: String,
 }
 
@@ -107,7 +110,10 @@ impl Container {
 
     /// The options that it was created with, if cage kept any.
     pub fn options(&self) -> CreateOptions {
-        self.labels.get(OPTIONS_LABEL).and_then(|text| CreateOptions::from_label(text)).unwrap_or_default()
+        self.labels
+            .get(OPTIONS_LABEL)
+            .and_then(|text| CreateOptions::from_label(text, &self.environment))
+            .unwrap_or_default()
     }
 
     /// The project's path, if this container is a cage: `label` says so and its name agrees, so that neither an
@@ -209,6 +215,8 @@ struct RawState {
 struct RawConfig {
     image: String,
     labels: Option<HashMap<String, String>>,
+    #[serde(default)]
+    env: Option<Vec<String>>,
 }
 
 type Ports = BTreeMap<String, Option<Vec<Binding>>>;
@@ -262,6 +270,7 @@ impl From<RawContainer> for Container {
             image_id: raw.image,
             labels: raw.config.labels.unwrap_or_default(),
             ports: ports.collect(),
+            environment: raw.config.env.unwrap_or_default(),
             sources: mounts.iter().map(|mount| mount.source.clone()).collect(),
             volumes: mounts.into_iter().filter_map(|mount| Some((mount.name?, mount.destination))).collect(),
             image: raw.config.image,
@@ -309,6 +318,8 @@ pub struct ContainerSpec {
     pub userns: Option<String>,
     /// The user, where the image's own choice doesn't hold.
     pub user: Option<String>,
+    /// A name for the host.
+    pub add_host: Option<&'static str>,
     /// A security option.
     pub security: Option<&'static str>,
     /// Variables that are not secret.
@@ -347,6 +358,9 @@ impl ContainerSpec {
         if let Some(user) = &self.user {
             option("--user", user);
         }
+        if let Some(name) = self.add_host {
+            option("--add-host", name);
+        }
         if let Some(security) = self.security {
             option("--security-opt", security);
         }
@@ -374,6 +388,7 @@ impl Container {
             labels: HashMap::from([("cage.project".into(), project.path.clone())]),
             ports: Vec::new(),
             sources: Vec::new(),
+            environment: Vec::new(),
             volumes: vec![("cage-home".into(), "/home/vscode".into())],
             image: crate::host::DEFAULT_IMAGE.into(),
         }

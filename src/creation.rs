@@ -1,22 +1,25 @@
 //! A new cage: what is found for it, and how it is made.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::commands::Session;
 use crate::commands::start::Facts;
-use crate::container::{ContainerSpec, IMAGE_LABEL, INODE_LABEL, OPTIONS_LABEL, OWNER_LABEL, USERNS_LABEL};
+use crate::container::{
+    ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, OPTIONS_LABEL, OWNER_LABEL, USERNS_LABEL,
+};
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::home::{self, Preparation};
 use crate::host::{Host, Os};
 use crate::mount::Mount;
-use crate::options::CreateOptions;
+use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};
 use crate::project::Project;
-use crate::runtime::{Engine, Runtime, RuntimeKind};
+use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
 use crate::ssh_agent::{self, Link};
 use crate::ui;
 use crate::user::{self, ImageUser, Mapping};
+use crate::worktree::GitDir;
 
 /// What is found on this machine for a new cage.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Creation {
     pub mapping: Mapping,
     /// Variables of env files.
     pub env: EnvFiles,
+    /// What git needs besides the project.
+    pub git: GitDir,
     /// The link to the SSH agent.
     pub link: Option<Link>,
     /// What the user may want to change.
@@ -47,10 +52,14 @@ impl Creation {
     pub fn gather(session: &Session, facts: &Facts, env: EnvFiles, init: bool) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
         let Facts { runtime, project, .. } = *facts;
-        let advice = match (host.os, runtime.kind) {
-            (Os::Mac, RuntimeKind::Docker) => ssh_agent::colima_advice(&endpoint(session, runtime)?),
-            _ => None,
-        };
+        let endpoint = endpoint(session, runtime)?;
+        ensure!(
+            !is_remote(&endpoint),
+            Failure::new(format!("the engine is on another machine, {}", ui::escape(&endpoint))).hint(
+                "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
+            )
+        );
+        let advice = (host.os == Os::Mac).then(|| ssh_agent::colima_advice(&endpoint)).flatten();
         let engine = runtime.engine(host, runner)?;
         let user = if session.global.dry_run && facts.image.is_none() {
             ui::warn("the image is not here yet: assuming that its user is vscode, as in the published one");
@@ -67,7 +76,7 @@ impl Creation {
                     .hint("move the project into a directory of its own")
             );
         }
-        Ok(Self { engine, user, mapping, env, link, advice, seed, init })
+        Ok(Self { engine, user, mapping, env, git: GitDir::of(project), link, advice, seed, init })
     }
 
     /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
@@ -85,11 +94,17 @@ impl Creation {
         if let Some(advice) = &self.advice {
             plan.push(Step::Warn(advice.clone()));
         }
+        if let GitDir::Refused(why) = &self.git {
+            plan.push(Step::Warn(format!(
+                "git won't work in the cage: {}/.git points outside, and is not followed: {why}",
+                project.path
+            )));
+        }
         if let (Some(link), Some(_)) = (&self.link, self.agent(host, options)) {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
         }
-        let spec = self.spec(host, project, name, options);
+        let spec = self.spec(host, runtime.kind, project, name, options);
         plan.run(runtime.command(spec.create_args()).stdin(spec.env_file));
         plan.push(Step::Undo(undo.plan(runtime, name)));
         if let Some(seed) = &self.seed {
@@ -97,7 +112,7 @@ impl Creation {
         }
         let preparation = Preparation {
             image: &host.image,
-            volume: &host.home_volume,
+            volume: &home_volume(host, project, options),
             user: &self.user,
             mapping: self.mapping,
             seed: self.seed.as_deref(),
@@ -125,14 +140,21 @@ impl Creation {
         wanted.then(|| ssh_agent::mount(host, self.link.as_ref())).flatten()
     }
 
-    fn spec(&self, host: &Host, project: &Project, name: &str, options: &CreateOptions) -> ContainerSpec {
+    fn spec(
+        &self,
+        host: &Host,
+        runtime: RuntimeKind,
+        project: &Project,
+        name: &str,
+        options: &CreateOptions,
+    ) -> ContainerSpec {
         let mut mounts = vec![
-            Mount::volume(&host.home_volume, &self.user.home),
+            Mount::volume(home_volume(host, project, options), &self.user.home),
             Mount::path(&project.path, &project.path),
         ];
         let mut env = Vec::new();
         let mut default = |name, value: &str| {
-            if !self.env.has(name) {
+            if !self.env.has(name) && !options.env.iter().any(|variable| variable.name == name) {
                 env.push((name, value.to_owned()));
             }
         };
@@ -149,6 +171,13 @@ impl Creation {
             // Without it Claude Code refuses to skip permissions as root.
             default("IS_SANDBOX", "1");
         }
+        if let GitDir::Outside(dir) = &self.git {
+            mounts.push(Mount::path(dir, dir));
+            // The other worktrees of the repository can't be seen from inside, and look as if they were gone.
+            default("GIT_CONFIG_COUNT", "1");
+            default("GIT_CONFIG_KEY_0", "gc.worktreePruneExpire");
+            default("GIT_CONFIG_VALUE_0", "never");
+        }
         if let Some(agent) = self.agent(host, options) {
             env.push(("SSH_AUTH_SOCK", agent.target().to_owned()));
             mounts.push(agent);
@@ -159,6 +188,7 @@ impl Creation {
             (INODE_LABEL, project.inode.to_string()),
             (OPTIONS_LABEL, options.to_label()),
             (OWNER_LABEL, inside.to_string()),
+            (ENV_LABEL, self.env.digest()),
         ];
         let userns = self.mapping.flag();
         labels.extend(userns.clone().map(|flag| (USERNS_LABEL, flag)));
@@ -172,10 +202,12 @@ impl Creation {
             userns,
             // Mounted directories are not relabelled: that would change them for good, and for the host too.
             security: self.engine.selinux.then_some("label=disable"),
+            add_host: (runtime == RuntimeKind::Docker && self.engine.mode != Mode::Machine)
+                .then_some("host.docker.internal:host-gateway"),
             mounts,
             publish: options.publish.clone(),
             env,
-            env_file: self.env.to_stdin(),
+            env_file: self.env.to_stdin(&options.env),
             init: self.init,
         }
     }
@@ -207,12 +239,65 @@ impl Unmake<'_> {
     }
 }
 
-/// The address of the engine that docker's client talks to.
+/// The volume that is a cage's home.
+pub fn home_volume(host: &Host, project: &Project, options: &CreateOptions) -> String {
+    match options.home.unwrap_or(Home::Shared) {
+        Home::Shared => host.home_volume.clone(),
+        Home::Project => own_home(host, &project.name),
+    }
+}
+
+/// The volume that is the home of the cage `name` alone.
+pub fn own_home(host: &Host, name: &str) -> String {
+    format!("{}-{}", host.home_volume, name.strip_prefix("cage-").unwrap_or(name))
+}
+
+/// The address of the engine, as far as the client tells; nothing for a podman on this machine.
 fn endpoint(session: &Session, runtime: &Runtime) -> Result<String> {
-    if let Some(endpoint) = session.host.variable("DOCKER_HOST") {
+    let variable = match runtime.kind {
+        RuntimeKind::Docker => "DOCKER_HOST",
+        RuntimeKind::Podman => "CONTAINER_HOST",
+    };
+    if let Some(endpoint) = session.host.variable(variable) {
         return Ok(endpoint.to_owned());
+    }
+    if runtime.kind == RuntimeKind::Podman {
+        return Ok(String::new());
     }
     let ask = runtime.command(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
     let output = session.runner.capture(&ask)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Is the engine at this address on another machine? One on a loopback port is a virtual machine's, or a tunnel's; those
+/// can't be told apart, and the first is common.
+fn is_remote(endpoint: &str) -> bool {
+    let Some((scheme, rest)) = endpoint.split_once("://") else { return false };
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let host = host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
+    let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    matches!(scheme, "ssh" | "tcp" | "http" | "https") && !loopback
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_on_another_machine_is_known_by_its_address() {
+        for remote in ["ssh://me@build:22", "ssh://build", "tcp://10.0.0.5:2375", "tcp://build:2376"] {
+            assert!(is_remote(remote), "{remote}");
+        }
+        for local in [
+            "",
+            "unix:///var/run/docker.sock",
+            "tcp://127.0.0.1:2375",
+            "tcp://[::1]:2375",
+            "ssh://me@localhost:2222",
+        ] {
+            assert!(!is_remote(local), "{local}");
+        }
+    }
 }

@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
 use crate::host::Host;
 use crate::invocation::{Stdin, quote};
+use crate::options::Variable;
 use crate::project::Project;
 use crate::ui;
 
@@ -51,18 +53,38 @@ impl EnvFiles {
         self.variables.contains_key(key)
     }
 
-    /// All of it as one env file; `None` when there is nothing in it. `awk 1` is a `cat` that ends every file with a
-    /// line break.
-    pub fn to_stdin(&self) -> Option<Stdin> {
-        if self.variables.is_empty() {
-            return None;
-        }
+    /// A digest of all of it, to tell whether it has changed. Too short to tell a value by.
+    pub fn digest(&self) -> String {
+        let text = self.text();
+        hex::encode(&Sha256::digest(text)[..2])
+    }
+
+    fn text(&self) -> String {
         let mut text = String::new();
         for (key, value) in &self.variables {
             text.extend([key, "=", value, "\n"]);
         }
-        let files: Vec<String> = self.files.iter().map(|file| quote(&file.to_string_lossy())).collect();
-        Some(Stdin { text, source: format!("awk 1 {}", files.join(" ")) })
+        text
+    }
+
+    /// All of it, and `more` that wins, as one env file; `None` when there is nothing in it.
+    pub fn to_stdin(&self, more: &[Variable]) -> Option<Stdin> {
+        let mut all = self.clone();
+        for variable in more {
+            all.variables.insert(variable.name.clone(), variable.value.clone().unwrap_or_default());
+        }
+        if all.variables.is_empty() {
+            return None;
+        }
+        // `awk 1` is a `cat` that ends every file with a line break.
+        let files = self.files.iter().map(|file| quote(&file.to_string_lossy()));
+        let mut source: Vec<String> = files.map(|file| format!("awk 1 {file}")).collect();
+        source.extend(more.iter().map(|Variable { name, .. }| {
+            format!("printf '%s=%s\\n' {} \"$(printenv {})\"", quote(name), quote(name))
+        }));
+        let source =
+            if source.len() == 1 { source.concat() } else { format!("{{ {}; }}", source.join("; ")) };
+        Some(Stdin { text: all.text(), source })
     }
 
     fn add(
@@ -110,6 +132,12 @@ enum Line<'a> {
     Bare(&'a str),
 }
 
+/// Can a variable have this name?
+pub fn is_name(name: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '=');
+    !name.is_empty() && !name.contains(odd)
+}
+
 /// One line, as docker reads it: no quotes, no `export`, and a value is all that follows the first `=`.
 fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
     let line = line.trim_start();
@@ -123,7 +151,7 @@ fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
     if key.is_empty() {
         return Err("no name before `=`");
     }
-    if key.contains(|c: char| c.is_whitespace() || c.is_control()) || key.contains('*') {
+    if !is_name(key) {
         return Err("white space, `*` or a control character in a name");
     }
     match value {
@@ -189,7 +217,7 @@ mod tests {
         }
 
         fn text(&self) -> String {
-            self.read().unwrap().to_stdin().map(|stdin| stdin.text).unwrap_or_default()
+            self.read().unwrap().to_stdin(&[]).map(|stdin| stdin.text).unwrap_or_default()
         }
 
         fn error(&self) -> String {
@@ -212,9 +240,9 @@ mod tests {
     #[test]
     fn without_files_there_is_nothing() {
         let files = Files::new("", "# nothing\n");
-        assert!(files.read().unwrap().to_stdin().is_none());
+        assert!(files.read().unwrap().to_stdin(&[]).is_none());
         fs::remove_file(files.project_file()).unwrap();
-        assert!(files.read().unwrap().to_stdin().is_none());
+        assert!(files.read().unwrap().to_stdin(&[]).is_none());
     }
 
     #[test]
@@ -262,9 +290,23 @@ mod tests {
     #[test]
     fn a_script_reads_the_files_and_never_shows_them() {
         let files = Files::new("A=secret\n", "B=secret\n");
-        let source = files.read().unwrap().to_stdin().unwrap().source;
+        let source = files.read().unwrap().to_stdin(&[]).unwrap().source;
         let root = files.dir.path().canonicalize().unwrap();
         let home = files.dir.path().join("home/.config/cage/env");
-        assert_eq!(source, format!("awk 1 {} {}/app/.cage.env", home.display(), root.display()));
+        assert_eq!(
+            source,
+            format!("{{ awk 1 {}; awk 1 {}/app/.cage.env; }}", home.display(), root.display())
+        );
+        let typed = ["KEY=secret".parse().unwrap()];
+        let stdin = EnvFiles::default().to_stdin(&typed).unwrap();
+        assert_eq!(stdin.text, "KEY=secret\n");
+        assert_eq!(stdin.source, r#"printf '%s=%s\n' KEY "$(printenv KEY)""#);
+    }
+
+    #[test]
+    fn a_digest_tells_a_change() {
+        let digest = |text: &str| Files::new(text, "").read().unwrap().digest();
+        assert_eq!(digest("A=1\n# x\n"), digest("A=1"));
+        assert_ne!(digest("A=1"), digest("A=2"));
     }
 }

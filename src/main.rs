@@ -22,6 +22,7 @@ mod runtime;
 mod ssh_agent;
 mod ui;
 mod user;
+mod worktree;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,14 @@
 //! The options that a cage is created with, and how they are kept over `restart` and `upgrade`.
 
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 use anyhow::Result;
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 
+use crate::env_file;
+use crate::host::Host;
 use crate::mount::Mount;
 use crate::publish::Publish;
 
@@ -20,9 +24,59 @@ pub struct CreateOptions {
     #[arg(short, long, value_name = "SOURCE:TARGET", allow_hyphen_values = true)]
     pub volume: Vec<Mount>,
 
+    /// Set a variable inside: KEY=VALUE, or KEY for its value here. It wins over env files
+    #[arg(short, long, value_name = "KEY[=VALUE]", allow_hyphen_values = true)]
+    pub env: Vec<Variable>,
+
+    /// Whose home: the one that all cages share, or one of this project's own
+    #[arg(long, value_name = "WHOSE")]
+    pub home: Option<Home>,
+
     /// Keep your SSH agent out of the cage (as does `CAGE_SSH=off`)
     #[arg(long)]
     pub no_ssh: bool,
+}
+
+/// Whose home a cage has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Home {
+    /// That of all cages
+    Shared,
+    /// One of the project's own
+    Project,
+}
+
+/// A variable for a cage. Its value may be secret: it is neither shown nor kept in a label.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The name.
+    pub name: String,
+    /// The value, once it is known.
+    pub value: Option<String>,
+}
+
+impl FromStr for Variable {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        if !env_file::is_name(name) {
+            return Err("expected KEY=VALUE or KEY");
+        }
+        if value.as_ref().is_some_and(|value| value.contains(['\n', '\0'])) {
+            return Err("a value can't have line breaks");
+        }
+        Ok(Self { name: name.to_owned(), value })
+    }
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 /// Reads [`CreateOptions`] back from a label.
@@ -34,21 +88,31 @@ struct Kept {
 }
 
 impl CreateOptions {
-    /// Makes the sources of volumes absolute, seen from `base`.
+    /// Makes the sources of volumes absolute, seen from `base`, and takes values from this machine for variables without.
     ///
     /// # Errors
     /// When a volume's source doesn't exist.
-    pub fn resolve(self, base: &Path) -> Result<Self> {
+    pub fn resolve(mut self, host: &Host, base: &Path) -> Result<Self> {
+        for variable in &mut self.env {
+            variable.value =
+                variable.value.take().or_else(|| host.variable(&variable.name).map(str::to_owned));
+        }
+        self.env.retain(|variable| variable.value.is_some());
         let volume = self.volume.into_iter().map(|mount| mount.resolve(base)).collect::<Result<_>>()?;
         Ok(Self { volume, ..self })
     }
 
-    /// The options one by one, as words that could have been typed.
+    /// The options one by one, as words that could have been typed; variables without their values.
     pub fn words(&self) -> Vec<Vec<String>> {
         let publish = self.publish.iter().map(|publish| vec!["-p".to_owned(), publish.to_string()]);
         let volume = self.volume.iter().map(|mount| vec!["-v".to_owned(), mount.to_volume_option()]);
+        let env = self.env.iter().map(|variable| vec!["-e".to_owned(), variable.name.clone()]);
+        let home = self.home.map(|home| match home {
+            Home::Shared => vec!["--home".to_owned(), "shared".to_owned()],
+            Home::Project => vec!["--home".to_owned(), "project".to_owned()],
+        });
         let no_ssh = self.no_ssh.then(|| vec!["--no-ssh".to_owned()]);
-        publish.chain(volume).chain(no_ssh).collect()
+        publish.chain(volume).chain(env).chain(home).chain(no_ssh).collect()
     }
 
     /// The text of the label that keeps them.
@@ -56,10 +120,17 @@ impl CreateOptions {
         shell_words::join(self.words().concat())
     }
 
-    /// Reads a label's text; `None` when it isn't one that cage wrote.
-    pub fn from_label(text: &str) -> Option<Self> {
+    /// Reads a label's text; `None` when it isn't one that cage wrote. The values of variables are those of the
+    /// container, `environment`.
+    pub fn from_label(text: &str, environment: &[String]) -> Option<Self> {
         let words = shell_words::split(text).ok()?;
-        Some(Kept::try_parse_from(words).ok()?.options)
+        let mut options = Kept::try_parse_from(words).ok()?.options;
+        for variable in &mut options.env {
+            let value = |set: &String| Some(set.strip_prefix(&variable.name)?.strip_prefix('=')?.to_owned());
+            variable.value = environment.iter().find_map(value);
+        }
+        options.env.retain(|variable| variable.value.is_some());
+        Some(options)
     }
 
     /// These, and those of `kept` that they don't replace: a port of the host's and a place inside can be used once.
@@ -71,7 +142,10 @@ impl CreateOptions {
         let mut volume = kept.volume;
         volume.retain(|old| !self.volume.iter().any(|new| new.target() == old.target()));
         volume.append(&mut self.volume);
-        Self { publish, volume, no_ssh: self.no_ssh || kept.no_ssh }
+        let mut env = kept.env;
+        env.retain(|old| !self.env.iter().any(|new| new.name == old.name));
+        env.append(&mut self.env);
+        Self { publish, volume, env, home: self.home.or(kept.home), no_ssh: self.no_ssh || kept.no_ssh }
     }
 
     /// Those that `made` doesn't have.
@@ -80,6 +154,8 @@ impl CreateOptions {
         let mut missing = self.clone();
         missing.publish.retain(|publish| !made.publish.contains(publish));
         missing.volume.retain(|mount| !made.volume.contains(mount));
+        missing.env.retain(|variable| !made.env.contains(variable));
+        missing.home = self.home.filter(|home| *home != made.home.unwrap_or(Home::Shared));
         missing.no_ssh &= !made.no_ssh;
         missing
     }
@@ -105,15 +181,20 @@ mod tests {
             "-v",
             "pg:/pg",
             "--no-ssh",
+            "--home",
+            "project",
+            "-e",
+            "TOKEN=secret=1",
         ]);
+        let environment = ["TOKENS=x".to_owned(), "TOKEN=secret=1".to_owned()];
         let label = typed.to_label();
         assert_eq!(
             label,
-            r"-p 127.0.0.1:3000:3000 -p 127.0.0.1:53:53/udp -v '/it'\''s a:b:/t:ro' -v pg:/pg --no-ssh"
+            r"-p 127.0.0.1:3000:3000 -p 127.0.0.1:53:53/udp -v '/it'\''s a:b:/t:ro' -v pg:/pg -e TOKEN --home project --no-ssh"
         );
-        assert_eq!(CreateOptions::from_label(&label), Some(typed));
-        assert_eq!(CreateOptions::from_label(""), Some(CreateOptions::default()));
-        assert_eq!(CreateOptions::from_label("--privileged"), None);
+        assert_eq!(CreateOptions::from_label(&label, &environment), Some(typed));
+        assert_eq!(CreateOptions::from_label("", &[]), Some(CreateOptions::default()));
+        assert_eq!(CreateOptions::from_label("--privileged", &[]), None);
     }
 
     #[test]

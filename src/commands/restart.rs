@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use super::Session;
-use super::start::{Facts, Then, pull, with_or_without_init};
+use super::start::{Facts, Pulling, Then, pull, with_or_without_init};
 use crate::container::Container;
 use crate::creation::Creation;
 use crate::env_file::EnvFiles;
@@ -17,6 +17,9 @@ use crate::ui;
 pub struct Restart {
     #[command(flatten)]
     renew: Renew,
+
+    #[command(flatten)]
+    pulling: Pulling,
 }
 
 /// The flags of the commands that make a cage anew.
@@ -49,7 +52,7 @@ impl Restart {
     /// When there is no cage, or a new one can't be made; then the old one is still there.
     pub fn run(self, session: &Session) -> Result<u8> {
         let project = session.project()?;
-        let typed = self.renew.options.clone().resolve(&project.dir())?;
+        let typed = self.renew.options.clone().resolve(&session.host, &project.dir())?;
         let then = Then::enter(&session.host, self.renew.detach);
         let missing = || {
             let path = ui::escape(&project.path);
@@ -58,7 +61,7 @@ impl Restart {
         let (runtime, found) = session.find_all(&project)?;
         ensure!(found.cage.is_some(), missing());
         let env = EnvFiles::read(&session.host, &project)?;
-        pull(session, &runtime)?;
+        pull(session, &runtime, self.pulling, found.image.is_some())?;
         with_or_without_init(|init| {
             let lock = session.lock()?;
             let found = session.look(&runtime, &project)?;

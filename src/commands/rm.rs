@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::{Session, halt, remove, unlink};
 use crate::container::Container;
+use crate::creation::own_home;
 use crate::home;
 use crate::host::Host;
 use crate::plan::{Plan, Step};
@@ -15,6 +16,10 @@ use crate::runtime::Runtime;
 pub struct Rm {
     /// A cage that `list` shows [default: that of the current directory]
     name: Option<String>,
+
+    /// Remove the project's own home too (`start --home project`); the shared one stays
+    #[arg(long)]
+    home: bool,
 }
 
 impl Rm {
@@ -26,11 +31,11 @@ impl Rm {
         let target = session.target(self.name)?;
         let (runtime, container) = session.find(&target)?;
         let Some(container) = container else { bail!(target.missing()) };
-        session.carry_out(&plan(&session.host, &runtime, &container))
+        session.carry_out(&plan(&session.host, &runtime, &container, self.home))
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
+fn plan(host: &Host, runtime: &Runtime, container: &Container, home: bool) -> Plan {
     let mut plan = Plan::default();
     let what = if container.state.is_up() { "Stopping and removing" } else { "Removing" };
     plan.say(format!("{what} {}", container.name));
@@ -42,6 +47,15 @@ fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
         && let Some(rest) = home::below(place, project)
     {
         plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
+    }
+    if home {
+        let own = own_home(host, &container.name);
+        if container.place_of(&own).is_some() {
+            plan.say(format!("Removing its home {own}"));
+            plan.run(runtime.command(["volume", "rm", &own]));
+        } else {
+            plan.say(format!("{} has no home of its own", container.name));
+        }
     }
     plan
 }

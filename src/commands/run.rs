@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::Session;
-use super::start::{Then, bring_up};
+use super::start::{Pulling, Then, bring_up};
 use crate::options::CreateOptions;
 
 /// Run a command in the project's cage, which is brought up if it isn't
@@ -15,6 +15,9 @@ use crate::options::CreateOptions;
 pub struct Run {
     #[command(flatten)]
     options: CreateOptions,
+
+    #[command(flatten)]
+    pulling: Pulling,
 
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -27,6 +30,6 @@ impl Run {
     /// # Errors
     /// When the cage can't be brought up.
     pub fn run(self, session: &Session) -> Result<u8> {
-        bring_up(session, &session.project()?, self.options, &Then::Exec(self.command))
+        bring_up(session, &session.project()?, self.options, self.pulling, &Then::Exec(self.command))
     }
 }

@@ -26,7 +26,7 @@ impl Upgrade {
     pub fn run(self, session: &Session) -> Result<u8> {
         refuse_local(&session.host)?;
         let project = session.project()?;
-        let typed = self.renew.options.clone().resolve(&project.dir())?;
+        let typed = self.renew.options.clone().resolve(&session.host, &project.dir())?;
         let then = Then::enter(&session.host, self.renew.detach);
         let (runtime, _) = session.find_all(&project)?;
         let env = EnvFiles::read(&session.host, &project)?;
