@@ -20,6 +20,8 @@ pub const OPTIONS_LABEL: &str = "cage.options";
 pub const IMAGE_LABEL: &str = "cage.image";
 /// Keeps the inode number of the project directory.
 pub const INODE_LABEL: &str = "cage.inode";
+/// Keeps what is known of the image's user.
+pub const USER_LABEL: &str = "cage.user";
 /// Keeps the numbers of the user inside.
 pub const OWNER_LABEL: &str = "cage.owner";
 /// Keeps a digest of the env files.

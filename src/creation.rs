@@ -5,7 +5,8 @@ use anyhow::{Result, bail, ensure};
 use crate::commands::Session;
 use crate::commands::start::Facts;
 use crate::container::{
-    ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, OPTIONS_LABEL, OWNER_LABEL, USERNS_LABEL,
+    Container, ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
+    USERNS_LABEL,
 };
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
@@ -45,11 +46,18 @@ pub struct Creation {
 }
 
 impl Creation {
-    /// Looks for it. The image must be here, but for `--dry-run`. `init`: use the engine's init?
+    /// Looks for it. The image must be here, but for `--dry-run`. What is known of its user from `old`, a cage made of the
+    /// same image, is not asked again. `init`: use the engine's init?
     ///
     /// # Errors
     /// When an env file can't be used, or the image can't.
-    pub fn gather(session: &Session, facts: &Facts, env: EnvFiles, init: bool) -> Result<Self> {
+    pub fn gather(
+        session: &Session,
+        facts: &Facts,
+        old: Option<&Container>,
+        env: EnvFiles,
+        init: bool,
+    ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
         let Facts { runtime, project, .. } = *facts;
         let endpoint = endpoint(session, runtime)?;
@@ -61,11 +69,16 @@ impl Creation {
         );
         let advice = (host.os == Os::Mac).then(|| ssh_agent::colima_advice(&endpoint)).flatten();
         let engine = runtime.engine(host, runner)?;
-        let user = if session.global.dry_run && facts.image.is_none() {
-            ui::warn("the image is not here yet: assuming that its user is vscode, as in the published one");
-            ImageUser::published()
-        } else {
-            ImageUser::probe(runtime, runner, &host.image)?
+        let same = old.filter(|old| facts.image.is_some_and(|image| image.id == old.image_id));
+        let user = match same.and_then(|old| old.label(USER_LABEL)).and_then(ImageUser::from_label) {
+            Some(user) => user,
+            None if session.global.dry_run && facts.image.is_none() => {
+                ui::warn(
+                    "the image is not here yet: assuming that its user is vscode, as in the published one",
+                );
+                ImageUser::published()
+            }
+            None => ImageUser::probe(runtime, runner, &host.image)?,
         };
         let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?);
         let link = Link::of(host, &project.name);
@@ -187,6 +200,7 @@ impl Creation {
             (IMAGE_LABEL, host.image.clone()),
             (INODE_LABEL, project.inode.to_string()),
             (OPTIONS_LABEL, options.to_label()),
+            (USER_LABEL, self.user.to_label()),
             (OWNER_LABEL, inside.to_string()),
             (ENV_LABEL, self.env.digest()),
         ];

@@ -47,6 +47,16 @@ pub struct ImageUser {
 const WHO: &str = r#"id -un 2>/dev/null || echo; id -u; id -g; echo "$HOME""#;
 
 impl ImageUser {
+    /// What a cage's label says, which was made of the same image.
+    pub fn from_label(text: &str) -> Option<Self> {
+        Self::parse(&text.replacen(':', "\n", 3))
+    }
+
+    /// The text of that label.
+    pub fn to_label(&self) -> String {
+        format!("{}:{}:{}", self.name, self.ids, self.home)
+    }
+
     /// Asks the image itself, in a short-lived container: only there a name in its configuration has a number.
     ///
     /// # Errors
@@ -184,6 +194,7 @@ mod tests {
     #[test]
     fn what_an_image_says_of_its_user() {
         assert_eq!(ImageUser::parse("vscode\n501\n20\n/home/vscode\n"), Some(image(501, 20)));
+        assert_eq!(ImageUser::from_label(&image(501, 20).to_label()), Some(image(501, 20)));
         let unnamed = ImageUser::parse("\n7\n7\n/srv\n").unwrap();
         assert_eq!((unnamed.name.as_str(), unnamed.ids.uid), ("", 7));
         for said in ["", "a\n1\n", "a\nx\n1\n/h\n", "a\n1\n1\n/\n", "a\n1\n1\nh\n"] {

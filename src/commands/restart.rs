@@ -72,7 +72,7 @@ impl Restart {
                 project: &project,
                 image: found.image.as_ref(),
             };
-            let creation = Creation::gather(session, &facts, env.clone(), init)?;
+            let creation = Creation::gather(session, &facts, Some(old), env.clone(), init)?;
             let options = self.renew.options_after(old, &typed);
             let plan = facts.replace(old, found.left_over.as_ref(), &creation, &options, &then);
             session.carry_out_locked(&plan, lock)

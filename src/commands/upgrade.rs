@@ -44,7 +44,7 @@ impl Upgrade {
             match &found.cage {
                 None => plan.say("No existing container. Use 'cage start' to create one."),
                 Some(old) => {
-                    let creation = Creation::gather(session, &facts, env.clone(), init)?;
+                    let creation = Creation::gather(session, &facts, Some(old), env.clone(), init)?;
                     let options = self.renew.options_after(old, &typed);
                     let mut replace = Plan::default();
                     replace.say(format!("Removing old container {}", old.name));
