@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::start::exec;
+use super::start::{exec, replaced_while_running};
 use super::{Session, Target};
 use crate::container::{Container, State};
 use crate::error::Failure;
@@ -39,10 +39,7 @@ impl Shell {
         if let Target::Project(project) = &target
             && session.has_stale_directory(&runtime, project, &container)?
         {
-            bail!(
-                Failure::new(format!("the project directory was replaced while {} ran", container.name))
-                    .hint("`cage restart` mounts the new one")
-            );
+            bail!(replaced_while_running(&container));
         }
         session.carry_out(&plan(&session.host, &runtime, &container))
     }

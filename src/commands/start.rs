@@ -3,13 +3,14 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::{Session, remove};
 use crate::container::{Container, ENV_LABEL, Image, SUCCESSOR, State};
 use crate::creation::{Creation, Unmake};
 use crate::env_file::EnvFiles;
+use crate::error::Failure;
 use crate::host::Host;
 use crate::invocation::{Invocation, Trouble};
 use crate::options::CreateOptions;
@@ -175,6 +176,7 @@ fn come_back(
         env: EnvFiles::read(&session.host, facts.project)
             .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
     };
+    ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
     session.carry_out(&facts.come_back(container, options, stale, then))
 }
 
@@ -435,6 +437,12 @@ pub fn exec(host: &Host, runtime: &Runtime, container: &str, command: &[String])
     args.extend(command.iter().map(String::as_str));
     let signal = ["exec", container, "/bin/sh", "-c", SIGNAL, "sh", &session];
     Step::Exec(Exec { client: runtime.command(args), signal: runtime.command(signal) })
+}
+
+/// Nothing can be run in a cage whose directory is gone: the engines take it for an attempt to break out.
+pub fn replaced_while_running(container: &Container) -> Failure {
+    Failure::new(format!("the project directory was replaced while {} ran", container.name))
+        .hint("`cage restart` mounts the new one")
 }
 
 /// Tells which options would need a new container.

@@ -8,88 +8,104 @@ fn start() {
     stories(
         r"
         none: cage start
-          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         dead: cage start
-          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         removing, settles gone: cage start
-          > inspect NAME IMAGE ; inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         none, local image: cage start
-          > inspect NAME lab ; inspect NAME NAME.new lab ; run lab ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME
           cage: Creating NAME
           | NAME
 
+        none, offline: cage start
+          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          cage: Pulling latest image...
+          (the engine's words)
+          cage: warning: could not pull; going on with the image that is here
+          cage: Creating NAME
+          | NAME
+
+        none, offline, image missing: cage start
+          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE
+          cage: Pulling latest image...
+          (the engine's words)
+          error: could not pull: `docker pull --quiet IMAGE`: exit status 1
+          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
+          = 1
+
         none, seed: cage start
-          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME
           cage: Pulling latest image...
           cage: Creating NAME
           cage: Seeding home directory from ROOT/home/.config/cage/home
           | NAME
 
         none: cage start -p 3000:3000
-          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         stopped or created: cage start
-          > inspect NAME IMAGE ; start ID
+          > LOOK ; start ID
           cage: Restarting NAME
           | NAME
 
         stopped, published: cage start --detach -p 3000:3000
-          > inspect NAME IMAGE ; start ID
+          > LOOK ; start ID
           cage: Restarting NAME
           | NAME
 
         stopped, newer image: cage start
-          > inspect NAME IMAGE ; start ID
+          > LOOK ; start ID
           cage: A newer image is available. Run `cage upgrade` to upgrade.
           cage: Restarting NAME
           | NAME
 
         paused: cage start
-          > inspect NAME IMAGE ; unpause ID
+          > LOOK ; unpause ID
           cage: Unpausing NAME
           | NAME
 
         running: cage start
-          > inspect NAME IMAGE
+          > LOOK
           | NAME
 
         restarting, settles running: cage start
-          > inspect NAME IMAGE ; inspect NAME IMAGE
+          > LOOK ; LOOK
           | NAME
 
         running: cage start -p 3000:3000 -v /etc:/x
-          > inspect NAME IMAGE
+          > LOOK
           cage: NAME exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it
           cage: NAME exists without `-v /etc:/x`; `cage restart -v /etc:/x` applies it
           | NAME
 
         running, newer image: cage start
-          > inspect NAME IMAGE
+          > LOOK
           cage: A newer image is available. Run `cage upgrade` to upgrade.
           | NAME
 
         running, newer image, local image: cage start
-          > inspect NAME lab
+          > LOOK
           cage: A newer image is available. Run `cage restart` to use it.
           | NAME
 
         running, other image: cage start
-          > inspect NAME IMAGE
+          > LOOK
           cage: NAME was made of ghcr.io/other/image:2; `cage restart` makes it of IMAGE
           | NAME
         ",
@@ -101,28 +117,28 @@ fn run() {
     stories(
         r"
         none: cage run -- make 'a b'
-          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec --interactive NAME make a b
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec NAME make a b
           cage: Pulling latest image...
           cage: Creating NAME
 
         dead: cage run make
-          > inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec --interactive NAME make
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec NAME make
           cage: Pulling latest image...
           cage: Creating NAME
 
         stopped or created or stopped, newer image: cage run make
-          > inspect NAME IMAGE ; start ID ; exec --interactive ID make
+          > LOOK ; start ID ; exec ID make
           cage: Restarting NAME
 
         paused: cage run make
-          > inspect NAME IMAGE ; unpause ID ; exec --interactive ID make
+          > LOOK ; unpause ID ; exec ID make
           cage: Unpausing NAME
 
         running: cage run -- make -j2 --help
-          > inspect NAME IMAGE ; exec --interactive ID make -j2 --help
+          > LOOK ; exec ID make -j2 --help
 
         restarting, settles running: cage run make
-          > inspect NAME IMAGE ; inspect NAME IMAGE ; exec --interactive ID make
+          > LOOK ; LOOK ; exec ID make
         ",
     );
 }
@@ -204,41 +220,55 @@ fn restart() {
     stories(
         r"
         none: cage restart
-          > container inspect NAME
+          > LOOK
           error: No container for DIR. Use 'cage start' to create one.
           = 1
 
         removing, settles gone: cage restart
-          > container inspect NAME ; container inspect NAME
+          > LOOK ; LOOK
           error: No container for DIR. Use 'cage start' to create one.
           = 1
 
-        stopped or created or dead or stopped, newer image: cage restart
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+        stopped or created or dead: cage restart
+          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          cage: Pulling latest image...
+          cage: Creating NAME
+          | NAME
+
+        stopped, newer image: cage restart
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         running: cage restart
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         paused: cage restart
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         restarting, settles running: cage restart --detach
-          > container inspect NAME ; container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
+        running, offline, image missing: cage restart
+          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE
+          cage: Pulling latest image...
+          (the engine's words)
+          error: could not pull: `docker pull --quiet IMAGE`: exit status 1
+          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
+          = 1
+
         stopped, local image: cage restart
-          > container inspect NAME ; inspect NAME NAME.new lab ; run lab ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Creating NAME
           | NAME
         ",
@@ -262,16 +292,16 @@ fn shell() {
           = 1
 
         running: cage shell
-          > container inspect NAME ; exec --interactive ID /bin/sh BEST-SHELL
+          > container inspect NAME ; exec ID /bin/sh BEST-SHELL
           cage: Opening shell in NAME
 
         paused: cage shell NAME
-          > container inspect NAME ; unpause ID ; exec --interactive ID /bin/sh BEST-SHELL
+          > container inspect NAME ; unpause ID ; exec ID /bin/sh BEST-SHELL
           cage: Unpausing NAME
           cage: Opening shell in NAME
 
         restarting, settles running: cage shell
-          > container inspect NAME ; container inspect NAME ; exec --interactive ID /bin/sh BEST-SHELL
+          > container inspect NAME ; container inspect NAME ; exec ID /bin/sh BEST-SHELL
           cage: Opening shell in NAME
         ",
     );
@@ -356,7 +386,8 @@ fn update() {
           > image inspect IMAGE ; pull --quiet IMAGE
           cage: Pulling latest image...
           (the engine's words)
-          error: `docker pull --quiet IMAGE`: exit status 1
+          error: could not pull: `docker pull --quiet IMAGE`: exit status 1
+          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
           = 1
 
         none, local image or running, local image: cage update
@@ -372,53 +403,54 @@ fn upgrade() {
     stories(
         r"
         none: cage upgrade
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE
+          > LOOK ; pull --quiet IMAGE ; LOOK
           cage: Pulling latest image...
           cage: No existing container. Use 'cage start' to create one.
 
         removing, settles gone: cage upgrade
-          > container inspect NAME ; container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE
+          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK
           cage: Pulling latest image...
           cage: No existing container. Use 'cage start' to create one.
 
         stopped or created or dead or running or paused: cage upgrade
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE
+          > LOOK ; pull --quiet IMAGE ; LOOK ; image inspect --format {{.Id}} IMAGE
           cage: Pulling latest image...
           cage: Container is already on the latest image.
 
         stopped, newer image or created, newer image or dead, newer image: cage upgrade
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, newer image: cage upgrade
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         paused, newer image: cage upgrade
-          > container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         restarting, settles running, newer image: cage upgrade
-          > container inspect NAME ; container inspect NAME ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE ; run IMAGE ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, offline: cage upgrade
-          > container inspect NAME ; pull --quiet IMAGE
+          > LOOK ; pull --quiet IMAGE
           cage: Pulling latest image...
           (the engine's words)
-          error: `docker pull --quiet IMAGE`: exit status 1
+          error: could not pull: `docker pull --quiet IMAGE`: exit status 1
+          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
           = 1
 
         running, local image: cage upgrade

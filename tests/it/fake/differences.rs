@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use super::machine::{Cage, Engine, IMAGE, IMAGE_ID, Machine, Outcome, Speaks};
 
@@ -24,7 +25,7 @@ fn bearers(
     let mut bearers: BTreeMap<String, String> =
         before.iter().map(|(name, who)| ((*name).to_owned(), (*who).to_owned())).collect();
     for call in outcome.changes() {
-        let call: Vec<String> = call.iter().map(|word| machine.anonymous(word)).collect();
+        let call = machine.anonymous_call(call);
         let meant = |name: &str, who: &str| {
             call[1..].iter().any(|word| word == name || (word == "ID" && who == "old"))
         };
@@ -71,16 +72,26 @@ fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
         .map(|word| machine.anonymous(word))
         .partition(|word| !word.ends_with(",target=/run/host-services/ssh-auth.sock"));
     assert_eq!(agent.len(), 1);
+    // What else cage notes for itself may change; these are what others look for, and what it must find again.
+    let promised = ["cage.project=", "cage.image=", "cage.inode=", "cage.options="];
+    let mut rest = create.as_slice();
+    let mut create: Vec<&str> = Vec::new();
+    while let [word, more @ ..] = rest {
+        let noted = word == "--label" && !promised.iter().any(|label| more[0].starts_with(label));
+        rest = if noted { &more[1..] } else { more };
+        if !noted {
+            create.push(word);
+        }
+    }
     let expected = [
         "create --interactive --tty --pull never --name NAME.new --hostname NAME --workdir DIR",
         "--label cage.project=DIR --label cage.image=IMAGE --label cage.inode=INODE",
         "--label \"cage.options=-p 127.0.0.1:3000:3000 -p 0.0.0.0:80:8080/udp -v DIR/a:b:/data:ro -v pg:/pg\"",
-        "--label cage.owner=501:20",
         "--mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=DIR,target=DIR",
         "--mount",
         "--mount type=bind,source=DIR/a:b,target=/data,readonly --mount type=volume,source=pg,target=/pg",
         "--publish 127.0.0.1:3000:3000 --publish 0.0.0.0:80:8080/udp",
-        "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
+        "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Asia/Tokyo --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
         "--stop-signal SIGHUP --init IMAGE",
     ];
     assert_eq!(create, shell_words::split(&expected.join(" ")).unwrap());
@@ -243,10 +254,33 @@ fn the_slower_of_two_starts_comes_to_the_cage_of_the_quicker() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         let machine = Machine::in_story(speaks, "none, appears");
         let transcript = machine.transcript(&machine.cage("start"));
-        let expected = "> inspect NAME IMAGE ; pull --quiet IMAGE ; inspect NAME NAME.new IMAGE\n\
-                        cage: Pulling latest image...\n| NAME\n";
+        let expected = "> LOOK ; pull --quiet IMAGE ; LOOK\ncage: Pulling latest image...\n| NAME\n";
         assert_eq!(transcript, expected);
     }
+}
+
+#[test]
+fn many_starts_at_once_make_one_cage() {
+    // 14: this engine would make any number of the same name, so nothing but cage itself keeps them apart.
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    let engine = machine.engine();
+    engine.act("inspect", r#"[ -e "$dir/named" ] || set -- inspect nothing nothing "$4""#);
+    engine.act("create", "/bin/sleep 0.2");
+    engine.act("rename", r#": >"$dir/named""#);
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
+            command.arg("start").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for start in starts {
+        let output = start.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(machine.anonymous(&String::from_utf8_lossy(&output.stdout)), "NAME\n", "{stderr}");
+        assert!(output.status.success(), "{stderr}");
+    }
+    let creates = engine.calls().into_iter().filter(|call| call[0] == "create").count();
+    assert_eq!(creates, 1);
 }
 
 #[test]
@@ -281,12 +315,15 @@ fn a_cage_that_goes_away_between_look_and_step_is_made_anew() {
 #[test]
 fn shell_takes_the_best_shell_there_is_and_a_terminal_only_if_there_is_one() {
     // 16, 17
-    let outcome = Machine::in_story(Speaks::Docker, "running").cage("shell");
-    let exec = outcome.call("exec");
-    assert!(!exec.contains(&"--tty".to_owned()));
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    let outcome = machine.cage("shell");
+    let exec = machine.anonymous_call(outcome.call("exec"));
+    let (script, start) = exec.split_last().unwrap();
+    let expected = "exec --interactive --env CAGE_SESSION=SESSION ID /bin/sh -c";
+    assert_eq!(start.join(" "), expected, "nothing is said of a terminal");
     let order: Vec<_> =
-        ["SHELL", "zsh", "bash", "/bin/sh -l"].map(|shell| exec[5].find(shell).unwrap()).into();
-    assert!(order.is_sorted(), "{}", exec[5]);
+        ["SHELL", "zsh", "bash", "/bin/sh -l"].map(|shell| script.find(shell).unwrap()).into();
+    assert!(order.is_sorted(), "{script}");
 }
 
 #[test]
@@ -327,6 +364,104 @@ fn run_exits_as_the_command_does_and_125_when_there_is_none() {
     {
         assert_eq!(Machine::in_story(Speaks::Docker, words).cage("run make").code, 125, "{words}");
     }
+}
+
+/// What an engine does at `exec`: a command in the cage runs `doing` and then waits until a signal is passed to it, whose
+/// number is then in `$number`.
+fn until_signalled(doing: &str, then: &str) -> String {
+    format!(
+        "case $* in */proc/*)
+             for number; do :; done
+             echo \"$number\" >\"$dir/signalled.half\"
+             /bin/mv \"$dir/signalled.half\" \"$dir/signalled\"
+             exit ;;
+         esac
+         {doing}
+         tries=0
+         until [ -e \"$dir/signalled\" ]; do
+             [ $((tries += 1)) -lt 1000 ] || exit 99
+             /bin/sleep 0.01
+         done
+         read -r number <\"$dir/signalled\"
+         {then}"
+    )
+}
+
+#[test]
+fn signals_are_passed_on_to_the_command_and_it_decides_how_it_ends() {
+    // 18: the engines' clients don't, not even those that get the same signal.
+    let as_killed = "exit $((128 + number))";
+    for speaks in [Speaks::Docker, Speaks::Podman] {
+        for (command, number, then, code) in [
+            ("run sleep 1000", 1, as_killed, 129),
+            ("run sleep 1000", 2, as_killed, 130),
+            ("run sleep 1000", 3, as_killed, 131),
+            ("run sleep 1000", 15, as_killed, 143),
+            ("shell", 1, as_killed, 129),
+            ("shell", 15, as_killed, 143),
+            ("run tidy-up", 15, "exit 7", 7),
+            ("run ignore", 15, "exit 0", 0),
+        ] {
+            let machine = Machine::in_story(speaks, "running");
+            machine.engine().act("exec", &until_signalled(&format!("kill -{number} $PPID"), then));
+            let outcome = machine.cage(command);
+            let calls: Vec<Vec<String>> =
+                outcome.calls.iter().map(|call| machine.anonymous_call(call)).collect();
+            assert_eq!(outcome.code, code, "{command}, {number}: {}, {calls:?}", outcome.stderr);
+            assert_eq!(calls.len(), 3, "{command}, {number}: {calls:?}");
+            let [exec, container, shell, flag, _, name, session, passed] = &calls[2][..] else {
+                panic!("{command}, {number}: {:?}", calls[2])
+            };
+            let number = number.to_string();
+            let expected = ["exec", "ID", "/bin/sh", "-c", "sh", "CAGE_SESSION=SESSION", &number];
+            assert_eq!([exec, container, shell, flag, name, session, passed], expected);
+            let session = |call: &[String]| call.iter().find(|word| word.starts_with("CAGE_")).cloned();
+            assert_eq!(
+                session(&outcome.calls[1]),
+                session(&outcome.calls[2]),
+                "it is meant for this command"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_command_whose_client_is_killed_is_hung_up_on() {
+    // 18
+    for (command, number) in [("run sleep 1000", 9), ("run sleep 1000", 15), ("shell", 1)] {
+        let machine = Machine::in_story(Speaks::Docker, "running");
+        let killed = format!("kill -{number} $$");
+        machine.engine().act("exec", &until_signalled(&killed, ""));
+        let outcome = machine.cage(command);
+        assert_eq!(outcome.code, 128 + number, "{command}: {}", outcome.stderr);
+        let last = outcome.calls.last().unwrap();
+        assert_eq!((outcome.calls.len(), last.last().unwrap().as_str()), (3, "1"), "{command}: {last:?}");
+    }
+    // The control: nobody is signalled when the client ends of itself.
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    machine.engine().answer("exec", 143, "", "");
+    let outcome = machine.cage("run true");
+    assert_eq!((outcome.code, outcome.calls.len()), (143, 2), "{:?}", outcome.calls);
+}
+
+#[test]
+fn a_signal_that_ends_the_client_at_once_is_passed_on_too() {
+    // 18: Ctrl-C without a terminal in the cage goes to both, and a client may have ended of it, with an exit code of its
+    // own, before cage has so much as looked at its signals.
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    machine.engine().act("exec", &until_signalled("kill -15 $PPID; exit 143", ""));
+    for _ in 0..30 {
+        let outcome = machine.cage("run sleep 1000");
+        assert_eq!((outcome.code, outcome.calls.len()), (143, 3), "{:?}", outcome.calls);
+    }
+}
+
+#[test]
+fn two_runs_have_two_marks() {
+    // 18: a signal for one command must not reach another one.
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    let mark = || values(machine.cage("run true").call("exec"), "--env").join(" ");
+    assert_ne!(mark(), mark());
 }
 
 #[test]
@@ -462,9 +597,9 @@ fn env_files_win_over_cages_own_variables_but_not_over_the_agent() {
     machine.env.push(("SSH_AUTH_SOCK", socket.into()));
     let env = |machine: &Machine| values(machine.cage("start").call("create"), "--env").join(" ");
     let agent = "SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock";
-    assert_eq!(env(&machine), format!("UV_PROJECT_ENVIRONMENT=.cage-venv {agent}"));
-    fs::write(machine.project.join(".cage.env"), "UV_PROJECT_ENVIRONMENT=venv\nSSH_AUTH_SOCK=/tmp/fake\n")
-        .unwrap();
+    assert_eq!(env(&machine), format!("UV_PROJECT_ENVIRONMENT=.cage-venv TZ=Asia/Tokyo {agent}"));
+    let lines = "UV_PROJECT_ENVIRONMENT=venv\nTZ=UTC\nSSH_AUTH_SOCK=/tmp/fake\n";
+    fs::write(machine.project.join(".cage.env"), lines).unwrap();
     assert_eq!(env(&machine), agent);
     assert!(machine.engine().stdin().contains("UV_PROJECT_ENVIRONMENT=venv\n"));
     // An engine reads `--env` after its env files.
@@ -577,8 +712,10 @@ fn coming_back_costs_one_query_and_listing_three_however_many_there_are() {
     // A script is asked for its version, which a real docker is not.
     let calls: Vec<String> =
         machine.engine().all_calls().iter().map(|call| machine.anonymous(&call.join(" "))).collect();
-    assert_eq!(calls, ["--version", "inspect NAME IMAGE"]);
+    assert_eq!(calls, ["--version", "inspect NAME NAME.new IMAGE"]);
     assert_eq!(machine.cage("status").calls.len(), 1);
+    assert_eq!(machine.cage("run true").calls.len(), 2);
+    assert_eq!(machine.cage("shell").calls.len(), 2);
     for count in [1, 60] {
         let mut machine = Machine::in_story(Speaks::Docker, "none");
         let cages: Vec<Cage> = (0..count)

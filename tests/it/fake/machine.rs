@@ -40,7 +40,12 @@ impl Machine {
         for dir in ["bin", "home/.config/cage", "src/app"] {
             fs::create_dir_all(at.join(dir)).unwrap();
         }
-        let env = vec![("PATH", at.join("bin").into()), ("HOME", at.join("home").into())];
+        let env = vec![
+            ("PATH", at.join("bin").into()),
+            ("HOME", at.join("home").into()),
+            // That of the machine that the tests run on is another one everywhere.
+            ("TZ", "Asia/Tokyo".into()),
+        ];
         Self { project: at.join("src/app"), root, env, engines: Vec::new() }
     }
 
@@ -72,7 +77,11 @@ impl Machine {
         let docker = engine.speaks == Speaks::Docker;
         match word {
             "none" | "local image" => {}
-            "image missing" => engine.answer("run.before-pull", 125, "Error: No such image: lab", ""),
+            "image missing" => {
+                engine.answer("run.before-pull", 125, "Error: No such image: lab", "");
+                // What a dry run assumes of the published image is true of it.
+                engine.answer("run", 0, "", "vscode\n501\n20\n/home/vscode\n");
+            }
             "created" | "running" | "paused" | "dead" | "restarting" | "removing" => cage.status = word.into(),
             "stopped" => cage.status = "exited".into(),
             "appears late" => cage.then = &["", "running"],
@@ -133,7 +142,6 @@ impl Machine {
         let program = self.root().join("bin").join(name);
         // A link, not a copy: a program that a sibling test's child still has open for writing can't be run.
         symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fake/engine"), &program).unwrap();
-        let owner = fs::metadata(self.root.path()).unwrap();
         let engine = Engine { speaks, dir: program.with_extension("d") };
         fs::create_dir_all(engine.dir.join("objects")).unwrap();
         let (code, version, missing) = match speaks {
@@ -165,11 +173,7 @@ impl Machine {
             "",
             r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop"}"#,
         );
-        let (uid, gid) = match speaks {
-            Speaks::Docker => (501, 20),
-            Speaks::Podman => (owner.uid(), owner.gid()),
-        };
-        engine.answer("run", 0, "", &format!("vscode\n{uid}\n{gid}\n/home/vscode\n"));
+        engine.answer("run", 0, "", &format!("{}\n", engine.image_user().join("\n")));
         for (call, words) in missing {
             fs::write(engine.dir.join(format!("missing-{call}")), format!("{code}\n{words}\n")).unwrap();
         }
@@ -236,7 +240,7 @@ impl Machine {
     /// What happened, with the names of this machine replaced: `> ` the calls, `| ` a line on stdout, `= ` the
     /// exit code if it isn't 0.
     pub fn transcript(&self, outcome: &Outcome) -> String {
-        let calls: Vec<String> = outcome.calls.iter().map(|call| brief(call)).collect();
+        let calls: Vec<String> = outcome.calls.iter().map(|call| brief(&self.anonymous_call(call))).collect();
         let mut text = if calls.is_empty() { String::new() } else { format!("> {}\n", calls.join(" ; ")) };
         text += &outcome.stderr;
         for line in outcome.stdout.lines() {
@@ -248,11 +252,17 @@ impl Machine {
         self.anonymous(&text)
     }
 
-    /// `text` with the names that are this machine's only replaced.
+    /// A call, so replaced.
+    pub fn anonymous_call(&self, call: &[String]) -> Vec<String> {
+        call.iter().map(|word| self.anonymous(word)).collect()
+    }
+
+    /// `text` with the names that are this machine's and this run's only replaced.
     pub fn anonymous(&self, text: &str) -> String {
         let cage = Cage::of(&self.project);
         let inode = cage.labels[1].1.clone();
-        text.replace(&format!("cage.inode={inode}"), "cage.inode=INODE")
+        without_sessions(text)
+            .replace(&format!("cage.inode={inode}"), "cage.inode=INODE")
             .replace(&self.project.display().to_string(), "DIR")
             .replace(&self.root().display().to_string(), "ROOT")
             .replace(&cage.id[..12], "ID")
@@ -263,27 +273,47 @@ impl Machine {
     }
 }
 
-/// A call on one line: of `create` and `run` only what differs from case to case, and scripts by name.
+/// A call on one line. Only what differs from case to case, so that a story needs no change when every `create` or `exec`
+/// gets another flag: the flags have tests of their own. What one question asks for, and scripts, go by a name.
 fn brief(call: &[String]) -> String {
-    let mut words = vec![call[0].as_str()];
-    let mut rest = call[1..].iter().map(String::as_str);
-    let long = matches!(call[0].as_str(), "create" | "run");
-    while let Some(word) = rest.next() {
-        let switch = ["--interactive", "--tty", "--rm", "--init"].contains(&word) || word.contains('=');
-        if !long || !word.starts_with("--") {
-            words.push(script_name(word).unwrap_or(word));
-        } else if !switch {
-            let value = rest.next().unwrap_or_default();
-            if ["--name", "--publish"].contains(&word) || value.contains("target=/cage-") {
-                words.extend([word, value]);
-            }
+    let words: Vec<&str> = call.iter().map(|word| script_name(word).unwrap_or(word)).collect();
+    let is_image = |word: &&str| ["IMAGE", "lab", "IMAGE_ID"].contains(word);
+    let is_container = |word: &&str| ["NAME", "ID"].contains(word);
+    let from = |what: &dyn Fn(&&str) -> bool| &words[words.iter().position(what).unwrap_or(1)..];
+    let told: Vec<&str> = match words.as_slice() {
+        ["inspect", "NAME", "NAME.new", image] if is_image(image) => vec!["LOOK"],
+        ["run", ..] if words.contains(&"ASK-USER") => vec!["ASK-USER"],
+        ["create" | "run", ..] => {
+            let told = |pair: &&[&str]| {
+                ["--name", "--publish"].contains(&pair[0]) || pair[1].contains("target=/cage-")
+            };
+            let flags = words.windows(2).filter(told).flatten().copied();
+            // What is given to a script depends on who runs the test.
+            let inside = from(&is_image).iter().filter(|word| **word != "-c").copied();
+            let script = inside.clone().position(|word| ["PREPARE", "RESET"].contains(&word));
+            let end = script.map_or(usize::MAX, |index| index + 1);
+            [words[0]].into_iter().chain(flags).chain(inside.take(end)).collect()
         }
-        // What is given to a script depends on who runs the test.
-        if call[0] == "run" && script_name(word).is_some() {
-            break;
+        ["exec", ..] => {
+            let inside = from(&is_container).iter().filter(|word| **word != "-c").copied();
+            [words[0]].into_iter().chain(inside).collect()
         }
+        _ => words,
+    };
+    told.join(" ")
+}
+
+/// `text` with each run's own mark replaced: a process ID and a time.
+fn without_sessions(text: &str) -> String {
+    const MARK: &str = "CAGE_SESSION=";
+    let mut parts = text.split(MARK);
+    let mut replaced = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+        let mark = if rest.len() == part.len() { "" } else { "SESSION" };
+        replaced = replaced + MARK + mark + rest;
     }
-    words.join(" ").replace(" -c ", " ")
+    replaced
 }
 
 fn script_name(word: &str) -> Option<&'static str> {
@@ -292,6 +322,7 @@ fn script_name(word: &str) -> Option<&'static str> {
         ("/cage-seed", "PREPARE"),
         ("rm -rf", "RESET"),
         ("${SHELL:-}", "BEST-SHELL"),
+        ("kill -", "SIGNAL"),
     ];
     names.into_iter().find(|(part, _)| word.contains(part) && word.contains(' ')).map(|(_, name)| name)
 }
@@ -308,7 +339,9 @@ impl Outcome {
     /// The calls that change something.
     pub fn changes(&self) -> Vec<&[String]> {
         let is_query = |call: &[String]| {
-            call[..2.min(call.len())].iter().any(|word| ["inspect", "ps", "info"].contains(&word.as_str()))
+            call[..2.min(call.len())]
+                .iter()
+                .any(|word| ["inspect", "ps", "info", "context"].contains(&word.as_str()))
                 || call.iter().any(|word| script_name(word) == Some("ASK-USER"))
         };
         self.calls.iter().map(Vec::as_slice).filter(|call| !is_query(call)).collect()
@@ -346,6 +379,11 @@ impl Engine {
     /// The next call of this kind is answered so.
     pub fn first(&self, call: &str, code: i32, stderr: &str) {
         self.answer(&format!("{call}.first"), code, stderr, "");
+    }
+
+    /// From now on at calls of this kind, before they are answered, the engine does what this shell script says.
+    pub fn act(&self, call: &str, script: &str) {
+        fs::write(self.dir.join(format!("{call}.sh")), script).unwrap();
     }
 
     /// No daemon listens.
@@ -438,6 +476,16 @@ impl Engine {
         fs::write(file, json).unwrap();
     }
 
+    /// Name, IDs and home of the image's user, as an image and a cage's label tell them.
+    fn image_user(&self) -> [String; 4] {
+        let owner = fs::metadata(&self.dir).unwrap();
+        let (uid, gid) = match self.speaks {
+            Speaks::Docker => (501, 20),
+            Speaks::Podman => (owner.uid(), owner.gid()),
+        };
+        ["vscode".into(), uid.to_string(), gid.to_string(), "/home/vscode".into()]
+    }
+
     fn image_id(&self, digits: &str) -> String {
         let prefix = if self.speaks == Speaks::Docker { "sha256:" } else { "" };
         format!("{prefix}{digits}")
@@ -487,6 +535,7 @@ impl Cage {
         if !labels.is_empty() {
             labels.insert("cage.image".into(), json!(self.image));
             labels.insert("cage.options".into(), json!(self.options));
+            labels.insert("cage.user".into(), json!(engine.image_user().join(":")));
         }
         let ports = if self.options.contains("3000") {
             json!({"3000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "3000"}]})
@@ -514,16 +563,18 @@ impl Cage {
 
 /// A transcript without what differs between the engines, and without the length of some command lines.
 fn alike(transcript: &str) -> String {
+    // podman says enough about itself without being asked.
+    let of_docker_only = |call: &&str| call.starts_with("info ") || call.starts_with("context ");
     let line = |line: &str| match line {
+        calls if calls.starts_with("> ") => {
+            let calls: Vec<&str> = calls[2..].split(" ; ").filter(|call| !of_docker_only(call)).collect();
+            format!("> {}", calls.join(" ; "))
+        }
         words if words.starts_with("Error") => "(the engine's words)".to_owned(),
         long if long.starts_with("error: `") && long.len() > 150 => {
             format!("{} …`{}", &long[..21], long.rsplit('`').next().unwrap())
         }
-        line => line
-            .replace("`podman ", "`docker ")
-            .replace("exit status 125", "exit status 1")
-            // podman says enough without being asked.
-            .replace("info --format {{json .}} ; ", ""),
+        line => line.replace("`podman ", "`docker ").replace("exit status 125", "exit status 1"),
     };
     transcript.lines().map(line).collect::<Vec<_>>().join("\n").replace("`podman create", "`docker create")
 }

@@ -54,7 +54,7 @@ fn a_plan_names_the_files_and_not_what_is_in_them() {
         let outcome = machine.cage(command);
         assert_secret(&outcome);
         let script = machine.anonymous(&outcome.stdout);
-        assert!(script.contains("ROOT/home/.config/cage/env DIR/.cage.env"), "{script}");
+        assert!(script.contains("awk 1 ROOT/home/.config/cage/env; awk 1 DIR/.cage.env;"), "{script}");
         assert_eq!(machine.engine().stdin(), "");
     }
 }
@@ -62,14 +62,21 @@ fn a_plan_names_the_files_and_not_what_is_in_them() {
 #[test]
 fn a_malformed_file_is_told_by_place_only() {
     for line in ["=hunter2", "export KEY=hunter2", "hunter2", "hunter2 hunter2=hunter2", "*"] {
-        let machine = Machine::in_story(Speaks::Docker, "none");
-        fs::write(machine.project.join(".cage.env"), format!("# hunter2\n{line}\n")).unwrap();
-        let outcome = machine.cage("start --verbose");
-        assert_secret(&outcome);
-        let expected = "error: DIR/.cage.env, line 2: ";
-        assert!(machine.anonymous(&outcome.stderr).contains(expected), "{}", outcome.stderr);
-        assert_eq!(outcome.code, 1, "{line}");
-        assert!(outcome.changes().iter().all(|call| call[0] == "pull"), "{:?}", outcome.changes());
+        for (words, command, code) in [
+            ("none", "start --verbose", 1),
+            ("none", "run --verbose true", 125),
+            ("running", "restart --verbose", 1),
+            ("running, newer image", "upgrade --verbose", 1),
+        ] {
+            let machine = Machine::in_story(Speaks::Docker, words);
+            fs::write(machine.project.join(".cage.env"), format!("# hunter2\n{line}\n")).unwrap();
+            let outcome = machine.cage(command);
+            assert_secret(&outcome);
+            let expected = "error: DIR/.cage.env, line 2: ";
+            assert!(machine.anonymous(&outcome.stderr).contains(expected), "{}", outcome.stderr);
+            assert_eq!(outcome.code, code, "{command}, {line}");
+            assert!(outcome.changes().is_empty(), "not even pulled: {:?}", outcome.changes());
+        }
     }
 }
 
