@@ -56,6 +56,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         Trouble::DirectoryGone => {
             "the project directory was replaced while the cage ran; `cage restart` mounts the new one"
         }
+        Trouble::NotRunning => "the image's own command ended: `docker run --rm -it IMAGE` shows why",
         Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => return None,
     };
     Some(hint.to_owned())

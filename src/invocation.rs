@@ -253,6 +253,8 @@ pub enum Trouble {
     PortTaken,
     /// The engine's disk is full.
     DiskFull,
+    /// The container's first process has ended.
+    NotRunning,
     /// The engine's init program is not installed.
     NoInit,
     /// The directory that was mounted has been deleted on the host.
@@ -316,6 +318,8 @@ impl EngineError {
             Trouble::DiskFull
         } else if says(&["docker-init", "container-init binary not found"]) {
             Trouble::NoInit
+        } else if says(&["is not running", "exec sessions on running containers"]) {
+            Trouble::NotRunning
         } else if says(&["no such image", "image not known", "no such object: sha256"]) {
             Trouble::NoSuchImage
         } else if says(&["no such container", "no such object", "no container with name"]) {
@@ -357,6 +361,7 @@ impl fmt::Display for EngineError {
                 Some(port) => writeln!(f, "port {port} is taken")?,
                 None => writeln!(f, "a published port is taken")?,
             },
+            Trouble::NotRunning => writeln!(f, "the cage stopped at once")?,
             Trouble::DirectoryGone => {
                 writeln!(f, "the project directory is not the one that the cage has mounted")?;
             }
@@ -437,6 +442,11 @@ mod tests {
             ("mkdir /var/lib/docker/x: no space left on device", Trouble::DiskFull),
             ("exec: \"docker-init\": executable file not found in $PATH", Trouble::NoInit),
             ("container-init binary not found on the host: stat x/catatonit", Trouble::NoInit),
+            ("Error response from daemon: Container 61ef is not running", Trouble::NotRunning),
+            (
+                "Error: can only create exec sessions on running containers: container state improper",
+                Trouble::NotRunning,
+            ),
             ("something else", Trouble::Other),
         ] {
             assert_eq!(said(words).trouble(), trouble, "{words}");

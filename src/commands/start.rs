@@ -256,8 +256,7 @@ impl Facts<'_> {
         match then {
             Then::Attach => plan.push(self.start_attached(name, Some(undo.plan(self.runtime, name)))),
             Then::Name | Then::Exec(_) => {
-                plan.run(self.runtime.command(["start", name]));
-                plan.push(Step::Keep);
+                plan.append(self.start_new(name));
                 plan.append(self.go_on(name, then));
             }
         }
@@ -334,8 +333,7 @@ impl Facts<'_> {
             let note = format!("{name} is as it was, but stopped; `cage start` brings it back");
             plan.push(Step::Undo(Plan::new([Step::Run(remove(self.runtime, &new)), Step::Say(note)])));
         }
-        plan.run(self.runtime.command(["start", &new]));
-        plan.push(Step::Keep);
+        plan.append(self.start_new(&new));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.append(self.go_on(name, then));
@@ -357,6 +355,16 @@ impl Facts<'_> {
             plan.say(format!("A newer image is available. Run {run}."));
         }
         plan
+    }
+
+    /// Starts a new container and sees that it goes on running: with the engine's init as the first process, an image whose
+    /// own command can't run starts, and then stops at once.
+    fn start_new(&self, container: &str) -> Plan {
+        Plan::new([
+            Step::Run(self.runtime.command(["start", container])),
+            Step::Run(self.runtime.command(["exec", container, "/bin/sh", "-c", ":"])),
+            Step::Keep,
+        ])
     }
 
     fn go_on(&self, container: &str, then: &Then) -> Plan {
@@ -566,6 +574,7 @@ mod tests {
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman start cage-app-f6965073 >/dev/null
+        podman exec cage-app-f6965073 /bin/sh -c : >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
@@ -580,6 +589,7 @@ mod tests {
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman start cage-app-f6965073 >/dev/null
+        podman exec cage-app-f6965073 /bin/sh -c : >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
@@ -594,6 +604,7 @@ mod tests {
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker start cage-app-f6965073 >/dev/null
+        docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
@@ -608,6 +619,7 @@ mod tests {
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker start cage-app-f6965073 >/dev/null
+        docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
@@ -627,6 +639,7 @@ mod tests {
         docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
         trap 'docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
         docker start cage-app-4fe250cd >/dev/null
+        docker exec cage-app-4fe250cd /bin/sh -c : >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-4fe250cd
         ");
@@ -657,6 +670,7 @@ mod tests {
         docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
         trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
         docker start cage-it-s-86c97e5b >/dev/null
+        docker exec cage-it-s-86c97e5b /bin/sh -c : >/dev/null
         trap - EXIT
         printf '%s\n' cage-it-s-86c97e5b
         ");
@@ -772,6 +786,7 @@ mod tests {
         docker stop -t 5 0123456789ab >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; echo '\''cage: cage-app-f6965073 is as it was, but stopped; `cage start` brings it back'\'' >&2' EXIT
         docker start cage-app-f6965073.new >/dev/null
+        docker exec cage-app-f6965073.new /bin/sh -c : >/dev/null
         trap - EXIT
         docker rm --force --volumes 0123456789ab >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -786,6 +801,7 @@ mod tests {
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null
+        podman exec cage-app-f6965073.new /bin/sh -c : >/dev/null
         trap - EXIT
         podman rm --force --volumes 0123456789ab >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
