@@ -45,21 +45,20 @@ pub struct Creation {
     pub init: bool,
 }
 
-impl Creation {
-    /// Looks for it. The image must be here, but for `--dry-run`. What is known of its user from `old`, a cage made of the
-    /// same image, is not asked again. `init`: use the engine's init?
+/// What can be said of a new cage before its image is here.
+#[derive(Debug, Clone)]
+pub struct Beforehand {
+    env: EnvFiles,
+    advice: Option<String>,
+}
+
+impl Beforehand {
+    /// Reads the env files, and asks where the engine is.
     ///
     /// # Errors
-    /// When an env file can't be used, or the image can't.
-    pub fn gather(
-        session: &Session,
-        facts: &Facts,
-        old: Option<&Container>,
-        env: EnvFiles,
-        init: bool,
-    ) -> Result<Self> {
-        let (host, runner) = (&session.host, session.runner);
-        let Facts { runtime, project, .. } = *facts;
+    /// When an env file can't be used, or the engine is on another machine.
+    pub fn gather(session: &Session, runtime: &Runtime, project: &Project) -> Result<Self> {
+        let env = EnvFiles::read(&session.host, project)?;
         let endpoint = endpoint(session, runtime)?;
         ensure!(
             !is_remote(&endpoint),
@@ -67,7 +66,26 @@ impl Creation {
                 "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
             )
         );
-        let advice = (host.os == Os::Mac).then(|| ssh_agent::colima_advice(&endpoint)).flatten();
+        let advice = (session.host.os == Os::Mac).then(|| ssh_agent::colima_advice(&endpoint)).flatten();
+        Ok(Self { env, advice })
+    }
+}
+
+impl Creation {
+    /// Looks for it. The image must be here, but for `--dry-run`. What is known of its user from `old`, a cage made of the
+    /// same image, is not asked again. `init`: use the engine's init?
+    ///
+    /// # Errors
+    /// When the image can't be used, or the project can't be one with it.
+    pub fn gather(
+        session: &Session,
+        facts: &Facts,
+        old: Option<&Container>,
+        Beforehand { env, advice }: Beforehand,
+        init: bool,
+    ) -> Result<Self> {
+        let (host, runner) = (&session.host, session.runner);
+        let Facts { runtime, project, .. } = *facts;
         let engine = runtime.engine(host, runner)?;
         let same = old.filter(|old| facts.image.is_some_and(|image| image.id == old.image_id));
         let user = match same.and_then(|old| old.label(USER_LABEL)).and_then(ImageUser::from_label) {

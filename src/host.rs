@@ -61,6 +61,8 @@ pub struct Host {
     pub time_zone: Option<String>,
     /// Tells this run of cage from every other one.
     pub session: String,
+    /// The signals that are ignored, a bit each from 1 on.
+    pub ignored_signals: u64,
     /// Whom cage acts for.
     pub ids: Ids,
     /// Does `SELinux` rule here?
@@ -94,6 +96,7 @@ impl Host {
         host.size = ui::size();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         host.session = format!("{}-{}", std::process::id(), now.as_nanos());
+        host.ignored_signals = ignored_signals().unwrap_or_default();
         host.time_zone = host.variable("TZ").map(str::to_owned).or_else(|| {
             let link = fs::read_link("/etc/localtime").ok()?;
             Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned())
@@ -112,6 +115,7 @@ impl Host {
             terminal: Terminal::default(),
             size: None,
             session: "1-1".to_owned(),
+            ignored_signals: 0,
             time_zone: None,
             ids: Ids { uid: 0, gid: 0 },
             selinux: false,
@@ -176,6 +180,13 @@ impl Host {
     fn setting(&self, name: &str, default: &str) -> String {
         self.variable(name).unwrap_or(default).to_owned()
     }
+}
+
+/// What Linux tells about this process; elsewhere nothing is known to be ignored.
+fn ignored_signals() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 #[cfg(test)]

@@ -102,6 +102,8 @@ pub fn quote(word: &str) -> String {
 pub struct Runner {
     /// Echo each command line on stderr as it runs?
     pub verbose: bool,
+    /// The signals that were ignored when cage started, a bit each from 1 on.
+    pub ignored: u64,
 }
 
 impl Runner {
@@ -176,13 +178,17 @@ impl Runner {
     pub fn exec(self, client: &Invocation, signal: &Invocation) -> Result<u8, EngineError> {
         self.echo(client);
         let not_started = |error| EngineError::not_started(client, &error);
-        let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT]).map_err(not_started)?;
+        let mut signals = Signals::new(self.listens_to()).map_err(not_started)?;
         let handle = signals.handle();
         let mut child = client.command().spawn().map_err(not_started)?;
         let (status, passed) = thread::scope(|scope| {
             let passing = scope.spawn(|| {
                 let mut passed = false;
                 for number in &mut signals {
+                    passed |= self.pass_on(signal, number);
+                }
+                // Those that came with the client's end.
+                for number in signals.pending() {
                     passed |= self.pass_on(signal, number);
                 }
                 passed
@@ -201,6 +207,13 @@ impl Runner {
                 Ok(u8::try_from(128 + number.unwrap_or(0)).unwrap_or(1))
             }
         }
+    }
+
+    /// The signals that cage passes on: not those that were ignored when it started, as `nohup` has it.
+    fn listens_to(self) -> impl Iterator<Item = i32> {
+        [SIGHUP, SIGTERM, SIGINT, SIGQUIT]
+            .into_iter()
+            .filter(move |number| self.ignored >> (number - 1) & 1 == 0)
     }
 
     fn pass_on(self, signal: &Invocation, number: i32) -> bool {

@@ -160,9 +160,8 @@ impl Plan {
                                 ui::warn("could not pull; going on with the image that is here");
                             }
                             _ => bail!(
-                                Failure::new(format!("could not pull: {error}")).hint(
-                                    "is the name right, and the network up? CAGE_IMAGE can name an image that is here"
-                                )
+                                Failure::new(format!("could not pull: {error}"))
+                                    .hint("is the name right, and the network up?")
                             ),
                         }
                     }

@@ -311,7 +311,9 @@ mod tests {
             let project = project.map(|project| self.0.path().join(project));
             Runtime::candidates(&host, choice, project.as_deref())?
                 .into_iter()
-                .map(|(name, program)| Runtime::identify(Runner { verbose: false }, name, program))
+                .map(|(name, program)| {
+                    Runtime::identify(Runner { verbose: false, ignored: 0 }, name, program)
+                })
                 .collect()
         }
     }

@@ -53,8 +53,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Some(command) => command,
     };
-    let runner = Runner { verbose: cli.global.verbose };
-    let session = Session { host: Host::gather()?, global: cli.global, runner };
+    let host = Host::gather()?;
+    let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals };
+    let session = Session { host, global: cli.global, runner };
     let code = match command {
         Command::Start(start) => start.run(&session),
         Command::Shell(shell) => shell.run(&session),

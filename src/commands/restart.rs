@@ -6,8 +6,7 @@ use clap::Args;
 use super::Session;
 use super::start::{Facts, Pulling, Then, pull, with_or_without_init};
 use crate::container::Container;
-use crate::creation::Creation;
-use crate::env_file::EnvFiles;
+use crate::creation::{Beforehand, Creation};
 use crate::error::Failure;
 use crate::options::CreateOptions;
 use crate::ui;
@@ -60,7 +59,7 @@ impl Restart {
         };
         let (runtime, found) = session.find_all(&project)?;
         ensure!(found.cage.is_some(), missing());
-        let env = EnvFiles::read(&session.host, &project)?;
+        let beforehand = Beforehand::gather(session, &runtime, &project)?;
         pull(session, &runtime, self.pulling, found.image.is_some())?;
         with_or_without_init(|init| {
             let lock = session.lock()?;
@@ -72,7 +71,7 @@ impl Restart {
                 project: &project,
                 image: found.image.as_ref(),
             };
-            let creation = Creation::gather(session, &facts, Some(old), env.clone(), init)?;
+            let creation = Creation::gather(session, &facts, Some(old), beforehand.clone(), init)?;
             let options = self.renew.options_after(old, &typed);
             let plan = facts.replace(old, found.left_over.as_ref(), &creation, &options, &then);
             session.carry_out_locked(&plan, lock)

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Session, remove};
 use crate::container::{Container, ENV_LABEL, Image, SUCCESSOR, State};
-use crate::creation::{Creation, Unmake};
+use crate::creation::{Beforehand, Creation, Unmake};
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::host::Host;
@@ -145,7 +145,7 @@ fn try_to_bring_up(
         let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
         return come_back(session, &facts, container, options, then);
     }
-    let env = EnvFiles::read(&session.host, project)?;
+    let beforehand = Beforehand::gather(session, &runtime, project)?;
     pull(session, &runtime, pulling, found.image.is_some())?;
     with_or_without_init(|init| {
         let lock = session.lock()?;
@@ -156,7 +156,7 @@ fn try_to_bring_up(
             drop(lock);
             return come_back(session, &facts, container, options, then);
         }
-        let creation = Creation::gather(session, &facts, None, env.clone(), init)?;
+        let creation = Creation::gather(session, &facts, None, beforehand.clone(), init)?;
         let remains = found.cage.iter().chain(&found.left_over);
         session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)
     })

@@ -7,8 +7,7 @@ use super::Session;
 use super::restart::Renew;
 use super::start::{Facts, Then, tell_ignored, with_or_without_init};
 use super::update::{fetch_newest, refuse_local};
-use crate::creation::Creation;
-use crate::env_file::EnvFiles;
+use crate::creation::{Beforehand, Creation};
 use crate::plan::{Plan, Step};
 
 /// Pull the latest image and, if the project's cage is not made of it, replace the cage
@@ -29,7 +28,7 @@ impl Upgrade {
         let typed = self.renew.options.clone().resolve(&session.host, &project.dir())?;
         let then = Then::enter(&session.host, self.renew.detach);
         let (runtime, _) = session.find_all(&project)?;
-        let env = EnvFiles::read(&session.host, &project)?;
+        let beforehand = Beforehand::gather(session, &runtime, &project)?;
         session.carry_out(&fetch_newest(&session.host, &runtime))?;
         with_or_without_init(|init| {
             let lock = session.lock()?;
@@ -44,7 +43,7 @@ impl Upgrade {
             match &found.cage {
                 None => plan.say("No existing container. Use 'cage start' to create one."),
                 Some(old) => {
-                    let creation = Creation::gather(session, &facts, Some(old), env.clone(), init)?;
+                    let creation = Creation::gather(session, &facts, Some(old), beforehand.clone(), init)?;
                     let options = self.renew.options_after(old, &typed);
                     let mut replace = Plan::default();
                     replace.say(format!("Removing old container {}", old.name));

@@ -8,30 +8,30 @@ fn start() {
     stories(
         r"
         none: cage start
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         dead: cage start
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         removing, settles gone: cage start
-          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         none, local image: cage start
-          > LOOK ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Creating NAME
           | NAME
 
         none, offline: cage start
-          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           (the engine's words)
           cage: warning: could not pull; going on with the image that is here
@@ -47,14 +47,14 @@ fn start() {
           = 1
 
         none, seed: cage start
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           cage: Seeding home directory from ROOT/home/.config/cage/home
           | NAME
 
         none: cage start -p 3000:3000
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
@@ -117,12 +117,12 @@ fn run() {
     stories(
         r"
         none: cage run -- make 'a b'
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec NAME make a b
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make a b
           cage: Pulling latest image...
           cage: Creating NAME
 
         dead: cage run make
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; exec NAME make
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make
           cage: Pulling latest image...
           cage: Creating NAME
 
@@ -230,31 +230,31 @@ fn restart() {
           = 1
 
         stopped or created or dead: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         stopped, newer image: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         running: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         paused: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         restarting, settles running: cage restart --detach
-          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
@@ -268,7 +268,7 @@ fn restart() {
           = 1
 
         stopped, local image: cage restart
-          > LOOK ; LOOK ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Creating NAME
           | NAME
         ",
@@ -418,28 +418,28 @@ fn upgrade() {
           cage: Container is already on the latest image.
 
         stopped, newer image or created, newer image or dead, newer image: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, newer image: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         paused, newer image: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         restarting, settles running, newer image: cage upgrade
-          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME

@@ -283,6 +283,7 @@ fn brief(call: &[String]) -> String {
     let told: Vec<&str> = match words.as_slice() {
         ["inspect", "NAME", "NAME.new", image] if is_image(image) => vec!["LOOK"],
         ["run", ..] if words.contains(&"ASK-USER") => vec!["ASK-USER"],
+        ["exec", .., "/bin/sh", "-c", ":"] => vec!["ALIVE"],
         ["create" | "run", ..] => {
             let told = |pair: &&[&str]| {
                 ["--name", "--publish"].contains(&pair[0]) || pair[1].contains("target=/cage-")
@@ -343,6 +344,7 @@ impl Outcome {
                 .iter()
                 .any(|word| ["inspect", "ps", "info", "context"].contains(&word.as_str()))
                 || call.iter().any(|word| script_name(word) == Some("ASK-USER"))
+                || call.ends_with(&["/bin/sh", "-c", ":"].map(str::to_owned))
         };
         self.calls.iter().map(Vec::as_slice).filter(|call| !is_query(call)).collect()
     }
