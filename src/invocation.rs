@@ -276,6 +276,12 @@ pub enum Trouble {
     Other,
 }
 
+/// What the engines say when there is no such container, or nothing at all of that name.
+const MISSING_CONTAINER: [&str; 3] = ["no such container", "no such object", "no container with name"];
+
+/// What they say when there is no such image.
+const MISSING_IMAGE: [&str; 2] = ["no such image", "image not known"];
+
 impl EngineError {
     /// The failure of a command that ended with `status`.
     pub fn new(invocation: &Invocation, status: ExitStatus, stderr: &[u8]) -> Self {
@@ -333,9 +339,9 @@ impl EngineError {
             Trouble::NoInit
         } else if says(&["is not running", "exec sessions on running containers"]) {
             Trouble::NotRunning
-        } else if says(&["no such image", "image not known", "no such object: sha256"]) {
+        } else if says(&MISSING_IMAGE) {
             Trouble::NoSuchImage
-        } else if says(&["no such container", "no such object", "no container with name"]) {
+        } else if says(&MISSING_CONTAINER) {
             Trouble::NoSuchContainer
         } else {
             Trouble::Other

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::error::Failure;
 use crate::project;
@@ -52,6 +52,20 @@ impl Mount {
     /// Where it appears inside.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// Checks that the source, if it is a file or directory of the host, is still there.
+    ///
+    /// # Errors
+    /// When it is gone: rootless podman's own words don't tell which it was.
+    pub fn check_source(&self) -> Result<()> {
+        let Source::Path(source) = &self.source else { return Ok(()) };
+        ensure!(
+            Path::new(source).exists(),
+            Failure::new(format!("volume source {} is gone", ui::escape(source)))
+                .hint("create it, or do without: `cage restart --fresh` forgets -p and -v")
+        );
+        Ok(())
     }
 
     /// Makes the source absolute and free of links, seen from `base`.

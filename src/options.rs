@@ -102,6 +102,14 @@ impl CreateOptions {
         Ok(Self { volume, ..self })
     }
 
+    /// Checks that the sources of volumes are still there.
+    ///
+    /// # Errors
+    /// When one isn't.
+    pub fn check_sources(&self) -> Result<()> {
+        self.volume.iter().try_for_each(Mount::check_source)
+    }
+
     /// The options one by one, as words that could have been typed; variables without their values.
     pub fn words(&self) -> Vec<Vec<String>> {
         let publish = self.publish.iter().map(|publish| vec!["-p".to_owned(), publish.to_string()]);

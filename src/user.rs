@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::error::Failure;
 use crate::host::Host;
@@ -64,13 +64,19 @@ impl ImageUser {
     pub fn probe(runtime: &Runtime, runner: Runner, image: &str) -> Result<Self> {
         let args = ["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/"];
         let args = args.into_iter().chain(["--entrypoint", "/bin/sh", image, "-c", WHO]);
-        let said = runner.run(&runtime.command(args))?;
-        let parsed = Self::parse(&said);
-        parsed.ok_or_else(|| {
-            Failure::new(format!("cannot tell the user of image {image}"))
+        let ask = runtime.command(args);
+        let mut said = String::new();
+        // A busy podman now and then loses what a short-lived container printed.
+        for _ in 0..3 {
+            said = runner.run(&ask)?;
+            if let Some(user) = Self::parse(&said) {
+                return Ok(user);
+            }
+        }
+        bail!(
+            Failure::new(format!("cannot tell the user of image {image} from `{}`", ui::escape(said.trim())))
                 .hint("an image for cage has `id` and a POSIX `/bin/sh`, and a user with a home directory")
-                .into()
-        })
+        )
     }
 
     /// The user of the published image.

@@ -73,6 +73,7 @@ impl Restart {
             };
             let creation = Creation::gather(session, &facts, Some(old), beforehand.clone(), init)?;
             let options = self.renew.options_after(old, &typed);
+            options.check_sources()?;
             let plan = facts.replace(old, found.left_over.as_ref(), &creation, &options, &then);
             session.carry_out_locked(&plan, lock)
         })

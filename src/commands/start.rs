@@ -177,6 +177,9 @@ fn come_back(
             .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
     };
     ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
+    if !container.state.is_up() {
+        container.options().check_sources()?;
+    }
     session.carry_out(&facts.come_back(container, options, stale, then))
 }
 

@@ -45,6 +45,7 @@ impl Upgrade {
                 Some(old) => {
                     let creation = Creation::gather(session, &facts, Some(old), beforehand.clone(), init)?;
                     let options = self.renew.options_after(old, &typed);
+                    options.check_sources()?;
                     let mut replace = Plan::default();
                     replace.say(format!("Removing old container {}", old.name));
                     replace.append(facts.replace(old, found.left_over.as_ref(), &creation, &options, &then));

@@ -43,7 +43,7 @@ fn start() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
+          hint: is the name right, and the network up?
           = 1
 
         none, seed: cage start
@@ -264,7 +264,7 @@ fn restart() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
+          hint: is the name right, and the network up?
           = 1
 
         stopped, local image: cage restart
@@ -387,7 +387,7 @@ fn update() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
+          hint: is the name right, and the network up?
           = 1
 
         none, local image or running, local image: cage update
@@ -450,7 +450,7 @@ fn upgrade() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up? CAGE_IMAGE can name an image that is here
+          hint: is the name right, and the network up?
           = 1
 
         running, local image: cage upgrade

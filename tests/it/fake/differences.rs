@@ -254,7 +254,13 @@ fn the_slower_of_two_starts_comes_to_the_cage_of_the_quicker() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         let machine = Machine::in_story(speaks, "none, appears");
         let transcript = machine.transcript(&machine.cage("start"));
-        let expected = "> LOOK ; pull --quiet IMAGE ; LOOK\ncage: Pulling latest image...\n| NAME\n";
+        let where_it_is = match speaks {
+            Speaks::Docker => "context inspect --format {{.Endpoints.docker.Host}} ; ",
+            Speaks::Podman => "",
+        };
+        let expected = format!(
+            "> LOOK ; {where_it_is}pull --quiet IMAGE ; LOOK\ncage: Pulling latest image...\n| NAME\n"
+        );
         assert_eq!(transcript, expected);
     }
 }

@@ -1,0 +1,120 @@
+//! `--dry-run` of a command, run by a shell, does what the command does.
+
+use std::fs;
+
+use super::lab::{Ran, World};
+
+on_each_engine!(the_script_of_a_command_does_the_same, the_script_of_a_failing_start_leaves_nothing);
+
+on_each_engine!(registry: the_scripts_of_update_and_upgrade_do_the_same);
+
+fn the_script_of_a_command_does_the_same(world: &World) {
+    world.write(&world.project.join(".cage.env"), "A=it's \"1\"\n");
+    world.write(&world.home.join(".config/cage/home/seeded"), "");
+    for (before, command) in [
+        ("", "start -v ./data:/it\\'s"),
+        ("start -v /kept", "restart"),
+        ("start|stop", "run -- sh -c 'echo \"$A\" > made; exit 7'"),
+        ("start", "stop"),
+        ("start", "rm"),
+        ("start", "shell"),
+        ("start", "status"),
+        ("start|stop", "list"),
+        ("run touch /home/vscode/mine", "rmconfig"),
+        ("start", "obliterate"),
+    ] {
+        let (done, after) = attempt(world, before, command, |command| world.cage(command).stdin("pwd").run());
+        let (shown, after_script) = attempt(world, before, command, |command| script(world, command));
+        assert_eq!(after, after_script, "`{command}` after `{before}`");
+        assert_eq!(shown.code, done.code, "`{command}`: {shown}");
+        if command != "list" {
+            assert_eq!(shown.out, done.out, "`{command}`");
+        }
+        assert_eq!(told(&shown), told(&done), "`{command}`");
+    }
+}
+
+/// Brings the world into a state, does something, and looks at the world.
+fn attempt(world: &World, before: &str, command: &str, act: impl Fn(&str) -> Ran) -> (Ran, Vec<String>) {
+    world.cage("obliterate").ok();
+    let _ = fs::remove_file(world.project.join("made"));
+    world.mkdir(&world.project.join("data"));
+    for words in before.split('|').filter(|words| !words.is_empty()) {
+        world.cage(words).ok();
+    }
+    let ran = act(command);
+    (ran, state(world))
+}
+
+/// What there is: containers, the home, the project.
+fn state(world: &World) -> Vec<String> {
+    let mut state = containers(world);
+    if world.has_volume() {
+        let look = format!("run --rm --user 0 --volume {}:/look cage-lab", world.volume());
+        state.push(world.engine(&format!("{look} ls -lA --time-style=+ /look")).ok().out);
+    }
+    state.push(fs::read_to_string(world.project.join("made")).unwrap_or_default());
+    state
+}
+
+fn containers(world: &World) -> Vec<String> {
+    let format = "{{.Name}} {{.State.Status}} {{.Config.Image}} {{json .Config.Labels}}";
+    let variables = "{{range .Config.Env}}{{println}}{{.}}{{end}}";
+    let inspect = |name: &String| world.inspect_container(name, &format!("{format}{variables}"));
+    let texts: Vec<String> = world.cages().iter().map(inspect).collect();
+    let mut lines: Vec<String> = texts.iter().flat_map(|text| text.lines().map(str::to_owned)).collect();
+    // The engines mix the variables up.
+    lines.sort();
+    lines
+}
+
+/// Runs the script that `--dry-run` shows, which itself does nothing.
+fn script(world: &World, command: &str) -> Ran {
+    let before = (containers(world), world.has_volume());
+    let plan = world.cage(&format!("--dry-run {command}")).ok();
+    assert_eq!((containers(world), world.has_volume()), before, "{plan}");
+    let file = world.root().join("plan");
+    world.write(&file, &plan.out);
+    world.call("bash", &[file.display().to_string()]).stdin("pwd").run()
+}
+
+/// cage's own words.
+fn told(ran: &Ran) -> Vec<&str> {
+    ran.err.lines().filter(|line| line.starts_with("cage: ")).collect()
+}
+
+fn the_script_of_a_failing_start_leaves_nothing(world: &World) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ran = script(world, &format!("start -p {port}:80"));
+    assert!(ran.code != 0 && ran.err.contains(&port.to_string()), "{ran}");
+    assert!(world.cages().is_empty());
+    drop(taken);
+    let ran = script(world, &format!("start -p {port}:80"));
+    assert_eq!((ran.code, world.state().as_str()), (0, "running"), "{ran}");
+}
+
+fn the_scripts_of_update_and_upgrade_do_the_same(world: &World) {
+    let image = world.registry_image();
+    let newer = world.build("newer", "LABEL newer=yes");
+    world.push("cage-lab", &image);
+    world.cage("start").env("CAGE_IMAGE", &image).ok();
+    let first = world.container_id();
+    let run = |command: &str| {
+        let file = world.root().join("plan");
+        world.write(&file, &world.cage(&format!("--dry-run {command}")).env("CAGE_IMAGE", &image).ok().out);
+        world.call("bash", &[file.display().to_string()]).ok()
+    };
+    run("upgrade").says("cage: Container is already on the latest image.\n");
+    assert_eq!(world.container_id(), first);
+
+    world.push(&newer, &image);
+    let newest = || world.engine(&format!("image inspect {image}")).ok().out.contains("\"newer\": \"yes\"");
+    assert!(!newest(), "the control: it is not here yet");
+    run("update").says("cage: Pulling latest image...\n");
+    assert!(newest());
+    run("upgrade").says("cage: Removing old container ");
+    assert_ne!(world.container_id(), first);
+    assert_eq!(world.inspect("{{index .Config.Labels \"newer\"}}"), "yes");
+    assert_eq!((world.state(), world.cages()), ("running".into(), vec![world.name()]));
+}
