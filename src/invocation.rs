@@ -351,9 +351,8 @@ impl EngineError {
     /// Is all that went wrong that something asked for doesn't exist?
     pub fn is_only_of_missing_things(&self) -> bool {
         let words = self.words.to_lowercase();
-        let missing = |line: &str| {
-            ["no such ", "not known", "no container with"].iter().any(|text| line.contains(text))
-        };
+        let missing =
+            |line: &str| MISSING_CONTAINER.iter().chain(&MISSING_IMAGE).any(|text| line.contains(text));
         matches!(self.trouble(), Trouble::NoSuchContainer | Trouble::NoSuchImage | Trouble::Other)
             && words.lines().any(missing)
             && words.lines().all(|line| missing(line) || !line.starts_with("error"))
