@@ -22,7 +22,7 @@ Environment:
   CAGE_IMAGE        Image for new cages; one without a slash is local, never pulled
                     [default: ghcr.io/pacificsky/devcontainer-lite:latest]
   CAGE_RUNTIME      docker, podman, or the path of one
-  CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\,ctrl-\\]
+  CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\]
   CAGE_SSH          off: keep your SSH agent out of new cages
   CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
   CAGE_LABEL        Label that marks cages [default: cage.project]

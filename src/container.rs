@@ -26,8 +26,9 @@ pub const USER_LABEL: &str = "cage.user";
 pub const OWNER_LABEL: &str = "cage.owner";
 /// Keeps a digest of the env files.
 pub const ENV_LABEL: &str = "cage.env";
-/// Keeps the flag that maps users, if there is one.
-pub const USERNS_LABEL: &str = "cage.userns";
+/// Keeps the numbers that the engine maps to the person, if it does. An image may have labels of these names too, so every
+/// one of them is always written, and none is taken for more than it says.
+pub const KEEP_ID_LABEL: &str = "cage.keep-id";
 /// Ends the name of a container that is to replace another, until it does.
 pub const SUCCESSOR: &str = ".new";
 
@@ -262,7 +263,8 @@ impl From<RawContainer> for Container {
             bindings.iter().flatten().map(move |binding| {
                 let ip = if binding.host_ip.is_empty() { "0.0.0.0" } else { &binding.host_ip };
                 let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-                format!("{port} -> {ip}:{}", binding.host_port)
+                let host_port = if binding.host_port.is_empty() { "(any)" } else { &binding.host_port };
+                format!("{port} -> {ip}:{host_port}")
             })
         });
         let mounts = raw.mounts.unwrap_or_default();

@@ -5,8 +5,8 @@ use anyhow::{Result, bail, ensure};
 use crate::commands::Session;
 use crate::commands::start::Facts;
 use crate::container::{
-    Container, ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
-    USERNS_LABEL,
+    Container, ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL, OWNER_LABEL,
+    USER_LABEL,
 };
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
@@ -222,16 +222,21 @@ impl Creation {
             (OWNER_LABEL, inside.to_string()),
             (ENV_LABEL, self.env.digest()),
         ];
-        let userns = self.mapping.flag();
-        labels.extend(userns.clone().map(|flag| (USERNS_LABEL, flag)));
+        let keep_id = match self.mapping {
+            Mapping::KeepId(ids) => ids.to_string(),
+            Mapping::AsIs | Mapping::Renumber(_) => String::new(),
+        };
+        labels.push((KEEP_ID_LABEL, keep_id));
         ContainerSpec {
             name: name.to_owned(),
             workdir: project.path.clone(),
             image: host.image.clone(),
             project_label: host.label.clone(),
             labels,
-            user: userns.is_some().then(|| self.user.name.clone()).filter(|name| !name.is_empty()),
-            userns,
+            user: (self.mapping != Mapping::AsIs)
+                .then(|| self.user.name.clone())
+                .filter(|name| !name.is_empty()),
+            userns: self.mapping.flag(),
             // Mounted directories are not relabelled: that would change them for good, and for the host too.
             security: self.engine.selinux.then_some("label=disable"),
             add_host: (runtime == RuntimeKind::Docker && self.engine.mode != Mode::Machine)

@@ -42,7 +42,7 @@ impl EnvFiles {
         let mut all = Self::default();
         if let Some(dir) = host.config_dir() {
             // Dotfile managers make this one a link, and it is the user's own.
-            all.add(dir.join("env"), OFlags::empty(), |key| host.variable(key).map(str::to_owned))?;
+            all.add(dir.join("env"), OFlags::empty(), |key| host.any_variable(key).map(str::to_owned))?;
         }
         all.add(project.dir().join(PROJECT_FILE), OFlags::NOFOLLOW, |_| None)?;
         Ok(all)
@@ -80,7 +80,9 @@ impl EnvFiles {
         let files = self.files.iter().map(|file| quote(&file.to_string_lossy()));
         let mut source: Vec<String> = files.map(|file| format!("awk 1 {file}")).collect();
         source.extend(more.iter().map(|Variable { name, .. }| {
-            format!("printf '%s=%s\\n' {} \"$(printenv {})\"", quote(name), quote(name))
+            // Not the value, which may be secret: whoever runs the script has to have it.
+            let get = format!("$(printenv {} || echo 'set {} first' >&2)", quote(name), quote(name));
+            format!("printf '%s=%s\\n' {} \"{get}\"", quote(name))
         }));
         let source =
             if source.len() == 1 { source.concat() } else { format!("{{ {}; }}", source.join("; ")) };
@@ -135,7 +137,7 @@ enum Line<'a> {
 /// Can a variable have this name?
 pub fn is_name(name: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '=');
-    !name.is_empty() && !name.contains(odd)
+    !name.is_empty() && !name.starts_with('#') && !name.contains(odd)
 }
 
 /// One line, as docker reads it: no quotes, no `export`, and a value is all that follows the first `=`.
@@ -300,7 +302,7 @@ mod tests {
         let typed = ["KEY=secret".parse().unwrap()];
         let stdin = EnvFiles::default().to_stdin(&typed).unwrap();
         assert_eq!(stdin.text, "KEY=secret\n");
-        assert_eq!(stdin.source, r#"printf '%s=%s\n' KEY "$(printenv KEY)""#);
+        assert_eq!(stdin.source, r#"printf '%s=%s\n' KEY "$(printenv KEY || echo 'set KEY first' >&2)""#);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::user::Ids;
 pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
 
 /// Detaches from a cage and leaves it running. The engines' own ctrl-p,ctrl-q swallows every Ctrl-P, which shells and
-/// editors use.
-pub const DEFAULT_DETACH_KEYS: &str = r"ctrl-\,ctrl-\";
+/// editors use; and podman sees two keys only if they arrive apart.
+pub const DEFAULT_DETACH_KEYS: &str = r"ctrl-\";
 
 /// The operating system that cage runs on: a value, so that every system's rules are tested on any machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,18 @@ impl Host {
                 .hint("use letters, digits, `_`, `.` and `-`, starting with a letter or digit")
         );
         ensure!(
+            host.detach_keys.split(',').all(is_key),
+            Failure::new(format!(
+                "CAGE_DETACH_KEYS `{}` is not a sequence of keys",
+                ui::escape(&host.detach_keys)
+            ))
+            .hint("keys are letters or `ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
+        );
+        ensure!(
+            matches!(host.variable("CAGE_SSH"), None | Some("on" | "off")),
+            Failure::new("CAGE_SSH is neither `on` nor `off`")
+        );
+        ensure!(
             project::is_engine_name(&host.label),
             Failure::new(format!("CAGE_LABEL `{}` is not a label name", host.label))
         );
@@ -162,6 +174,11 @@ impl Host {
         self.environment.get(&OsString::from(name))?.to_str().filter(|value| !value.is_empty())
     }
 
+    /// The value of an environment variable, if it is set and text; it may be empty.
+    pub fn any_variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(&OsString::from(name))?.to_str()
+    }
+
     /// What programs in a cage should know about the terminal.
     pub fn terminal_variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
         ["TERM", "COLORTERM"].into_iter().filter_map(|name| Some((name, self.variable(name)?)))
@@ -179,6 +196,17 @@ impl Host {
 
     fn setting(&self, name: &str, default: &str) -> String {
         self.variable(name).unwrap_or(default).to_owned()
+    }
+}
+
+/// Is this a key as the engines write them?
+fn is_key(key: &str) -> bool {
+    let letter = key.strip_prefix("ctrl-").unwrap_or(key);
+    let mut chars = letter.chars();
+    match (chars.next(), chars.next()) {
+        (Some(c), None) if key == letter => c.is_ascii_graphic(),
+        (Some(c), None) => c.is_ascii_lowercase() || "@[\\]^_".contains(c),
+        _ => false,
     }
 }
 
@@ -217,6 +245,8 @@ mod tests {
         assert_eq!(refused("CAGE_IMAGE", "--privileged"), "CAGE_IMAGE `--privileged` is not an image name");
         assert_eq!(refused("CAGE_HOME_VOLUME", "/etc"), "CAGE_HOME_VOLUME `/etc` is not a volume name");
         assert_eq!(refused("CAGE_LABEL", "a=b"), "CAGE_LABEL `a=b` is not a label name");
+        assert_eq!(refused("CAGE_DETACH_KEYS", "foo"), "CAGE_DETACH_KEYS `foo` is not a sequence of keys");
+        assert_eq!(refused("CAGE_SSH", "maybe"), "CAGE_SSH is neither `on` nor `off`");
     }
 
     #[test]

@@ -7,8 +7,12 @@ use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -49,6 +53,12 @@ impl Invocation {
     pub fn stdin(mut self, stdin: Option<Stdin>) -> Self {
         self.stdin = stdin;
         self
+    }
+
+    /// The command line without the text of scripts, which would hide what went wrong.
+    fn brief(&self) -> String {
+        let short = |arg: &String| if arg.contains('\n') { "'…'".to_owned() } else { quote(arg) };
+        std::iter::once(quote(&self.name)).chain(self.args.iter().map(short)).collect::<Vec<_>>().join(" ")
     }
 
     fn command(&self) -> Command {
@@ -158,18 +168,43 @@ impl Runner {
         if status.success() { Ok(()) } else { Err(EngineError::new(invocation, status, b"")) }
     }
 
+    /// From now on, signals that would end cage are only noted, so that what is half done can be undone. What runs at the
+    /// terminal gets them too, and ends.
+    pub fn watch(self) -> Arc<AtomicBool> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for number in self.listens_to() {
+            // Without it the signal does what it always does.
+            let _ = signal_hook::flag::register(number, Arc::clone(&interrupted));
+        }
+        interrupted
+    }
+
     /// Runs a client that takes over the terminal. Its stderr is kept back: with a terminal attached, everything from
-    /// inside comes on stdout, and stderr has only the client's own complaints.
+    /// inside comes on stdout, and stderr has only the client's own complaints. A signal that is to end cage ends the
+    /// client, and the container goes on.
     pub fn attach(self, invocation: &Invocation) -> Result<(ExitStatus, EngineError), EngineError> {
         self.echo(invocation);
-        let output = invocation
-            .command()
-            .stdout(Stdio::inherit())
-            .stdin(Stdio::inherit())
-            .stderr(Stdio::piped())
-            .spawn()
-            .and_then(std::process::Child::wait_with_output)
-            .map_err(|error| EngineError::not_started(invocation, &error))?;
+        let not_started = |error| EngineError::not_started(invocation, &error);
+        let mut signals = Signals::new(self.listens_to()).map_err(not_started)?;
+        let handle = signals.handle();
+        let terminal = SavedTerminal::new();
+        let child = invocation.command().stderr(Stdio::piped()).spawn().map_err(not_started)?;
+        let client = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let output = thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in &mut signals {
+                    // With a terminal docker's client ignores SIGTERM. An interrupt is for what runs inside.
+                    if let (Some(client), SIGHUP | SIGTERM) = (client, number) {
+                        let _ = kill_process(client, Signal::HUP);
+                    }
+                }
+            });
+            let output = child.wait_with_output();
+            handle.close();
+            output
+        });
+        let output = output.map_err(not_started)?;
+        terminal.restore();
         Ok((output.status, EngineError::new(invocation, output.status, &output.stderr)))
     }
 
@@ -180,6 +215,7 @@ impl Runner {
         let not_started = |error| EngineError::not_started(client, &error);
         let mut signals = Signals::new(self.listens_to()).map_err(not_started)?;
         let handle = signals.handle();
+        let terminal = SavedTerminal::new();
         let mut child = client.command().spawn().map_err(not_started)?;
         let (status, passed) = thread::scope(|scope| {
             let passing = scope.spawn(|| {
@@ -198,6 +234,7 @@ impl Runner {
             (status, passing.join().unwrap_or(false))
         });
         let status = status.map_err(not_started)?;
+        terminal.restore();
         match (status.code(), status.signal()) {
             (Some(code), _) => Ok(u8::try_from(code).unwrap_or(1)),
             (None, number) => {
@@ -225,6 +262,22 @@ impl Runner {
     fn echo(self, invocation: &Invocation) {
         if self.verbose {
             ui::echo(&invocation.to_string());
+        }
+    }
+}
+
+/// The terminal as it was before a client took it over. A client that is killed leaves it raw.
+struct SavedTerminal(Option<Termios>);
+
+impl SavedTerminal {
+    fn new() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+
+    fn restore(&self) {
+        if let Some(modes) = &self.0 {
+            // A terminal that has gone away needs nothing.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
         }
     }
 }
@@ -292,7 +345,7 @@ impl EngineError {
         };
         Self {
             program: invocation.name.clone(),
-            command: invocation.to_string(),
+            command: invocation.brief(),
             status,
             words: String::from_utf8_lossy(stderr).trim().to_owned(),
         }
@@ -301,7 +354,7 @@ impl EngineError {
     fn not_started(invocation: &Invocation, error: &io::Error) -> Self {
         Self {
             program: invocation.name.clone(),
-            command: invocation.to_string(),
+            command: invocation.brief(),
             status: format!("it did not start: {error}"),
             words: String::new(),
         }
@@ -379,7 +432,9 @@ impl fmt::Display for EngineError {
                 Some(port) => writeln!(f, "port {port} is taken")?,
                 None => writeln!(f, "a published port is taken")?,
             },
-            Trouble::NotRunning => writeln!(f, "the cage stopped at once")?,
+            Trouble::NotRunning if self.command.contains(" exec ") => {
+                writeln!(f, "the cage stopped at once")?;
+            }
             Trouble::DirectoryGone => {
                 writeln!(f, "the project directory is not the one that the cage has mounted")?;
             }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::error::Failure;
 use crate::project;
@@ -54,18 +54,27 @@ impl Mount {
         &self.target
     }
 
-    /// Checks that the source, if it is a file or directory of the host, is still there.
+    /// Checks that the source, if it is a file or directory of the host, is still what was once asked for.
     ///
     /// # Errors
-    /// When it is gone: rootless podman's own words don't tell which it was.
+    /// When it is gone (rootless podman's own words don't tell which it was), or has a link in its path by now: whoever
+    /// is in a cage that can write there may have put it, and an engine would follow it.
     pub fn check_source(&self) -> Result<()> {
         let Source::Path(source) = &self.source else { return Ok(()) };
-        ensure!(
-            Path::new(source).exists(),
-            Failure::new(format!("volume source {} is gone", ui::escape(source)))
-                .hint("create it, or do without: `cage restart --fresh` forgets -p and -v")
-        );
-        Ok(())
+        let shown = ui::escape(source);
+        match fs::canonicalize(source) {
+            Ok(path) if path == Path::new(source) => Ok(()),
+            Ok(path) => bail!(
+                Failure::new(format!(
+                    "volume source {shown} now leads to {}",
+                    ui::escape(&path.to_string_lossy())
+                ))
+                .hint("if that is what you want, say so: `cage restart --fresh -v …`")
+            ),
+            Err(error) => bail!(Failure::new(format!("volume source {shown}: {error}")).hint(
+                "create it, or do without: `cage restart --fresh` forgets the options the cage was made with"
+            )),
+        }
     }
 
     /// Makes the source absolute and free of links, seen from `base`.

@@ -1,22 +1,25 @@
 //! The options that a cage is created with, and how they are kept over `restart` and `upgrade`.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use clap::{Args, Parser, ValueEnum};
 
 use crate::env_file;
+use crate::error::Failure;
 use crate::host::Host;
 use crate::mount::Mount;
 use crate::publish::Publish;
+use crate::ui;
 
 /// What can be chosen about a cage when it is created.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct CreateOptions {
-    /// Publish a port of the cage on this machine: [[ADDRESS:]HOST:]PORT[/PROTOCOL], on 127.0.0.1 unless an address is
-    /// written
+    /// Publish a port of the cage on this machine: [[ADDRESS:]HOST:]PORT[/PROTOCOL]; on 127.0.0.1 unless an address is
+    /// written, on any free port unless one is
     #[arg(short, long, value_name = "HOST:PORT", allow_hyphen_values = true)]
     pub publish: Vec<Publish>,
 
@@ -56,20 +59,40 @@ pub struct Variable {
 }
 
 impl FromStr for Variable {
-    type Err = &'static str;
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (text, None),
+    /// Takes everything: the value of what isn't a variable may be secret all the same, and clap would show it.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((name, value)) => Self { name: name.to_owned(), value: Some(value.to_owned()) },
+            None => Self { name: text.to_owned(), value: None },
+        })
+    }
+}
+
+impl Variable {
+    /// Takes the value from this machine if there is none.
+    fn resolve(mut self, host: &Host) -> Result<Self> {
+        let shown = ui::escape(&self.name);
+        ensure!(
+            env_file::is_name(&self.name),
+            Failure::new(format!("-e: `{shown}` is not a variable's name")).hint("expected KEY=VALUE or KEY")
+        );
+        let value = match self.value.take() {
+            Some(value) => value,
+            None => match host.any_variable(&self.name) {
+                Some(value) => value.to_owned(),
+                None => bail!(
+                    Failure::new(format!("-e: {shown} has no value here"))
+                        .hint(format!("write -e {shown}=VALUE"))
+                ),
+            },
         };
-        if !env_file::is_name(name) {
-            return Err("expected KEY=VALUE or KEY");
-        }
-        if value.as_ref().is_some_and(|value| value.contains(['\n', '\0'])) {
-            return Err("a value can't have line breaks");
-        }
-        Ok(Self { name: name.to_owned(), value })
+        ensure!(
+            !value.contains(['\n', '\0']),
+            Failure::new(format!("-e: the value of {shown} has line breaks"))
+        );
+        Ok(Self { value: Some(value), ..self })
     }
 }
 
@@ -91,13 +114,9 @@ impl CreateOptions {
     /// Makes the sources of volumes absolute, seen from `base`, and takes values from this machine for variables without.
     ///
     /// # Errors
-    /// When a volume's source doesn't exist.
+    /// When a volume's source doesn't exist, or a variable has no value.
     pub fn resolve(mut self, host: &Host, base: &Path) -> Result<Self> {
-        for variable in &mut self.env {
-            variable.value =
-                variable.value.take().or_else(|| host.variable(&variable.name).map(str::to_owned));
-        }
-        self.env.retain(|variable| variable.value.is_some());
+        self.env = self.env.into_iter().map(|variable| variable.resolve(host)).collect::<Result<_>>()?;
         let volume = self.volume.into_iter().map(|mount| mount.resolve(base)).collect::<Result<_>>()?;
         Ok(Self { volume, ..self })
     }

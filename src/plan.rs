@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use crate::error::Failure;
 use crate::invocation::{EngineError, Invocation, Runner, Trouble, quote};
@@ -128,7 +129,11 @@ impl Plan {
     /// When a step fails; what was half done has been undone.
     pub fn execute(&self, runner: Runner, mut lock: Option<Lock>) -> Result<u8> {
         let mut undo = None;
-        let result = self.execute_steps(runner, &mut undo, &mut lock);
+        let interrupted = runner.watch();
+        let mut result = self.execute_steps(runner, &mut undo, &mut lock, &interrupted);
+        if result.is_err() && interrupted.load(Ordering::Relaxed) {
+            result = Err(Failure::new("interrupted").into());
+        }
         if let (Err(_), Some(undo)) = (&result, undo)
             && let Err(error) = undo.execute(runner, None)
         {
@@ -142,8 +147,12 @@ impl Plan {
         runner: Runner,
         undo: &mut Option<&'a Plan>,
         lock: &mut Option<Lock>,
+        interrupted: &AtomicBool,
     ) -> Result<u8> {
         for step in &self.steps {
+            if interrupted.load(Ordering::Relaxed) {
+                bail!(Failure::new("interrupted"));
+            }
             match step {
                 Step::Say(message) => ui::info(message),
                 Step::Warn(message) => ui::warn(message),
@@ -156,6 +165,7 @@ impl Plan {
                 Step::Fetch { fetch, unless } => {
                     if let Err(error) = runner.show(fetch) {
                         match unless {
+                            _ if interrupted.load(Ordering::Relaxed) => return Err(error.into()),
                             Some(have) if runner.capture(have)?.status.success() => {
                                 ui::warn("could not pull; going on with the image that is here");
                             }
@@ -170,14 +180,14 @@ impl Plan {
                 Step::Keep => *undo = None,
                 Step::IfDiffers { command, from, then, otherwise } => {
                     let branch = if runner.run(command)?.trim() == from { otherwise } else { then };
-                    let code = branch.execute_steps(runner, undo, lock)?;
+                    let code = branch.execute_steps(runner, undo, lock, interrupted)?;
                     if code != 0 {
                         return Ok(code);
                     }
                 }
                 Step::Attach(attach) => {
                     drop(lock.take());
-                    *undo = attach.undo.as_ref();
+                    *undo = None;
                     return attach.execute(runner);
                 }
                 Step::Exec(exec) => {
@@ -207,10 +217,8 @@ impl Plan {
         for step in &self.steps {
             // Writing to a string can't fail.
             let _ = match step {
-                Step::Say(message) => writeln!(script, "echo {} >&2", quote(&format!("cage: {message}"))),
-                Step::Warn(message) => {
-                    writeln!(script, "echo {} >&2", quote(&format!("cage: warning: {message}")))
-                }
+                Step::Say(message) => writeln!(script, "{}", tell(&format!("cage: {message}"))),
+                Step::Warn(message) => writeln!(script, "{}", tell(&format!("cage: warning: {message}"))),
                 Step::Print(line) => writeln!(script, "printf '%s\\n' {}", quote(line)),
                 Step::Link(link) => {
                     let dir = link.path.parent().map(quote_path).unwrap_or_default();
@@ -247,14 +255,20 @@ impl Attach {
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         let state = runner.capture(&self.state)?;
         let state = String::from_utf8_lossy(&state.stdout);
-        let ended = End::of(&state, code, complaint.words());
-        match ended {
+        match End::of(&state, code, complaint.words()) {
             End::Detached => {
                 ui::info_below(&format!(
                     "detached; {} goes on running, `cage start` comes back to it",
                     self.name
                 ));
                 Ok(0)
+            }
+            // Whatever ran in a container is never removed with it.
+            End::NeverStarted => {
+                if let Some(undo) = &self.undo {
+                    undo.execute(runner, None)?;
+                }
+                Err(complaint.into())
             }
             // Not an EngineError, which would say that it is worth another try: somebody sat in it.
             End::Failed if complaint.trouble() == Trouble::NoSuchContainer => {
@@ -264,10 +278,10 @@ impl Attach {
             }
             End::Failed => Err(complaint.into()),
             End::Exited(code) => Ok(code),
-            End::Gone => match code {
-                Some(code) => Ok(code),
-                None => Err(anyhow!(Failure::new(format!("lost the connection to {}", self.name)))),
-            },
+            End::Gone => {
+                ui::info_below(&format!("{} was removed or replaced meanwhile", self.name));
+                Ok(code.unwrap_or(1))
+            }
         }
     }
 
@@ -294,7 +308,9 @@ enum End {
     Exited(u8),
     /// The container was removed meanwhile.
     Gone,
-    /// It could not be started, or not be attached to.
+    /// It could not be started, and never ran.
+    NeverStarted,
+    /// It could not be started again, or the connection broke.
     Failed,
 }
 
@@ -305,12 +321,21 @@ impl End {
         let mut words = state.split_whitespace();
         let status = words.next().unwrap_or_default();
         let exit_code = words.next().and_then(|code| code.parse::<i64>().ok());
-        let complained =
-            code != Some(0) && !complaint.is_empty() && !complaint.contains("read escape sequence");
         // A first process may be done before anybody can attach to it.
-        let too_late = ["cannot attach to a stopped container", "can only attach to running containers"];
-        let complained = complained && !too_late.iter().any(|text| complaint.contains(text));
+        let harmless = [
+            "read escape sequence",
+            "cannot attach to a stopped container",
+            "can only attach to running containers",
+        ];
+        let complained =
+            code != Some(0) && !complaint.is_empty() && !harmless.iter().any(|text| complaint.contains(text));
         match (status, exit_code) {
+            ("created", _) => Self::NeverStarted,
+            // With the same code on both sides it is the first process's own, and the complaint was about something else:
+            // podman warns of many things.
+            (_, Some(exit_code)) if status != "running" && code.map(i64::from) == Some(exit_code) => {
+                Self::Exited(u8::try_from(exit_code).unwrap_or(1))
+            }
             _ if complained => Self::Failed,
             ("running" | "paused", _) => Self::Detached,
             (_, Some(exit_code)) => Self::Exited(u8::try_from(exit_code).unwrap_or(1)),
@@ -319,8 +344,13 @@ impl End {
     }
 }
 
-/// A command that prints a container's state and exit code, for [`Attach::state`].
+/// The format in which [`Attach::state`] prints a container's state and exit code.
 pub const STATE_FORMAT: &str = "{{.State.Status}} {{.State.ExitCode}}";
+
+/// `echo` would make something of backslashes in some shells.
+fn tell(message: &str) -> String {
+    format!("printf '%s\\n' {} >&2", quote(&ui::escape(message)))
+}
 
 fn quote_path(path: &Path) -> String {
     quote(&path.to_string_lossy())
@@ -346,7 +376,10 @@ mod tests {
             ("running 0\n", Some(0), "", End::Detached),
             // The client was killed: the cage lives.
             ("running 0\n", None, "", End::Detached),
-            ("created 128\n", Some(1), complaint, End::Failed),
+            ("created 128\n", Some(1), complaint, End::NeverStarted),
+            ("running 0\n", Some(1), "error waiting for container: unexpected EOF", End::Failed),
+            ("exited 3\n", Some(3), "level=warning msg=\"cgroups v1 is deprecated\"", End::Exited(3)),
+            ("exited 1\n", Some(1), "Emulate Docker CLI using podman.", End::Exited(1)),
             ("exited 0\n", Some(1), complaint, End::Failed),
             ("", Some(137), "", End::Gone),
         ] {

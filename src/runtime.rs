@@ -105,6 +105,17 @@ impl Runtime {
             return Ok(vec![found]);
         }
         let found: Vec<_> = ["docker", "podman"].into_iter().filter_map(find).collect();
+        if let (true, Some(project)) = (found.is_empty(), project) {
+            let elsewhere = ["docker", "podman"].into_iter().find_map(|name| find_program(host, name, None));
+            ensure!(
+                elsewhere.is_none(),
+                Failure::new(format!(
+                    "the container runtime is inside {}",
+                    ui::escape(&project.to_string_lossy())
+                ))
+                .hint("whoever is in a cage of that directory could replace it; choose a smaller directory")
+            );
+        }
         ensure!(
             !found.is_empty(),
             Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
@@ -252,13 +263,22 @@ pub fn is_unavailable(error: &anyhow::Error) -> bool {
 }
 
 fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathBuf> {
+    // A cage may be able to write here, whatever the command is about.
+    let here = host.cwd.as_deref().filter(|cwd| may_be_a_project(host, cwd));
     let trusted = |program: &PathBuf| {
         let real = fs::canonicalize(program).unwrap_or_else(|_| program.clone());
-        program.is_absolute()
-            && project.is_none_or(|project| !program.starts_with(project) && !real.starts_with(project))
+        let inside = |dir: &Path| program.starts_with(dir) || real.starts_with(dir);
+        program.is_absolute() && !project.into_iter().chain(here).any(inside)
     };
     // A relative entry in PATH is wherever one happens to stand, so there is no directory to look it up from.
     which::which_in_all(name, host.path_variable("PATH"), "/nonexistent").ok()?.find(trusted)
+}
+
+/// Programs are installed below the system's directories and the home; standing there makes nothing a project.
+fn may_be_a_project(host: &Host, dir: &Path) -> bool {
+    let system = ["/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/Applications"];
+    let above_home = host.home.as_ref().is_some_and(|home| home.starts_with(dir));
+    dir != Path::new("/") && !above_home && !system.iter().any(|system| dir.starts_with(system))
 }
 
 fn is_script(program: &Path) -> bool {
@@ -385,8 +405,18 @@ mod tests {
         assert_eq!(kinds(machine.candidates("project/bin", None, None)).len(), 1);
         for path in ["project/bin", "links"] {
             let error = machine.candidates(path, None, Some("project")).unwrap_err().to_string();
-            assert_eq!(error, "no container runtime found: neither `docker` nor `podman` is in PATH");
+            let inside =
+                format!("the container runtime is inside {}", machine.0.path().join("project").display());
+            assert_eq!(error, inside);
         }
+        let standing_there = |cwd: &str| {
+            let mut host = Host::sample(&[("PATH", machine.0.path().join("project/bin").to_str().unwrap())]);
+            host.cwd = Some(machine.0.path().join(cwd));
+            find_program(&host, "docker", None).is_some()
+        };
+        assert!(standing_there("elsewhere"), "the control: it would be run");
+        assert!(!standing_there("project"));
+        assert!(!standing_there("project/bin"));
         let host = Host::sample(&[("PATH", ".:bin:")]);
         assert_eq!(find_program(&host, "docker", None), None);
     }

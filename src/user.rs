@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -29,6 +30,15 @@ impl Ids {
 impl fmt::Display for Ids {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.uid, self.gid)
+    }
+}
+
+impl FromStr for Ids {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (uid, gid) = text.split_once(':').ok_or(())?;
+        Ok(Self { uid: uid.parse().map_err(drop)?, gid: gid.parse().map_err(drop)? })
     }
 }
 
@@ -131,8 +141,7 @@ impl Mapping {
         }
     }
 
-    /// The flag that a container needs for it. It makes the mapped user the default one, but without its groups, so that
-    /// the cage itself has to name its user.
+    /// The flag that a container needs for it.
     pub fn flag(self) -> Option<String> {
         match self {
             Self::KeepId(Ids { uid, gid }) => Some(format!("--userns=keep-id:uid={uid},gid={gid}")),

@@ -47,7 +47,7 @@ fn follow(project: &Path, file: &Path) -> Result<String, String> {
         git_dir.join(back)
     } else {
         // A submodule's names its working tree, relative to itself.
-        let config = fs::read_to_string(git_dir.join("config")).unwrap_or_default();
+        let config = read_small(&git_dir.join("config")).unwrap_or_default();
         let worktree = core_worktree(&config).ok_or_else(|| format!("{target} names no working tree"))?;
         git_dir.join(worktree).join(".git")
     };
@@ -73,11 +73,16 @@ fn follow(project: &Path, file: &Path) -> Result<String, String> {
 
 /// The first line of a small file.
 fn read_line(file: &Path) -> Option<String> {
+    Some(read_small(file)?.lines().next()?.trim_end().to_owned())
+}
+
+/// A small regular file.
+fn read_small(file: &Path) -> Option<String> {
     let metadata = fs::symlink_metadata(file).ok()?;
     if !metadata.is_file() || metadata.len() > 64 * 1024 {
         return None;
     }
-    Some(fs::read_to_string(file).ok()?.lines().next()?.trim_end().to_owned())
+    fs::read_to_string(file).ok()
 }
 
 /// The value of `core.worktree`, as git itself writes it into a submodule's configuration.

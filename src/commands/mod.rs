@@ -53,7 +53,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Some(command) => command,
     };
-    let host = Host::gather()?;
+    let mut host = Host::gather()?;
+    // What a plan would do at this terminal, although the plan itself may go into a file.
+    host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
     let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals };
     let session = Session { host, global: cli.global, runner };
     let code = match command {
@@ -195,14 +197,42 @@ impl Session {
             Target::Project(project) => Some(project),
             Target::Name(_) => None,
         };
-        let (runtime, found) = self.ask(project, |runtime| {
-            Self::settled(|| runtime.containers(self.runner, &[target.name()]), |found| found)
+        let new = format!("{}{SUCCESSOR}", target.name());
+        let names = [target.name(), &new];
+        let asked = &names[..if project.is_some() { 2 } else { 1 }];
+        let (runtime, mut found) = self.ask(project, |runtime| {
+            Self::settled(|| runtime.containers(self.runner, asked), |found| found)
         })?;
-        let container = found.into_iter().next();
+        if let Some(project) = project.filter(|_| found.iter().any(|container| container.name == new)) {
+            self.recover(&runtime, project)?;
+            found = runtime.containers(self.runner, asked)?;
+        }
+        // The engine takes part of an ID for a name, too.
+        let container = found.into_iter().find(|container| container.name == target.name());
         if let Some(container) = &container {
             self.check(target, container)?;
         }
         Ok((runtime, container))
+    }
+
+    /// Brings to its end what a command that was killed left half done: a container that was to replace a cage, or to
+    /// become one. If it runs already, it is the cage.
+    fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
+        // While the command is still at it, this waits until it is done.
+        let lock = self.lock()?;
+        let found = self.look(runtime, project)?;
+        let Some(left_over) = found.left_over else { return Ok(()) };
+        let mut plan = Plan::default();
+        if left_over.state.is_up() {
+            plan.say(format!("Finishing a restart of {} that was cut short", project.name));
+            if let Some(old) = &found.cage {
+                plan.run(remove(runtime, &old.id));
+            }
+            plan.run(runtime.command(["rename", &left_over.name, &project.name]));
+        } else {
+            plan.run(remove(runtime, &left_over.id));
+        }
+        self.carry_out_locked(&plan, lock).map(drop)
     }
 
     /// Finds a runtime, and in the same query a project's cage and the image for new ones.
@@ -210,7 +240,12 @@ impl Session {
     /// # Errors
     /// As [`Session::find`].
     pub fn find_all(&self, project: &Project) -> Result<(Runtime, Found)> {
-        self.ask(Some(project), |runtime| self.look(runtime, project))
+        let (runtime, mut found) = self.ask(Some(project), |runtime| self.look(runtime, project))?;
+        if found.left_over.is_some() {
+            self.recover(&runtime, project)?;
+            found = self.look(&runtime, project)?;
+        }
+        Ok((runtime, found))
     }
 
     /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,

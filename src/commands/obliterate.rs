@@ -12,7 +12,7 @@ use crate::runtime::Runtime;
 /// Remove all cages and the home that they share
 #[derive(Debug, Args)]
 pub struct Obliterate {
-    /// Don't ask
+    /// Don't ask (without a terminal nothing is asked)
     #[arg(short, long)]
     yes: bool,
 }

@@ -28,7 +28,7 @@ pub struct Renew {
     #[command(flatten)]
     pub options: CreateOptions,
 
-    /// Forget the -p and -v that the cage was made with
+    /// Forget the options that the cage was made with, but for --home
     #[arg(long)]
     pub fresh: bool,
 
@@ -40,7 +40,13 @@ pub struct Renew {
 impl Renew {
     /// The options for the cage that follows `old`.
     pub fn options_after(&self, old: &Container, typed: &CreateOptions) -> CreateOptions {
-        if self.fresh { typed.clone() } else { typed.clone().over(old.options()) }
+        let kept = old.options();
+        if self.fresh {
+            // Whose home it is stays: that is a place, and another one would look as if all were lost.
+            CreateOptions { home: typed.home.or(kept.home), ..typed.clone() }
+        } else {
+            typed.clone().over(kept)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cage rm`.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::{Session, halt, remove, unlink};
@@ -30,7 +30,11 @@ impl Rm {
     pub fn run(self, session: &Session) -> Result<u8> {
         let target = session.target(self.name)?;
         let (runtime, container) = session.find(&target)?;
-        let Some(container) = container else { bail!(target.missing()) };
+        let Some(container) = container else {
+            let own = own_home(&session.host, target.name());
+            ensure!(self.home && runtime.has_volume(session.runner, &own)?, target.missing());
+            return session.carry_out(&remove_home(&runtime, &own));
+        };
         session.carry_out(&plan(&session.host, &runtime, &container, self.home))
     }
 }
@@ -51,11 +55,17 @@ fn plan(host: &Host, runtime: &Runtime, container: &Container, home: bool) -> Pl
     if home {
         let own = own_home(host, &container.name);
         if container.place_of(&own).is_some() {
-            plan.say(format!("Removing its home {own}"));
-            plan.run(runtime.command(["volume", "rm", &own]));
+            plan.append(remove_home(runtime, &own));
         } else {
             plan.say(format!("{} has no home of its own", container.name));
         }
     }
+    plan
+}
+
+fn remove_home(runtime: &Runtime, volume: &str) -> Plan {
+    let mut plan = Plan::default();
+    plan.say(format!("Removing the home {volume}"));
+    plan.run(runtime.command(["volume", "rm", volume]));
     plan
 }

@@ -4,11 +4,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Session, cages, halt, question};
-use crate::container::{Container, OWNER_LABEL, USERNS_LABEL};
+use crate::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::home;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
+use crate::user::{Ids, Mapping};
 
 /// Stop all cages and remove the home that they share
 ///
@@ -16,7 +17,7 @@ use crate::runtime::Runtime;
 /// use it, so as long as there are cages the home is emptied and filled anew from the image.
 #[derive(Debug, Args)]
 pub struct Rmconfig {
-    /// Don't ask
+    /// Don't ask (without a terminal nothing is asked)
     #[arg(short, long)]
     yes: bool,
 }
@@ -54,8 +55,12 @@ fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan
         }
         Some((cage, place)) => {
             plan.say(format!("Emptying shared home volume {volume}"));
-            let (flag, owner) = (cage.label(USERNS_LABEL), cage.label(OWNER_LABEL));
-            plan.run(home::reset(runtime, &cage.image_id, volume, place, flag, owner));
+            let ids = |label| cage.label(label).and_then(|text| text.parse::<Ids>().ok());
+            let flag = ids(KEEP_ID_LABEL).and_then(|ids| Mapping::KeepId(ids).flag());
+            let owner = ids(OWNER_LABEL).map(|ids| ids.to_string());
+            let reset =
+                home::reset(runtime, &cage.image_id, volume, place, flag.as_deref(), owner.as_deref());
+            plan.run(reset);
         }
     }
     plan

@@ -84,10 +84,21 @@ impl Then {
     }
 }
 
-/// Sends signal $2 to every process that has $1 in its environment: a command and all that it started.
-const SIGNAL: &str = r#"for process in /proc/[0-9]*; do
-    if tr '\0' '\n' <"$process/environ" | grep -qxF "$1"; then kill -"$2" "${process#/proc/}"; fi
-done 2>/dev/null
+/// Sends signal $2 to a command that has $1 in its environment, and to what it started, as a terminal that goes away
+/// would: not to what has since begun a session of its own, such as tmux. What an engine starts has its parent outside.
+const SIGNAL: &str = r#"mark=$1 signal=$2 sessions=
+each() {
+    callback=$1
+    for process in /proc/[0-9]*; do
+        tr '\0' '\n' <"$process/environ" | grep -qxF "$mark" || continue
+        read -r stat <"$process/stat" || continue
+        set -- ${stat##*) }
+        "$callback" "${process#/proc/}" "$2" "$4"
+    done
+}
+leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 "; fi; }
+hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
+{ each leader; each hit; } 2>/dev/null
 true"#;
 
 /// What the plans of this file and its siblings are made from.
@@ -217,7 +228,8 @@ pub fn with_or_without_init(mut attempt: impl FnMut(bool) -> Result<u8>) -> Resu
 
 /// Is `image` a local one, which is never pulled?
 pub fn is_local(image: &str) -> bool {
-    !image.contains('/')
+    // podman calls its local images localhost/NAME.
+    !image.contains('/') || image.starts_with("localhost/")
 }
 
 /// What of the host a running cage has that is no longer there.
@@ -333,8 +345,12 @@ impl Facts<'_> {
         if old.state.is_up() {
             // The two can't listen on the same ports.
             super::halt(&mut plan, self.runtime, &[old]);
-            let note = format!("{name} is as it was, but stopped; `cage start` brings it back");
-            plan.push(Step::Undo(Plan::new([Step::Run(remove(self.runtime, &new)), Step::Say(note)])));
+            let note = format!("{name} is the old one again; what ran in it has ended");
+            plan.push(Step::Undo(Plan::new([
+                Step::Run(remove(self.runtime, &new)),
+                Step::Run(self.runtime.command(["start", &old.id])),
+                Step::Say(note),
+            ])));
         }
         plan.append(self.start_new(&new));
         plan.run(remove(self.runtime, &old.id));
@@ -441,7 +457,12 @@ pub fn exec(host: &Host, runtime: &Runtime, container: &str, command: &[String])
     let variables: Vec<String> =
         host.terminal_variables().map(|(name, value)| format!("{name}={value}")).collect();
     if host.is_interactive() {
-        args.extend(["--tty", "--detach-keys", &host.detach_keys]);
+        // Nobody could come back to a command, so there are no keys that leave it; docker's own can't be turned off.
+        let keys = match runtime.kind {
+            RuntimeKind::Docker => "ctrl-^,ctrl-^,ctrl-^,ctrl-^",
+            RuntimeKind::Podman => "",
+        };
+        args.extend(["--tty", "--detach-keys", keys]);
         args.extend(variables.iter().flat_map(|variable| ["--env", variable]));
     }
     args.push(container);
@@ -460,7 +481,10 @@ pub fn replaced_while_running(container: &Container) -> Failure {
 pub fn tell_ignored(container: &Container, options: &CreateOptions) -> Plan {
     let mut plan = Plan::default();
     for words in options.missing_from(&container.options()).words() {
-        let option = shell_words::join(words);
+        let mut option = shell_words::join(&words);
+        if words[0] == "-e" {
+            option.push_str("=…");
+        }
         plan.say(format!("{} exists without `{option}`; `cage restart {option}` applies it", container.name));
     }
     plan
@@ -548,17 +572,17 @@ mod tests {
         use RuntimeKind::{Docker, Podman};
         insta::assert_snapshot!(create(Docker, Mode::Rootful, "/p/app", &Then::Attach), @r#"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         trap - EXIT
         code=0
-        docker start --attach --interactive --detach-keys 'ctrl-\,ctrl-\' cage-app-f6965073 || code=$?
+        docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073 || code=$?
         state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
         case $state in
           'running '* | 'paused '*) exit 0 ;;
@@ -568,10 +592,10 @@ mod tests {
         "#);
         insta::assert_snapshot!(create(Podman, Mode::Rootful, "/p/app", &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -583,10 +607,10 @@ mod tests {
         ");
         insta::assert_snapshot!(create(Podman, Mode::Rootless, "/p/app", &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.userns=--userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -598,10 +622,10 @@ mod tests {
         ");
         insta::assert_snapshot!(create(Docker, Mode::Rootless, "/p/app", &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -613,10 +637,10 @@ mod tests {
         ");
         insta::assert_snapshot!(create(Docker, Mode::Machine, "/p/app", &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -633,10 +657,10 @@ mod tests {
         let path = "/home/vscode/src/app";
         insta::assert_snapshot!(create(RuntimeKind::Docker, Mode::Rootful, path, &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-4fe250cd' >&2
+        printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
         docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
@@ -662,13 +686,13 @@ mod tests {
         });
         insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE"), @r"
         set -e -o pipefail
-        echo 'cage: Creating cage-it-s-86c97e5b' >&2
-        echo 'cage: warning: advice' >&2
+        printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
+        printf '%s\n' 'cage: warning: advice' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
         trap 'rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --add-host host.docker.internal:host-gateway --security-opt label=disable --stop-signal SIGHUP local >/dev/null
+        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --security-opt label=disable --stop-signal SIGHUP local >/dev/null
         trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
-        echo 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
+        printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
         docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
         trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
@@ -683,9 +707,9 @@ mod tests {
     fn coming_back_to_a_running_cage() {
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Attach), @r#"
         set -e -o pipefail
-        echo 'cage: Re-attaching to cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
         code=0
-        docker attach --detach-keys 'ctrl-\,ctrl-\' 0123456789ab || code=$?
+        docker attach --detach-keys 'ctrl-\' 0123456789ab || code=$?
         state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
         case $state in
           'running '* | 'paused '*) exit 0 ;;
@@ -694,10 +718,10 @@ mod tests {
         "#);
         insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r#"
         set -e -o pipefail
-        echo 'cage: Re-attaching to cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
         podman exec --user 0 0123456789ab /bin/stty -F /dev/console rows 29 >/dev/null 2>&1 || true
         code=0
-        podman attach --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false 0123456789ab || code=$?
+        podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
         case $state in
           'running '* | 'paused '*) exit 0 ;;
@@ -709,9 +733,9 @@ mod tests {
         printf '%s\n' cage-app-f6965073
         ");
         let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @r"
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @"
         set -e -o pipefail
-        exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys 'ctrl-\,ctrl-\' 0123456789ab npm test
+        exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab npm test
         ");
     }
 
@@ -719,9 +743,9 @@ mod tests {
     fn coming_back_to_a_stopped_or_frozen_cage() {
         insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r#"
         set -e -o pipefail
-        echo 'cage: Restarting cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
         code=0
-        podman start --attach --interactive --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false 0123456789ab || code=$?
+        podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
         case $state in
           'running '* | 'paused '*) exit 0 ;;
@@ -730,13 +754,13 @@ mod tests {
         "#);
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Created, "", &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Restarting cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
         docker start 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
         ");
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Paused, "", &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Unpausing cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Unpausing cage-app-f6965073' >&2
         docker unpause 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
         ");
@@ -747,8 +771,8 @@ mod tests {
         let typed = "-p 3000:3000 -v '/a b:/t'";
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, typed, &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
-        echo 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
+        printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
+        printf '%s\n' 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
         printf '%s\n' cage-app-f6965073
         ");
     }
@@ -762,17 +786,17 @@ mod tests {
                 facts.tell_image(&container)
             })
         };
-        insta::assert_snapshot!(told("r/x:1", "r/x:1"), @"
+        insta::assert_snapshot!(told("r/x:1", "r/x:1"), @r"
         set -e -o pipefail
-        echo 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2
+        printf '%s\n' 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2
         ");
-        insta::assert_snapshot!(told("local", "local"), @"
+        insta::assert_snapshot!(told("local", "local"), @r"
         set -e -o pipefail
-        echo 'cage: A newer image is available. Run `cage restart` to use it.' >&2
+        printf '%s\n' 'cage: A newer image is available. Run `cage restart` to use it.' >&2
         ");
-        insta::assert_snapshot!(told("r/x:2", "r/x:1"), @"
+        insta::assert_snapshot!(told("r/x:2", "r/x:1"), @r"
         set -e -o pipefail
-        echo 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2
+        printf '%s\n' 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2
         ");
     }
 
@@ -780,14 +804,14 @@ mod tests {
     fn a_new_cage_runs_before_the_old_one_goes() {
         insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap '' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; echo '\''cage: cage-app-f6965073 is as it was, but stopped; `cage start` brings it back'\'' >&2' EXIT
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '\''%s\n'\'' '\''cage: cage-app-f6965073 is the old one again; what ran in it has ended'\'' >&2' EXIT
         docker start cage-app-f6965073.new >/dev/null
         docker exec cage-app-f6965073.new /bin/sh -c : >/dev/null
         trap - EXIT
@@ -797,10 +821,10 @@ mod tests {
         ");
         insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
         set -e -o pipefail
-        echo 'cage: Creating cage-app-f6965073' >&2
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap '' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null
@@ -810,7 +834,7 @@ mod tests {
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         podman exec --user 0 cage-app-f6965073 /bin/stty -F /dev/console rows 29 >/dev/null 2>&1 || true
         code=0
-        podman attach --detach-keys 'ctrl-\,ctrl-\' --sig-proxy=false cage-app-f6965073 || code=$?
+        podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073 || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
         case $state in
           'running '* | 'paused '*) exit 0 ;;

@@ -148,12 +148,12 @@ fn stop() {
     stories(
         r"
         none: cage stop
-          > container inspect NAME
+          > container inspect NAME NAME.new
           error: No container for DIR
           = 1
 
         removing, settles gone: cage stop
-          > container inspect NAME ; container inspect NAME
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new
           error: No container for DIR
           = 1
 
@@ -164,11 +164,11 @@ fn stop() {
           = 1
 
         stopped or created or dead: cage stop
-          > container inspect NAME
+          > container inspect NAME NAME.new
           cage: NAME is already stopped
 
         running: cage stop
-          > container inspect NAME ; stop -t 5 ID
+          > container inspect NAME NAME.new ; stop -t 5 ID
           cage: Stopping NAME
 
         paused: cage stop NAME
@@ -176,7 +176,7 @@ fn stop() {
           cage: Stopping NAME
 
         restarting, settles running: cage stop
-          > container inspect NAME ; container inspect NAME ; stop -t 5 ID
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; stop -t 5 ID
           cage: Stopping NAME
         ",
     );
@@ -187,21 +187,21 @@ fn rm() {
     stories(
         r"
         none: cage rm
-          > container inspect NAME
+          > container inspect NAME NAME.new
           error: No container for DIR
           = 1
 
         removing, settles gone: cage rm
-          > container inspect NAME ; container inspect NAME
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new
           error: No container for DIR
           = 1
 
         stopped or created or dead: cage rm
-          > container inspect NAME ; rm --force --volumes ID
+          > container inspect NAME NAME.new ; rm --force --volumes ID
           cage: Removing NAME
 
         running: cage rm
-          > container inspect NAME ; stop -t 5 ID ; rm --force --volumes ID
+          > container inspect NAME NAME.new ; stop -t 5 ID ; rm --force --volumes ID
           cage: Stopping and removing NAME
 
         paused: cage rm NAME
@@ -209,7 +209,7 @@ fn rm() {
           cage: Stopping and removing NAME
 
         restarting, settles running: cage rm
-          > container inspect NAME ; container inspect NAME ; stop -t 5 ID ; rm --force --volumes ID
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; stop -t 5 ID ; rm --force --volumes ID
           cage: Stopping and removing NAME
         ",
     );
@@ -280,19 +280,19 @@ fn shell() {
     stories(
         r"
         none or stopped or created or dead: cage shell
-          > container inspect NAME
+          > container inspect NAME NAME.new
           error: Container NAME is not running
           hint: `cage start` brings it up
           = 1
 
         removing, settles gone: cage shell
-          > container inspect NAME ; container inspect NAME
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new
           error: Container NAME is not running
           hint: `cage start` brings it up
           = 1
 
         running: cage shell
-          > container inspect NAME ; exec ID /bin/sh BEST-SHELL
+          > container inspect NAME NAME.new ; exec ID /bin/sh BEST-SHELL
           cage: Opening shell in NAME
 
         paused: cage shell NAME
@@ -301,7 +301,7 @@ fn shell() {
           cage: Opening shell in NAME
 
         restarting, settles running: cage shell
-          > container inspect NAME ; container inspect NAME ; exec ID /bin/sh BEST-SHELL
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; exec ID /bin/sh BEST-SHELL
           cage: Opening shell in NAME
         ",
     );
@@ -312,36 +312,36 @@ fn status() {
     stories(
         r"
         none: cage status
-          > container inspect NAME
+          > container inspect NAME NAME.new
           | Container: NAME
           | State:     none
 
         removing, settles gone: cage status
-          > container inspect NAME ; container inspect NAME
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new
           | Container: NAME
           | State:     none
 
         created: cage status
-          > container inspect NAME
+          > container inspect NAME NAME.new
           | Container: NAME
           | State:     created
           | Ports:     (none)
 
         stopped: cage status
-          > container inspect NAME
+          > container inspect NAME NAME.new
           | Container: NAME
           | State:     stopped
           | Ports:     (none)
 
         stopped, published: cage status
-          > container inspect NAME
+          > container inspect NAME NAME.new
           | Container: NAME
           | State:     stopped
           | Ports:
           |   3000/tcp -> 127.0.0.1:3000
 
         running: cage status
-          > container inspect NAME
+          > container inspect NAME NAME.new
           | Container: NAME
           | State:     running
           | Ports:     (none)
@@ -354,19 +354,19 @@ fn status() {
           |   3000/tcp -> 127.0.0.1:3000
 
         paused: cage status
-          > container inspect NAME
+          > container inspect NAME NAME.new
           | Container: NAME
           | State:     paused
           | Ports:     (none)
 
         dead: cage status
-          > container inspect NAME
+          > container inspect NAME NAME.new
           | Container: NAME
           | State:     dead
           | Ports:     (none)
 
         restarting, settles running: cage status
-          > container inspect NAME ; container inspect NAME
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new
           | Container: NAME
           | State:     running
           | Ports:     (none)

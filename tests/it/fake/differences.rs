@@ -557,8 +557,29 @@ fn what_a_restart_that_was_cut_short_earlier_left_is_removed_by_the_next_one() {
     machine.engine().add(&Cage { name, id: "e".repeat(64), status: "created".into(), ..cage });
     let outcome = machine.cage("restart");
     let changes: Vec<&str> = outcome.changes().iter().map(|call| call[0].as_str()).collect();
-    assert_eq!(changes, ["pull", "rm", "create", "run", "stop", "start", "rm", "rename"]);
+    assert_eq!(changes[..2], ["rm", "pull"]);
     assert_eq!(outcome.call("rm").last().unwrap(), "eeeeeeeeeeee");
+}
+
+#[test]
+fn a_restart_that_was_cut_short_when_the_new_cage_ran_is_brought_to_its_end() {
+    // 23: whatever is asked next.
+    for command in ["start", "status", "shell", "stop"] {
+        let machine = Machine::in_story(Speaks::Docker, "stopped");
+        let cage = Cage::of(&machine.project);
+        let name = format!("{}.new", cage.name);
+        machine.engine().add(&Cage {
+            name: name.clone(),
+            id: "e".repeat(64),
+            status: "running".into(),
+            ..cage
+        });
+        let outcome = machine.cage(command);
+        let changes: Vec<&str> = outcome.changes().iter().map(|call| call[0].as_str()).collect();
+        assert_eq!(changes[..2], ["rm", "rename"], "{command}");
+        assert_ne!(outcome.call("rm").last().unwrap(), "eeeeeeeeeeee", "the old one goes");
+        assert!(outcome.stderr.contains("was cut short"), "{}", outcome.stderr);
+    }
 }
 
 #[test]
