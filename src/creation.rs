@@ -58,6 +58,7 @@ impl Beforehand {
     /// # Errors
     /// When an env file can't be used, or the engine is on another machine.
     pub fn gather(session: &Session, runtime: &Runtime, project: &Project) -> Result<Self> {
+        project.check(&session.host)?;
         let env = EnvFiles::read(&session.host, project)?;
         let endpoint = endpoint(session, runtime)?;
         ensure!(

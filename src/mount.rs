@@ -152,8 +152,16 @@ fn parse(text: &str) -> Result<Mount, String> {
             _ => Err("the target is not an absolute path".into()),
         };
     };
+    let target = target.trim_end_matches('/');
     if target.is_empty() {
         return Err("the target can't be `/`".into());
+    }
+    if target.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err("the target has `.`, `..` or an empty part".into());
+    }
+    // The users of the cage are written there.
+    if matches!(target, "etc" | "etc/passwd" | "etc/group") {
+        return Err(format!("the target can't be `/{target}`"));
     }
     let source = match source {
         "" => return Err("no source".into()),
@@ -221,6 +229,9 @@ mod tests {
         assert_eq!(why("/a:b"), "the target is not an absolute path");
         assert_eq!(why(":/b"), "no source");
         assert_eq!(why("/a:/"), "the target can't be `/`");
+        assert_eq!(why("/a:/etc"), "the target can't be `/etc`");
+        assert_eq!(why("/a:/x/../etc"), "the target has `.`, `..` or an empty part");
+        assert_eq!(why("/a://etc"), "the target has `.`, `..` or an empty part");
         assert_eq!(why("/a:/b:rx"), "unknown option `rx`");
         assert_eq!(why("/a:/b:z"), "unknown option `z`");
         assert_eq!(why("~/a:/b"), "`~/a` is neither a path (start it with `/` or `./`) nor a volume's name");

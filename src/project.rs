@@ -55,6 +55,77 @@ impl Project {
         Ok(Self { name: cage_name(&path), path, inode: metadata.ino() })
     }
 
+    /// Checks that a cage may have this directory. It is mounted at its own path, over what the image has there: with `/etc`
+    /// the cage's users would be the host's, and a change to them too.
+    ///
+    /// # Errors
+    /// When it is a system directory, or has the whole home in it.
+    pub fn check(&self, host: &Host) -> Result<()> {
+        let path = Path::new(&self.path);
+        let system = [
+            "/",
+            "/Applications",
+            "/Library",
+            "/System",
+            "/Users",
+            "/bin",
+            "/boot",
+            "/dev",
+            "/etc",
+            "/home",
+            "/lib",
+            "/lib32",
+            "/lib64",
+            "/media",
+            "/mnt",
+            "/nix",
+            "/opt",
+            "/private",
+            "/private/etc",
+            "/private/tmp",
+            "/private/var",
+            "/proc",
+            "/root",
+            "/run",
+            "/sbin",
+            "/snap",
+            "/srv",
+            "/sys",
+            "/tmp",
+            "/usr",
+            "/usr/bin",
+            "/usr/include",
+            "/usr/lib",
+            "/usr/lib32",
+            "/usr/lib64",
+            "/usr/libexec",
+            "/usr/local",
+            "/usr/local/bin",
+            "/usr/sbin",
+            "/usr/share",
+            "/var",
+            "/var/lib",
+            "/var/tmp",
+        ];
+        let never_below = ["/proc", "/sys", "/dev"];
+        let why = if system.iter().any(|dir| path == Path::new(dir)) {
+            "it is a system directory"
+        } else if never_below.iter().any(|dir| path.starts_with(dir)) {
+            "it is in a system directory"
+        } else if host
+            .home
+            .as_ref()
+            .is_some_and(|home| home.canonicalize().unwrap_or(home.clone()).starts_with(path))
+        {
+            "your whole home directory is in it, with your keys"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new(format!("{} can't be a project: {why}", ui::escape(&self.path)))
+            .hint("choose the directory that you work in; a cage can change everything in it")
+            .into())
+    }
+
     /// The path as a `Path`.
     pub fn dir(&self) -> PathBuf {
         PathBuf::from(&self.path)
@@ -123,6 +194,27 @@ mod tests {
     #[test]
     fn paths_that_look_alike_once_cleaned_are_different_cages() {
         assert_ne!(cage_name("/p/a b"), cage_name("/p/a:b"));
+    }
+
+    #[test]
+    fn a_system_directory_or_the_home_is_no_project() {
+        let host = Host::sample(&[]);
+        let check = |path: &str| {
+            let project = Project { path: path.into(), name: cage_name(path), inode: 1 };
+            project.check(&host).map_err(|error| error.to_string())
+        };
+        for path in ["/", "/etc", "/usr/bin", "/tmp", "/home", "/home/me", "/proc/1", "/root"] {
+            assert!(check(path).is_err(), "{path}");
+        }
+        for path in
+            ["/home/me/app", "/tmp/app", "/etc/nixos", "/usr/src/linux", "/root/app", "/homes", "/home/mel"]
+        {
+            assert_eq!(check(path), Ok(()));
+        }
+        assert_eq!(
+            check("/home/me").unwrap_err(),
+            "/home/me can't be a project: your whole home directory is in it, with your keys"
+        );
     }
 
     #[test]

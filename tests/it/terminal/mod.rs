@@ -87,7 +87,7 @@ impl Terminal {
 
     /// Leaves the cage running.
     fn detaches(&mut self) -> &mut Self {
-        self.presses_ctrl('\\').presses_ctrl('\\').shows("goes on running").shows("code=0.")
+        self.presses_ctrl('\\').shows("goes on running").shows("code=0.")
     }
 
     /// Asks or tells the kernel about the terminal.
@@ -304,7 +304,7 @@ fn the_terminals_modes_come_back(world: &World) {
         terminal.prompts();
         assert!(terminal.stty(&["-a"]).contains("-icanon"), "the control: it is raw meanwhile");
         if leave == "detach" {
-            terminal.presses_ctrl('\\').presses_ctrl('\\');
+            terminal.presses_ctrl('\\');
         } else {
             terminal.types("exit");
         }
@@ -325,6 +325,6 @@ fn a_dry_run_for_a_terminal_is_a_script_for_a_terminal(world: &World) {
     world.cage("rm").ok();
 
     let mut terminal = Terminal::run(world, "bash plan; echo \"code=$?.\"");
-    terminal.prompts().presses_ctrl('\\').presses_ctrl('\\').shows("code=0.").ends();
+    terminal.prompts().presses_ctrl('\\').shows("code=0.").ends();
     assert_eq!(world.state(), "running");
 }
