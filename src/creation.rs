@@ -2,11 +2,9 @@
 
 use anyhow::{Result, bail, ensure};
 
-use crate::commands::Session;
-use crate::commands::start::Facts;
 use crate::container::{
-    Container, ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL, OWNER_LABEL,
-    USER_LABEL,
+    Container, ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL, OPTIONS_LABEL,
+    OWNER_LABEL, USER_LABEL,
 };
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
@@ -17,6 +15,7 @@ use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};
 use crate::project::Project;
 use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
+use crate::session::Session;
 use crate::ssh_agent::{self, Link};
 use crate::ui;
 use crate::user::{self, ImageUser, Mapping};
@@ -80,18 +79,19 @@ impl Creation {
     /// When the image can't be used, or the project can't be one with it.
     pub fn gather(
         session: &Session,
-        facts: &Facts,
+        runtime: &Runtime,
+        project: &Project,
+        image: Option<&Image>,
         old: Option<&Container>,
         Beforehand { env, advice }: Beforehand,
         init: bool,
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
-        let Facts { runtime, project, .. } = *facts;
         let engine = runtime.engine(host, runner)?;
-        let same = old.filter(|old| facts.image.is_some_and(|image| image.id == old.image_id));
+        let same = old.filter(|old| image.is_some_and(|image| image.id == old.image_id));
         let user = match same.and_then(|old| old.label(USER_LABEL)).and_then(ImageUser::from_label) {
             Some(user) => user,
-            None if session.global.dry_run && facts.image.is_none() => {
+            None if session.global.dry_run && image.is_none() => {
                 ui::warn(
                     "the image is not here yet: assuming that its user is vscode, as in the published one",
                 );

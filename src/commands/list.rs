@@ -7,9 +7,9 @@ use anyhow::Result;
 use clap::Args;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::Session;
 use crate::container::{Container, short_id};
 use crate::plan::Plan;
+use crate::session::Session;
 use crate::ui;
 
 /// List all cages

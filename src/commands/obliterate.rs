@@ -3,11 +3,13 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::{Session, cages, question, unlink};
+use super::{cages, question};
 use crate::container::Container;
 use crate::host::Host;
+use crate::lifecycle::unlink;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
+use crate::session::Session;
 
 /// Remove all cages and the home that they share
 #[derive(Debug, Args)]

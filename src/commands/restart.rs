@@ -3,12 +3,12 @@
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 
-use super::Session;
-use super::start::{Facts, Pulling, Then, pull, with_or_without_init};
 use crate::container::Container;
 use crate::creation::{Beforehand, Creation};
 use crate::error::Failure;
+use crate::lifecycle::{Facts, Pulling, Then, pull, with_or_without_init};
 use crate::options::CreateOptions;
+use crate::session::Session;
 use crate::ui;
 
 /// Replace the project's cage by a new one; project and home stay
@@ -77,7 +77,15 @@ impl Restart {
                 project: &project,
                 image: found.image.as_ref(),
             };
-            let creation = Creation::gather(session, &facts, Some(old), beforehand.clone(), init)?;
+            let creation = Creation::gather(
+                session,
+                &runtime,
+                &project,
+                found.image.as_ref(),
+                Some(old),
+                beforehand.clone(),
+                init,
+            )?;
             let options = self.renew.options_after(old, &typed);
             options.check_sources()?;
             let plan = facts.replace(old, found.left_over.as_ref(), &creation, &options, &then);

@@ -3,13 +3,14 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::{Session, halt, remove, unlink};
 use crate::container::Container;
 use crate::creation::own_home;
 use crate::home;
 use crate::host::Host;
+use crate::lifecycle::{halt, remove, unlink};
 use crate::plan::{Plan, Step};
 use crate::runtime::Runtime;
+use crate::session::Session;
 
 /// Stop and remove the project's cage; project and home stay
 #[derive(Debug, Args)]

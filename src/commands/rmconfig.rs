@@ -3,12 +3,14 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::{Session, cages, halt, question};
+use super::{cages, question};
 use crate::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::home;
 use crate::host::Host;
+use crate::lifecycle::halt;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
+use crate::session::Session;
 use crate::user::{Ids, Mapping};
 
 /// Stop all cages and remove the home that they share

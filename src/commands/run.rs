@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::Session;
-use super::start::{Pulling, Then, bring_up};
+use crate::lifecycle::{Pulling, Then, bring_up};
 use crate::options::CreateOptions;
+use crate::session::Session;
 
 /// Run a command in the project's cage, which is brought up if it isn't
 ///

@@ -3,13 +3,13 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::start::{exec, replaced_while_running};
-use super::{Session, Target};
 use crate::container::{Container, State};
 use crate::error::Failure;
 use crate::host::Host;
+use crate::lifecycle::{exec, replaced_while_running};
 use crate::plan::Plan;
 use crate::runtime::Runtime;
+use crate::session::{Session, Target};
 
 /// Becomes the user's shell: the one the image names, or the best there is.
 const BEST_SHELL: &str = r#"for s in "${SHELL:-}" zsh bash; do [ -n "$s" ] && command -v "$s" >/dev/null && exec "$s" -l; done; exec /bin/sh -l"#;

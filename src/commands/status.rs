@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::Session;
 use crate::container::Container;
 use crate::plan::Plan;
+use crate::session::Session;
 
 /// Show the project's cage: name, state and ports
 #[derive(Debug, Args)]

@@ -3,10 +3,11 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{Session, halt};
 use crate::container::Container;
+use crate::lifecycle::halt;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
+use crate::session::Session;
 
 /// Stop the project's cage; `start` comes back to it
 #[derive(Debug, Args)]

@@ -3,12 +3,12 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::Session;
-use super::start::{fetch, is_local};
 use crate::error::Failure;
 use crate::host::Host;
+use crate::lifecycle::{fetch, is_local};
 use crate::plan::{Plan, Step};
 use crate::runtime::Runtime;
+use crate::session::Session;
 
 /// Pull the latest image
 #[derive(Debug, Args)]

@@ -3,12 +3,12 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::Session;
 use super::restart::Renew;
-use super::start::{Facts, Then, tell_ignored, with_or_without_init};
 use super::update::{fetch_newest, refuse_local};
 use crate::creation::{Beforehand, Creation};
+use crate::lifecycle::{Facts, Then, tell_ignored, with_or_without_init};
 use crate::plan::{Plan, Step};
+use crate::session::Session;
 
 /// Pull the latest image and, if the project's cage is not made of it, replace the cage
 #[derive(Debug, Args)]
@@ -43,7 +43,15 @@ impl Upgrade {
             match &found.cage {
                 None => plan.say("No existing container. Use 'cage start' to create one."),
                 Some(old) => {
-                    let creation = Creation::gather(session, &facts, Some(old), beforehand.clone(), init)?;
+                    let creation = Creation::gather(
+                        session,
+                        &runtime,
+                        &project,
+                        found.image.as_ref(),
+                        Some(old),
+                        beforehand.clone(),
+                        init,
+                    )?;
                     let options = self.renew.options_after(old, &typed);
                     options.check_sources()?;
                     let mut replace = Plan::default();

@@ -1,0 +1,857 @@
+//! How a cage comes up, what goes on in it, and how it goes away: the plans that the commands share.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::container::{Container, ENV_LABEL, Image, SUCCESSOR, State};
+use crate::creation::{Beforehand, Creation, Unmake};
+use crate::env_file::EnvFiles;
+use crate::error::Failure;
+use crate::host::Host;
+use crate::invocation::{Invocation, Trouble};
+use crate::options::CreateOptions;
+use crate::plan::{Attach, Exec, Plan, STATE_FORMAT, Step, is_trouble};
+use crate::project::Project;
+use crate::runtime::{Runtime, RuntimeKind};
+use crate::session::Session;
+use crate::ssh_agent::Link;
+
+/// How often to look again when another command was quicker.
+const RACES: u32 = 10;
+
+/// When the image of a new cage is pulled.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Pulling {
+    /// When to pull the image of a new cage
+    #[arg(long, value_name = "WHEN", default_value = "always")]
+    pull: When,
+}
+
+/// When something is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// Each time; one that is here will do if that fails
+    Always,
+    /// If it isn't here
+    Missing,
+    /// Not at all
+    Never,
+}
+
+/// What to do in a cage that is up.
+#[derive(Debug)]
+pub enum Then {
+    /// Sit down in its first process.
+    Attach,
+    /// Print its name.
+    Name,
+    /// Run a command in it.
+    Exec(Vec<String>),
+}
+
+impl Then {
+    /// Sit down if there is a terminal and nothing else is wanted.
+    pub fn enter(host: &Host, detach: bool) -> Self {
+        if detach || !host.is_interactive() { Self::Name } else { Self::Attach }
+    }
+}
+
+/// Sends signal $2 to a command that has $1 in its environment, and to what it started, as a terminal that goes away
+/// would: not to what has since begun a session of its own, such as tmux. What an engine starts has its parent outside.
+const SIGNAL: &str = r#"mark=$1 signal=$2 sessions=
+each() {
+    callback=$1
+    for process in /proc/[0-9]*; do
+        tr '\0' '\n' <"$process/environ" | grep -qxF "$mark" || continue
+        read -r stat <"$process/stat" || continue
+        set -- ${stat##*) }
+        "$callback" "${process#/proc/}" "$2" "$4"
+    done
+}
+leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 "; fi; }
+hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
+{ each leader; each hit; } 2>/dev/null
+true"#;
+
+/// What the plans of this file and its siblings are made from.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// This machine.
+    pub host: &'a Host,
+    /// The runtime that answers.
+    pub runtime: &'a Runtime,
+    /// The project.
+    pub project: &'a Project,
+    /// The image for new cages, if it is on this machine.
+    pub image: Option<&'a Image>,
+}
+
+/// Brings the project's cage up, whatever state it is in, and goes on in it.
+///
+/// # Errors
+/// When the cage can't be brought up; one that was half made is gone.
+pub fn bring_up(
+    session: &Session,
+    project: &Project,
+    options: CreateOptions,
+    pulling: Pulling,
+    then: &Then,
+) -> Result<u8> {
+    let options = options.resolve(&session.host, &project.dir())?;
+    let mut races = 0;
+    loop {
+        match try_to_bring_up(session, project, &options, pulling, then) {
+            Err(error) if races < RACES && lost_a_race(&error) => {
+                races += 1;
+                thread::sleep(Duration::from_millis(100));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Did another command make or remove the container between our look and our step? Our own lock keeps one person's
+/// commands apart, but not those of two, nor those of the engine's client.
+fn lost_a_race(error: &anyhow::Error) -> bool {
+    is_trouble(error, Trouble::NameTaken) || is_trouble(error, Trouble::NoSuchContainer)
+}
+
+fn try_to_bring_up(
+    session: &Session,
+    project: &Project,
+    options: &CreateOptions,
+    pulling: Pulling,
+    then: &Then,
+) -> Result<u8> {
+    let (runtime, found) = session.find_all(project)?;
+    if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
+        let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
+        return come_back(session, &facts, container, options, then);
+    }
+    let beforehand = Beforehand::gather(session, &runtime, project)?;
+    pull(session, &runtime, pulling, found.image.is_some())?;
+    with_or_without_init(|init| {
+        let lock = session.lock()?;
+        let found = session.look(&runtime, project)?;
+        let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
+        if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
+            // Another one was quicker.
+            drop(lock);
+            return come_back(session, &facts, container, options, then);
+        }
+        let creation = Creation::gather(
+            session,
+            &runtime,
+            project,
+            found.image.as_ref(),
+            None,
+            beforehand.clone(),
+            init,
+        )?;
+        let remains = found.cage.iter().chain(&found.left_over);
+        session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)
+    })
+}
+
+fn come_back(
+    session: &Session,
+    facts: &Facts,
+    container: &Container,
+    options: &CreateOptions,
+    then: &Then,
+) -> Result<u8> {
+    let stale = Stale {
+        directory: session.has_stale_directory(facts.runtime, facts.project, container)?,
+        agent: facts.link(container).is_some_and(|link| link.is_stale()),
+        // A file that can't be read is an error when a cage is made of it, not when one comes back.
+        env: EnvFiles::read(&session.host, facts.project)
+            .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
+    };
+    ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
+    if !container.state.is_up() {
+        container.options().check_sources()?;
+    }
+    session.carry_out(&facts.come_back(container, options, stale, then))
+}
+
+/// Fetches the image for new cages, if it is to be. `here`: is there one already?
+///
+/// # Errors
+/// When there is none here and none can be had.
+pub fn pull(session: &Session, runtime: &Runtime, pulling: Pulling, here: bool) -> Result<()> {
+    let image = &session.host.image;
+    let wanted = match pulling.pull {
+        When::Always => true,
+        When::Missing => !here,
+        When::Never => false,
+    };
+    if is_local(image) || !wanted {
+        return Ok(());
+    }
+    let mut plan = Plan::default();
+    plan.say("Pulling latest image...");
+    let have = runtime.command(["image", "inspect", image]);
+    plan.push(Step::Fetch { fetch: fetch(&session.host, runtime), unless: Some(have) });
+    session.carry_out(&plan).map(drop)
+}
+
+/// Makes a container with the engine's init, or without where the engine has none; it only says so when it is needed.
+///
+/// # Errors
+/// Those of `attempt`.
+pub fn with_or_without_init(mut attempt: impl FnMut(bool) -> Result<u8>) -> Result<u8> {
+    match attempt(true) {
+        Err(error) if is_trouble(&error, Trouble::NoInit) => attempt(false),
+        result => result,
+    }
+}
+
+/// Is `image` a local one, which is never pulled?
+pub fn is_local(image: &str) -> bool {
+    // podman calls its local images localhost/NAME.
+    !image.contains('/') || image.starts_with("localhost/")
+}
+
+/// What of the host a running cage has that is no longer there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stale {
+    /// The project's directory was replaced.
+    directory: bool,
+    /// The SSH agent is another one.
+    agent: bool,
+    /// The env files say something else.
+    env: bool,
+}
+
+impl Facts<'_> {
+    /// The link to the SSH agent that a cage mounts, if it does.
+    fn link(&self, container: &Container) -> Option<Link> {
+        Link::of(self.host, &self.project.name).filter(|link| container.mounts(link))
+    }
+
+    /// No cage yet: makes one. It gets its name last, so that whoever finds a cage of that name finds a complete one.
+    /// `remains` are what an engine could not remove, and what an earlier attempt left behind.
+    fn create<'a>(
+        &self,
+        remains: impl IntoIterator<Item = &'a Container>,
+        creation: &Creation,
+        options: &CreateOptions,
+        then: &Then,
+    ) -> Plan {
+        let name = &self.project.name;
+        let new = format!("{name}{SUCCESSOR}");
+        let mut plan = Plan::default();
+        for container in remains {
+            plan.run(remove(self.runtime, &container.id));
+        }
+        let undo = Unmake::All(creation.link.as_ref());
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, undo));
+        plan.run(self.runtime.command(["rename", &new, name]));
+        plan.push(Step::Undo(undo.plan(self.runtime, name)));
+        match then {
+            Then::Attach => plan.push(self.start_attached(name, Some(undo.plan(self.runtime, name)))),
+            Then::Name | Then::Exec(_) => {
+                plan.append(self.start_new(name));
+                plan.append(self.go_on(name, then));
+            }
+        }
+        plan
+    }
+
+    /// There is a cage: starts it if it doesn't run.
+    fn come_back(&self, container: &Container, options: &CreateOptions, stale: Stale, then: &Then) -> Plan {
+        let mut plan = tell_ignored(container, options);
+        if !matches!(then, Then::Exec(_)) {
+            plan.append(self.tell_image(container));
+        }
+        if stale.agent && container.state == State::Running {
+            plan.say("your SSH agent is another one than when the cage started; `cage stop` and `cage start` bring it in");
+        }
+        if stale.env {
+            plan.say("env files have changed since the cage was made; `cage restart` applies them");
+        }
+        if stale.directory {
+            plan.push(Step::Warn(format!(
+                "the directory {} was replaced while {} ran, which still has the old one; `cage restart` mounts the new one",
+                self.project.path, container.name
+            )));
+        }
+        if let Some(link) = self.link(container).filter(|_| !container.state.is_up()) {
+            plan.push(Step::Link(link));
+        }
+        let start = ["start", &container.id];
+        match (container.state, then) {
+            (State::Created | State::Stopped | State::Dead, Then::Attach) => {
+                plan.say(format!("Restarting {}", container.name));
+                plan.push(self.start_attached(&container.id, None));
+            }
+            (State::Created | State::Stopped | State::Dead, _) => {
+                plan.say(format!("Restarting {}", container.name));
+                plan.run(self.runtime.command(start));
+                plan.append(self.go_on(&container.id, then));
+            }
+            (State::Paused, _) => {
+                plan.say(format!("Unpausing {}", container.name));
+                plan.run(self.runtime.command(["unpause", &container.id]));
+                plan.append(self.go_on(&container.id, then));
+            }
+            (State::Running | State::Changing, _) => {
+                if matches!(then, Then::Attach) {
+                    plan.say(format!("Re-attaching to {}", container.name));
+                }
+                plan.append(self.go_on(&container.id, then));
+            }
+        }
+        plan
+    }
+
+    /// Puts a new container in the place of `old`, which goes only when the new one runs. `left_over` is a new one of
+    /// an earlier attempt that was cut short.
+    pub fn replace(
+        &self,
+        old: &Container,
+        left_over: Option<&Container>,
+        creation: &Creation,
+        options: &CreateOptions,
+        then: &Then,
+    ) -> Plan {
+        let mut plan = Plan::default();
+        let name = &self.project.name;
+        let new = format!("{name}{SUCCESSOR}");
+        if let Some(left_over) = left_over {
+            plan.run(remove(self.runtime, &left_over.id));
+        }
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, Unmake::Container));
+        if old.state.is_up() {
+            // The two can't listen on the same ports.
+            halt(&mut plan, self.runtime, &[old]);
+            let note = format!("{name} is the old one again; what ran in it has ended");
+            plan.push(Step::Undo(Plan::new([
+                Step::Run(remove(self.runtime, &new)),
+                Step::Run(self.runtime.command(["start", &old.id])),
+                Step::Say(note),
+            ])));
+        }
+        plan.append(self.start_new(&new));
+        plan.run(remove(self.runtime, &old.id));
+        plan.run(self.runtime.command(["rename", &new, name]));
+        plan.append(self.go_on(name, then));
+        plan
+    }
+
+    /// Tells if a new cage would be made of another image.
+    fn tell_image(&self, container: &Container) -> Plan {
+        let mut plan = Plan::default();
+        let wanted = &self.host.image;
+        if container.image() != wanted {
+            let made_of = container.image();
+            plan.say(format!(
+                "{} was made of {made_of}; `cage restart` makes it of {wanted}",
+                container.name
+            ));
+        } else if self.image.is_some_and(|image| image.id != container.image_id) {
+            let run = if is_local(wanted) { "`cage restart` to use it" } else { "`cage upgrade` to upgrade" };
+            plan.say(format!("A newer image is available. Run {run}."));
+        }
+        plan
+    }
+
+    /// Starts a new container and sees that it goes on running: with the engine's init as the first process, an image whose
+    /// own command can't run starts, and then stops at once.
+    fn start_new(&self, container: &str) -> Plan {
+        Plan::new([
+            Step::Run(self.runtime.command(["start", container])),
+            Step::Run(self.runtime.command(["exec", container, "/bin/sh", "-c", ":"])),
+            Step::Keep,
+        ])
+    }
+
+    fn go_on(&self, container: &str, then: &Then) -> Plan {
+        let mut plan = Plan::default();
+        if matches!(then, Then::Attach) {
+            plan.append(self.unsettle_size(container));
+        }
+        plan.push(match then {
+            Then::Name => Step::Print(self.project.name.clone()),
+            Then::Exec(command) => exec(self.host, self.runtime, container, command),
+            Then::Attach => {
+                let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
+                args.extend(self.keep_alive());
+                args.push(container);
+                self.attached(container, self.runtime.command(args), None)
+            }
+        });
+        plan
+    }
+
+    fn start_attached(&self, container: &str, undo: Option<Plan>) -> Step {
+        let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
+        args.extend(self.keep_alive());
+        args.push(container);
+        self.attached(container, self.runtime.command(args), undo)
+    }
+
+    fn attached(&self, container: &str, client: Invocation, undo: Option<Plan>) -> Step {
+        let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
+        Step::Attach(Attach { name: self.project.name.clone(), client, state, undo })
+    }
+
+    /// podman's attach draws nothing until a key is typed, unless the size of the terminal changes. So it is made to: it
+    /// is one row short before the client sets it right.
+    fn unsettle_size(&self, container: &str) -> Plan {
+        match (self.runtime.kind, self.host.size) {
+            (RuntimeKind::Podman, Some((_, rows))) if rows > 1 => {
+                let rows = (rows - 1).to_string();
+                let stty =
+                    ["exec", "--user", "0", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
+                Plan::new([Step::Try(self.runtime.command(stty))])
+            }
+            _ => Plan::default(),
+        }
+    }
+
+    /// podman's client hands its own hangup on to the container, so that closing the terminal would end the cage;
+    /// docker's does so only without a terminal.
+    fn keep_alive(&self) -> Option<&'static str> {
+        match self.runtime.kind {
+            RuntimeKind::Podman => Some("--sig-proxy=false"),
+            RuntimeKind::Docker => None,
+        }
+    }
+}
+
+/// Fetches the image for new cages: with the engine's own progress on a terminal, quietly elsewhere.
+pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
+    let mut args = vec!["pull"];
+    if !host.terminal.stderr {
+        args.push("--quiet");
+    }
+    args.push(&host.image);
+    runtime.command(args)
+}
+
+/// Runs a command in a container, with a terminal if there is one here.
+pub fn exec(host: &Host, runtime: &Runtime, container: &str, command: &[String]) -> Step {
+    let session = format!("CAGE_SESSION={}", host.session);
+    let mut args = vec!["exec", "--interactive", "--env", &session];
+    let variables: Vec<String> =
+        host.terminal_variables().map(|(name, value)| format!("{name}={value}")).collect();
+    if host.is_interactive() {
+        // Nobody could come back to a command, so there are no keys that leave it; docker's own can't be turned off.
+        let keys = match runtime.kind {
+            RuntimeKind::Docker => "ctrl-^,ctrl-^,ctrl-^,ctrl-^",
+            RuntimeKind::Podman => "",
+        };
+        args.extend(["--tty", "--detach-keys", keys]);
+        args.extend(variables.iter().flat_map(|variable| ["--env", variable]));
+    }
+    args.push(container);
+    args.extend(command.iter().map(String::as_str));
+    let signal = ["exec", container, "/bin/sh", "-c", SIGNAL, "sh", &session];
+    Step::Exec(Exec { client: runtime.command(args), signal: runtime.command(signal) })
+}
+
+/// Nothing can be run in a cage whose directory is gone: the engines take it for an attempt to break out.
+pub fn replaced_while_running(container: &Container) -> Failure {
+    Failure::new(format!("the project directory was replaced while {} ran", container.name))
+        .hint("`cage restart` mounts the new one")
+}
+
+/// Tells which options would need a new container.
+pub fn tell_ignored(container: &Container, options: &CreateOptions) -> Plan {
+    let mut plan = Plan::default();
+    for words in options.missing_from(&container.options()).words() {
+        let mut option = shell_words::join(&words);
+        if words[0] == "-e" {
+            option.push_str("=…");
+        }
+        plan.say(format!("{} exists without `{option}`; `cage restart {option}` applies it", container.name));
+    }
+    plan
+}
+
+/// Adds what ends the processes of those containers that have any: a hangup first, a kill after five seconds.
+pub fn halt(plan: &mut Plan, runtime: &Runtime, containers: &[&Container]) {
+    let ids = |wanted: fn(State) -> bool| {
+        containers
+            .iter()
+            .filter(move |container| wanted(container.state))
+            .map(|container| container.id.as_str())
+    };
+    // A frozen process can't take a signal.
+    let frozen: Vec<&str> = ids(|state| state == State::Paused).collect();
+    if !frozen.is_empty() {
+        plan.run(runtime.command(["unpause"].into_iter().chain(frozen)));
+    }
+    let up: Vec<&str> = ids(State::is_up).collect();
+    if !up.is_empty() {
+        plan.run(runtime.command(["stop", "-t", "5"].into_iter().chain(up)));
+    }
+}
+
+/// Removes a container and the anonymous volumes that are its own.
+pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
+    runtime.command(["rm", "--force", "--volumes", container])
+}
+
+/// Takes away a removed cage's link to the SSH agent.
+pub fn unlink(host: &Host, container: &Container) -> Plan {
+    Plan::new(Link::of(host, &container.name).map(|link| Step::Unlink(link.path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::IMAGE_LABEL;
+    use crate::home::PREPARE;
+    use crate::invocation::quote;
+    use crate::project::cage_name;
+    use crate::runtime::{Engine, Mode};
+    use crate::user::{Ids, ImageUser, Mapping};
+    use crate::worktree::GitDir;
+
+    const NEWER: &str = "sha256:2222222222";
+
+    fn project(path: &str) -> Project {
+        Project { path: path.into(), name: cage_name(path), inode: 7 }
+    }
+
+    fn creation(facts: &Facts, mode: Mode) -> Creation {
+        let engine = Engine { mode, selinux: false };
+        let ids = Ids { uid: 501, gid: 20 };
+        let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
+        let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids);
+        let link = Link::of(facts.host, &facts.project.name);
+        Creation {
+            engine,
+            user,
+            mapping,
+            git: GitDir::Inside,
+            env: EnvFiles::default(),
+            link,
+            advice: None,
+            seed: None,
+            init: true,
+        }
+    }
+
+    fn options(label: &str) -> CreateOptions {
+        CreateOptions::from_label(label, &[]).unwrap()
+    }
+
+    /// The script of a plan, made on a machine with this runtime.
+    fn script(
+        kind: RuntimeKind,
+        variables: &[(&str, &str)],
+        path: &str,
+        plan: impl Fn(&Facts) -> Plan,
+    ) -> String {
+        let host = Host::sample(variables);
+        let (runtime, project) = (Runtime::sample(kind), project(path));
+        let image = Image { id: NEWER.into(), date: None };
+        plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) }).script()
+    }
+
+    fn create(kind: RuntimeKind, mode: Mode, path: &str, then: &Then) -> String {
+        let text = script(kind, &[("CAGE_IMAGE", "local")], path, |facts| {
+            facts.create(None, &creation(facts, mode), &options("-p 3000:3000 -v pg:/pg:ro"), then)
+        });
+        text.replace(&quote(PREPARE), "PREPARE")
+    }
+
+    fn come_back(kind: RuntimeKind, state: State, typed: &str, then: &Then) -> String {
+        script(kind, &[], "/p/app", |facts| {
+            let mut container = Container::sample(facts.project, state);
+            container.image_id = NEWER.into();
+            facts.come_back(&container, &options(typed), Stale::default(), then)
+        })
+    }
+
+    fn replace(kind: RuntimeKind, state: State, then: &Then) -> String {
+        script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |facts| {
+            let container = Container::sample(facts.project, state);
+            let creation = creation(facts, Mode::Machine);
+            facts.replace(&container, None, &creation, &options("-p 3000:3000"), then)
+        })
+        .replace(&quote(PREPARE), "PREPARE")
+    }
+
+    #[test]
+    fn a_new_cage_in_every_mode() {
+        use RuntimeKind::{Docker, Podman};
+        insta::assert_snapshot!(create(Docker, Mode::Rootful, "/p/app", &Then::Attach), @r#"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        trap - EXIT
+        code=0
+        docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073 || code=$?
+        state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          'created '*) docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent; exit 1 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+        insta::assert_snapshot!(create(Podman, Mode::Rootful, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
+        podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman start cage-app-f6965073 >/dev/null
+        podman exec cage-app-f6965073 /bin/sh -c : >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(create(Podman, Mode::Rootless, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        podman start cage-app-f6965073 >/dev/null
+        podman exec cage-app-f6965073 /bin/sh -c : >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(create(Docker, Mode::Rootless, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker start cage-app-f6965073 >/dev/null
+        docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(create(Docker, Mode::Machine, "/p/app", &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        docker start cage-app-f6965073 >/dev/null
+        docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-f6965073
+        ");
+    }
+
+    #[test]
+    fn a_project_below_the_home_gets_a_directory_there() {
+        let path = "/home/vscode/src/app";
+        insta::assert_snapshot!(create(RuntimeKind::Docker, Mode::Rootful, path, &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
+        docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
+        trap 'docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
+        docker start cage-app-4fe250cd >/dev/null
+        docker exec cage-app-4fe250cd /bin/sh -c : >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-app-4fe250cd
+        ");
+    }
+
+    #[test]
+    fn seeds_and_an_agent_come_along() {
+        let text = script(RuntimeKind::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |facts| {
+            let creation = Creation {
+                seed: Some("/home/me/.config/cage/home".into()),
+                advice: Some("advice".into()),
+                engine: Engine { mode: Mode::Rootful, selinux: true },
+                init: false,
+                ..creation(facts, Mode::Rootful)
+            };
+            facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
+        });
+        insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE"), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
+        printf '%s\n' 'cage: warning: advice' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+        trap 'rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
+        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --security-opt label=disable --stop-signal SIGHUP local >/dev/null
+        trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
+        printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
+        docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
+        trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
+        docker start cage-it-s-86c97e5b >/dev/null
+        docker exec cage-it-s-86c97e5b /bin/sh -c : >/dev/null
+        trap - EXIT
+        printf '%s\n' cage-it-s-86c97e5b
+        ");
+    }
+
+    #[test]
+    fn coming_back_to_a_running_cage() {
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Attach), @r#"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
+        code=0
+        docker attach --detach-keys 'ctrl-\' 0123456789ab || code=$?
+        state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r#"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
+        podman exec --user 0 0123456789ab /bin/stty -F /dev/console rows 29 >/dev/null 2>&1 || true
+        code=0
+        podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
+        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' cage-app-f6965073
+        ");
+        let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @"
+        set -e -o pipefail
+        exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab npm test
+        ");
+    }
+
+    #[test]
+    fn coming_back_to_a_stopped_or_frozen_cage() {
+        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r#"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
+        code=0
+        podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
+        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Created, "", &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
+        docker start 0123456789ab >/dev/null
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Paused, "", &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Unpausing cage-app-f6965073' >&2
+        docker unpause 0123456789ab >/dev/null
+        printf '%s\n' cage-app-f6965073
+        ");
+    }
+
+    #[test]
+    fn options_that_would_need_a_new_cage_are_told_one_by_one() {
+        let typed = "-p 3000:3000 -v '/a b:/t'";
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, typed, &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
+        printf '%s\n' 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
+        printf '%s\n' cage-app-f6965073
+        ");
+    }
+
+    #[test]
+    fn another_image_and_a_newer_one_are_told_apart() {
+        let told = |image: &str, made_of: &str| {
+            script(RuntimeKind::Docker, &[("CAGE_IMAGE", image)], "/p/app", |facts| {
+                let mut container = Container::sample(facts.project, State::Running);
+                container.labels.insert(IMAGE_LABEL.into(), made_of.into());
+                facts.tell_image(&container)
+            })
+        };
+        insta::assert_snapshot!(told("r/x:1", "r/x:1"), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2
+        ");
+        insta::assert_snapshot!(told("local", "local"), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: A newer image is available. Run `cage restart` to use it.' >&2
+        ");
+        insta::assert_snapshot!(told("r/x:2", "r/x:1"), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2
+        ");
+    }
+
+    #[test]
+    fn a_new_cage_runs_before_the_old_one_goes() {
+        insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap '' EXIT
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        docker stop -t 5 0123456789ab >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '\''%s\n'\'' '\''cage: cage-app-f6965073 is the old one again; what ran in it has ended'\'' >&2' EXIT
+        docker start cage-app-f6965073.new >/dev/null
+        docker exec cage-app-f6965073.new /bin/sh -c : >/dev/null
+        trap - EXIT
+        docker rm --force --volumes 0123456789ab >/dev/null
+        docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        printf '%s\n' cage-app-f6965073
+        ");
+        insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
+        set -e -o pipefail
+        printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+        trap '' EXIT
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        podman start cage-app-f6965073.new >/dev/null
+        podman exec cage-app-f6965073.new /bin/sh -c : >/dev/null
+        trap - EXIT
+        podman rm --force --volumes 0123456789ab >/dev/null
+        podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+        podman exec --user 0 cage-app-f6965073 /bin/stty -F /dev/console rows 29 >/dev/null 2>&1 || true
+        code=0
+        podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073 || code=$?
+        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
+        case $state in
+          'running '* | 'paused '*) exit 0 ;;
+          *) exit "${state#* }" ;;
+        esac
+        "#);
+    }
+}

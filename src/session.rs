@@ -1,0 +1,336 @@
+//! One run of cage: what it knows from the start, finding the cage it is about, and carrying a plan out.
+
+use std::fs::{File, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::cli::Global;
+use crate::container::{Container, Image, SUCCESSOR, State};
+use crate::error::Failure;
+use crate::host::{Host, Os};
+use crate::invocation::{EngineError, Runner, Trouble};
+use crate::lifecycle::remove;
+use crate::plan::{self, Lock, Plan};
+use crate::project::{self, Project};
+use crate::runtime::{self, Runtime};
+use crate::ui;
+
+/// How long a container may be on its way from one state to another.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// What one run of cage knows from the start.
+pub struct Session {
+    /// This machine.
+    pub host: Host,
+    /// The flags of every command.
+    pub global: Global,
+    /// Runs engine commands.
+    pub runner: Runner,
+}
+
+/// What there is of a project.
+#[derive(Debug)]
+pub struct Found {
+    /// Its cage.
+    pub cage: Option<Container>,
+    /// The container that was to replace it, when that was cut short.
+    pub left_over: Option<Container>,
+    /// The image for new cages.
+    pub image: Option<Image>,
+}
+
+/// Which cage a command is about.
+pub enum Target {
+    /// That of a directory.
+    Project(Project),
+    /// That of this name.
+    Name(String),
+}
+
+impl Target {
+    /// The container's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Project(project) => &project.name,
+            Self::Name(name) => name,
+        }
+    }
+
+    /// There is no such cage.
+    pub fn missing(&self) -> Failure {
+        match self {
+            Self::Project(project) => Failure::new(format!("No container for {}", ui::escape(&project.path))),
+            Self::Name(name) => {
+                Failure::new(format!("No cage named {name}")).hint("`cage list` shows all cages")
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The project of the current directory, or of `--directory`.
+    ///
+    /// # Errors
+    /// When it can't be one.
+    pub fn project(&self) -> Result<Project> {
+        Project::locate(&self.host, self.global.directory.as_deref())
+    }
+
+    /// The cage that `name` names, or that of the current directory.
+    ///
+    /// # Errors
+    /// When there can't be such a cage.
+    pub fn target(&self, name: Option<String>) -> Result<Target> {
+        let Some(name) = name else { return Ok(Target::Project(self.project()?)) };
+        ensure!(
+            project::is_engine_name(&name),
+            Failure::new(format!("`{}` is not the name of a cage", ui::escape(&name)))
+                .hint("`cage list` shows names; for a directory use `-C DIR`")
+        );
+        Ok(Target::Name(name))
+    }
+
+    /// Asks the runtimes, best first, and settles on the first that answers.
+    ///
+    /// # Errors
+    /// When none answers: what the best one said.
+    pub fn ask<T>(
+        &self,
+        project: Option<&Project>,
+        query: impl Fn(&Runtime) -> Result<T>,
+    ) -> Result<(Runtime, T)> {
+        let choice = self.global.runtime.as_deref().or_else(|| self.host.variable("CAGE_RUNTIME"));
+        let dir = project.map(Project::dir);
+        let mut silent: Option<(&str, anyhow::Error)> = None;
+        for (name, program) in Runtime::candidates(&self.host, choice, dir.as_deref())? {
+            let runtime = Runtime::identify(self.runner, name, program);
+            // A program that doesn't even tell its version is a stub, as WSL has one.
+            let is_stub = runtime.as_ref().is_err_and(anyhow::Error::is::<EngineError>);
+            match runtime.and_then(|runtime| query(&runtime).map(|answer| (runtime, answer))) {
+                Ok(answer) => {
+                    if let Some((first, error)) = silent {
+                        let why = if plan::is_trouble(&error, Trouble::PermissionDenied) {
+                            "you have no permission to use"
+                        } else {
+                            "no answer from"
+                        };
+                        ui::warn(&format!("{why} {first}; using {name}"));
+                    }
+                    return Ok(answer);
+                }
+                Err(error) if is_stub || runtime::is_unavailable(&error) || silent.is_some() => {
+                    silent = silent.or(Some((name, error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match silent {
+            Some((_, error)) => Err(error),
+            None => bail!("no container runtime found"),
+        }
+    }
+
+    /// Finds a cage, once it has settled in a state.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer, or a container that isn't this cage has its name.
+    pub fn find(&self, target: &Target) -> Result<(Runtime, Option<Container>)> {
+        let project = match target {
+            Target::Project(project) => Some(project),
+            Target::Name(_) => None,
+        };
+        let new = format!("{}{SUCCESSOR}", target.name());
+        let names = [target.name(), &new];
+        let asked = &names[..if project.is_some() { 2 } else { 1 }];
+        let (runtime, mut found) = self.ask(project, |runtime| {
+            Self::settled(|| runtime.containers(self.runner, asked), |found| found)
+        })?;
+        if let Some(project) = project.filter(|_| found.iter().any(|container| container.name == new)) {
+            self.recover(&runtime, project)?;
+            found = runtime.containers(self.runner, asked)?;
+        }
+        // The engine takes part of an ID for a name, too.
+        let container = found.into_iter().find(|container| container.name == target.name());
+        if let Some(container) = &container {
+            self.check(target, container)?;
+        }
+        Ok((runtime, container))
+    }
+
+    /// Brings to its end what a command that was killed left half done: a container that was to replace a cage, or to
+    /// become one. If it runs already, it is the cage.
+    fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
+        // While the command is still at it, this waits until it is done.
+        let lock = self.lock()?;
+        let found = self.look(runtime, project)?;
+        let Some(left_over) = found.left_over else { return Ok(()) };
+        let mut plan = Plan::default();
+        if left_over.state.is_up() {
+            plan.say(format!("Finishing a restart of {} that was cut short", project.name));
+            if let Some(old) = &found.cage {
+                plan.run(remove(runtime, &old.id));
+            }
+            plan.run(runtime.command(["rename", &left_over.name, &project.name]));
+        } else {
+            plan.run(remove(runtime, &left_over.id));
+        }
+        self.carry_out_locked(&plan, lock).map(drop)
+    }
+
+    /// Finds a runtime, and in the same query a project's cage and the image for new ones.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn find_all(&self, project: &Project) -> Result<(Runtime, Found)> {
+        let (runtime, mut found) = self.ask(Some(project), |runtime| self.look(runtime, project))?;
+        if found.left_over.is_some() {
+            self.recover(&runtime, project)?;
+            found = self.look(&runtime, project)?;
+        }
+        Ok((runtime, found))
+    }
+
+    /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,
+    /// in one query.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn look(&self, runtime: &Runtime, project: &Project) -> Result<Found> {
+        let new = format!("{}{SUCCESSOR}", project.name);
+        let names = [project.name.as_str(), &new];
+        let query = || runtime.containers_and_image(self.runner, &names, &self.host.image);
+        let found = Self::settled(query, |found| &found.containers)?;
+        let mut cage = None;
+        let mut left_over = None;
+        for container in found.containers {
+            if container.name == project.name {
+                cage = Some(container);
+            } else if container.name == new {
+                left_over = Some(container);
+            }
+            // Anything else is a container that has the image's name.
+        }
+        for container in cage.iter().chain(&left_over) {
+            self.check(&Target::Project(project.clone()), container)?;
+        }
+        Ok(Found { cage, left_over, image: found.images.into_iter().next() })
+    }
+
+    /// Repeats a query until no container in its answer is on the way from one state to another.
+    fn settled<T>(query: impl Fn() -> Result<T>, containers: impl Fn(&T) -> &Vec<Container>) -> Result<T> {
+        let start = Instant::now();
+        loop {
+            let answer = query()?;
+            match containers(&answer).iter().find(|container| container.state == State::Changing) {
+                None => return Ok(answer),
+                Some(container) if start.elapsed() > SETTLE => bail!(
+                    Failure::new(format!(
+                        "{} has been restarting or going away for {SETTLE:?}",
+                        container.name
+                    ))
+                    .hint("the engine may be stuck: restart it")
+                ),
+                Some(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// Asks before something can't be taken back. Only on a terminal, as ever; a script has said what it wants.
+    ///
+    /// # Errors
+    /// When the terminal can't be read.
+    pub fn confirm(&self, yes: bool, question: &str) -> Result<bool> {
+        if yes || self.global.dry_run || !self.host.can_ask() {
+            return Ok(true);
+        }
+        let agreed = ui::confirm(question)?;
+        if !agreed {
+            ui::info("nothing was done");
+        }
+        Ok(agreed)
+    }
+
+    /// Is `container`, which has the right name, really that cage?
+    fn check(&self, target: &Target, container: &Container) -> Result<()> {
+        let path = container.project(&self.host.label);
+        let right = match target {
+            Target::Project(project) => path == Some(&project.path),
+            Target::Name(_) => path.is_some(),
+        };
+        let owner = match container.labels.get(&self.host.label) {
+            Some(path) => format!("is labelled as the cage of {}", ui::escape(path)),
+            None => "was not made by cage".to_owned(),
+        };
+        ensure!(
+            right,
+            Failure::new(format!("container {} {owner}", ui::escape(&container.name)))
+                .hint("cage leaves it alone; rename or remove it with the engine if the name is to be free")
+        );
+        Ok(())
+    }
+
+    /// Was the project's directory replaced (deleted and cloned again, say) while the cage ran? Then the cage still has
+    /// the old one. Asked inside only if the inode is not the one the cage was made with: it may have been restarted
+    /// since. In a virtual machine inode numbers are its own, so they tell nothing.
+    ///
+    /// # Errors
+    /// When the engine can't be started.
+    pub fn has_stale_directory(
+        &self,
+        runtime: &Runtime,
+        project: &Project,
+        container: &Container,
+    ) -> Result<bool> {
+        if self.host.os != Os::Linux
+            || container.state != State::Running
+            || !container.has_another_directory(project)
+        {
+            return Ok(false);
+        }
+        let look = ["exec", "--workdir", "/", &container.id, "/bin/ls", "-di", &project.path];
+        let output = self.runner.capture(&runtime.command(look))?;
+        let inode = String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_owned);
+        Ok(inode != Some(project.inode.to_string()))
+    }
+
+    /// Waits until no other cage command of this person is making a container. The lock is on the home directory itself,
+    /// which no cage can reach, so that it leaves nothing behind, and ends with the process at the latest.
+    ///
+    /// # Errors
+    /// When waiting fails. A home that can't be locked is not an error: the engine keeps names apart.
+    pub fn lock(&self) -> Result<Option<Lock>> {
+        let home = self.host.home.as_ref().and_then(|home| File::open(home).ok());
+        let Some(home) = home.filter(|_| !self.global.dry_run) else { return Ok(None) };
+        match home.try_lock() {
+            Ok(()) => Ok(Some(home)),
+            Err(TryLockError::WouldBlock) => {
+                ui::info("waiting for another cage command to finish");
+                home.lock()?;
+                Ok(Some(home))
+            }
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
+    }
+
+    /// Carries a plan out, or shows it.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn carry_out(&self, plan: &Plan) -> Result<u8> {
+        self.carry_out_locked(plan, None)
+    }
+
+    /// The same, with a lock that is let go when somebody sits down in the cage.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn carry_out_locked(&self, plan: &Plan, lock: Option<Lock>) -> Result<u8> {
+        if self.global.dry_run {
+            ui::data(plan.script().trim_end())?;
+            return Ok(0);
+        }
+        plan.execute(self.runner, lock)
+    }
+}
