@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::container::{Container, Image, Inspected};
@@ -94,35 +94,25 @@ impl Runtime {
         choice: Option<&'a str>,
         project: Option<&Path>,
     ) -> Result<Vec<(&'a str, PathBuf)>> {
-        let find = |name: &'a str| Some((name, find_program(host, name, project)?));
-        if let Some(choice) = choice {
-            let Some(found) = find(choice) else {
-                bail!(
-                    Failure::new(format!("container runtime `{}` not found", ui::escape(choice)))
-                        .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one")
-                );
-            };
-            return Ok(vec![found]);
+        let names = choice.map_or_else(|| vec!["docker", "podman"], |choice| vec![choice]);
+        let find =
+            |project| names.iter().filter_map(move |name| Some((*name, find_program(host, name, project)?)));
+        let found: Vec<_> = find(project).collect();
+        if !found.is_empty() {
+            return Ok(found);
         }
-        let found: Vec<_> = ["docker", "podman"].into_iter().filter_map(find).collect();
-        if let (true, Some(project)) = (found.is_empty(), project) {
-            let elsewhere = ["docker", "podman"].into_iter().find_map(|name| find_program(host, name, None));
-            ensure!(
-                elsewhere.is_none(),
-                Failure::new(format!(
-                    "the container runtime is inside {}",
-                    ui::escape(&project.to_string_lossy())
-                ))
-                .hint("whoever is in a cage of that directory could replace it; choose a smaller directory")
-            );
-        }
-        ensure!(
-            !found.is_empty(),
-            Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
-                "install Docker (https://docs.docker.com/get-docker), colima or podman (https://podman.io)"
-            )
-        );
-        Ok(found)
+        let failure = match (choice, project) {
+            (_, Some(project)) if find(None).next().is_some() => {
+                Failure::new(format!("the container runtime is inside {}", ui::escape(&project.to_string_lossy())))
+                    .hint("whoever is in a cage of that directory could replace it; choose a smaller directory")
+            }
+            (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", ui::escape(choice)))
+                .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one"),
+            (None, _) => Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
+                "install Docker (https://docs.docker.com/get-docker), colima or podman (https://podman.io)",
+            ),
+        };
+        Err(failure.into())
     }
 
     /// Tells what `program` speaks. A binary is what its name says; a script, such as the podman-docker package's
@@ -248,7 +238,8 @@ impl Runtime {
         let output = runner.capture(&invocation)?;
         let error = EngineError::new(&invocation, output.status, &output.stderr);
         match output.status.success() {
-            true => Ok(true),
+            // podman takes the beginning of a name for the name, if there is only one such volume.
+            true => Ok(String::from_utf8_lossy(&output.stdout).trim() == name),
             false if error.words().to_lowercase().contains("no such volume") => Ok(false),
             false => Err(error.into()),
         }

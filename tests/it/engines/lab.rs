@@ -341,7 +341,8 @@ impl World {
 
     /// Is there a home volume?
     pub fn has_volume(&self) -> bool {
-        self.engine(&format!("volume inspect {}", self.volume())).run().code == 0
+        // Not `inspect`: podman finds a volume by the beginning of its name, too.
+        self.engine("volume ls --quiet").ok().out.lines().any(|name| name == self.volume())
     }
 
     /// A shell script in the project's cage, without cage.

@@ -46,7 +46,9 @@ macro_rules! on_each_engine {
 }
 pub(crate) use on_each_engine;
 
+mod boundary;
 mod commands;
 mod differences;
 mod dry_run;
 mod places;
+mod yours;
