@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
@@ -149,7 +149,9 @@ impl Runner {
     fn capture_fed(self, invocation: &Invocation, input: Option<&[u8]>) -> Result<Output, EngineError> {
         self.echo(invocation);
         let mut command = invocation.command();
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // In a process group of its own, so that Ctrl-C doesn't reach it: an engine goes on with what its client asked for
+        // before it ended, and then nobody would know what there is to undo.
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         command
             .spawn()
@@ -168,8 +170,7 @@ impl Runner {
         if status.success() { Ok(()) } else { Err(EngineError::new(invocation, status, b"")) }
     }
 
-    /// From now on, signals that would end cage are only noted, so that what is half done can be undone. What runs at the
-    /// terminal gets them too, and ends.
+    /// From now on, signals that would end cage are only noted, so that what is half done can be undone.
     pub fn watch(self) -> Arc<AtomicBool> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for number in self.listens_to() {

@@ -149,8 +149,11 @@ impl Plan {
         lock: &mut Option<Lock>,
         interrupted: &AtomicBool,
     ) -> Result<u8> {
+        let mut kept = false;
         for step in &self.steps {
-            if interrupted.load(Ordering::Relaxed) {
+            // Never between a step and what undoes it, nor once there is no way back.
+            let may_stop = !kept && !matches!(step, Step::Undo(_) | Step::Keep);
+            if may_stop && interrupted.load(Ordering::Relaxed) {
                 bail!(Failure::new("interrupted"));
             }
             match step {
@@ -177,7 +180,10 @@ impl Plan {
                     }
                 }
                 Step::Undo(plan) => *undo = Some(plan),
-                Step::Keep => *undo = None,
+                Step::Keep => {
+                    *undo = None;
+                    kept = true;
+                }
                 Step::IfDiffers { command, from, then, otherwise } => {
                     let branch = if runner.run(command)?.trim() == from { otherwise } else { then };
                     let code = branch.execute_steps(runner, undo, lock, interrupted)?;
