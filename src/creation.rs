@@ -10,6 +10,7 @@ use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::home::{self, Preparation};
 use crate::host::{Host, Os};
+use crate::lifecycle::remove;
 use crate::mount::Mount;
 use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};
@@ -264,7 +265,7 @@ impl Unmake<'_> {
     /// The steps, once there is a container.
     pub fn plan(self, runtime: &Runtime, container: &str) -> Plan {
         let mut plan = Plan::default();
-        plan.run(runtime.command(["rm", "--force", "--volumes", container]));
+        plan.run(remove(runtime, container));
         plan.append(self.without_container());
         plan
     }

@@ -8,7 +8,8 @@ use crate::creation::{Beforehand, Creation};
 use crate::error::Failure;
 use crate::lifecycle::{Facts, Pulling, Then, pull, with_or_without_init};
 use crate::options::CreateOptions;
-use crate::session::Session;
+use crate::plan::Plan;
+use crate::session::{Found, Session};
 use crate::ui;
 
 /// Replace the project's cage by a new one; project and home stay
@@ -39,7 +40,7 @@ pub struct Renew {
 
 impl Renew {
     /// The options for the cage that follows `old`.
-    pub fn options_after(&self, old: &Container, typed: &CreateOptions) -> CreateOptions {
+    fn options_after(&self, old: &Container, typed: &CreateOptions) -> CreateOptions {
         let kept = old.options();
         if self.fresh {
             // Whose home it is stays: that is a place, and another one would look as if all were lost.
@@ -47,6 +48,35 @@ impl Renew {
         } else {
             typed.clone().over(kept)
         }
+    }
+
+    /// The plan that puts a new cage in the place of `old`. `how` is what was found out beforehand, and whether to use the
+    /// engine's init.
+    ///
+    /// # Errors
+    /// When a cage like that can't be made.
+    pub fn replacement(
+        &self,
+        session: &Session,
+        facts: &Facts,
+        old: &Container,
+        found: &Found,
+        typed: &CreateOptions,
+        (beforehand, init): (Beforehand, bool),
+    ) -> Result<Plan> {
+        let then = Then::enter(&session.host, self.detach);
+        let creation = Creation::gather(
+            session,
+            facts.runtime,
+            facts.project,
+            facts.image,
+            Some(old),
+            beforehand,
+            init,
+        )?;
+        let options = self.options_after(old, typed);
+        options.check_sources()?;
+        Ok(facts.replace(old, found.left_over.as_ref(), &creation, &options, &then))
     }
 }
 
@@ -58,7 +88,6 @@ impl Restart {
     pub fn run(self, session: &Session) -> Result<u8> {
         let project = session.project()?;
         let typed = self.renew.options.clone().resolve(&session.host, &project.dir())?;
-        let then = Then::enter(&session.host, self.renew.detach);
         let missing = || {
             let path = ui::escape(&project.path);
             Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
@@ -77,18 +106,8 @@ impl Restart {
                 project: &project,
                 image: found.image.as_ref(),
             };
-            let creation = Creation::gather(
-                session,
-                &runtime,
-                &project,
-                found.image.as_ref(),
-                Some(old),
-                beforehand.clone(),
-                init,
-            )?;
-            let options = self.renew.options_after(old, &typed);
-            options.check_sources()?;
-            let plan = facts.replace(old, found.left_over.as_ref(), &creation, &options, &then);
+            let plan =
+                self.renew.replacement(session, &facts, old, &found, &typed, (beforehand.clone(), init))?;
             session.carry_out_locked(&plan, lock)
         })
     }

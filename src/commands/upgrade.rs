@@ -5,8 +5,8 @@ use clap::Args;
 
 use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
-use crate::creation::{Beforehand, Creation};
-use crate::lifecycle::{Facts, Then, tell_ignored, with_or_without_init};
+use crate::creation::Beforehand;
+use crate::lifecycle::{Facts, tell_ignored, with_or_without_init};
 use crate::plan::{Plan, Step};
 use crate::session::Session;
 
@@ -26,7 +26,6 @@ impl Upgrade {
         refuse_local(&session.host)?;
         let project = session.project()?;
         let typed = self.renew.options.clone().resolve(&session.host, &project.dir())?;
-        let then = Then::enter(&session.host, self.renew.detach);
         let (runtime, _) = session.find_all(&project)?;
         let beforehand = Beforehand::gather(session, &runtime, &project)?;
         session.carry_out(&fetch_newest(&session.host, &runtime))?;
@@ -43,20 +42,10 @@ impl Upgrade {
             match &found.cage {
                 None => plan.say("No existing container. Use 'cage start' to create one."),
                 Some(old) => {
-                    let creation = Creation::gather(
-                        session,
-                        &runtime,
-                        &project,
-                        found.image.as_ref(),
-                        Some(old),
-                        beforehand.clone(),
-                        init,
-                    )?;
-                    let options = self.renew.options_after(old, &typed);
-                    options.check_sources()?;
                     let mut replace = Plan::default();
                     replace.say(format!("Removing old container {}", old.name));
-                    replace.append(facts.replace(old, found.left_over.as_ref(), &creation, &options, &then));
+                    let how = (beforehand.clone(), init);
+                    replace.append(self.renew.replacement(session, &facts, old, &found, &typed, how)?);
                     let mut keep = tell_ignored(old, &typed);
                     keep.say("Container is already on the latest image.");
                     plan.push(Step::IfDiffers {
