@@ -8,8 +8,9 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -182,8 +183,13 @@ impl Runner {
 
     /// Runs a client that takes over the terminal. Its stderr is kept back: with a terminal attached, everything from
     /// inside comes on stdout, and stderr has only the client's own complaints. A signal that is to end cage ends the
-    /// client, and the container goes on.
-    pub fn attach(self, invocation: &Invocation) -> Result<(ExitStatus, EngineError), EngineError> {
+    /// client, and the container goes on. `unsettle` gives the terminal inside a wrong size, for the client to mend:
+    /// what runs there draws itself anew then.
+    pub fn attach(
+        self,
+        invocation: &Invocation,
+        unsettle: Option<&Invocation>,
+    ) -> Result<(ExitStatus, EngineError), EngineError> {
         self.echo(invocation);
         let not_started = |error| EngineError::not_started(invocation, &error);
         let mut signals = Signals::new(self.listens_to()).map_err(not_started)?;
@@ -191,7 +197,19 @@ impl Runner {
         let terminal = SavedTerminal::new();
         let child = invocation.command().stderr(Stdio::piped()).spawn().map_err(not_started)?;
         let client = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let ended = AtomicBool::new(false);
         let output = thread::scope(|scope| {
+            if let Some(unsettle) = unsettle {
+                scope.spawn(|| {
+                    terminal.wait_for_change(&ended);
+                    if self.capture(unsettle).is_ok()
+                        && !ended.load(Ordering::Relaxed)
+                        && let Some(client) = client
+                    {
+                        let _ = kill_process(client, Signal::WINCH);
+                    }
+                });
+            }
             scope.spawn(|| {
                 for number in &mut signals {
                     // With a terminal docker's client ignores SIGTERM. An interrupt is for what runs inside.
@@ -201,6 +219,7 @@ impl Runner {
                 }
             });
             let output = child.wait_with_output();
+            ended.store(true, Ordering::Relaxed);
             handle.close();
             output
         });
@@ -267,12 +286,28 @@ impl Runner {
     }
 }
 
+/// How long to wait for a client to take the terminal over. One that finds it raw already never changes it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The terminal as it was before a client took it over. A client that is killed leaves it raw.
 struct SavedTerminal(Option<Termios>);
 
 impl SavedTerminal {
     fn new() -> Self {
         Self(tcgetattr(io::stdin()).ok())
+    }
+
+    /// Waits until a client has taken the terminal over, which it does just before it connects, or has `ended`.
+    fn wait_for_change(&self, ended: &AtomicBool) {
+        let modes = |terminal: &Termios| terminal.local_modes;
+        let before = self.0.as_ref().map(modes);
+        let deadline = Instant::now() + PATIENCE;
+        while !ended.load(Ordering::Relaxed)
+            && Instant::now() < deadline
+            && tcgetattr(io::stdin()).ok().as_ref().map(modes) == before
+        {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn restore(&self) {

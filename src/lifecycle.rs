@@ -370,47 +370,41 @@ impl Facts<'_> {
     }
 
     fn go_on(&self, container: &str, then: &Then) -> Plan {
-        let mut plan = Plan::default();
-        if matches!(then, Then::Attach) {
-            plan.append(self.unsettle_size(container));
-        }
-        plan.push(match then {
+        let step = match then {
             Then::Name => Step::Print(self.project.name.clone()),
             Then::Exec(command) => exec(self.host, self.runtime, container, command),
             Then::Attach => {
                 let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
                 args.extend(self.keep_alive());
                 args.push(container);
-                self.attached(container, self.runtime.command(args), None)
+                let mut attach = self.attach(container, self.runtime.command(args), None);
+                attach.unsettle = self.unsettle(container);
+                Step::Attach(attach)
             }
-        });
-        plan
+        };
+        Plan::new([step])
     }
 
     fn start_attached(&self, container: &str, undo: Option<Plan>) -> Step {
         let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
         args.extend(self.keep_alive());
         args.push(container);
-        self.attached(container, self.runtime.command(args), undo)
+        Step::Attach(self.attach(container, self.runtime.command(args), undo))
     }
 
-    fn attached(&self, container: &str, client: Invocation, undo: Option<Plan>) -> Step {
+    fn attach(&self, container: &str, client: Invocation, undo: Option<Plan>) -> Attach {
         let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
-        Step::Attach(Attach { name: self.project.name.clone(), client, state, undo })
+        Attach { name: self.project.name.clone(), client, unsettle: None, state, undo }
     }
 
-    /// podman's attach draws nothing until a key is typed, unless the size of the terminal changes. So it is made to: it
-    /// is one row short before the client sets it right.
-    fn unsettle_size(&self, container: &str) -> Plan {
-        match (self.runtime.kind, self.host.size) {
-            (RuntimeKind::Podman, Some((_, rows))) if rows > 1 => {
-                let rows = (rows - 1).to_string();
-                let stty =
-                    ["exec", "--user", "0", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
-                Plan::new([Step::Try(self.runtime.command(stty))])
-            }
-            _ => Plan::default(),
-        }
+    /// podman's client doesn't make what runs inside draw itself when it attaches, as docker's does by changing the size of
+    /// the terminal there and back. Doing it before the client is no help: podman sets the size before it connects, so that
+    /// what is drawn then may be lost.
+    fn unsettle(&self, container: &str) -> Option<Invocation> {
+        let (_, rows) = self.host.size.filter(|_| self.runtime.kind == RuntimeKind::Podman)?;
+        let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
+        let stty = ["exec", "--user", "0", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
+        Some(self.runtime.command(stty))
     }
 
     /// podman's client hands its own hangup on to the container, so that closing the terminal would end the cage;
@@ -731,7 +725,7 @@ mod tests {
         insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
-        podman exec --user 0 0123456789ab /bin/stty -F /dev/console rows 29 >/dev/null 2>&1 || true
+        (sleep 1; podman exec --user 0 0123456789ab /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
         code=0
         podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
@@ -844,7 +838,7 @@ mod tests {
         trap - EXIT
         podman rm --force --volumes 0123456789ab >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        podman exec --user 0 cage-app-f6965073 /bin/stty -F /dev/console rows 29 >/dev/null 2>&1 || true
+        (sleep 1; podman exec --user 0 cage-app-f6965073 /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
         code=0
         podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073 || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code

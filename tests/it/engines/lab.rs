@@ -28,7 +28,7 @@ pub const REGISTRY: &str = "127.0.0.1:5000";
 const LAB_USER: &str = "cage-lab";
 
 /// How long anything may take that is waited for. Only a failing test waits that long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The search path of everything that tests run.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
