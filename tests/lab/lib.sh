@@ -190,6 +190,26 @@ stop_pid_file() {
 not_running() { ! readlink "/proc/$1/exe"; }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Engines without root
+
+lab_runtime_dir() { echo "/run/user/$(id -u "$LAB_USER")"; }
+
+# Runs a command as the lab's user, in the environment in which the tests do.
+as_lab() {
+    (
+        cd /
+        exec runuser -u "$LAB_USER" -- env -i \
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            HOME="/home/$LAB_USER" \
+            XDG_DATA_HOME="/home/$LAB_USER/.local/share" \
+            XDG_RUNTIME_DIR="$(lab_runtime_dir)" \
+            "$@"
+    )
+}
+
+stop_rootless_docker() { stop_pid_file "$(lab_runtime_dir)/cage-lab-docker.pid" rootlesskit; }
+
+# ---------------------------------------------------------------------------------------------------------------------
 # The image
 
 # A hash of the files that the image is made of.

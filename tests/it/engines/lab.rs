@@ -24,7 +24,7 @@ pub const IMAGE: &str = "cage-lab";
 /// Where the lab's registry listens.
 pub const REGISTRY: &str = "127.0.0.1:5000";
 
-/// The user for whom the lab sets rootless podman up, when the tests run as root.
+/// The user for whom the lab sets engines without root up, when the tests run as root.
 const LAB_USER: &str = "cage-lab";
 
 /// How long anything may take that is waited for. Only a failing test waits that long.
@@ -33,23 +33,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The search path of everything that tests run.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// An engine that users have.
+/// An engine that users have, and who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// docker, rootful.
+    /// docker, rootful, used by whoever runs the tests.
     Docker,
+    /// The same, used by an ordinary user.
+    GroupDocker,
+    /// docker of an ordinary user's own.
+    RootlessDocker,
     /// podman as root.
     Podman,
     /// podman as an ordinary user.
-    Rootless,
+    RootlessPodman,
 }
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Docker => "docker",
+            Self::GroupDocker => "docker used by an ordinary user",
+            Self::RootlessDocker => "rootless docker",
             Self::Podman => "podman",
-            Self::Rootless => "rootless podman",
+            Self::RootlessPodman => "rootless podman",
         })
     }
 }
@@ -57,30 +63,35 @@ impl fmt::Display for Engine {
 impl Engine {
     /// Its client.
     pub fn program(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Podman | Self::Rootless => "podman",
-        }
+        if self.is_docker() { "docker" } else { "podman" }
+    }
+
+    /// Is it a docker?
+    pub fn is_docker(self) -> bool {
+        matches!(self, Self::Docker | Self::GroupDocker | Self::RootlessDocker)
+    }
+
+    /// Does it run without root?
+    pub fn is_rootless(self) -> bool {
+        matches!(self, Self::RootlessDocker | Self::RootlessPodman)
+    }
+
+    /// Is it the lab's user who uses it, when root runs the tests?
+    fn is_for_lab_user(self) -> bool {
+        self.is_rootless() || self == Self::GroupDocker
     }
 
     /// Why tests can't use it; asked once.
     fn missing(self) -> Option<&'static str> {
-        static DOCKER: OnceLock<Option<String>> = OnceLock::new();
-        static PODMAN: OnceLock<Option<String>> = OnceLock::new();
-        static ROOTLESS: OnceLock<Option<String>> = OnceLock::new();
-        let answer = match self {
-            Self::Docker => &DOCKER,
-            Self::Podman => &PODMAN,
-            Self::Rootless => &ROOTLESS,
-        };
-        answer.get_or_init(|| self.look().err()).as_deref()
+        static MISSING: [OnceLock<Option<String>>; 5] = [const { OnceLock::new() }; 5];
+        MISSING[self as usize].get_or_init(|| self.look().err()).as_deref()
     }
 
     fn look(self) -> Result<(), String> {
-        if self == Self::Podman && !is_root() {
+        if matches!(self, Self::Podman | Self::GroupDocker) && !is_root() {
             return Err("needs root".into());
         }
-        let home = if self == Self::Rootless { &User::rootless()?.home } else { Path::new("/") };
+        let home = if self.is_for_lab_user() { &User::ordinary()?.home } else { Path::new("/") };
         let mut command = self.command(self.program(), home)?;
         let output = command.args(["image", "inspect", IMAGE]).output().map_err(|e| format!("{e}"))?;
         let words = String::from_utf8_lossy(&output.stderr);
@@ -89,25 +100,36 @@ impl Engine {
 
     /// A command in the environment of the engine's user, which is empty otherwise.
     fn command(self, program: impl AsRef<OsStr>, home: &Path) -> Result<Command, String> {
-        let mut command = Command::new(program);
-        command.env_clear().env("PATH", PATH).env("HOME", home).env("LANG", "C.UTF-8");
-        match self {
-            // Where a developer's engine is: a context would be looked up in their home.
-            Self::Docker => command.envs(env::var_os("DOCKER_HOST").map(|host| ("DOCKER_HOST", host))),
-            Self::Podman => &mut command,
-            Self::Rootless => {
-                let user = User::rootless()?;
-                // The store stays the user's own, whatever their home is in a test.
-                command.env("XDG_DATA_HOME", user.home.join(".local/share"));
-                command.env("XDG_RUNTIME_DIR", format!("/run/user/{}", user.uid));
-                if is_root() { command.uid(user.uid).gid(user.gid) } else { &mut command }
+        let mut command = Command::new(&program);
+        if self.is_for_lab_user() && is_root() {
+            let user = User::ordinary()?;
+            if self == Self::GroupDocker {
+                // Nothing in the standard library gives a process the groups of somebody else.
+                let socket = fs::metadata("/var/run/docker.sock").map_err(|error| error.to_string())?;
+                command = Command::new("setpriv");
+                command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid));
+                command.arg(format!("--groups={},{}", user.gid, socket.gid())).arg("--").arg(&program);
+            } else {
+                command.uid(user.uid).gid(user.gid);
             }
-        };
+        }
+        command.env_clear().env("PATH", PATH).env("HOME", home).env("LANG", "C.UTF-8");
+        if self.is_rootless() {
+            let user = User::ordinary()?;
+            let runtime_dir = format!("/run/user/{}", user.uid);
+            command.env("DOCKER_HOST", format!("unix://{runtime_dir}/docker.sock"));
+            // podman's store stays the user's own, whatever their home is in a test.
+            command.env("XDG_DATA_HOME", user.home.join(".local/share"));
+            command.env("XDG_RUNTIME_DIR", runtime_dir);
+        } else if let (Self::Docker, Some(host)) = (self, env::var_os("DOCKER_HOST")) {
+            // Where a developer's engine is: a context would be looked up in their home.
+            command.env("DOCKER_HOST", host);
+        }
         Ok(command)
     }
 }
 
-/// Whose podman the rootless one is.
+/// The ordinary user: the lab's own, or whoever runs the tests.
 struct User {
     uid: u32,
     gid: u32,
@@ -115,7 +137,7 @@ struct User {
 }
 
 impl User {
-    fn rootless() -> Result<&'static Self, String> {
+    fn ordinary() -> Result<&'static Self, String> {
         static USER: OnceLock<Result<User, String>> = OnceLock::new();
         let find = || {
             let name = if is_root() { LAB_USER } else { &env::var("USER").map_err(|e| e.to_string())? };
@@ -197,7 +219,7 @@ impl World {
         let root = dir.path().canonicalize().unwrap();
         let id = root.file_name().unwrap().to_string_lossy().to_lowercase();
         let mut cage = PathBuf::from(env!("CARGO_BIN_EXE_cage"));
-        if engine == Engine::Rootless {
+        if engine.is_for_lab_user() {
             // The build directory may be closed to others. Another process copies: a file that this one had open for
             // writing while a second test starts a process could not be run.
             let copy = root.join("cage");
@@ -293,8 +315,8 @@ impl World {
 
     /// Makes the user the owner.
     pub fn give(&self, path: &Path) {
-        if self.engine == Engine::Rootless && is_root() {
-            let user = User::rootless().unwrap();
+        if self.engine.is_for_lab_user() && is_root() {
+            let user = User::ordinary().unwrap();
             chown(path, Some(user.uid), Some(user.gid)).unwrap();
         }
     }
@@ -413,7 +435,7 @@ impl Drop for World {
         for image in self.images.borrow().iter().rev() {
             remove(format!("rmi {image}"));
             // docker keeps what a name in a registry used to mean.
-            if let (Engine::Docker, Some((repository, _))) = (self.engine, image.rsplit_once(':')) {
+            if let (true, Some((repository, _))) = (self.engine.is_docker(), image.rsplit_once(':')) {
                 let digests =
                     format!("images --digests --format {{{{.Repository}}}}@{{{{.Digest}}}} {repository}");
                 for old in remove(digests).lines() {

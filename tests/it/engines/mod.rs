@@ -1,48 +1,43 @@
-//! Real engines: the same bodies on docker, rootful podman and rootless podman.
+//! Real engines: the same bodies on docker and podman, each with and without root.
 
 pub mod lab;
 
-/// One test per engine for each named function: `on_each_engine!(start_makes_a_cage)` makes
-/// `start_makes_a_cage::docker`, `::podman` and `::rootless`. With `registry:` in front they need the local registry,
-/// with `podmans:` they are not for docker.
+/// One test per engine for each named function: `on_each_engine!(start_makes_a_cage)` makes `start_makes_a_cage::docker`,
+/// `::rootless_docker`, `::podman` and `::rootless_podman`. With `registry:` in front they need the local registry, with
+/// `podmans:` they are not for docker, with `everybody:` there is one more for an ordinary user of the rootful docker.
 macro_rules! on_each_engine {
-    (registry: $($body:ident),+ $(,)?) => { $(on_each_engine!(@ $body, true);)+ };
-    (podmans: $($body:ident),+ $(,)?) => {
-        $(mod $body {
-            use crate::engines::lab::{Engine, run};
-
-            #[test]
-            fn podman() {
-                run(Engine::Podman, false, super::$body);
-            }
-
-            #[test]
-            fn rootless() {
-                run(Engine::Rootless, false, super::$body);
-            }
-        })+
+    (registry: $($body:ident),+ $(,)?) => {
+        $(on_each_engine!(@ $body, true, docker Docker, rootless_docker RootlessDocker);)+
     };
-    (@ $body:ident, $registry:expr) => {
+    (everybody: $($body:ident),+ $(,)?) => {
+        $(on_each_engine!(
+            @ $body, false, docker Docker, group_docker GroupDocker, rootless_docker RootlessDocker
+        );)+
+    };
+    (podmans: $($body:ident),+ $(,)?) => { $(on_each_engine!(@ $body, false);)+ };
+    (@ $body:ident, $registry:expr $(, $name:ident $engine:ident)*) => {
         mod $body {
             use crate::engines::lab::{Engine, run};
-
-            #[test]
-            fn docker() {
-                run(Engine::Docker, $registry, super::$body);
-            }
-
+            $(
+                #[test]
+                fn $name() {
+                    run(Engine::$engine, $registry, super::$body);
+                }
+            )*
             #[test]
             fn podman() {
                 run(Engine::Podman, $registry, super::$body);
             }
 
             #[test]
-            fn rootless() {
-                run(Engine::Rootless, $registry, super::$body);
+            fn rootless_podman() {
+                run(Engine::RootlessPodman, $registry, super::$body);
             }
         }
     };
-    ($($body:ident),+ $(,)?) => { $(on_each_engine!(@ $body, false);)+ };
+    ($($body:ident),+ $(,)?) => {
+        $(on_each_engine!(@ $body, false, docker Docker, rootless_docker RootlessDocker);)+
+    };
 }
 pub(crate) use on_each_engine;
 

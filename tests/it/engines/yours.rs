@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use super::lab::{Engine, Ran, World, eventually, is_root};
 
 on_each_engine!(
-    files_made_inside_are_the_persons,
+    everybody: files_made_inside_are_the_persons,
     an_image_that_names_its_user_by_number_is_no_exception,
     an_image_whose_user_is_root_makes_what_the_engine_makes_of_root,
     keys_of_todays_agent_are_at_hand,
@@ -51,7 +51,7 @@ fn makes_files_of(world: &World, image: &str, expected: (u32, u32)) {
 
 fn files_made_inside_are_the_persons(world: &World) {
     makes_files_of(world, "cage-lab", owner(&world.project));
-    if world.engine != Engine::Rootless && is_root() {
+    if matches!(world.engine, Engine::Docker | Engine::Podman) && is_root() {
         // `sudo cage` in somebody's project, for whom the home changes hands.
         chown(&world.project, Some(12345), Some(23456)).unwrap();
         makes_files_of(world, "cage-lab", (12345, 23456));
@@ -72,7 +72,7 @@ fn an_image_that_names_its_user_by_number_is_no_exception(world: &World) {
 
 fn an_image_whose_user_is_root_makes_what_the_engine_makes_of_root(world: &World) {
     let image = world.build("root", "USER root");
-    if world.engine == Engine::Rootless {
+    if world.engine.is_rootless() {
         makes_files_of(world, &image, owner(&world.project));
     } else {
         if is_root() {

@@ -8,7 +8,7 @@ use rexpect::process::Signal;
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 
-use crate::engines::lab::{Engine, World, eventually};
+use crate::engines::lab::{World, eventually};
 use crate::engines::on_each_engine;
 
 on_each_engine!(
@@ -181,7 +181,7 @@ fn a_closed_terminal_leaves_the_cage_alive(world: &World) {
     terminal.shows("Re-attaching").types("echo $alive").shows("again");
     drop(terminal);
 
-    if world.engine != Engine::Docker {
+    if !world.engine.is_docker() {
         // The control: podman's client by itself takes the container along.
         world.cage("stop").ok();
         hang_up(world, &format!("podman start --attach --interactive {}", world.name()), "alive=control");
