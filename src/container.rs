@@ -12,7 +12,7 @@ use crate::mount::Mount;
 use crate::options::CreateOptions;
 use crate::project::{Project, cage_name};
 use crate::publish::Publish;
-use crate::ssh_agent::Link;
+use crate::ssh_agent::{Link, SOCKET};
 
 /// Keeps the options that a cage was created with.
 pub const OPTIONS_LABEL: &str = "cage.options";
@@ -135,6 +135,11 @@ impl Container {
     /// Is this link mounted?
     pub fn mounts(&self, link: &Link) -> bool {
         self.sources.iter().any(|source| Path::new(source) == link.path)
+    }
+
+    /// Is the SSH agent's socket of a virtual machine's product mounted?
+    pub fn mounts_machines_agent(&self) -> bool {
+        self.sources.iter().any(|source| source == SOCKET)
     }
 
     /// A label's value.
@@ -323,7 +328,7 @@ pub struct ContainerSpec {
     /// The user, where the image's own choice doesn't hold.
     pub user: Option<String>,
     /// A name for the host.
-    pub add_host: Option<&'static str>,
+    pub add_host: Option<String>,
     /// A security option.
     pub security: Option<&'static str>,
     /// Variables that are not secret.
@@ -362,7 +367,7 @@ impl ContainerSpec {
         if let Some(user) = &self.user {
             option("--user", user);
         }
-        if let Some(name) = self.add_host {
+        if let Some(name) = &self.add_host {
             option("--add-host", name);
         }
         if let Some(security) = self.security {

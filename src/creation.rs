@@ -9,7 +9,7 @@ use crate::container::{
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::home::{self, Preparation};
-use crate::host::{Host, Os};
+use crate::host::Host;
 use crate::lifecycle::remove;
 use crate::mount::Mount;
 use crate::options::{CreateOptions, Home};
@@ -17,7 +17,7 @@ use crate::plan::{Plan, Step};
 use crate::project::Project;
 use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
 use crate::session::Session;
-use crate::ssh_agent::{self, Link};
+use crate::ssh_agent::{self, Agent, Link};
 use crate::ui;
 use crate::user::{self, ImageUser, Mapping};
 use crate::worktree::GitDir;
@@ -37,19 +37,28 @@ pub struct Creation {
     pub git: GitDir,
     /// The link to the SSH agent.
     pub link: Option<Link>,
-    /// What the user may want to change.
+    /// What the user may do about an agent that can't come in.
     pub advice: Option<String>,
     /// The directory with files for the home.
     pub seed: Option<String>,
-    /// Use the engine's init as the first process?
+    /// What the engine is to be asked for.
+    pub parts: Parts,
+}
+
+/// What not every engine has: it is asked for, and done without where that fails.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// The engine's init as the first process.
     pub init: bool,
+    /// The SSH agent.
+    pub agent: bool,
 }
 
 /// What can be said of a new cage before its image is here.
 #[derive(Debug, Clone)]
 pub struct Beforehand {
     env: EnvFiles,
-    advice: Option<String>,
+    endpoint: String,
 }
 
 impl Beforehand {
@@ -67,14 +76,13 @@ impl Beforehand {
                 "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
             )
         );
-        let advice = (session.host.os == Os::Mac).then(|| ssh_agent::colima_advice(&endpoint)).flatten();
-        Ok(Self { env, advice })
+        Ok(Self { env, endpoint })
     }
 }
 
 impl Creation {
     /// Looks for it. The image must be here, but for `--dry-run`. What is known of its user from `old`, a cage made of the
-    /// same image, is not asked again. `init`: use the engine's init?
+    /// same image, is not asked again.
     ///
     /// # Errors
     /// When the image can't be used, or the project can't be one with it.
@@ -84,23 +92,31 @@ impl Creation {
         project: &Project,
         image: Option<&Image>,
         old: Option<&Container>,
-        Beforehand { env, advice }: Beforehand,
-        init: bool,
+        Beforehand { env, endpoint }: Beforehand,
+        parts: Parts,
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
         let engine = runtime.engine(host, runner)?;
         let same = old.filter(|old| image.is_some_and(|image| image.id == old.image_id));
-        let user = match same.and_then(|old| old.label(USER_LABEL)).and_then(ImageUser::from_label) {
-            Some(user) => user,
+        let known = same.and_then(|old| {
+            let looks = old.label(OWNER_LABEL).and_then(|owner| owner.parse().ok());
+            Some((ImageUser::from_label(old.label(USER_LABEL)?)?, looks))
+        });
+        let (user, looks) = match known {
+            Some(known) => known,
             None if session.global.dry_run && image.is_none() => {
                 ui::warn(
                     "the image is not here yet: assuming that its user is vscode, as in the published one",
                 );
-                ImageUser::published()
+                (ImageUser::published(), None)
             }
-            None => ImageUser::probe(runtime, runner, &host.image)?,
+            None => {
+                let directory = engine.machine.is_some().then_some(project.path.as_str());
+                ImageUser::probe(runtime, runner, &host.image, directory)?
+            }
         };
-        let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?);
+        let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?, looks);
+        let advice = ssh_agent::advice(engine.machine, &endpoint);
         let link = Link::of(host, &project.name);
         let seed = home::seed_dir(host).and_then(|dir| dir.into_os_string().into_string().ok());
         if user.home == project.path {
@@ -109,7 +125,7 @@ impl Creation {
                     .hint("move the project into a directory of its own")
             );
         }
-        Ok(Self { engine, user, mapping, env, git: GitDir::of(project), link, advice, seed, init })
+        Ok(Self { engine, user, mapping, env, git: GitDir::of(project), link, advice, seed, parts })
     }
 
     /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
@@ -124,8 +140,16 @@ impl Creation {
     ) -> Plan {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
-        if let Some(advice) = &self.advice {
-            plan.push(Step::Warn(advice.clone()));
+        let agent = self.agent(host, options);
+        if wants_agent(host, options) {
+            if !self.parts.agent {
+                let remedy = ssh_agent::remedy(self.engine.machine);
+                plan.push(Step::Warn(format!(
+                    "the engine can't mount your SSH agent's socket; going on without. {remedy}"
+                )));
+            } else if let Some(advice) = &self.advice {
+                plan.push(Step::Warn(advice.clone()));
+            }
         }
         if let GitDir::Refused(why) = &self.git {
             plan.push(Step::Warn(format!(
@@ -133,12 +157,18 @@ impl Creation {
                 project.path
             )));
         }
-        if let (Some(link), Some(_)) = (&self.link, self.agent(host, options)) {
+        if let Some(Agent::Link(link)) = agent {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
         }
         let spec = self.spec(host, runtime.kind, project, name, options);
-        plan.run(runtime.command(spec.create_args()).stdin(spec.env_file));
+        let mut create = runtime.command(spec.create_args()).stdin(spec.env_file);
+        if let Mapping::KeepId(_) = self.mapping {
+            // It copies an image when it first sees it with these numbers, for minutes if it is large:
+            // https://github.com/containers/podman/issues/20845
+            create = create.slow("Preparing the image for your user, once");
+        }
+        plan.run(create);
         plan.push(Step::Undo(undo.plan(runtime, name)));
         if let Some(seed) = &self.seed {
             plan.say(format!("Seeding home directory from {seed}"));
@@ -151,7 +181,7 @@ impl Creation {
             seed: self.seed.as_deref(),
             project: &project.path,
         };
-        let prepare = preparation.command(runtime);
+        let prepare = preparation.command(runtime).slow("Making the home ready");
         match (self.mapping, runtime.kind) {
             (Mapping::AsIs | Mapping::KeepId(_), _) => plan.run(prepare),
             // Left to itself, podman gives what it copies to the container's user.
@@ -168,9 +198,14 @@ impl Creation {
         plan
     }
 
-    fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Mount> {
-        let wanted = !options.no_ssh && host.variable("CAGE_SSH") != Some("off");
-        wanted.then(|| ssh_agent::mount(host, self.link.as_ref())).flatten()
+    /// Does the SSH agent come in by the socket of a virtual machine's product?
+    pub fn uses_machines_agent(&self, host: &Host, options: &CreateOptions) -> bool {
+        self.agent(host, options) == Some(Agent::Machine)
+    }
+
+    fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
+        let decide = || Agent::decide(self.engine.machine, host.wsl, self.link.as_ref());
+        (self.parts.agent && wants_agent(host, options)).then(decide).flatten()
     }
 
     fn spec(
@@ -211,7 +246,7 @@ impl Creation {
             default("GIT_CONFIG_KEY_0", "gc.worktreePruneExpire");
             default("GIT_CONFIG_VALUE_0", "never");
         }
-        if let Some(agent) = self.agent(host, options) {
+        if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
             env.push(("SSH_AUTH_SOCK", agent.target().to_owned()));
             mounts.push(agent);
         }
@@ -241,15 +276,30 @@ impl Creation {
             userns: self.mapping.flag(),
             // Mounted directories are not relabelled: that would change them for good, and for the host too.
             security: self.engine.selinux.then_some("label=disable"),
-            add_host: (runtime == RuntimeKind::Docker && self.engine.mode != Mode::Machine)
-                .then_some("host.docker.internal:host-gateway"),
+            add_host: self.add_host(host, runtime),
             mounts,
             publish: options.publish.clone(),
             env,
             env_file: self.env.to_stdin(&options.env),
-            init: self.init,
+            init: self.parts.init,
         }
     }
+
+    /// A name for the host, where containers have none: docker's is only in virtual machines, podman's gets there when a
+    /// container starts.
+    fn add_host(&self, host: &Host, runtime: RuntimeKind) -> Option<String> {
+        let address = match (runtime, self.engine.mode, self.engine.machine) {
+            (RuntimeKind::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
+            // The gateway would be one in the engine's own network, where nothing of the host's listens.
+            (RuntimeKind::Docker, Mode::Rootless, None) => host.address?.to_string(),
+            _ => return None,
+        };
+        Some(format!("host.docker.internal:{address}"))
+    }
+}
+
+fn wants_agent(host: &Host, options: &CreateOptions) -> bool {
+    !options.no_ssh && host.variable("CAGE_SSH") != Some("off")
 }
 
 /// What is to go if a new cage can't be completed.

@@ -53,6 +53,15 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
             "an image name without a slash is local and never pulled: build it, or set CAGE_IMAGE to an image that can be pulled"
         }
         Trouble::NoInit => "install the engine's init: `docker-init` (tini) or `catatonit`",
+        Trouble::NoAgent => {
+            "start an SSH agent, or turn its forwarding on where the engine is in a virtual machine"
+        }
+        Trouble::NotShared => {
+            "share the directory with the engine's virtual machine, or move the project to where it is"
+        }
+        Trouble::OtherProcessor => {
+            "set CAGE_IMAGE to an image for this machine, or let the engine emulate the other kind (binfmt_misc, QEMU)"
+        }
         Trouble::DirectoryGone => {
             "the project directory was replaced while the cage ran; `cage restart` mounts the new one"
         }

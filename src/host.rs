@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -67,6 +68,10 @@ pub struct Host {
     pub ids: Ids,
     /// Does `SELinux` rule here?
     pub selinux: bool,
+    /// Is this a Linux in Windows (WSL)?
+    pub wsl: bool,
+    /// The address by which others reach this machine, if it has any.
+    pub address: Option<IpAddr>,
     /// The image for new cages: `CAGE_IMAGE`.
     pub image: String,
     /// The volume that is every cage's home: `CAGE_HOME_VOLUME`.
@@ -103,6 +108,9 @@ impl Host {
         });
         host.ids = Ids { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
         host.selinux = Path::new("/sys/fs/selinux/enforce").exists();
+        host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
+            .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
+        host.address = address();
         Ok(host)
     }
 
@@ -119,6 +127,8 @@ impl Host {
             time_zone: None,
             ids: Ids { uid: 0, gid: 0 },
             selinux: false,
+            wsl: false,
+            address: None,
             image: String::new(),
             home_volume: String::new(),
             label: String::new(),
@@ -210,6 +220,14 @@ fn is_key(key: &str) -> bool {
     }
 }
 
+/// The address that this machine has towards others. Nothing is sent: a datagram socket is only told where it would go, an
+/// address that is nobody's (RFC 5737).
+fn address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
 /// What Linux tells about this process; elsewhere nothing is known to be ignored.
 fn ignored_signals() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -226,6 +244,7 @@ impl Host {
         host.size = Some((100, 30));
         host.time_zone = Some("Europe/Berlin".into());
         host.ids = Ids { uid: 1000, gid: 1000 };
+        host.address = Some(Ipv4Addr::new(10, 1, 2, 3).into());
         host.cwd = Some("/home/me/app".into());
         host.terminal = Terminal { stdin: true, stdout: true, stderr: true };
         host

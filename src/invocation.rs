@@ -7,8 +7,8 @@ use std::os::fd::AsFd as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ pub struct Invocation {
     name: String,
     args: Vec<String>,
     stdin: Option<Stdin>,
+    slow: Option<&'static str>,
 }
 
 /// Text for a command's standard input, which may be secret, with a shell command that prints the same.
@@ -46,13 +47,20 @@ impl fmt::Debug for Stdin {
 impl Invocation {
     /// `program`, called `name` when it is shown, with these arguments.
     pub fn new<A: Into<String>>(program: PathBuf, name: String, args: impl IntoIterator<Item = A>) -> Self {
-        Self { program, name, args: args.into_iter().map(Into::into).collect(), stdin: None }
+        Self { program, name, args: args.into_iter().map(Into::into).collect(), stdin: None, slow: None }
     }
 
     /// Gives the command something to read.
     #[must_use]
     pub fn stdin(mut self, stdin: Option<Stdin>) -> Self {
         self.stdin = stdin;
+        self
+    }
+
+    /// Says what the command does, which is told if it takes long.
+    #[must_use]
+    pub fn slow(mut self, what: &'static str) -> Self {
+        self.slow = Some(what);
         self
     }
 
@@ -122,6 +130,9 @@ impl Runner {
     pub fn run(self, invocation: &Invocation) -> Result<String, EngineError> {
         let output = self.capture(invocation)?;
         if output.status.success() {
+            if let Some(mismatch) = other_platform(&output.stderr) {
+                ui::warn(&format!("{mismatch} (it is slow, if it runs at all)"));
+            }
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
             Err(EngineError::new(invocation, output.status, &output.stderr))
@@ -154,10 +165,16 @@ impl Runner {
         // before it ended, and then nobody would know what there is to undo.
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        command
-            .spawn()
-            .and_then(|child| feed(child, input))
-            .map_err(|e| EngineError::not_started(invocation, &e))
+        let started = command.spawn();
+        let output = thread::scope(|scope| {
+            // Hung up when the command has ended.
+            let (_running, ended) = mpsc::channel();
+            if let Some(what) = invocation.slow {
+                scope.spawn(move || ui::tell_while(what, &ended));
+            }
+            started.and_then(|child| feed(child, input))
+        });
+        output.map_err(|error| EngineError::not_started(invocation, &error))
     }
 
     /// Runs a command that must succeed, with its output shown on stderr as it comes.
@@ -183,12 +200,12 @@ impl Runner {
 
     /// Runs a client that takes over the terminal. Its stderr is kept back: with a terminal attached, everything from
     /// inside comes on stdout, and stderr has only the client's own complaints. A signal that is to end cage ends the
-    /// client, and the container goes on. `unsettle` gives the terminal inside a wrong size, for the client to mend:
-    /// what runs there draws itself anew then.
+    /// client, and the container goes on. `meanwhile` runs once the client has the terminal, whose size it is then made to
+    /// pass on again.
     pub fn attach(
         self,
         invocation: &Invocation,
-        unsettle: Option<&Invocation>,
+        meanwhile: Option<&Invocation>,
     ) -> Result<(ExitStatus, EngineError), EngineError> {
         self.echo(invocation);
         let not_started = |error| EngineError::not_started(invocation, &error);
@@ -199,10 +216,10 @@ impl Runner {
         let client = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let ended = AtomicBool::new(false);
         let output = thread::scope(|scope| {
-            if let Some(unsettle) = unsettle {
+            if let Some(meanwhile) = meanwhile {
                 scope.spawn(|| {
                     terminal.wait_for_change(&ended);
-                    if self.capture(unsettle).is_ok()
+                    if self.capture(meanwhile).is_ok()
                         && !ended.load(Ordering::Relaxed)
                         && let Some(client) = client
                     {
@@ -318,6 +335,14 @@ impl SavedTerminal {
     }
 }
 
+/// What an engine that made a container says of an image for another kind of processor: `WARNING: The requested image's
+/// platform (linux/amd64) does not match the detected host platform (linux/arm64/v8) and …`; podman's words are similar.
+fn other_platform(stderr: &[u8]) -> Option<String> {
+    let words = String::from_utf8_lossy(stderr);
+    let line = words.lines().find(|line| line.contains("platform (") && line.contains("does not match"))?;
+    Some(line.trim_start_matches("WARNING: ").to_owned())
+}
+
 fn feed(mut child: std::process::Child, input: Option<&[u8]>) -> io::Result<Output> {
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         match pipe.write_all(input) {
@@ -359,6 +384,12 @@ pub enum Trouble {
     NotRunning,
     /// The engine's init program is not installed.
     NoInit,
+    /// The SSH agent's socket can't be mounted.
+    NoAgent,
+    /// A directory that was to be mounted is not where the engine looks for it.
+    NotShared,
+    /// The image is made for another kind of processor.
+    OtherProcessor,
     /// The directory that was mounted has been deleted on the host.
     DirectoryGone,
     /// Something else.
@@ -426,6 +457,13 @@ impl EngineError {
             Trouble::DiskFull
         } else if says(&["docker-init", "container-init binary not found"]) {
             Trouble::NoInit
+        } else if says(&["/run/host-services/ssh-auth.sock"]) || (says(&["/cage/cage-"]) && says(&[".agent"]))
+        {
+            Trouble::NoAgent
+        } else if says(&["bind source path does not exist", "mounts denied", "statfs /"]) {
+            Trouble::NotShared
+        } else if says(&["exec format error"]) {
+            Trouble::OtherProcessor
         } else if says(&["is not running", "exec sessions on running containers"]) {
             Trouble::NotRunning
         } else if says(&MISSING_IMAGE) {
@@ -471,6 +509,19 @@ impl fmt::Display for EngineError {
             Trouble::NotRunning if self.command.contains(" exec ") => {
                 writeln!(f, "the cage stopped at once")?;
             }
+            Trouble::NoAgent => {
+                writeln!(f, "the SSH agent's socket can't be mounted; `cage restart --no-ssh` does without")?;
+            }
+            Trouble::NotShared => {
+                writeln!(
+                    f,
+                    "the engine can't see a directory that is to be mounted; one in a virtual machine sees only \
+                     what is shared with that, most often your home"
+                )?;
+            }
+            Trouble::OtherProcessor => {
+                writeln!(f, "the image is made for another kind of processor than this machine's")?;
+            }
             Trouble::DirectoryGone => {
                 writeln!(f, "the project directory is not the one that the cage has mounted")?;
             }
@@ -507,6 +558,23 @@ mod tests {
             Invocation::new("/bin/docker".into(), "docker".into(), ["create"]).stdin(Some(stdin));
         assert_eq!(invocation.to_string(), "cat file | docker create");
         assert!(!format!("{invocation:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_image_for_another_processor_is_told() {
+        let docker = "WARNING: The requested image's platform (linux/amd64) does not match the detected host platform \
+                      (linux/arm64/v8) and no specific platform was requested\n";
+        let podman =
+            "WARNING: image platform (linux/amd64) does not match the expected platform (linux/arm64)\n";
+        for words in [docker, podman] {
+            assert!(
+                other_platform(words.as_bytes()).unwrap().contains("platform (linux/amd64) does not match")
+            );
+        }
+        assert_eq!(
+            other_platform(b"WARNING: IPv4 forwarding is disabled. Networking will not work.\n"),
+            None
+        );
     }
 
     fn said(words: &str) -> EngineError {
@@ -556,6 +624,21 @@ mod tests {
                 "Error: can only create exec sessions on running containers: container state improper",
                 Trouble::NotRunning,
             ),
+            (
+                "invalid mount config for type \"bind\": bind source path does not exist: /run/host-services/ssh-auth.sock",
+                Trouble::NoAgent,
+            ),
+            (
+                "invalid mount config for type \"bind\": bind source path does not exist: /home/me/.local/state/cage/cage-x.agent",
+                Trouble::NoAgent,
+            ),
+            (
+                "invalid mount config for type \"bind\": bind source path does not exist: /srv/app",
+                Trouble::NotShared,
+            ),
+            ("Mounts denied: \nThe path /srv/app is not shared from the host", Trouble::NotShared),
+            ("Error: statfs /srv/app: no such file or directory", Trouble::NotShared),
+            ("exec /bin/sh: exec format error", Trouble::OtherProcessor),
             ("something else", Trouble::Other),
         ] {
             assert_eq!(said(words).trouble(), trouble, "{words}");

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::container::{Container, ENV_LABEL, Image, SUCCESSOR, State};
-use crate::creation::{Beforehand, Creation, Unmake};
+use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::host::Host;
@@ -17,7 +17,7 @@ use crate::plan::{Attach, Exec, Plan, STATE_FORMAT, Step, is_trouble};
 use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::session::Session;
-use crate::ssh_agent::Link;
+use crate::ssh_agent::{Link, SOCKET};
 
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;
@@ -74,6 +74,18 @@ each() {
 leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 "; fi; }
 hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
 { each leader; each hit; } 2>/dev/null
+true"#;
+
+/// Makes good, as root, what engines leave undone when a container starts.
+///
+/// - $1, the socket with which a virtual machine's product brings the SSH agent in, is root's or that of the machine's user.
+/// - podman before 5 knows the host by a name of its own only.
+const SETTLE: &str = r#"{
+    if [ -S "$1" ]; then chmod 0666 "$1"; fi
+    if ! grep -qF host.docker.internal /etc/hosts && host=$(grep -F host.containers.internal /etc/hosts); then
+        echo "${host%%[!0-9a-fA-F.:]*} host.docker.internal" >>/etc/hosts
+    fi
+} 2>/dev/null
 true"#;
 
 /// What the plans of this file and its siblings are made from.
@@ -133,7 +145,7 @@ fn try_to_bring_up(
     }
     let beforehand = Beforehand::gather(session, &runtime, project)?;
     pull(session, &runtime, pulling, found.image.is_some())?;
-    with_or_without_init(|init| {
+    with_what_works(|parts| {
         let lock = session.lock()?;
         let found = session.look(&runtime, project)?;
         let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
@@ -149,7 +161,7 @@ fn try_to_bring_up(
             found.image.as_ref(),
             None,
             beforehand.clone(),
-            init,
+            parts,
         )?;
         let remains = found.cage.iter().chain(&found.left_over);
         session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)
@@ -198,14 +210,19 @@ pub fn pull(session: &Session, runtime: &Runtime, pulling: Pulling, here: bool) 
     session.carry_out(&plan).map(drop)
 }
 
-/// Makes a container with the engine's init, or without where the engine has none; it only says so when it is needed.
+/// Makes a container with everything that not every engine has, and then without what this one doesn't have. Engines only
+/// say so when it is needed.
 ///
 /// # Errors
 /// Those of `attempt`.
-pub fn with_or_without_init(mut attempt: impl FnMut(bool) -> Result<u8>) -> Result<u8> {
-    match attempt(true) {
-        Err(error) if is_trouble(&error, Trouble::NoInit) => attempt(false),
-        result => result,
+pub fn with_what_works(mut attempt: impl FnMut(Parts) -> Result<u8>) -> Result<u8> {
+    let mut parts = Parts { init: true, agent: true };
+    loop {
+        match attempt(parts) {
+            Err(error) if parts.init && is_trouble(&error, Trouble::NoInit) => parts.init = false,
+            Err(error) if parts.agent && is_trouble(&error, Trouble::NoAgent) => parts.agent = false,
+            result => return result,
+        }
     }
 }
 
@@ -252,9 +269,12 @@ impl Facts<'_> {
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.push(Step::Undo(undo.plan(self.runtime, name)));
         match then {
-            Then::Attach => plan.push(self.start_attached(name, Some(undo.plan(self.runtime, name)))),
+            Then::Attach => {
+                let settle = self.settle(name, creation.uses_machines_agent(self.host, options));
+                plan.push(self.start_attached(name, settle, Some(undo.plan(self.runtime, name))));
+            }
             Then::Name | Then::Exec(_) => {
-                plan.append(self.start_new(name));
+                plan.append(self.start_new(name, creation.uses_machines_agent(self.host, options)));
                 plan.append(self.go_on(name, then));
             }
         }
@@ -283,14 +303,16 @@ impl Facts<'_> {
             plan.push(Step::Link(link));
         }
         let start = ["start", &container.id];
+        let settle = self.settle(&container.id, container.mounts_machines_agent());
         match (container.state, then) {
             (State::Created | State::Stopped | State::Dead, Then::Attach) => {
                 plan.say(format!("Restarting {}", container.name));
-                plan.push(self.start_attached(&container.id, None));
+                plan.push(self.start_attached(&container.id, settle, None));
             }
             (State::Created | State::Stopped | State::Dead, _) => {
                 plan.say(format!("Restarting {}", container.name));
                 plan.run(self.runtime.command(start));
+                plan.extend(settle.map(Step::Try));
                 plan.append(self.go_on(&container.id, then));
             }
             (State::Paused, _) => {
@@ -335,7 +357,7 @@ impl Facts<'_> {
                 Step::Say(note),
             ])));
         }
-        plan.append(self.start_new(&new));
+        plan.append(self.start_new(&new, creation.uses_machines_agent(self.host, options)));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.append(self.go_on(name, then));
@@ -361,12 +383,21 @@ impl Facts<'_> {
 
     /// Starts a new container and sees that it goes on running: with the engine's init as the first process, an image whose
     /// own command can't run starts, and then stops at once.
-    fn start_new(&self, container: &str) -> Plan {
+    fn start_new(&self, container: &str, machines_agent: bool) -> Plan {
+        let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]);
         Plan::new([
             Step::Run(self.runtime.command(["start", container])),
-            Step::Run(self.runtime.command(["exec", container, "/bin/sh", "-c", ":"])),
+            Step::Run(self.settle(container, machines_agent).unwrap_or_else(look)),
             Step::Keep,
         ])
+    }
+
+    /// What is to be done in a container each time it has started, if anything; it fails only if the container doesn't run.
+    fn settle(&self, container: &str, machines_agent: bool) -> Option<Invocation> {
+        let socket = if machines_agent { SOCKET } else { "" };
+        (machines_agent || self.runtime.kind == RuntimeKind::Podman).then(|| {
+            self.runtime.command(["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket])
+        })
     }
 
     fn go_on(&self, container: &str, then: &Then) -> Plan {
@@ -378,29 +409,31 @@ impl Facts<'_> {
                 args.extend(self.keep_alive());
                 args.push(container);
                 let mut attach = self.attach(container, self.runtime.command(args), None);
-                attach.unsettle = self.unsettle(container);
+                attach.once_attached = self.unsettle_size(container);
                 Step::Attach(attach)
             }
         };
         Plan::new([step])
     }
 
-    fn start_attached(&self, container: &str, undo: Option<Plan>) -> Step {
+    fn start_attached(&self, container: &str, settle: Option<Invocation>, undo: Option<Plan>) -> Step {
         let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
         args.extend(self.keep_alive());
         args.push(container);
-        Step::Attach(self.attach(container, self.runtime.command(args), undo))
+        let mut attach = self.attach(container, self.runtime.command(args), undo);
+        attach.once_attached = settle;
+        Step::Attach(attach)
     }
 
     fn attach(&self, container: &str, client: Invocation, undo: Option<Plan>) -> Attach {
         let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
-        Attach { name: self.project.name.clone(), client, unsettle: None, state, undo }
+        Attach { name: self.project.name.clone(), client, once_attached: None, state, undo }
     }
 
     /// podman's client doesn't make what runs inside draw itself when it attaches, as docker's does by changing the size of
     /// the terminal there and back. Doing it before the client is no help: podman sets the size before it connects, so that
     /// what is drawn then may be lost.
-    fn unsettle(&self, container: &str) -> Option<Invocation> {
+    fn unsettle_size(&self, container: &str) -> Option<Invocation> {
         let (_, rows) = self.host.size.filter(|_| self.runtime.kind == RuntimeKind::Podman)?;
         let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
         let stty = ["exec", "--user", "0", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
@@ -503,9 +536,15 @@ mod tests {
     use crate::home::PREPARE;
     use crate::invocation::quote;
     use crate::project::cage_name;
-    use crate::runtime::{Engine, Mode};
+    use crate::runtime::{Engine, Mode, Product};
     use crate::user::{Ids, ImageUser, Mapping};
     use crate::worktree::GitDir;
+
+    /// Who runs the containers, and in which virtual machine.
+    type Where = (Mode, Option<Product>);
+    const ROOTFUL: Where = (Mode::Rootful, None);
+    const ROOTLESS: Where = (Mode::Rootless, None);
+    const MACHINE: Where = (Mode::Rootful, Some(Product::Colima));
 
     const NEWER: &str = "sha256:2222222222";
 
@@ -513,11 +552,11 @@ mod tests {
         Project { path: path.into(), name: cage_name(path), inode: 7 }
     }
 
-    fn creation(facts: &Facts, mode: Mode) -> Creation {
-        let engine = Engine { mode, selinux: false };
+    fn creation(facts: &Facts, (mode, machine): Where) -> Creation {
+        let engine = Engine { mode, machine, selinux: false };
         let ids = Ids { uid: 501, gid: 20 };
         let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
-        let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids);
+        let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids, None);
         let link = Link::of(facts.host, &facts.project.name);
         Creation {
             engine,
@@ -528,7 +567,7 @@ mod tests {
             link,
             advice: None,
             seed: None,
-            init: true,
+            parts: Parts { init: true, agent: true },
         }
     }
 
@@ -549,11 +588,11 @@ mod tests {
         plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) }).script()
     }
 
-    fn create(kind: RuntimeKind, mode: Mode, path: &str, then: &Then) -> String {
+    fn create(kind: RuntimeKind, place: Where, path: &str, then: &Then) -> String {
         let text = script(kind, &[("CAGE_IMAGE", "local")], path, |facts| {
-            facts.create(None, &creation(facts, mode), &options("-p 3000:3000 -v pg:/pg:ro"), then)
+            facts.create(None, &creation(facts, place), &options("-p 3000:3000 -v pg:/pg:ro"), then)
         });
-        text.replace(&quote(PREPARE), "PREPARE")
+        text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
     }
 
     fn come_back(kind: RuntimeKind, state: State, typed: &str, then: &Then) -> String {
@@ -562,21 +601,25 @@ mod tests {
             container.image_id = NEWER.into();
             facts.come_back(&container, &options(typed), Stale::default(), then)
         })
+        .replace(&quote(SETTLE), "SETTLE")
     }
 
     fn replace(kind: RuntimeKind, state: State, then: &Then) -> String {
         script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |facts| {
             let container = Container::sample(facts.project, state);
-            let creation = creation(facts, Mode::Machine);
+            let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
+            let place = if kind == RuntimeKind::Docker { MACHINE } else { podman_machine };
+            let creation = creation(facts, place);
             facts.replace(&container, None, &creation, &options("-p 3000:3000"), then)
         })
         .replace(&quote(PREPARE), "PREPARE")
+        .replace(&quote(SETTLE), "SETTLE")
     }
 
     #[test]
     fn a_new_cage_in_every_mode() {
         use RuntimeKind::{Docker, Podman};
-        insta::assert_snapshot!(create(Docker, Mode::Rootful, "/p/app", &Then::Attach), @r#"
+        insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Then::Attach), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -596,7 +639,7 @@ mod tests {
           *) exit "${state#* }" ;;
         esac
         "#);
-        insta::assert_snapshot!(create(Podman, Mode::Rootful, "/p/app", &Then::Name), @r"
+        insta::assert_snapshot!(create(Podman, ROOTFUL, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -607,11 +650,11 @@ mod tests {
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman start cage-app-f6965073 >/dev/null
-        podman exec cage-app-f6965073 /bin/sh -c : >/dev/null
+        podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
-        insta::assert_snapshot!(create(Podman, Mode::Rootless, "/p/app", &Then::Name), @r"
+        insta::assert_snapshot!(create(Podman, ROOTLESS, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -622,16 +665,16 @@ mod tests {
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman start cage-app-f6965073 >/dev/null
-        podman exec cage-app-f6965073 /bin/sh -c : >/dev/null
+        podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
-        insta::assert_snapshot!(create(Docker, Mode::Rootless, "/p/app", &Then::Name), @r"
+        insta::assert_snapshot!(create(Docker, ROOTLESS, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -641,18 +684,16 @@ mod tests {
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
-        insta::assert_snapshot!(create(Docker, Mode::Machine, "/p/app", &Then::Name), @r"
+        insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
-        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker start cage-app-f6965073 >/dev/null
-        docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
+        docker exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
         trap - EXIT
         printf '%s\n' cage-app-f6965073
         ");
@@ -661,7 +702,7 @@ mod tests {
     #[test]
     fn a_project_below_the_home_gets_a_directory_there() {
         let path = "/home/vscode/src/app";
-        insta::assert_snapshot!(create(RuntimeKind::Docker, Mode::Rootful, path, &Then::Name), @r"
+        insta::assert_snapshot!(create(RuntimeKind::Docker, ROOTFUL, path, &Then::Name), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
@@ -684,13 +725,13 @@ mod tests {
             let creation = Creation {
                 seed: Some("/home/me/.config/cage/home".into()),
                 advice: Some("advice".into()),
-                engine: Engine { mode: Mode::Rootful, selinux: true },
-                init: false,
-                ..creation(facts, Mode::Rootful)
+                engine: Engine { mode: Mode::Rootful, machine: None, selinux: true },
+                parts: Parts { init: false, agent: true },
+                ..creation(facts, ROOTFUL)
             };
             facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
         });
-        insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE"), @r"
+        insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
         printf '%s\n' 'cage: warning: advice' >&2
@@ -750,6 +791,7 @@ mod tests {
         insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
+        (sleep 1; podman exec --user 0 0123456789ab /bin/sh -c SETTLE sh ''; kill -WINCH 0) >/dev/null 2>&1 &
         code=0
         podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
@@ -811,15 +853,13 @@ mod tests {
         insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
-        trap '' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '\''%s\n'\'' '\''cage: cage-app-f6965073 is the old one again; what ran in it has ended'\'' >&2' EXIT
         docker start cage-app-f6965073.new >/dev/null
-        docker exec cage-app-f6965073.new /bin/sh -c : >/dev/null
+        docker exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
         trap - EXIT
         docker rm --force --volumes 0123456789ab >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -828,13 +868,11 @@ mod tests {
         insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-        mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
-        trap '' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
-        podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null
-        podman exec cage-app-f6965073.new /bin/sh -c : >/dev/null
+        podman exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh '' >/dev/null
         trap - EXIT
         podman rm --force --volumes 0123456789ab >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null

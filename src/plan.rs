@@ -82,8 +82,8 @@ pub struct Attach {
     pub name: String,
     /// The client that connects terminal and process; it may also start the container.
     pub client: Invocation,
-    /// Gives the terminal inside a wrong size, where what runs there would not draw itself otherwise.
-    pub unsettle: Option<Invocation>,
+    /// Run once the client has taken the terminal over.
+    pub once_attached: Option<Invocation>,
     /// Prints the container's state and exit code afterwards, since podman's client and docker's differ in what their
     /// own exit code means.
     pub state: Invocation,
@@ -103,6 +103,11 @@ impl Plan {
     /// Adds a step.
     pub fn push(&mut self, step: Step) {
         self.steps.push(step);
+    }
+
+    /// Adds steps.
+    pub fn extend(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.steps.extend(steps);
     }
 
     /// Adds the steps of another plan.
@@ -259,7 +264,7 @@ impl Plan {
 
 impl Attach {
     fn execute(&self, runner: Runner) -> Result<u8> {
-        let (status, complaint) = runner.attach(&self.client, self.unsettle.as_ref())?;
+        let (status, complaint) = runner.attach(&self.client, self.once_attached.as_ref())?;
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         let state = runner.capture(&self.state)?;
         let state = String::from_utf8_lossy(&state.stdout);
@@ -300,11 +305,11 @@ impl Attach {
             None => ("", String::new()),
         };
         // The client gets the signal as one of the script's processes.
-        let unsettle = self.unsettle.as_ref().map_or_else(String::new, |unsettle| {
-            format!("(sleep 1; {unsettle}; kill -WINCH 0) >/dev/null 2>&1 &\n")
+        let meanwhile = self.once_attached.as_ref().map_or_else(String::new, |command| {
+            format!("(sleep 1; {command}; kill -WINCH 0) >/dev/null 2>&1 &\n")
         });
         format!(
-            "{keep}{unsettle}code=0\n{} || code=$?\nstate=$({} 2>/dev/null) || exit $code\ncase $state in\n  \
+            "{keep}{meanwhile}code=0\n{} || code=$?\nstate=$({} 2>/dev/null) || exit $code\ncase $state in\n  \
              'running '* | 'paused '*) exit 0 ;;\n  {undo}*) exit \"${{state#* }}\" ;;\nesac",
             self.client, self.state
         )

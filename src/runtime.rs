@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::container::{Container, Image, Inspected};
@@ -22,22 +22,41 @@ pub enum RuntimeKind {
     Podman,
 }
 
-/// Where containers run, as seen by the person who starts them.
+/// Who runs the containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// On this machine, by root.
+    /// Root.
     Rootful,
-    /// On this machine, by the person.
+    /// The person, or in a virtual machine its user who stands for the person.
     Rootless,
-    /// In a virtual machine: Docker Desktop, `OrbStack`, Colima, Rancher Desktop, Lima, podman machine.
-    Machine,
+}
+
+/// What runs an engine in a virtual machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// Docker Desktop, on a Mac, on Linux, or for WSL.
+    DockerDesktop,
+    /// `OrbStack`.
+    OrbStack,
+    /// Rancher Desktop with dockerd.
+    RancherDesktop,
+    /// Colima.
+    Colima,
+    /// Lima by itself.
+    Lima,
+    /// `podman machine`.
+    PodmanMachine,
+    /// One that can't be told.
+    Unknown,
 }
 
 /// What the engine behind a runtime is like.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// Where containers run.
+    /// Who runs the containers.
     pub mode: Mode,
+    /// The virtual machine that they run in, if they do.
+    pub machine: Option<Product>,
     /// Does `SELinux` keep containers from mounted directories?
     pub selinux: bool,
 }
@@ -52,6 +71,15 @@ struct DockerInfo {
     name: String,
     #[serde(default)]
     security_options: Option<Vec<String>>,
+    #[serde(default)]
+    plugins: DockerPlugins,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct DockerPlugins {
+    #[serde(default)]
+    log: Option<Vec<String>>,
 }
 
 impl DockerInfo {
@@ -59,17 +87,33 @@ impl DockerInfo {
         let has = |option: &str| {
             self.security_options.iter().flatten().any(|text| text.split(',').any(|field| field == option))
         };
-        let system = ["Docker Desktop", "OrbStack", "Rancher Desktop"];
-        let name = ["docker-desktop", "orbstack", "rancher-desktop", "lima-", "colima"];
-        let machine = os != Os::Linux
-            || system.iter().any(|prefix| self.operating_system.starts_with(prefix))
-            || name.iter().any(|prefix| self.name.starts_with(prefix));
-        let mode = match machine {
-            true => Mode::Machine,
-            false if has("name=rootless") => Mode::Rootless,
-            false => Mode::Rootful,
-        };
-        Engine { mode, selinux: has("name=selinux") }
+        let mode = if has("name=rootless") { Mode::Rootless } else { Mode::Rootful };
+        Engine { mode, machine: self.product(os), selinux: has("name=selinux") }
+    }
+
+    /// Is it a podman that answers docker's client? It has a way to log that docker never had.
+    fn is_podman(&self) -> bool {
+        self.plugins.log.iter().flatten().any(|driver| driver == "k8s-file")
+    }
+
+    /// Products are known by what they say of their system, or by the names that they give their machines, which the
+    /// person may change.
+    fn product(&self, os: Os) -> Option<Product> {
+        let says =
+            |system: &str, name: &str| self.operating_system.starts_with(system) || self.name.contains(name);
+        if says("Docker Desktop", "docker-desktop") {
+            Some(Product::DockerDesktop)
+        } else if says("OrbStack", "orbstack") {
+            Some(Product::OrbStack)
+        } else if says("Rancher Desktop", "rancher-desktop") {
+            Some(Product::RancherDesktop)
+        } else if self.name.starts_with("colima") {
+            Some(Product::Colima)
+        } else if self.name.starts_with("lima-") {
+            Some(Product::Lima)
+        } else {
+            (os != Os::Linux).then_some(Product::Unknown)
+        }
     }
 }
 
@@ -151,20 +195,28 @@ impl Runtime {
     /// When it doesn't answer.
     pub fn engine(&self, host: &Host, runner: Runner) -> Result<Engine> {
         match self.kind {
-            // `podman info` takes a quarter of a second, a whole one without root, and says what is known already.
+            RuntimeKind::Podman if host.os == Os::Linux => {
+                // `podman info` takes a quarter of a second, a whole one without root, and says what is known already.
+                let mode = if host.ids.uid == 0 { Mode::Rootful } else { Mode::Rootless };
+                Ok(Engine { mode, machine: None, selinux: host.selinux })
+            }
             RuntimeKind::Podman => {
-                let mode = match host.os {
-                    Os::Linux if host.ids.uid == 0 => Mode::Rootful,
-                    Os::Linux => Mode::Rootless,
-                    Os::Mac | Os::Other => Mode::Machine,
-                };
-                Ok(Engine { mode, selinux: host.selinux })
+                let rootless =
+                    runner.run(&self.command(["info", "--format", "{{.Host.Security.Rootless}}"]))?;
+                let mode = if rootless.trim() == "false" { Mode::Rootful } else { Mode::Rootless };
+                Ok(Engine { mode, machine: Some(Product::PodmanMachine), selinux: false })
             }
             RuntimeKind::Docker => {
                 let ask = self.command(["info", "--format", "{{json .}}"]);
                 let said = runner.run(&ask)?;
                 let info: DockerInfo = serde_json::from_str(&said)
                     .with_context(|| format!("cannot read the answer of `{ask}`"))?;
+                ensure!(
+                    !info.is_podman(),
+                    // Its client can't map users as podman's own does, and podman's `cp` changes owners.
+                    Failure::new(format!("`{}` talks to podman here", ui::escape(&self.name)))
+                        .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
+                );
                 Ok(info.engine(host.os))
             }
         }
@@ -335,20 +387,32 @@ mod tests {
 
     #[test]
     fn an_engine_is_known_by_what_it_says_of_itself() {
-        let mode = |os, system: &str, name: &str, options: &str| {
+        let engine = |os, system: &str, name: &str, options: &str| {
             let json = format!(
                 r#"{{"OperatingSystem": "{system}", "Name": "{name}", "SecurityOptions": [{options}], "Containers": 3}}"#
             );
-            serde_json::from_str::<DockerInfo>(&json).unwrap().engine(os).mode
+            let engine = serde_json::from_str::<DockerInfo>(&json).unwrap().engine(os);
+            (engine.mode, engine.machine)
         };
         let seccomp = r#""name=seccomp,profile=default""#;
         let rootless = r#""name=seccomp,profile=default","name=rootless""#;
-        assert_eq!(mode(Os::Linux, "Debian GNU/Linux 12 (bookworm)", "vm", seccomp), Mode::Rootful);
-        assert_eq!(mode(Os::Linux, "Debian GNU/Linux 12 (bookworm)", "vm", rootless), Mode::Rootless);
-        assert_eq!(mode(Os::Linux, "Docker Desktop", "docker-desktop", seccomp), Mode::Machine);
-        assert_eq!(mode(Os::Mac, "Ubuntu 24.04 LTS", "colima", seccomp), Mode::Machine);
-        assert_eq!(mode(Os::Mac, "Ubuntu 24.04 LTS", "renamed", rootless), Mode::Machine);
-        assert_eq!(mode(Os::Linux, "Ubuntu 24.04 LTS", "lima-docker", rootless), Mode::Machine);
+        let apparmor = r#""name=apparmor","name=seccomp,profile=builtin","name=cgroupns""#;
+        let (debian, ubuntu) = ("Debian GNU/Linux 12 (bookworm)", "Ubuntu 24.04 LTS");
+        let vm = |product| (Mode::Rootful, Some(product));
+        assert_eq!(engine(Os::Linux, debian, "vm", seccomp), (Mode::Rootful, None));
+        assert_eq!(engine(Os::Linux, debian, "vm", rootless), (Mode::Rootless, None));
+        for os in [Os::Mac, Os::Linux] {
+            let desktop = engine(os, "Docker Desktop", "docker-desktop", seccomp);
+            assert_eq!(desktop, vm(Product::DockerDesktop));
+            assert_eq!(engine(os, ubuntu, "colima", apparmor), vm(Product::Colima));
+            let lima = engine(os, ubuntu, "lima-docker", rootless);
+            assert_eq!(lima, (Mode::Rootless, Some(Product::Lima)));
+        }
+        assert_eq!(engine(Os::Mac, ubuntu, "colima-work", apparmor), vm(Product::Colima));
+        assert_eq!(engine(Os::Mac, "OrbStack", "orbstack", seccomp), vm(Product::OrbStack));
+        let rancher = engine(Os::Mac, "Alpine Linux v3.20", "lima-rancher-desktop", seccomp);
+        assert_eq!(rancher, vm(Product::RancherDesktop));
+        assert_eq!(engine(Os::Mac, ubuntu, "renamed", seccomp), vm(Product::Unknown));
         let info: DockerInfo = serde_json::from_str(r#"{"SecurityOptions": ["name=selinux"]}"#).unwrap();
         assert!(info.engine(Os::Linux).selinux);
     }

@@ -11,13 +11,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::host::{Host, Os};
+use crate::host::Host;
 use crate::mount::Mount;
+use crate::runtime::Product;
 use crate::ui;
 
 /// Where the agent's socket is inside. In the virtual machines of Docker Desktop, `OrbStack` and Colima the products put
 /// it at this very path, and Docker Desktop wants the same path inside.
 pub const SOCKET: &str = "/run/host-services/ssh-auth.sock";
+
+/// The file with a Colima profile's settings, wherever its home is (`~/.colima`, `~/.config/colima`, `$COLIMA_HOME`): it is
+/// beside the profile's socket.
+const COLIMA_CONFIG: &str = "colima.yaml";
 
 /// Where a link leads when there is no agent.
 const NO_AGENT: &str = "/dev/null";
@@ -32,11 +37,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// The link for the cage `name`; `None` where there is no place for one, or sockets can't be mounted.
+    /// The link for the cage `name`; `None` where there is no place for one.
     pub fn of(host: &Host, name: &str) -> Option<Self> {
-        if host.os == Os::Mac {
-            return None;
-        }
         let state =
             host.path_variable("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
         let state = state.or_else(|| Some(host.home.as_ref()?.join(".local/state")))?;
@@ -77,28 +79,71 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
-/// The mount that brings the agent in.
-pub fn mount(host: &Host, link: Option<&Link>) -> Option<Mount> {
-    match (host.os, link) {
-        // The host's own sockets can't cross into the virtual machine; its product proxies the agent.
-        (Os::Mac, _) => Some(Mount::path(SOCKET, SOCKET)),
-        (Os::Linux | Os::Other, link) => Some(Mount::path(link?.path.to_str()?, SOCKET)),
+/// How an agent comes into a cage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent<'a> {
+    /// By a link to its socket.
+    Link(&'a Link),
+    /// By the socket that a virtual machine's product has there.
+    Machine,
+}
+
+impl<'a> Agent<'a> {
+    /// Decides it for the virtual machine that the engine runs in, if it does; `None` where there is no way.
+    pub fn decide(machine: Option<Product>, wsl: bool, link: Option<&'a Link>) -> Option<Self> {
+        match machine {
+            // https://github.com/containers/podman/issues/23785
+            Some(Product::PodmanMachine) => None,
+            // The host's own sockets can't cross into the virtual machine, but for those of WSL.
+            Some(_) if !wsl => Some(Self::Machine),
+            Some(_) | None => link.map(Self::Link),
+        }
+    }
+
+    /// The mount that brings it in.
+    pub fn mount(self) -> Option<Mount> {
+        match self {
+            Self::Link(link) => Some(Mount::path(link.path.to_str()?, SOCKET)),
+            Self::Machine => Some(Mount::path(SOCKET, SOCKET)),
+        }
     }
 }
 
-/// What to do when `endpoint` (`unix:///…/docker.sock`) is Colima's and its agent forwarding is off.
-pub fn colima_advice(endpoint: &str) -> Option<String> {
+/// What the user may do about an agent that a product at `endpoint` is known not to bring in.
+pub fn advice(machine: Option<Product>, endpoint: &str) -> Option<String> {
+    match machine? {
+        Product::Colima => colima_advice(endpoint),
+        Product::PodmanMachine => Some(
+            "podman machine can't bring your SSH agent into a container, so your keys are not available in the cage"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// What the user may do about an agent that could not be brought in.
+pub fn remedy(machine: Option<Product>) -> &'static str {
+    match machine {
+        Some(Product::Colima) => "is its agent forwarding on (`colima start --ssh-agent`)?",
+        Some(Product::RancherDesktop) => {
+            "Rancher Desktop forwards it with `ssh: {forwardAgent: true}` in its lima/_config/override.yaml"
+        }
+        Some(Product::Lima) => "Lima forwards it with `ssh: {forwardAgent: true}` in the machine's lima.yaml",
+        _ => "did an agent run when the engine started?",
+    }
+}
+
+/// What to do when Colima, whose socket is at `endpoint` (`unix:///…/docker.sock`), has its agent forwarding off.
+fn colima_advice(endpoint: &str) -> Option<String> {
     let socket = Path::new(endpoint.strip_prefix("unix://")?);
+    // /var/run/docker.sock may be a link to it.
+    let socket = fs::canonicalize(socket).unwrap_or_else(|_| socket.to_owned());
     let mut profile_dir = socket.parent()?.to_owned();
-    let is_colima = |name: &std::ffi::OsStr| name == ".colima" || name == "colima";
-    // The default profile's socket is also at BASE/docker.sock, from Colima's early days.
-    if profile_dir.file_name().is_some_and(is_colima) {
+    // Of the default profile it is also at BASE/docker.sock, from Colima's early days.
+    if !profile_dir.join(COLIMA_CONFIG).exists() && profile_dir.join("default").join(COLIMA_CONFIG).exists() {
         profile_dir.push("default");
     }
-    if !profile_dir.parent()?.file_name().is_some_and(is_colima) {
-        return None;
-    }
-    let config = fs::read_to_string(profile_dir.join("colima.yaml")).unwrap_or_default();
+    let config = fs::read_to_string(profile_dir.join(COLIMA_CONFIG)).ok()?;
     let on = |line: &str| {
         line.trim().strip_prefix("forwardAgent:").is_some_and(|value| value.trim().starts_with("true"))
     };
@@ -135,20 +180,25 @@ mod tests {
         assert_eq!(target(), socket);
         let link = Link::of(&host, "cage-x").unwrap();
         assert_eq!(link.path, Path::new("/home/me/.local/state/cage/cage-x.agent"));
-        assert_eq!(
-            mount(&host, Some(&link)),
-            Some(Mount::path("/home/me/.local/state/cage/cage-x.agent", SOCKET))
-        );
+        let mount = Agent::decide(None, false, Some(&link)).unwrap().mount();
+        assert_eq!(mount, Some(Mount::path("/home/me/.local/state/cage/cage-x.agent", SOCKET)));
+        assert_eq!(Agent::decide(None, false, None), None, "without a home there is no place for a link");
         let elsewhere = Host::sample(&[("XDG_STATE_HOME", "/state")]);
         assert_eq!(Link::of(&elsewhere, "cage-x").unwrap().path, Path::new("/state/cage/cage-x.agent"));
     }
 
     #[test]
-    fn on_macos_the_virtual_machines_socket_is_mounted() {
-        let mut host = Host::sample(&[]);
-        host.os = Os::Mac;
-        assert_eq!(Link::of(&host, "cage-x"), None);
-        assert_eq!(mount(&host, None), Some(Mount::path(SOCKET, SOCKET)));
+    fn from_a_virtual_machine_its_own_socket_is_mounted() {
+        let link = Link::of(&Host::sample(&[]), "cage-x").unwrap();
+        let decide = |product, wsl| Agent::decide(Some(product), wsl, Some(&link));
+        assert_eq!(Agent::Machine.mount(), Some(Mount::path(SOCKET, SOCKET)));
+        for product in [Product::DockerDesktop, Product::OrbStack, Product::Colima, Product::Unknown] {
+            assert_eq!(decide(product, false), Some(Agent::Machine));
+        }
+        assert_eq!(decide(Product::PodmanMachine, false), None);
+        assert!(advice(Some(Product::PodmanMachine), "").is_some());
+        // Docker Desktop shows the sockets of the WSL distribution that cage runs in.
+        assert_eq!(decide(Product::DockerDesktop, true), Some(Agent::Link(&link)));
     }
 
     #[test]
@@ -173,9 +223,11 @@ mod tests {
     #[test]
     fn colima_without_forwarding_is_told_how() {
         let dir = tempfile::tempdir().unwrap();
-        let base = dir.path().join(".colima");
+        // Not `.colima`: $COLIMA_HOME may be anywhere.
+        let base = dir.path().join("colima-home");
         fs::create_dir_all(base.join("default")).unwrap();
         fs::create_dir_all(base.join("work")).unwrap();
+        fs::create_dir_all(base.join("other")).unwrap();
         fs::write(base.join("default/colima.yaml"), "ssh:\n  forwardAgent: true # on\n").unwrap();
         fs::write(base.join("work/colima.yaml"), "forwardAgent: false\n").unwrap();
         let advice = |path: &str| colima_advice(&format!("unix://{}", base.join(path).display()));
@@ -186,7 +238,10 @@ mod tests {
                 .unwrap()
                 .contains("`colima -p work stop && colima -p work start --ssh-agent`")
         );
-        assert!(advice("other/docker.sock").is_some());
+        fs::write(base.join("work/docker.sock"), "").unwrap();
+        symlink(base.join("work/docker.sock"), base.join("linked.sock")).unwrap();
+        assert!(advice("linked.sock").unwrap().contains("-p work"));
+        assert_eq!(advice("other/docker.sock"), None, "not Colima's");
         assert_eq!(colima_advice("unix:///var/run/docker.sock"), None);
         assert_eq!(colima_advice("tcp://10.0.0.1:2375"), None);
     }

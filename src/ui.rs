@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use crate::error;
 use crate::host::Terminal;
@@ -21,6 +23,25 @@ pub fn info_below(message: &str) {
 /// Tells something that the user may want to change.
 pub fn warn(message: &str) {
     to_stderr(&format!("cage: warning: {}\n", escape(message)));
+}
+
+/// Tells what takes long, until `ended` is hung up: on a terminal with the time it takes, elsewhere in one line. What takes
+/// less than a second is not worth a word.
+pub fn tell_while(what: &str, ended: &Receiver<()>) {
+    let start = Instant::now();
+    let goes_on = || ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout);
+    if !goes_on() {
+        return;
+    }
+    if !io::stderr().is_terminal() {
+        return info(&format!("{what}..."));
+    }
+    loop {
+        to_stderr(&format!("\rcage: {what}... {} s", start.elapsed().as_secs()));
+        if !goes_on() {
+            return to_stderr("\n");
+        }
+    }
 }
 
 /// Echoes an engine command that is about to run. It is already quoted for a shell.

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::error::Failure;
 use crate::host::Host;
 use crate::invocation::Runner;
+use crate::mount::Mount;
 use crate::project::Project;
 use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
 use crate::ui;
@@ -53,8 +54,9 @@ pub struct ImageUser {
     pub home: String,
 }
 
-/// Prints the name, numbers and home of the user it runs as.
-const WHO: &str = r#"id -un 2>/dev/null || echo; id -u; id -g; echo "$HOME""#;
+/// Prints the name, numbers and home of the user it runs as, and whose a directory looks, if one is given.
+const WHO: &str = r#"id -un 2>/dev/null || echo; id -u; id -g; echo "$HOME"
+[ -z "$1" ] || { set -- $(ls -ldn "$1"); echo "$3:$4"; }"#;
 
 impl ImageUser {
     /// What a cage's label says, which was made of the same image.
@@ -67,20 +69,28 @@ impl ImageUser {
         format!("{}:{}:{}", self.name, self.ids, self.home)
     }
 
-    /// Asks the image itself, in a short-lived container: only there a name in its configuration has a number.
+    /// Asks the image itself, in a short-lived container: only there a name in its configuration has a number. Tells too
+    /// whose `directory` looks in there.
     ///
     /// # Errors
-    /// When the image isn't here, or nothing can run in it.
-    pub fn probe(runtime: &Runtime, runner: Runner, image: &str) -> Result<Self> {
-        let args = ["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/"];
-        let args = args.into_iter().chain(["--entrypoint", "/bin/sh", image, "-c", WHO]);
+    /// When the image isn't here, nothing can run in it, or the engine can't see the directory.
+    pub fn probe(
+        runtime: &Runtime,
+        runner: Runner,
+        image: &str,
+        directory: Option<&str>,
+    ) -> Result<(Self, Option<Ids>)> {
+        let mut args = vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/"];
+        let mount = directory.map(|directory| Mount::path(directory, directory).to_flag());
+        args.extend(mount.iter().flat_map(|mount| ["--mount", mount]));
+        args.extend(["--entrypoint", "/bin/sh", image, "-c", WHO, "sh", directory.unwrap_or_default()]);
         let ask = runtime.command(args);
         let mut said = String::new();
         // A busy podman now and then loses what a short-lived container printed.
         for _ in 0..3 {
             said = runner.run(&ask)?;
             if let Some(user) = Self::parse(&said) {
-                return Ok(user);
+                return Ok((user, said.lines().nth(4).and_then(|owner| owner.parse().ok())));
             }
         }
         bail!(
@@ -116,21 +126,36 @@ pub enum Mapping {
 }
 
 impl Mapping {
-    /// Decides it for an engine, the image's user and the person at the keyboard.
-    pub fn decide(kind: RuntimeKind, engine: &Engine, image: &ImageUser, person: Ids) -> Self {
-        match (engine.mode, kind) {
-            // The products show a mounted directory as belonging to whoever looks.
-            (Mode::Machine, _) => Self::AsIs,
-            // Root inside is the person outside.
-            (Mode::Rootless, _) if image.ids.uid == 0 => Self::AsIs,
-            (Mode::Rootless, RuntimeKind::Podman) => Self::KeepId(image.ids),
-            (Mode::Rootless, RuntimeKind::Docker) => Self::Renumber(Ids::ROOT),
-            // An image whose user is root means it; taking root away would break it.
-            (Mode::Rootful, _) if image.ids.uid == 0 || image.ids == person || image.name.is_empty() => {
-                Self::AsIs
-            }
-            (Mode::Rootful, _) => Self::Renumber(person),
+    /// Decides it for an engine, the image's user and the person at the keyboard. `looks`: whose the project looks in a
+    /// container, where that was asked.
+    pub fn decide(
+        kind: RuntimeKind,
+        engine: &Engine,
+        image: &ImageUser,
+        person: Ids,
+        looks: Option<Ids>,
+    ) -> Self {
+        // Without root, root inside is the person outside. With root, an image whose user is root means it; taking root
+        // away would break it.
+        if image.ids.uid == 0 {
+            return Self::AsIs;
         }
+        match (kind, engine.mode, engine.machine) {
+            (RuntimeKind::Podman, Mode::Rootless, _) => Self::KeepId(image.ids),
+            // Some products show a directory as belonging to whoever looks, some as root's, some with the numbers it has
+            // outside. Whoever it looks to belong to can write it, so the image's user becomes that one.
+            (_, _, Some(_)) => match looks {
+                Some(looks) if looks.uid != image.ids.uid => Self::renumber(image, looks),
+                _ => Self::AsIs,
+            },
+            (RuntimeKind::Docker, Mode::Rootless, None) => Self::renumber(image, Ids::ROOT),
+            (_, Mode::Rootful, None) => Self::renumber(image, person),
+        }
+    }
+
+    fn renumber(image: &ImageUser, ids: Ids) -> Self {
+        // What has no name has no row in /etc/passwd.
+        if image.ids == ids || image.name.is_empty() { Self::AsIs } else { Self::Renumber(ids) }
     }
 
     /// The numbers that the image's user has inside.
@@ -167,6 +192,7 @@ pub fn person(host: &Host, project: &Project) -> Result<Ids> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Product;
 
     const PERSON: Ids = Ids { uid: 1000, gid: 1000 };
 
@@ -175,7 +201,7 @@ mod tests {
     }
 
     fn decide(kind: RuntimeKind, mode: Mode, image: &ImageUser) -> Mapping {
-        Mapping::decide(kind, &Engine { mode, selinux: false }, image, PERSON)
+        Mapping::decide(kind, &Engine { mode, machine: None, selinux: false }, image, PERSON, None)
     }
 
     #[test]
@@ -186,13 +212,35 @@ mod tests {
         assert_eq!(decide(Podman, Mode::Rootful, &user), Mapping::Renumber(PERSON));
         assert_eq!(decide(Docker, Mode::Rootless, &user), Mapping::Renumber(Ids::ROOT));
         assert_eq!(decide(Podman, Mode::Rootless, &user), Mapping::KeepId(Ids { uid: 501, gid: 20 }));
-        assert_eq!(decide(Docker, Mode::Machine, &user), Mapping::AsIs);
         assert_eq!(decide(Docker, Mode::Rootful, &image(1000, 1000)), Mapping::AsIs);
         for kind in [Docker, Podman] {
-            for mode in [Mode::Rootful, Mode::Rootless, Mode::Machine] {
+            for mode in [Mode::Rootful, Mode::Rootless] {
                 assert_eq!(decide(kind, mode, &image(0, 0)), Mapping::AsIs);
             }
         }
+    }
+
+    #[test]
+    fn in_a_virtual_machine_it_is_as_the_project_looks_there() {
+        use Product::{Colima, DockerDesktop, Lima, PodmanMachine, RancherDesktop};
+        let decide = |kind, mode, product, uid, gid| {
+            let engine = Engine { mode, machine: Some(product), selinux: false };
+            Mapping::decide(kind, &engine, &image(501, 20), PERSON, Some(Ids { uid, gid }))
+        };
+        let docker = |product, uid, gid| decide(RuntimeKind::Docker, Mode::Rootful, product, uid, gid);
+        // To whoever looks, on a Mac.
+        assert_eq!(docker(DockerDesktop, 501, 20), Mapping::AsIs);
+        // To root, on Linux and with Rancher Desktop's virtiofs.
+        assert_eq!(docker(DockerDesktop, 0, 0), Mapping::Renumber(Ids::ROOT));
+        assert_eq!(docker(RancherDesktop, 0, 0), Mapping::Renumber(Ids::ROOT));
+        // To the Mac's user: the first one has the image's number, the second one doesn't.
+        assert_eq!(docker(Colima, 501, 1000), Mapping::AsIs);
+        assert_eq!(docker(Colima, 502, 20), Mapping::Renumber(Ids { uid: 502, gid: 20 }));
+        let lima = decide(RuntimeKind::Docker, Mode::Rootless, Lima, 0, 0);
+        assert_eq!(lima, Mapping::Renumber(Ids::ROOT));
+        let podman = |mode, uid| decide(RuntimeKind::Podman, mode, PodmanMachine, uid, 20);
+        assert_eq!(podman(Mode::Rootless, 0), Mapping::KeepId(Ids { uid: 501, gid: 20 }));
+        assert_eq!(podman(Mode::Rootful, 501), Mapping::AsIs);
     }
 
     #[test]

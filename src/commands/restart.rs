@@ -4,9 +4,9 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::container::Container;
-use crate::creation::{Beforehand, Creation};
+use crate::creation::{Beforehand, Creation, Parts};
 use crate::error::Failure;
-use crate::lifecycle::{Facts, Pulling, Then, pull, with_or_without_init};
+use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};
 use crate::options::CreateOptions;
 use crate::plan::Plan;
 use crate::session::{Found, Session};
@@ -50,8 +50,8 @@ impl Renew {
         }
     }
 
-    /// The plan that puts a new cage in the place of `old`. `how` is what was found out beforehand, and whether to use the
-    /// engine's init.
+    /// The plan that puts a new cage in the place of `old`. `how` is what was found out beforehand, and what the engine is
+    /// to be asked for.
     ///
     /// # Errors
     /// When a cage like that can't be made.
@@ -62,7 +62,7 @@ impl Renew {
         old: &Container,
         found: &Found,
         typed: &CreateOptions,
-        (beforehand, init): (Beforehand, bool),
+        (beforehand, parts): (Beforehand, Parts),
     ) -> Result<Plan> {
         let then = Then::enter(&session.host, self.detach);
         let creation = Creation::gather(
@@ -72,7 +72,7 @@ impl Renew {
             facts.image,
             Some(old),
             beforehand,
-            init,
+            parts,
         )?;
         let options = self.options_after(old, typed);
         options.check_sources()?;
@@ -96,7 +96,7 @@ impl Restart {
         ensure!(found.cage.is_some(), missing());
         let beforehand = Beforehand::gather(session, &runtime, &project)?;
         pull(session, &runtime, self.pulling, found.image.is_some())?;
-        with_or_without_init(|init| {
+        with_what_works(|parts| {
             let lock = session.lock()?;
             let found = session.look(&runtime, &project)?;
             let Some(old) = &found.cage else { bail!(missing()) };
@@ -107,7 +107,7 @@ impl Restart {
                 image: found.image.as_ref(),
             };
             let plan =
-                self.renew.replacement(session, &facts, old, &found, &typed, (beforehand.clone(), init))?;
+                self.renew.replacement(session, &facts, old, &found, &typed, (beforehand.clone(), parts))?;
             session.carry_out_locked(&plan, lock)
         })
     }

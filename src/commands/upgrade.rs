@@ -6,7 +6,7 @@ use clap::Args;
 use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
 use crate::creation::Beforehand;
-use crate::lifecycle::{Facts, tell_ignored, with_or_without_init};
+use crate::lifecycle::{Facts, tell_ignored, with_what_works};
 use crate::plan::{Plan, Step};
 use crate::session::Session;
 
@@ -29,7 +29,7 @@ impl Upgrade {
         let (runtime, _) = session.find_all(&project)?;
         let beforehand = Beforehand::gather(session, &runtime, &project)?;
         session.carry_out(&fetch_newest(&session.host, &runtime))?;
-        with_or_without_init(|init| {
+        with_what_works(|parts| {
             let lock = session.lock()?;
             let found = session.look(&runtime, &project)?;
             let facts = Facts {
@@ -44,7 +44,7 @@ impl Upgrade {
                 Some(old) => {
                     let mut replace = Plan::default();
                     replace.say(format!("Removing old container {}", old.name));
-                    let how = (beforehand.clone(), init);
+                    let how = (beforehand.clone(), parts);
                     replace.append(self.renew.replacement(session, &facts, old, &found, &typed, how)?);
                     let mut keep = tell_ignored(old, &typed);
                     keep.say("Container is already on the latest image.");

@@ -1,6 +1,7 @@
 //! What is the person's own: their files, SSH agent, variables, home and git repository.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -18,7 +19,20 @@ on_each_engine!(
     a_home_of_the_projects_own_goes_only_when_asked,
     git_works_in_a_linked_worktree,
     a_git_file_that_points_elsewhere_is_not_followed,
+    the_host_goes_by_the_same_name_everywhere,
 );
+
+fn the_host_goes_by_the_same_name_everywhere(world: &World) {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connect = format!("run -- bash -c 'exec 3<>/dev/tcp/host.docker.internal/{port}'");
+    world.cage(&connect).ok();
+    // Also when it was stopped meanwhile: podman writes /etc/hosts anew.
+    world.cage("stop").ok();
+    world.cage(&connect).ok();
+    drop(listener);
+    assert_ne!(world.cage(&connect).run().code, 0, "the control");
+}
 
 /// Whose a file is.
 #[track_caller]

@@ -8,6 +8,8 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use crate::engines::lab::is_root;
+
 use super::machine::{Cage, Engine, IMAGE, IMAGE_ID, Machine, Outcome, Speaks};
 
 /// The values of a flag of an engine call.
@@ -83,6 +85,7 @@ fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
             create.push(word);
         }
     }
+    let sandbox = if is_root() { "--env IS_SANDBOX=1" } else { "" };
     let expected = [
         "create --interactive --tty --pull never --name NAME.new --hostname NAME --workdir DIR",
         "--label cage.project=DIR --label cage.image=IMAGE --label cage.inode=INODE",
@@ -91,8 +94,10 @@ fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
         "--mount",
         "--mount type=bind,source=DIR/a:b,target=/data,readonly --mount type=volume,source=pg,target=/pg",
         "--publish 127.0.0.1:3000:3000 --publish 0.0.0.0:80:8080/udp",
-        "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Asia/Tokyo --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
-        "--stop-signal SIGHUP --init IMAGE",
+        "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Asia/Tokyo",
+        sandbox,
+        "--env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
+        "--add-host host.docker.internal:host-gateway --stop-signal SIGHUP --init IMAGE",
     ];
     assert_eq!(create, shell_words::split(&expected.join(" ")).unwrap());
 }
@@ -109,6 +114,60 @@ fn a_volume_source_that_is_not_there_is_not_made() {
         outcome.stderr
     );
     assert!(outcome.calls.is_empty() && !machine.project.join("gone").exists());
+}
+
+#[test]
+fn an_agent_that_the_engine_cannot_mount_is_done_without_and_said() {
+    let desktop = r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop"}"#;
+    let socket = "type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock";
+    let words = "Error response from daemon: invalid mount config for type \"bind\": bind source path does not exist: \
+                 /run/host-services/ssh-auth.sock";
+    let mounts_agent = |call: &[String]| values(call, "--mount").contains(&socket);
+    for (call, code) in [("create", 1), ("start", 1)] {
+        for words_of in ["none", "stopped"] {
+            let command = if words_of == "none" { "start" } else { "restart" };
+            let machine = Machine::in_story(Speaks::Docker, words_of);
+            machine.engine().answer("info-format", 0, "", desktop);
+            let control = machine.cage(command);
+            assert!(mounts_agent(control.call("create")), "the control: {:?}", control.calls);
+
+            machine.engine().first(call, code, words);
+            let outcome = machine.cage(command);
+            assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+            assert!(outcome.stderr.contains("cage: warning: the engine can't mount your SSH agent's socket"));
+            let creates: Vec<_> = outcome.calls.iter().filter(|call| call[0] == "create").collect();
+            assert_eq!(creates.len(), 2, "{:?}", outcome.calls);
+            assert!(mounts_agent(creates[0]) && !mounts_agent(creates[1]), "{creates:?}");
+            // It is not what the person chose, so the next cage is asked for it again.
+            assert!(!creates[1].iter().any(|word| word.contains("--no-ssh")), "{creates:?}");
+        }
+    }
+
+    // A cage whose agent is gone when it is to start again keeps what is in it, and says what to do.
+    let machine = Machine::in_story(Speaks::Docker, "stopped");
+    machine.engine().answer("start", 1, words, "");
+    let outcome = machine.cage("start");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stderr.contains("`cage restart --no-ssh` does without"), "{}", outcome.stderr);
+    assert!(outcome.changes().iter().all(|call| call[0] != "rm"), "{:?}", outcome.calls);
+}
+
+#[test]
+fn docker_that_talks_to_podman_is_refused_with_the_way_out() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    // As docker 28 shows it of podman 4.3.
+    let podman = r#"{"OperatingSystem": "debian", "OSVersion": "12", "Name": "vm", "ServerVersion": "4.3.1",
+        "Plugins": {"Volume": ["local"], "Network": ["bridge", "macvlan"], "Authorization": null,
+            "Log": ["k8s-file", "none", "passthrough", "journald"]}}"#;
+    machine.engine().answer("info-format", 0, "", podman);
+    let outcome = machine.cage("start");
+    assert_eq!(outcome.code, 1);
+    assert!(
+        outcome.stderr.contains("error: `docker` talks to podman here\nhint: `--runtime podman`"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.changes().iter().all(|call| call[0] == "pull"), "{:?}", outcome.calls);
 }
 
 fn docker_and_podman() -> Machine {
@@ -624,8 +683,9 @@ fn env_files_win_over_cages_own_variables_but_not_over_the_agent() {
     machine.env.push(("SSH_AUTH_SOCK", socket.into()));
     let env = |machine: &Machine| values(machine.cage("start").call("create"), "--env").join(" ");
     let agent = "SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock";
-    assert_eq!(env(&machine), format!("UV_PROJECT_ENVIRONMENT=.cage-venv TZ=Asia/Tokyo {agent}"));
-    let lines = "UV_PROJECT_ENVIRONMENT=venv\nTZ=UTC\nSSH_AUTH_SOCK=/tmp/fake\n";
+    let sandbox = if is_root() { "IS_SANDBOX=1 " } else { "" };
+    assert_eq!(env(&machine), format!("UV_PROJECT_ENVIRONMENT=.cage-venv TZ=Asia/Tokyo {sandbox}{agent}"));
+    let lines = "UV_PROJECT_ENVIRONMENT=venv\nTZ=UTC\nIS_SANDBOX=0\nSSH_AUTH_SOCK=/tmp/fake\n";
     fs::write(machine.project.join(".cage.env"), lines).unwrap();
     assert_eq!(env(&machine), agent);
     assert!(machine.engine().stdin().contains("UV_PROJECT_ENVIRONMENT=venv\n"));
