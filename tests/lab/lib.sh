@@ -5,6 +5,7 @@
 
 LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 LAB_IMAGE=cage-lab
+LAB_BUSYBOX_IMAGE=cage-lab-busybox
 LAB_RECIPE_LABEL=cage-lab.recipe
 LAB_REGISTRY=127.0.0.1:5000
 LAB_USER=cage-lab

@@ -21,6 +21,9 @@ use tempfile::TempDir;
 /// The image that the lab loads into every engine.
 pub const IMAGE: &str = "cage-lab";
 
+/// The other one: busybox and nothing else.
+pub const BUSYBOX_IMAGE: &str = "cage-lab-busybox";
+
 /// Where the lab's registry listens.
 pub const REGISTRY: &str = "127.0.0.1:5000";
 

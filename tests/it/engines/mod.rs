@@ -45,5 +45,6 @@ mod boundary;
 mod commands;
 mod differences;
 mod dry_run;
+mod people;
 mod places;
 mod yours;

@@ -36,7 +36,7 @@ fn the_host_goes_by_the_same_name_everywhere(world: &World) {
 
 /// Whose a file is.
 #[track_caller]
-fn owner(path: &Path) -> (u32, u32) {
+pub fn owner(path: &Path) -> (u32, u32) {
     let metadata = fs::symlink_metadata(path).unwrap();
     (metadata.uid(), metadata.gid())
 }
@@ -98,16 +98,16 @@ fn an_image_whose_user_is_root_makes_what_the_engine_makes_of_root(world: &World
 }
 
 /// A running SSH agent with one key.
-struct Agent {
+pub struct Agent {
     process: Child,
     socket: PathBuf,
     /// The comment that its key shows.
-    key: String,
+    pub key: String,
 }
 
 impl Agent {
     #[track_caller]
-    fn start(world: &World, key: &str) -> Self {
+    pub fn start(world: &World, key: &str) -> Self {
         // An agent answers nobody but its own user.
         let socket = world.home.join(format!("{key}.agent"));
         let mut command = world.command("ssh-agent");
@@ -121,7 +121,7 @@ impl Agent {
         agent
     }
 
-    fn cage(&self, world: &World, words: &str) -> super::lab::Call {
+    pub fn cage(&self, world: &World, words: &str) -> super::lab::Call {
         world.cage(words).env("SSH_AUTH_SOCK", &self.socket)
     }
 }
@@ -277,7 +277,7 @@ fn a_home_of_the_projects_own_goes_only_when_asked(world: &World) {
 
 /// `git WORDS…` on the host.
 #[track_caller]
-fn git(world: &World, dir: &Path, words: &str) -> Ran {
+pub fn git(world: &World, dir: &Path, words: &str) -> Ran {
     let args = format!("-c user.name=x -c user.email=x@example.com {words}");
     world.call("git", &shell_words::split(&args).unwrap()).dir(dir).ok()
 }
