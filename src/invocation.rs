@@ -275,6 +275,7 @@ impl Runner {
         match (status.code(), status.signal()) {
             (Some(code), _) => Ok(u8::try_from(code).unwrap_or(1)),
             (None, number) => {
+                ui::leave_program();
                 if !passed {
                     self.pass_on(signal, SIGHUP);
                 }

@@ -268,7 +268,11 @@ impl Attach {
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         let state = runner.capture(&self.state)?;
         let state = String::from_utf8_lossy(&state.stdout);
-        match End::of(&state, code, complaint.words()) {
+        let end = End::of(&state, code, complaint.words());
+        if end == End::Detached || code.is_none() {
+            ui::leave_program();
+        }
+        match end {
             End::Detached => {
                 ui::info_below(&format!(
                     "detached; {} goes on running, `cage start` comes back to it",

@@ -77,6 +77,20 @@ pub fn confirm(question: &str) -> io::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Undoes what a program that was left may have done to the terminal, which it can't undo any more: the other screen, a hidden
+/// cursor, colours, and that keys, pastes and the mouse come in its own way. The cursor stays where it is.
+pub fn leave_program() {
+    const LEAVE: &str = concat!(
+        // Leaving the other screen goes back to where the cursor was saved, also if there was none to leave.
+        "\x1b7\x1b[?1049l",
+        "\x1b[?25h\x1b[0m\x1b[?1l\x1b>",
+        "\x1b[?2004l\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l",
+    );
+    if io::stdout().is_terminal() {
+        let _ = io::stdout().write_all(LEAVE.as_bytes()).and_then(|()| io::stdout().flush());
+    }
+}
+
 /// The size of the terminal that stdout is, columns and rows.
 pub fn size() -> Option<(u16, u16)> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, height)| (width.0, height.0))

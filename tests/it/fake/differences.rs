@@ -153,6 +153,16 @@ fn an_agent_that_the_engine_cannot_mount_is_done_without_and_said() {
 }
 
 #[test]
+fn what_takes_long_says_what_it_does() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    let told = "cage: Making the home ready...\n";
+    assert!(!machine.cage("start").stderr.contains(told), "the control");
+    machine.engine().act("run", "/bin/sleep 1.5");
+    let outcome = machine.cage("start");
+    assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+}
+
+#[test]
 fn docker_that_talks_to_podman_is_refused_with_the_way_out() {
     let machine = Machine::in_story(Speaks::Docker, "none");
     // As docker 28 shows it of podman 4.3.

@@ -24,6 +24,7 @@ on_each_engine!(
     restart_goes_in,
     what_cant_be_undone_is_asked,
     the_terminals_modes_come_back,
+    the_screen_comes_back_from_a_program_that_is_left,
     a_dry_run_for_a_terminal_is_a_script_for_a_terminal,
 );
 
@@ -320,6 +321,37 @@ fn the_terminals_modes_come_back(world: &World) {
         let (_, after) = terminal.0.exp_regex(modes).unwrap();
         assert_eq!(before, after, "{leave}");
         terminal.ends();
+    }
+}
+
+fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
+    let taken = "\u{1b}[?1049h\u{1b}[?1000h";
+    let log = world.home.join("log");
+    let script = format!("exec script --quiet --flush --command 'cage start' {}", log.display());
+    let shown = || String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
+    let is_back = || ["[?1049l", "[?1000l", "[?25h"].iter().all(|mode| shown().contains(mode));
+
+    // Detaching, and an engine's client that is killed.
+    for leave in ["detach", "kill"] {
+        let mut terminal = Terminal::run(world, &script);
+        terminal.0.exp_regex("project [%#] |Re-attaching").unwrap();
+        terminal
+            .types("printf '\\033[?1049h\\033[?1000hinside-'; echo $((6 * 7)); sleep 5")
+            .shows("inside-42");
+        assert!(shown().contains(taken) && !is_back(), "the control: {}", shown());
+        if leave == "detach" {
+            terminal.presses_ctrl('\\');
+        } else {
+            let kill = format!(
+                "pkill -KILL -f '(start|attach) .*--detach-keys .* ({}|{})'",
+                world.name(),
+                &world.container_id()[..12]
+            );
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        }
+        terminal.shows("goes on running").ends();
+        assert!(is_back(), "{leave}: {}", shown());
+        assert_eq!(world.state(), "running");
     }
 }
 
