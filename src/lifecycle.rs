@@ -534,6 +534,7 @@ mod tests {
     use super::*;
     use crate::container::IMAGE_LABEL;
     use crate::home::PREPARE;
+    use crate::host::Os;
     use crate::invocation::quote;
     use crate::project::cage_name;
     use crate::runtime::{Engine, Mode, Product};
@@ -783,6 +784,67 @@ mod tests {
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @"
         set -e -o pipefail
         exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab npm test
+        ");
+    }
+
+    /// What is particular to a cage on an engine that said `info`, where the image's user can't write the project, which looks
+    /// to belong to `looks`.
+    fn particulars(os: Os, wsl: bool, info: &str, looks: Option<(u32, u32)>) -> String {
+        let mut host = Host::sample(&[("CAGE_IMAGE", "local")]);
+        (host.os, host.wsl) = (os, wsl);
+        let (runtime, project) = (Runtime::sample(RuntimeKind::Docker), project("/p/app"));
+        let facts = Facts { host: &host, runtime: &runtime, project: &project, image: None };
+        let engine = Engine::recorded(os, info);
+        let mut creation = creation(&facts, (engine.mode, engine.machine));
+        let looks = looks.map(|(uid, gid)| Ids { uid, gid });
+        creation.mapping =
+            Mapping::decide(runtime.kind, &engine, &creation.user, Ids { uid: 501, gid: 20 }, looks);
+        creation.engine = engine;
+        let script = facts.create(None, &creation, &options(""), &Then::Name).script();
+        let words =
+            shell_words::split(script.lines().find(|line| line.starts_with("docker create")).unwrap())
+                .unwrap();
+        let value = |flag: &str, part: &str| {
+            let mut pairs = words.windows(2).filter(|pair| pair[0] == flag && pair[1].contains(part));
+            pairs.next().map_or("-", |pair| pair[1].as_str()).to_owned()
+        };
+        let agent = value("--mount", SOCKET).replace(",target=/run/host-services/ssh-auth.sock", "");
+        let owner = value("--label", "cage.owner=");
+        let settles = if script.contains(&quote(SETTLE)) { ", opened to the user" } else { "" };
+        format!(
+            "{owner} user={} agent={agent}{settles} host={}",
+            value("--user", ""),
+            value("--add-host", "")
+        )
+    }
+
+    #[test]
+    fn every_product_has_its_way() {
+        let desktop = r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop", "KernelVersion": "5.10.104-linuxkit"}"#;
+        let colima = r#"{"OperatingSystem": "Ubuntu 24.04 LTS", "Name": "colima", "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"]}"#;
+        let orbstack = r#"{"OperatingSystem": "OrbStack", "Name": "orbstack"}"#;
+        let rancher = r#"{"OperatingSystem": "Alpine Linux v3.20", "Name": "lima-rancher-desktop"}"#;
+        let lima = r#"{"OperatingSystem": "Ubuntu 24.04 LTS", "Name": "lima-docker", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}"#;
+        let rows = [
+            ("Docker Desktop, Mac", particulars(Os::Mac, false, desktop, None)),
+            ("Docker Desktop, Linux", particulars(Os::Linux, false, desktop, Some((0, 0)))),
+            ("Docker Desktop, WSL", particulars(Os::Linux, true, desktop, Some((1000, 1000)))),
+            ("OrbStack", particulars(Os::Mac, false, orbstack, None)),
+            ("Colima", particulars(Os::Mac, false, colima, None)),
+            ("Colima, the Mac's second user", particulars(Os::Mac, false, colima, Some((502, 20)))),
+            ("Rancher Desktop", particulars(Os::Mac, false, rancher, Some((0, 0)))),
+            ("Lima", particulars(Os::Mac, false, lima, Some((0, 0)))),
+        ];
+        let table = rows.map(|(product, particulars)| format!("{product}: {particulars}")).join("\n");
+        insta::assert_snapshot!(table, @"
+        Docker Desktop, Mac: cage.owner=501:20 user=- agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+        Docker Desktop, Linux: cage.owner=0:0 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+        Docker Desktop, WSL: cage.owner=1000:1000 user=vscode agent=type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent host=-
+        OrbStack: cage.owner=501:20 user=- agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+        Colima: cage.owner=501:20 user=- agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+        Colima, the Mac's second user: cage.owner=502:20 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+        Rancher Desktop: cage.owner=0:0 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+        Lima: cage.owner=0:0 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
         ");
     }
 

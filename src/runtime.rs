@@ -330,6 +330,14 @@ fn is_script(program: &Path) -> bool {
 }
 
 #[cfg(test)]
+impl Engine {
+    /// The engine that said this to `docker info` on a host with that system.
+    pub fn recorded(os: Os, info: &str) -> Self {
+        serde_json::from_str::<DockerInfo>(info).unwrap().engine(os)
+    }
+}
+
+#[cfg(test)]
 impl Runtime {
     /// A runtime that is not there.
     pub fn sample(kind: RuntimeKind) -> Self {
@@ -391,7 +399,7 @@ mod tests {
             let json = format!(
                 r#"{{"OperatingSystem": "{system}", "Name": "{name}", "SecurityOptions": [{options}], "Containers": 3}}"#
             );
-            let engine = serde_json::from_str::<DockerInfo>(&json).unwrap().engine(os);
+            let engine = Engine::recorded(os, &json);
             (engine.mode, engine.machine)
         };
         let seccomp = r#""name=seccomp,profile=default""#;
@@ -413,8 +421,7 @@ mod tests {
         let rancher = engine(Os::Mac, "Alpine Linux v3.20", "lima-rancher-desktop", seccomp);
         assert_eq!(rancher, vm(Product::RancherDesktop));
         assert_eq!(engine(Os::Mac, ubuntu, "renamed", seccomp), vm(Product::Unknown));
-        let info: DockerInfo = serde_json::from_str(r#"{"SecurityOptions": ["name=selinux"]}"#).unwrap();
-        assert!(info.engine(Os::Linux).selinux);
+        assert!(Engine::recorded(Os::Linux, r#"{"SecurityOptions": ["name=selinux"]}"#).selinux);
     }
 
     #[test]

@@ -54,9 +54,10 @@ pub struct ImageUser {
     pub home: String,
 }
 
-/// Prints the name, numbers and home of the user it runs as, and whose a directory looks, if one is given.
+/// Prints the name, numbers and home of the user it runs as, and whose a directory looks, if one is given that this user
+/// can't write.
 const WHO: &str = r#"id -un 2>/dev/null || echo; id -u; id -g; echo "$HOME"
-[ -z "$1" ] || { set -- $(ls -ldn "$1"); echo "$3:$4"; }"#;
+[ -z "$1" ] || [ -w "$1" ] || { set -- $(ls -ldn "$1"); echo "$3:$4"; }"#;
 
 impl ImageUser {
     /// What a cage's label says, which was made of the same image.
@@ -70,7 +71,7 @@ impl ImageUser {
     }
 
     /// Asks the image itself, in a short-lived container: only there a name in its configuration has a number. Tells too
-    /// whose `directory` looks in there.
+    /// whose `directory` looks in there, if its user can't write it.
     ///
     /// # Errors
     /// When the image isn't here, nothing can run in it, or the engine can't see the directory.
@@ -127,7 +128,7 @@ pub enum Mapping {
 
 impl Mapping {
     /// Decides it for an engine, the image's user and the person at the keyboard. `looks`: whose the project looks in a
-    /// container, where that was asked.
+    /// container where the image's user can't write it, if that was asked.
     pub fn decide(
         kind: RuntimeKind,
         engine: &Engine,
@@ -142,12 +143,9 @@ impl Mapping {
         }
         match (kind, engine.mode, engine.machine) {
             (RuntimeKind::Podman, Mode::Rootless, _) => Self::KeepId(image.ids),
-            // Some products show a directory as belonging to whoever looks, some as root's, some with the numbers it has
-            // outside. Whoever it looks to belong to can write it, so the image's user becomes that one.
-            (_, _, Some(_)) => match looks {
-                Some(looks) if looks.uid != image.ids.uid => Self::renumber(image, looks),
-                _ => Self::AsIs,
-            },
+            // Some products let everybody write what they share, others show it as root's or with the numbers it has
+            // outside, and let that one write it.
+            (_, _, Some(_)) => looks.map_or(Self::AsIs, |looks| Self::renumber(image, looks)),
             (RuntimeKind::Docker, Mode::Rootless, None) => Self::renumber(image, Ids::ROOT),
             (_, Mode::Rootful, None) => Self::renumber(image, person),
         }
@@ -222,25 +220,22 @@ mod tests {
 
     #[test]
     fn in_a_virtual_machine_it_is_as_the_project_looks_there() {
-        use Product::{Colima, DockerDesktop, Lima, PodmanMachine, RancherDesktop};
-        let decide = |kind, mode, product, uid, gid| {
-            let engine = Engine { mode, machine: Some(product), selinux: false };
-            Mapping::decide(kind, &engine, &image(501, 20), PERSON, Some(Ids { uid, gid }))
+        let second = Ids { uid: 502, gid: 20 };
+        let decide = |kind, mode, looks| {
+            let engine = Engine { mode, machine: Some(Product::Unknown), selinux: false };
+            Mapping::decide(kind, &engine, &image(501, 20), PERSON, looks)
         };
-        let docker = |product, uid, gid| decide(RuntimeKind::Docker, Mode::Rootful, product, uid, gid);
-        // To whoever looks, on a Mac.
-        assert_eq!(docker(DockerDesktop, 501, 20), Mapping::AsIs);
-        // To root, on Linux and with Rancher Desktop's virtiofs.
-        assert_eq!(docker(DockerDesktop, 0, 0), Mapping::Renumber(Ids::ROOT));
-        assert_eq!(docker(RancherDesktop, 0, 0), Mapping::Renumber(Ids::ROOT));
-        // To the Mac's user: the first one has the image's number, the second one doesn't.
-        assert_eq!(docker(Colima, 501, 1000), Mapping::AsIs);
-        assert_eq!(docker(Colima, 502, 20), Mapping::Renumber(Ids { uid: 502, gid: 20 }));
-        let lima = decide(RuntimeKind::Docker, Mode::Rootless, Lima, 0, 0);
-        assert_eq!(lima, Mapping::Renumber(Ids::ROOT));
-        let podman = |mode, uid| decide(RuntimeKind::Podman, mode, PodmanMachine, uid, 20);
-        assert_eq!(podman(Mode::Rootless, 0), Mapping::KeepId(Ids { uid: 501, gid: 20 }));
-        assert_eq!(podman(Mode::Rootful, 501), Mapping::AsIs);
+        for kind in [RuntimeKind::Docker, RuntimeKind::Podman] {
+            assert_eq!(decide(kind, Mode::Rootful, None), Mapping::AsIs, "it can be written");
+            assert_eq!(decide(kind, Mode::Rootful, Some(Ids::ROOT)), Mapping::Renumber(Ids::ROOT));
+            assert_eq!(decide(kind, Mode::Rootful, Some(second)), Mapping::Renumber(second));
+            // What a cage's label says of one that needed none.
+            assert_eq!(decide(kind, Mode::Rootful, Some(Ids { uid: 501, gid: 20 })), Mapping::AsIs);
+        }
+        let docker = decide(RuntimeKind::Docker, Mode::Rootless, Some(Ids::ROOT));
+        assert_eq!(docker, Mapping::Renumber(Ids::ROOT));
+        let podman = decide(RuntimeKind::Podman, Mode::Rootless, Some(Ids::ROOT));
+        assert_eq!(podman, Mapping::KeepId(Ids { uid: 501, gid: 20 }));
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod boundary;
 mod commands;
 mod differences;
 mod dry_run;
+mod machines;
 mod people;
 mod places;
 mod yours;

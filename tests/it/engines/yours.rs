@@ -100,7 +100,8 @@ fn an_image_whose_user_is_root_makes_what_the_engine_makes_of_root(world: &World
 /// A running SSH agent with one key.
 pub struct Agent {
     process: Child,
-    socket: PathBuf,
+    /// Where it listens.
+    pub socket: PathBuf,
     /// The comment that its key shows.
     pub key: String,
 }

@@ -1,0 +1,81 @@
+//! The rules for engines in virtual machines, on a real engine that only says it is in one: the product's socket for the
+//! SSH agent is root's, and the project's numbers are nobody's in the image.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::path::Path;
+
+use super::lab::{Engine, World, run};
+use super::yours::{Agent, owner};
+
+const SOCKET: &str = "/run/host-services/ssh-auth.sock";
+
+/// A link where the products have their socket, taken away at the end.
+struct ProductsSocket;
+
+impl ProductsSocket {
+    fn lead_to(agent: &Agent) -> Self {
+        fs::create_dir_all(Path::new(SOCKET).parent().unwrap()).unwrap();
+        symlink(&agent.socket, SOCKET).unwrap();
+        chown(&agent.socket, Some(0), Some(0)).unwrap();
+        fs::set_permissions(&agent.socket, fs::Permissions::from_mode(0o660)).unwrap();
+        Self
+    }
+}
+
+impl Drop for ProductsSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(SOCKET);
+        let _ = fs::remove_dir(Path::new(SOCKET).parent().unwrap());
+    }
+}
+
+#[test]
+fn files_and_agent_are_the_persons() {
+    run(Engine::GroupDocker, false, |world| {
+        let docker = docker_in_a_machine(world);
+        let agent = Agent::start(world, "my-key");
+        // Through another path, as the products have it: what the person's own variable says can't be mounted there.
+        let cage =
+            |words: &str| world.cage(words).env("CAGE_RUNTIME", &docker).env("SSH_AUTH_SOCK", "/nowhere");
+
+        // Without the product's socket a cage comes up all the same.
+        let start =
+            cage("start -d").ok().says("the engine can't mount your SSH agent's socket; going on without");
+        start.says("did an agent run when the engine started?");
+        assert_ne!(cage("run -- ssh-add -l").run().code, 0);
+
+        let _socket = ProductsSocket::lead_to(&agent);
+        cage("restart").ok().says_not("agent");
+        assert!(cage("run -- ssh-add -l").ok().out.contains(&agent.key));
+        // The product makes it anew when the machine starts.
+        cage("stop").ok();
+        fs::set_permissions(&agent.socket, fs::Permissions::from_mode(0o660)).unwrap();
+        let closed = world.engine(&format!(
+            "run --rm --volume {SOCKET}:/agent --env SSH_AUTH_SOCK=/agent cage-lab ssh-add -l"
+        ));
+        assert_ne!(closed.run().code, 0, "the control: the image's user may not open it");
+        cage("start -d").ok();
+        assert!(cage("run -- ssh-add -l").ok().out.contains(&agent.key));
+
+        cage("run -- sh -c 'touch made; test -O made && test -O ~'").ok();
+        assert_eq!(owner(&world.project.join("made")), owner(&world.project));
+        // As far as its user can write it, nothing is changed.
+        cage("rm").ok();
+        fs::set_permissions(&world.project, fs::Permissions::from_mode(0o777)).unwrap();
+        cage("run -- touch open").ok();
+        assert_eq!(fs::metadata(world.project.join("open")).unwrap().uid(), 501);
+    });
+}
+
+/// Docker's client, with an engine that says it is Docker Desktop's.
+fn docker_in_a_machine(world: &World) -> String {
+    let path = world.home.join("bin/docker");
+    let info = r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop"}"#;
+    let script = format!(
+        "#!/bin/sh\nPATH={}\n[ \"$1\" != info ] || {{ echo '{info}'; exit; }}\nexec docker \"$@\"\n",
+        super::lab::PATH
+    );
+    world.program(&path, &script);
+    path.display().to_string()
+}
