@@ -4,12 +4,12 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::lab::{Ran, World, eventually, free_port, skipped};
+use super::lab::{Ran, World, eventually, free_port, is_root, skipped};
 
 on_each_engine!(
     one_directory_is_one_cage_however_it_is_reached,
@@ -33,6 +33,7 @@ on_each_engine!(
     anonymous_volumes_go_with_the_cage,
     seeding_fills_the_home_before_anything_runs,
     seeding_never_overwrites,
+    a_seed_that_cannot_be_read_is_named_and_nothing_is_left,
 );
 
 /// 1
@@ -499,6 +500,21 @@ fn seeding_fills_the_home_before_anything_runs(world: &World) {
 }
 
 /// 9
+fn a_seed_that_cannot_be_read_is_named_and_nothing_is_left(world: &World) {
+    let secret = world.home.join(".config/cage/home/not yours");
+    world.write(&secret, "");
+    if !world.engine.is_rootless() || !is_root() {
+        // Root reads it all, and without root there is nobody else's file.
+        world.cage("start").ok();
+        return;
+    }
+    chown(&secret, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    world.cage("start").exits(1).says("not yours");
+    assert!(world.cages().is_empty());
+    assert_eq!(world.home.join(".local/state/cage").read_dir().unwrap().count(), 0);
+}
+
 fn seeding_never_overwrites(world: &World) {
     let seed = world.home.join(".config/cage/home");
     world.write(&seed.join(".zshrc"), "from the host");
