@@ -21,6 +21,9 @@ else
     LAB_CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/cage-lab
 fi
 
+# A coding agent's binary, which `agent` fetches.
+LAB_AGENT=$LAB_CACHE/agent/claude
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Words
 

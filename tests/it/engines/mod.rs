@@ -41,6 +41,7 @@ macro_rules! on_each_engine {
 }
 pub(crate) use on_each_engine;
 
+mod agent;
 mod boundary;
 mod commands;
 mod differences;
