@@ -49,6 +49,14 @@ impl Mount {
         self
     }
 
+    /// The file or directory of the host that it is, if it is one.
+    pub fn source_path(&self) -> Option<&str> {
+        match &self.source {
+            Source::Path(path) => Some(path),
+            Source::Volume(_) | Source::Anonymous => None,
+        }
+    }
+
     /// Where it appears inside.
     pub fn target(&self) -> &str {
         &self.target
