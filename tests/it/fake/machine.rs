@@ -388,6 +388,11 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Where it keeps what it was asked and what it answers.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// From now on calls of this kind (`create`, `container-inspect`, `image-inspect-format`) are answered so.
     pub fn answer(&self, call: &str, code: i32, stderr: &str, stdout: &str) {
         let stderr = stderr.replace('\n', "\\n");

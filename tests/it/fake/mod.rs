@@ -4,5 +4,6 @@ mod bad_input;
 mod commands;
 mod differences;
 mod dry_run;
+mod hostile;
 pub mod machine;
 mod secrets;
