@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
 use crate::host::Host;
+use crate::mount::Mount;
 use crate::ui;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
@@ -64,6 +65,10 @@ impl Project {
             // docker replaces such bytes without a word and mounts another directory.
             return Err(unusable("its path is not valid UTF-8").hint("rename the directory").into());
         };
+        ensure!(
+            Mount::path(&path, &path).is_readable(),
+            unusable("engines can't read a path with \\r\\n in it")
+        );
         Ok(Self { name: cage_name(&path), path, inode: metadata.ino(), reached })
     }
 
@@ -211,6 +216,8 @@ fn is_name_char(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -311,5 +318,14 @@ mod tests {
         host.cwd = None;
         let error = Project::locate(&host, None).unwrap_err().to_string();
         assert_eq!(error, "the current directory no longer exists");
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_has_a_name_that_engines_take(path in "/[^\0]{0,300}") {
+            let name = cage_name(&path);
+            prop_assert!(is_engine_name(&name) && name.len() <= MAX_NAME, "{name}");
+            prop_assert_eq!(name, cage_name(&path));
+        }
     }
 }

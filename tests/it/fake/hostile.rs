@@ -184,5 +184,5 @@ fn a_hundred_hostile_trees_go_through_every_command() {
         }
     }
     // Else the trees would try nothing.
-    assert!(went_well > 100 && refused > 100, "{went_well} went well, {refused} were refused");
+    assert!(went_well > 500 && refused > 50, "{went_well} went well, {refused} were refused");
 }
