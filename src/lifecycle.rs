@@ -536,6 +536,7 @@ mod tests {
     use crate::home::PREPARE;
     use crate::host::Os;
     use crate::invocation::quote;
+    use crate::leftovers::Baseline;
     use crate::project::cage_name;
     use crate::runtime::{Engine, Mode, Product};
     use crate::user::{Ids, ImageUser, Mapping};
@@ -569,6 +570,7 @@ mod tests {
             advice: None,
             seed: None,
             parts: Parts { init: true, agent: true },
+            baseline: Baseline::default(),
         }
     }
 
