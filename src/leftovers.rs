@@ -6,6 +6,7 @@
 //! tree finds is compared by the time of its last change, which programs can't set.
 
 mod git;
+mod git_files;
 mod keys;
 mod places;
 mod tree;

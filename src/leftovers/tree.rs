@@ -30,11 +30,20 @@ const MAX_LINKS: usize = 16;
 /// How many reasons for not having seen everything are told.
 const MAX_REASONS: usize = 3;
 
-const DIR: OFlags = OFlags::RDONLY
+/// To go through a directory takes less than to read it: whoever owns a `.git` that nobody may read can use it all the
+/// same.
+#[cfg(target_os = "linux")]
+const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const THROUGH: OFlags = DIR;
+
+/// To read a directory.
+pub const DIR: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
+
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// How much is looked at, and why that was not all.
@@ -153,10 +162,10 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// When it can't be opened.
     pub fn open(path: &Path, shown: &Path, limits: &'a Limits) -> Result<Self, Errno> {
-        let mut root = rustix::fs::open("/", DIR, Mode::empty())?;
+        let mut root = rustix::fs::open("/", THROUGH, Mode::empty())?;
         for part in path.components() {
             if let Component::Normal(name) = part {
-                root = rustix::fs::openat(&root, name, DIR, Mode::empty())?;
+                root = rustix::fs::openat(&root, name, THROUGH, Mode::empty())?;
             }
         }
         Ok(Self { root, path: path.to_owned(), shown: shown.to_owned(), limits })
@@ -167,24 +176,41 @@ impl<'a> Tree<'a> {
         self.shown.join(path)
     }
 
-    /// Opens a directory of it.
-    ///
-    /// # Errors
-    /// When there is none at this path, or it is reached by a link.
-    pub fn dir(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let mut dir = rustix::fs::openat(&self.root, ".", DIR, Mode::empty())?;
+    /// Opens a directory of it, to go through.
+    fn through(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        let mut dir = rustix::fs::openat(&self.root, ".", THROUGH, Mode::empty())?;
         for name in path {
             if name == ".." {
                 return Err(Errno::XDEV);
             }
-            dir = rustix::fs::openat(&dir, name, DIR, Mode::empty())?;
+            dir = rustix::fs::openat(&dir, name, THROUGH, Mode::empty()).inspect_err(|error| {
+                if matches!(*error, Errno::ACCESS | Errno::PERM) {
+                    self.limits.stop(format!("{} can't be opened", self.shown(path).display()));
+                }
+            })?;
         }
         Ok(dir)
     }
 
+    /// Opens a directory of it, to read.
+    ///
+    /// # Errors
+    /// When there is none at this path, or it is reached by a link.
+    pub fn dir(&self, path: &Path) -> Result<Dir, Errno> {
+        let dir = self.through(path)?;
+        rustix::fs::openat(&dir, ".", DIR, Mode::empty()).and_then(Dir::new).inspect_err(|error| {
+            self.limits.stop(format!("{} can't be read: {error}", self.shown(path).display()));
+        })
+    }
+
+    /// Is there such a directory, and no link on the way to it?
+    pub fn is_dir(&self, path: &Path) -> bool {
+        self.through(path).is_ok()
+    }
+
     /// The names in a directory of it, sorted. Too many are cut off.
     pub fn names(&self, path: &Path) -> Vec<OsString> {
-        let Ok(mut dir) = self.dir(path).and_then(Dir::new) else { return Vec::new() };
+        let Ok(mut dir) = self.dir(path) else { return Vec::new() };
         let mut names = Vec::new();
         while let Some(Ok(entry)) = dir.read() {
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
@@ -203,7 +229,7 @@ impl<'a> Tree<'a> {
     /// What is at a path of it.
     pub fn node(&self, path: &Path) -> Node {
         let Some(name) = path.file_name() else { return Node::Nothing };
-        let Ok(dir) = self.dir(path.parent().unwrap_or(Path::new(""))) else { return Node::Nothing };
+        let Ok(dir) = self.through(path.parent().unwrap_or(Path::new(""))) else { return Node::Nothing };
         let Ok(status) = status(dir.as_fd(), name) else { return Node::Nothing };
         match status.kind {
             FileType::RegularFile => Node::File(status),
@@ -223,7 +249,7 @@ impl<'a> Tree<'a> {
 
     fn file(&self, path: &Path) -> Result<(File, u64, i64), Errno> {
         let Node::File(_) = self.node(path) else { return Err(Errno::INVAL) };
-        let dir = self.dir(path.parent().unwrap_or(Path::new("")))?;
+        let dir = self.through(path.parent().unwrap_or(Path::new("")))?;
         let file =
             File::from(rustix::fs::openat(&dir, path.file_name().unwrap_or_default(), FILE, Mode::empty())?);
         let metadata = file.metadata().map_err(|_| Errno::IO)?;

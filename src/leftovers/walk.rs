@@ -5,12 +5,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::fs::{Dir, FileType, Mode};
 use rustix::io::Errno;
 
 use super::places::Places;
-use super::tree::{Tree, status};
-use super::{Found, Scope, git, keys};
+use super::tree::{DIR, Tree, status};
+use super::{Found, Scope, git, git_files, keys};
 
 /// How deep. Each level is a descriptor that is open, and systems have as few as 256 for a process.
 const MAX_DEPTH: usize = 100;
@@ -40,19 +40,17 @@ struct Walk<'a, 'b, 'f> {
 pub fn walk(tree: &Tree, places: &Places, scope: Scope, found: &mut Found) {
     let mut walk = Walk { tree, places, scope, found, path: PathBuf::new() };
     let mut stack: Vec<Frame> = Vec::new();
-    stack.extend(tree.dir(Path::new("")).and_then(Dir::new).ok().and_then(|dir| walk.enter(dir)));
+    stack.extend(tree.dir(Path::new("")).ok().and_then(|dir| walk.enter(dir)));
     while let Some(frame) = stack.last_mut() {
         let Some(name) = frame.subdirs.pop() else {
             stack.pop();
             walk.path.pop();
             continue;
         };
-        let flags =
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = frame
             .dir
             .fd()
-            .and_then(|parent| rustix::fs::openat(parent, &name, flags, Mode::empty()))
+            .and_then(|parent| rustix::fs::openat(parent, &name, DIR, Mode::empty()))
             .and_then(Dir::new);
         walk.path.push(&name);
         let entered = match opened {
@@ -146,8 +144,8 @@ impl Walk<'_, '_, '_> {
         }
         let file = || self.path.join(name);
         match name.as_bytes() {
-            b".gitattributes" => return git::attributes(self.tree, &file(), self.found),
-            b".gitmodules" => return git::gitmodules(self.tree, &file(), self.found),
+            b".gitattributes" => return git_files::attributes(self.tree, &file(), self.found),
+            b".gitmodules" => return git_files::gitmodules(self.tree, &file(), self.found),
             _ => {}
         }
         let trigger = self.places.trigger(names, name.as_bytes());

@@ -169,6 +169,19 @@ fn what_can_not_be_opened_is_told() {
 }
 
 #[test]
+fn a_directory_that_nobody_may_read_hides_nothing_of_what_git_finds() {
+    let project = Project::repository();
+    project.config("[core] pager = x\n").mode(".git", 0o311);
+    let report = project.look(Scope::Near);
+    project.mode(".git", 0o755);
+    if cfg!(target_os = "linux") {
+        assert_eq!(report.findings.len(), 1);
+    } else {
+        assert!(report.findings.len() == 1 || report.stopped.is_some());
+    }
+}
+
+#[test]
 fn a_project_that_is_gone_is_told() {
     let report = look(Path::new("/nonexistent/project"), Scope::Whole, None);
     assert!(report.findings.is_empty() && report.stopped.unwrap().starts_with("the project can't be opened"));

@@ -125,3 +125,20 @@ fn privileges_devices_and_links_that_lead_out_are_found() {
     ];
     assert_eq!(project.whole(), expected);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn capabilities_of_a_file_are_found() {
+    let project = Project::new();
+    project.program("program", "");
+    // cap_net_raw, as `setcap` writes it.
+    let mut capability = [0_u8; 20];
+    (capability[0], capability[3], capability[5]) = (1, 2, 0x20);
+    let path = project.path("program");
+    let set =
+        rustix::fs::setxattr(&path, "security.capability", &capability, rustix::fs::XattrFlags::empty());
+    // Only root may, and not on every file system.
+    if set.is_ok() {
+        assert_eq!(project.whole(), ["program: program with capabilities"]);
+    }
+}
