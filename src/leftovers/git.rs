@@ -14,7 +14,7 @@ use crate::project::Project;
 use crate::worktree::GitDir;
 
 /// How many files and directories of one repository are looked at.
-const MAX_STEPS: usize = 2000;
+const MAX_STEPS: usize = 10_000;
 
 /// How many paths in the configuration of one repository are looked up.
 const MAX_LOOKUPS: usize = 500;
@@ -248,6 +248,9 @@ impl<'a, 'b, 'f> Repository<'a, 'b, 'f> {
             };
             for entry in git_config::entries(&text) {
                 let Some(trigger) = keys::trigger(&entry) else { continue };
+                if self.is_submodules_own(&path, &entry) {
+                    continue;
+                }
                 let content = self.content_of_command(&entry);
                 self.add(&path, keys::show(&entry), trigger, &content, status);
                 if self.tree.limits.is_late() {
@@ -272,6 +275,16 @@ impl<'a, 'b, 'f> Repository<'a, 'b, 'f> {
                 }
             }
         }
+    }
+
+    /// Is it the working tree of a submodule, as git itself writes it?
+    fn is_submodules_own(&mut self, config: &Path, entry: &Entry) -> bool {
+        let (Some(dir), Some(value)) = (config.parent(), &entry.value) else { return false };
+        let is_module =
+            dir.parent().is_some_and(|parent| parent.components().any(|part| part.as_os_str() == "modules"));
+        (entry.section == "core" && entry.name == "worktree" && entry.subsection.is_none())
+            && is_module
+            && self.look_up(self.tree, dir, value).is_some_and(|tree| !tree.starts_with(".git"))
     }
 
     /// The whole value, of which not all may be shown, and the programs of the project that are named in it.

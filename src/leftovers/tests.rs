@@ -250,6 +250,11 @@ fn what_belongs_to_the_repository_is_looked_at() {
         .write(".git/modules/a/b/config", "[core] pager = x")
         .init(".git/modules/a/b/modules/c")
         .program(".git/modules/a/b/modules/c/hooks/pre-push", "")
+        .init(".git/modules/d")
+        .write(".git/modules/d/config", "[core] worktree = ../../../d")
+        .write("d/.git", "gitdir: ../.git/modules/d")
+        .init(".git/modules/e")
+        .write(".git/modules/e/config", "[core] worktree = ../../../..")
         .write(".git/worktrees/w/commondir", "../..\n")
         .write(".git/worktrees/w/config.worktree", "[core] editor = x")
         .write(".git/worktrees/v/commondir", "../../../evil\n")
@@ -263,6 +268,7 @@ fn what_belongs_to_the_repository_is_looked_at() {
             ".git/info/attributes: filter=evil",
             ".git/modules/a/b/config: core.pager=x",
             ".git/modules/a/b/modules/c/hooks/pre-push: executable hook",
+            ".git/modules/e/config: core.worktree=../../../..",
             ".git/objects/info/alternates: objects of /x",
             ".git/rebase-merge/git-rebase-todo: exec sh",
             ".git/worktrees/v/commondir: commondir ../../../evil",

@@ -1,6 +1,5 @@
 //! What an agent leaves in the project that the host would run: `cage check` tells it, and nothing that was there before.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ fn what_an_agent_leaves_is_told_and_what_was_there_is_not(world: &World) {
     let hook = ".git/hooks/pre-commit: executable hook";
     assert_eq!(told(&all), [hook, ".vscode/tasks.json: file", "vendor/library/.git: nested repository"]);
 
-    let canary = world.root().join("canary");
+    let canary = world.home.join("canary");
     let status = || {
         world.call("git", &["status".into()]).ok();
         canary.exists()
@@ -77,7 +76,6 @@ fn what_an_agent_leaves_is_told_and_what_was_there_is_not(world: &World) {
     assert_eq!(json["findings"][1]["trigger"], "runs on every git status");
 
     assert!(status(), "the control: what was told is what runs");
-    let _ = fs::remove_file(canary);
 }
 
 fn a_new_cage_in_the_place_of_another_forgives_nothing(world: &World) {
