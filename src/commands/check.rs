@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::container::{Container, SEEN_LABEL, SINCE_LABEL};
 use crate::error;
@@ -47,7 +47,7 @@ impl Check {
         let shown = if self.all { &report.findings } else { &new };
 
         if self.json {
-            ui::data(&json(&project.path, since, shown, report.stopped.as_deref()))?;
+            ui::data(&json(&project.path, since, shown, report.stopped.as_deref())?)?;
         } else {
             for finding in shown {
                 ui::data(&ui::escape(&finding.line()))?;
@@ -119,22 +119,37 @@ fn summary(new: &[Finding], old: usize, all: bool, known: bool) -> String {
     text
 }
 
-fn json(project: &str, since: Option<i64>, findings: &[Finding], stopped: Option<&str>) -> String {
-    let findings: Vec<_> = findings
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    version: u32,
+    project: &'a str,
+    since: Option<i64>,
+    findings: Vec<PrintedFinding<'a>>,
+    stopped: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PrintedFinding<'a> {
+    path: &'a str,
+    what: &'a str,
+    trigger: &'a str,
+}
+
+fn json(project: &str, since: Option<i64>, findings: &[Finding], stopped: Option<&str>) -> Result<String> {
+    let findings = findings
         .iter()
-        .map(|finding| json!({"path": finding.path, "what": finding.what, "trigger": finding.trigger}))
+        .map(|Finding { path, what, trigger, .. }| PrintedFinding { path, what, trigger })
         .collect();
-    let object = json!({
-        "version": 1, "project": project, "since": since, "findings": findings, "stopped": stopped,
-    });
+    let object = serde_json::to_string(&Printed { version: 1, project, since, findings, stopped })?;
     // It may be read on a terminal, and outside of strings there is no such character.
     let mut safe = String::new();
-    for c in object.to_string().chars() {
+    for c in object.chars() {
         if ui::is_unsafe(c) {
             let _ = write!(safe, "\\u{:04x}", u32::from(c));
         } else {
             safe.push(c);
         }
     }
-    safe
+    Ok(safe)
 }

@@ -80,7 +80,9 @@ impl Limits {
     pub fn take_entry(&self) -> bool {
         let left = self.entries.get();
         if left == 0 {
-            self.stop("there are too many files");
+            if !self.is_late() {
+                self.stop("there are too many files");
+            }
             return false;
         }
         self.entries.set(left - 1);
