@@ -7,8 +7,8 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    list::List, obliterate::Obliterate, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run, shell::Shell,
-    start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
+    check::Check, list::List, obliterate::Obliterate, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
+    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -78,6 +78,7 @@ pub enum Command {
     Rm(Rm),
     Status(Status),
     List(List),
+    Check(Check),
     Update(Update),
     Upgrade(Upgrade),
     Rmconfig(Rmconfig),

@@ -26,6 +26,10 @@ pub const USER_LABEL: &str = "cage.user";
 pub const OWNER_LABEL: &str = "cage.owner";
 /// Keeps a digest of the env files.
 pub const ENV_LABEL: &str = "cage.env";
+/// Keeps what was in the project, that the host would run or trust, before the first cage in this row.
+pub const SEEN_LABEL: &str = "cage.seen";
+/// Keeps when that was, in Unix seconds.
+pub const SINCE_LABEL: &str = "cage.since";
 /// Keeps the numbers that the engine maps to the person, if it does. An image may have labels of these names too, so every
 /// one of them is always written, and none is taken for more than it says.
 pub const KEEP_ID_LABEL: &str = "cage.keep-id";

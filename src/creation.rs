@@ -11,6 +11,7 @@ use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::home::{self, Preparation};
 use crate::host::Host;
+use crate::leftovers::Baseline;
 use crate::lifecycle::remove;
 use crate::mount::Mount;
 use crate::options::{CreateOptions, Home};
@@ -44,6 +45,8 @@ pub struct Creation {
     pub seed: Option<String>,
     /// What the engine is to be asked for.
     pub parts: Parts,
+    /// What was in the project before any agent.
+    pub baseline: Baseline,
 }
 
 /// What not every engine has: it is asked for, and done without where that fails.
@@ -136,7 +139,9 @@ impl Creation {
                     .hint("move the project into a directory of its own")
             );
         }
-        Ok(Self { engine, user, mapping, env, git: GitDir::of(project), link, advice, seed, parts })
+        let git = GitDir::of(project);
+        let baseline = Baseline::of(&project.dir(), old);
+        Ok(Self { engine, user, mapping, env, git, link, advice, seed, parts, baseline })
     }
 
     /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
@@ -290,6 +295,7 @@ impl Creation {
             Mapping::AsIs | Mapping::Renumber(_) => String::new(),
         };
         labels.push((KEEP_ID_LABEL, keep_id));
+        labels.extend(self.baseline.labels());
         // Mounted directories are not relabelled: that would change them for good, and for the host too.
         let mut security: Vec<_> = self.engine.selinux.then_some("label=disable").into_iter().collect();
         if options.no_root {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::container::{Container, ENV_LABEL, Image, SUCCESSOR, State};
+use crate::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
@@ -103,7 +103,7 @@ pub struct Facts<'a> {
     pub image: Option<&'a Image>,
 }
 
-/// Brings the project's cage up, whatever state it is in, and goes on in it.
+/// Brings the project's cage up, whatever state it is in, and goes on in it. Whoever leaves it is told what an agent left.
 ///
 /// # Errors
 /// When the cage can't be brought up; one that was half made is gone.
@@ -122,7 +122,13 @@ pub fn bring_up(
                 races += 1;
                 thread::sleep(Duration::from_millis(100));
             }
-            result => return result,
+            result => {
+                let (code, seen) = result?;
+                if !matches!(then, Then::Name) {
+                    session.tell_leftovers(project, seen.as_deref());
+                }
+                return Ok(code);
+            }
         }
     }
 }
@@ -139,7 +145,7 @@ fn try_to_bring_up(
     options: &CreateOptions,
     pulling: Pulling,
     then: &Then,
-) -> Result<u8> {
+) -> Result<(u8, Option<String>)> {
     let (runtime, found) = session.find_all(project)?;
     if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
         let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
@@ -166,7 +172,8 @@ fn try_to_bring_up(
             parts,
         )?;
         let remains = found.cage.iter().chain(&found.left_over);
-        session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)
+        let code = session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)?;
+        Ok((code, Some(creation.baseline.seen().to_owned())))
     })
 }
 
@@ -176,7 +183,7 @@ fn come_back(
     container: &Container,
     options: &CreateOptions,
     then: &Then,
-) -> Result<u8> {
+) -> Result<(u8, Option<String>)> {
     let stale = Stale {
         directory: session.has_stale_directory(facts.runtime, facts.project, container)?,
         agent: facts.link(container).is_some_and(|link| link.is_stale()),
@@ -188,7 +195,8 @@ fn come_back(
     if !container.state.is_up() {
         container.options().check_sources()?;
     }
-    session.carry_out(&facts.come_back(container, options, stale, then))
+    let code = session.carry_out(&facts.come_back(container, options, stale, then))?;
+    Ok((code, container.label(SEEN_LABEL).map(str::to_owned)))
 }
 
 /// Fetches the image for new cages, if it is to be. `here`: is there one already?
@@ -217,7 +225,7 @@ pub fn pull(session: &Session, runtime: &Runtime, pulling: Pulling, here: bool) 
 ///
 /// # Errors
 /// Those of `attempt`.
-pub fn with_what_works(mut attempt: impl FnMut(Parts) -> Result<u8>) -> Result<u8> {
+pub fn with_what_works<T>(mut attempt: impl FnMut(Parts) -> Result<T>) -> Result<T> {
     let mut parts = Parts { init: true, agent: true };
     loop {
         match attempt(parts) {
@@ -538,6 +546,7 @@ mod tests {
     use crate::home::PREPARE;
     use crate::host::Os;
     use crate::invocation::quote;
+    use crate::leftovers::Baseline;
     use crate::project::cage_name;
     use crate::runtime::{Engine, Mode, Product};
     use crate::user::{Ids, ImageUser, Mapping};
@@ -571,6 +580,7 @@ mod tests {
             advice: None,
             seed: None,
             parts: Parts { init: true, agent: true },
+            baseline: Baseline::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::container::{Container, Image, SUCCESSOR, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
 use crate::invocation::{EngineError, Runner, Trouble};
+use crate::leftovers::{self, Scope};
 use crate::lifecycle::remove;
 use crate::plan::{self, Lock, Plan};
 use crate::project::{self, Project};
@@ -323,6 +324,18 @@ impl Session {
                 Ok(Some(home))
             }
             Err(TryLockError::Error(_)) => Ok(None),
+        }
+    }
+
+    /// Tells a person who leaves a cage what is new in the project that this machine would run or trust. `seen`: the cage's
+    /// label of what was there before; one that has none has nothing to compare with.
+    pub fn tell_leftovers(&self, project: &Project, seen: Option<&str>) {
+        let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
+            return;
+        };
+        let found = leftovers::look(&project.dir(), Scope::Near, None).findings;
+        for line in leftovers::short_report(&leftovers::unseen(found, Some(seen))) {
+            ui::warn(&line);
         }
     }
 

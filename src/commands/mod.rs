@@ -1,5 +1,6 @@
 //! The commands, one a file: its flags, and what it does.
 
+pub mod check;
 pub mod list;
 pub mod obliterate;
 pub mod restart;
@@ -57,6 +58,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Restart(restart) => restart.run(&session),
         Command::Rm(rm) => rm.run(&session),
         Command::Status(status) => status.run(&session),
+        Command::Check(check) => check.run(&session),
         Command::List(_) => List::run(&session),
         Command::Update(_) => Update::run(&session),
         Command::Upgrade(upgrade) => upgrade.run(&session),

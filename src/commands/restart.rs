@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::container::Container;
+use crate::container::{Container, SEEN_LABEL};
 use crate::creation::{Beforehand, Creation, Parts};
 use crate::error::Failure;
 use crate::host::Host;
@@ -112,7 +112,7 @@ impl Restart {
         let options = self.renew.options_after(old, &typed);
         let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
         pull(session, &runtime, self.pulling, found.image.is_some())?;
-        with_what_works(|parts| {
+        let code = with_what_works(|parts| {
             let lock = session.lock()?;
             let found = session.look(&runtime, &project)?;
             let Some(old) = &found.cage else { bail!(missing()) };
@@ -125,6 +125,8 @@ impl Restart {
             let plan =
                 self.renew.replacement(session, &facts, old, &found, &typed, (beforehand.clone(), parts))?;
             session.carry_out_locked(&plan, lock)
-        })
+        })?;
+        session.tell_leftovers(&project, old.label(SEEN_LABEL));
+        Ok(code)
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::container::{Container, State};
+use crate::container::{Container, SEEN_LABEL, State};
 use crate::error::Failure;
 use crate::host::Host;
 use crate::lifecycle::{exec, replaced_while_running};
@@ -41,7 +41,11 @@ impl Shell {
         {
             bail!(replaced_while_running(&container));
         }
-        session.carry_out(&plan(&session.host, &runtime, &container))
+        let code = session.carry_out(&plan(&session.host, &runtime, &container))?;
+        if let Target::Project(project) = &target {
+            session.tell_leftovers(project, container.label(SEEN_LABEL));
+        }
+        Ok(code)
     }
 }
 

@@ -62,10 +62,19 @@ fn containers(world: &World) -> Vec<String> {
     let variables = "{{range .Config.Env}}{{println}}{{.}}{{end}}";
     let inspect = |name: &String| world.inspect_container(name, &format!("{format}{variables}"));
     let texts: Vec<String> = world.cages().iter().map(inspect).collect();
-    let mut lines: Vec<String> = texts.iter().flat_map(|text| text.lines().map(str::to_owned)).collect();
+    let mut lines: Vec<String> = texts.iter().flat_map(|text| text.lines().map(without_times)).collect();
     // The engines mix the variables up.
     lines.sort();
     lines
+}
+
+/// Labels in JSON without those whose values are another one each time.
+fn without_times(text: &str) -> String {
+    ["\"cage.since\":\"", "\"cage.seen\":\""].iter().fold(text.to_owned(), |text, mark| {
+        let Some((before, after)) = text.split_once(mark) else { return text };
+        let rest = after.split_once('"').map_or("", |(_, rest)| rest);
+        format!("{before}{mark}\"{rest}")
+    })
 }
 
 /// Runs the script that `--dry-run` shows, which itself does nothing.

@@ -46,6 +46,7 @@ mod boundary;
 mod commands;
 mod differences;
 mod dry_run;
+mod leftovers;
 mod machines;
 mod people;
 mod places;

@@ -144,6 +144,8 @@ fn a_hundred_hostile_trees_go_through_every_command() {
         "restart",
         "upgrade",
         "update",
+        "check",
+        "check --json --all",
         "stop",
         "rm",
         "rm --home",

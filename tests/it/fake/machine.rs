@@ -319,15 +319,20 @@ fn brief(call: &[String]) -> String {
     told.join(" ")
 }
 
-/// `text` with each run's own mark replaced: a process ID and a time.
+/// `text` with what is each run's own replaced: a process ID and a time, a time, and a secret with what was made with it.
 fn without_sessions(text: &str) -> String {
-    const MARK: &str = "CAGE_SESSION=";
-    let mut parts = text.split(MARK);
+    let text = without_value(text, "CAGE_SESSION=", "SESSION", |c| c.is_ascii_digit() || c == '-');
+    let text = without_value(&text, "cage.since=", "TIME", |c| c.is_ascii_digit());
+    without_value(&text, "cage.seen=", "DIGESTS", |c| c.is_ascii_hexdigit())
+}
+
+fn without_value(text: &str, mark: &str, name: &str, is_part: impl Fn(char) -> bool) -> String {
+    let mut parts = text.split(mark);
     let mut replaced = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
-        let mark = if rest.len() == part.len() { "" } else { "SESSION" };
-        replaced = replaced + MARK + mark + rest;
+        let rest = part.trim_start_matches(&is_part);
+        let name = if rest.len() == part.len() { "" } else { name };
+        replaced = replaced + mark + name + rest;
     }
     replaced
 }

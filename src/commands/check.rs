@@ -1,0 +1,156 @@
+//! `cage check`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use crate::container::{Container, SEEN_LABEL, SINCE_LABEL};
+use crate::error;
+use crate::leftovers::{self, Finding, Scope};
+use crate::project::Project;
+use crate::session::{Session, Target};
+use crate::ui;
+
+/// The exit code when there is something to look at.
+const FINDINGS: u8 = 3;
+
+/// List what an agent may have left in the project that this machine would run or trust
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Also what was there before the cage
+    #[arg(long)]
+    all: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        let project = session.project()?;
+        // It may have been allowed.
+        project.check(&session.host, true)?;
+        let before = Before::find(session, &project);
+        let (seen, since) =
+            before.as_ref().map_or((None, None), |before| (Some(before.seen.as_str()), Some(before.since)));
+
+        let report = leftovers::look(&project.dir(), Scope::Whole, since);
+        let total = report.findings.len();
+        let new = leftovers::unseen(report.findings.clone(), seen);
+        let old = total - new.len();
+        let shown = if self.all { &report.findings } else { &new };
+
+        if self.json {
+            ui::data(&json(&project.path, since, shown, report.stopped.as_deref())?)?;
+        } else {
+            for finding in shown {
+                ui::data(&ui::escape(&finding.line()))?;
+            }
+        }
+        if let Some(why) = &report.stopped {
+            ui::warn(&format!("not everything was looked at: {why}"));
+        }
+        if seen.is_some_and(leftovers::is_incomplete) && !new.is_empty() {
+            ui::warn("there was too much to remember when the cage was made: some of this may be older");
+        }
+        ui::info(&summary(&new, old, self.all, before.is_some()));
+        Ok(if shown.is_empty() { 0 } else { FINDINGS })
+    }
+}
+
+/// What is known of the project before its cage.
+struct Before {
+    seen: String,
+    since: i64,
+}
+
+impl Before {
+    /// What the cage remembers. If nothing does, says so.
+    fn find(session: &Session, project: &Project) -> Option<Self> {
+        let all = "so this is all there is, new or not";
+        let container = match session.find(&Target::Project(project.clone())) {
+            Ok((_, Some(container))) => container,
+            Ok((_, None)) => {
+                ui::info(&format!("there is no cage here, {all}"));
+                return None;
+            }
+            Err(error) => {
+                let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+                let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
+                ui::warn(&format!("the cage can't be asked, {all}: {said}{hint}"));
+                return None;
+            }
+        };
+        let before = Self::of(&container);
+        if before.is_none() {
+            ui::info(&format!("the cage doesn't remember what was here before, {all}"));
+        }
+        before
+    }
+
+    fn of(container: &Container) -> Option<Self> {
+        let since = container.label(SINCE_LABEL)?.parse().ok()?;
+        Some(Self { seen: container.label(SEEN_LABEL)?.to_owned(), since })
+    }
+}
+
+fn summary(new: &[Finding], old: usize, all: bool, known: bool) -> String {
+    let count = |count: usize| if count == 1 { "1 thing".to_owned() } else { format!("{count} things") };
+    let mut text = match new.len() {
+        0 => "nothing that this machine would run or trust".to_owned(),
+        some => format!("{} that this machine would run or trust", count(some)),
+    };
+    if known {
+        text.push_str(" is new since the cage was made");
+        if new.len() > 1 {
+            text = text.replace(" is new", " are new");
+        }
+    }
+    if old > 0 {
+        let how = if all { "" } else { "; `--all` shows them" };
+        let _ = write!(text, "; {} {} there before{how}", count(old), if old == 1 { "was" } else { "were" });
+    }
+    text
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    version: u32,
+    project: &'a str,
+    since: Option<i64>,
+    findings: Vec<PrintedFinding<'a>>,
+    stopped: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PrintedFinding<'a> {
+    path: &'a str,
+    what: &'a str,
+    trigger: &'a str,
+}
+
+fn json(project: &str, since: Option<i64>, findings: &[Finding], stopped: Option<&str>) -> Result<String> {
+    let findings = findings
+        .iter()
+        .map(|Finding { path, what, trigger, .. }| PrintedFinding { path, what, trigger })
+        .collect();
+    let object = serde_json::to_string(&Printed { version: 1, project, since, findings, stopped })?;
+    // It may be read on a terminal, and outside of strings there is no such character.
+    let mut safe = String::new();
+    for c in object.chars() {
+        if ui::is_unsafe(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    Ok(safe)
+}

@@ -1,0 +1,333 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rustix::fs::{CWD, FileType, Mode};
+
+use super::*;
+
+mod hostile;
+mod memory;
+mod places;
+
+/// A project for one test.
+struct Project(tempfile::TempDir);
+
+impl Project {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// One with a repository as `git init` makes it.
+    fn repository() -> Self {
+        let project = Self::new();
+        project.init(".git");
+        project.program(".git/hooks/pre-commit.sample", "#!/bin/sh\n");
+        project
+    }
+
+    fn init(&self, dir: &str) -> &Self {
+        self.write(&format!("{dir}/HEAD"), "ref: refs/heads/main\n")
+            .write(&format!("{dir}/config"), "[core]\n\tbare = false\n")
+            .write(&format!("{dir}/objects/info/x"), "")
+            .write(&format!("{dir}/refs/x"), "")
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().canonicalize().unwrap().join(path)
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
+        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        fs::write(self.path(path), text).unwrap();
+        self
+    }
+
+    fn program(&self, path: &str, text: &str) -> &Self {
+        self.write(path, text);
+        self.mode(path, 0o755)
+    }
+
+    fn mode(&self, path: &str, mode: u32) -> &Self {
+        fs::set_permissions(self.path(path), Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    fn link(&self, path: &str, target: &str) -> &Self {
+        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        symlink(target, self.path(path)).unwrap();
+        self
+    }
+
+    fn fifo(&self, path: &str) -> &Self {
+        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        rustix::fs::mknodat(CWD, self.path(path), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        self
+    }
+
+    fn config(&self, text: &str) -> &Self {
+        self.write(".git/config", text)
+    }
+
+    fn look(&self, scope: Scope) -> Report {
+        let start = Instant::now();
+        let report = look(&self.path(""), scope, None);
+        assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+        report
+    }
+
+    fn found(&self, scope: Scope) -> Vec<String> {
+        let report = self.look(scope);
+        assert_eq!(report.stopped, None);
+        report.findings.iter().map(|finding| format!("{}: {}", finding.path, finding.what)).collect()
+    }
+
+    /// What is found near, which is found in the whole tree, too.
+    fn near(&self) -> Vec<String> {
+        let (near, whole) = (self.found(Scope::Near), self.found(Scope::Whole));
+        assert!(near.iter().all(|line| whole.contains(line)), "{near:?} {whole:?}");
+        near
+    }
+
+    fn whole(&self) -> Vec<String> {
+        self.found(Scope::Whole)
+    }
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn an_ordinary_project_has_nothing() {
+    let project = Project::repository();
+    project
+        .config("\u{feff}[core]\n\tbare = false\n\tfsmonitor = true\n[remote \"origin\"]\n\turl = git@example.com:x/y\n[pager]\n\tlog = no\n[user]\n\tname = x\n[branch \"main\"]\n\tremote = origin")
+        .write(".gitattributes", "* text=auto\n*.py diff=python\n*.lock merge=binary -diff\n# filter=x\n")
+        .write(".gitmodules", "[submodule \"a\"]\n\tpath = a\n\turl = https://example.com/a\n\tupdate = rebase\n")
+        .write(".git/hooks/pre-push", "not executable")
+        .write("src/main.rs", "")
+        .write("node_modules/x/.npmrc", "")
+        .link("src/link", "../README.md")
+        .link("node_modules/.bin/x", "../x/x.js")
+        .link(".venv/bin/python3", "/usr/bin/python3")
+        .link("itself", "itself");
+    assert_eq!(project.near(), NOTHING);
+    assert_eq!(project.whole(), NOTHING);
+}
+
+#[test]
+fn settings_that_run_or_redirect_are_found() {
+    for (setting, what) in [
+        ("[core] fsmonitor = ./x", "core.fsmonitor=./x"),
+        ("[CORE] HooksPath = h", "core.hookspath=h"),
+        ("[core] sshCommand = ./x", "core.sshcommand=./x"),
+        ("[core] worktree = /", "core.worktree=/"),
+        ("[alias] st = !sh", "alias.st=!sh"),
+        ("[alias] co = rebase --exec sh", "alias.co=rebase --exec sh"),
+        ("[alias \"new\"] command = x", "alias.new.command=x"),
+        ("[pager] log = ./x", "pager.log=./x"),
+        ("[filter \"a.b\"] Clean = x", "filter.a.b.clean=x"),
+        ("[diff] external = x", "diff.external=x"),
+        ("[diff \"x\"] textconv = x", "diff.x.textconv=x"),
+        ("[credential] helper = !x", "credential.helper=!x"),
+        ("[credential \"https://u:secret@h\"] helper = x", "credential.https://…@h.helper=x"),
+        ("[gpg] program = x", "gpg.program=x"),
+        ("[gpg \"ssh\"] program = x", "gpg.ssh.program=x"),
+        ("[include] path = /x", "include.path=/x"),
+        ("[includeIf \"gitdir:/\"] path = x", "includeif.gitdir:/.path=x"),
+        ("[protocol] allow = always", "protocol.allow=always"),
+        ("[protocol \"ext\"] allow = always", "protocol.ext.allow=always"),
+        ("[url \"https://u:secret@h/\"] insteadOf = https://x/", "url.https://…@h/.insteadof=https://x/"),
+        ("[remote \"o\"] url = ext::sh -c x", "remote.o.url=ext::sh -c x"),
+        ("[remote \"o\"] pushurl = --upload-pack=x", "remote.o.pushurl=--upload-pack=x"),
+        ("[remote \"o\"] uploadpack = x", "remote.o.uploadpack=x"),
+        ("[submodule \"s\"] update = !x", "submodule.s.update=!x"),
+        ("[http] proxy = http://x", "http.proxy=http://x"),
+        ("[http \"https://x\"] proxy = y", "http.https://x.proxy=y"),
+        ("[http] sslVerify = no", "http.sslverify=no"),
+        ("[imap] tunnel = x", "imap.tunnel=x"),
+        ("[gc] recentObjectsHook = x", "gc.recentobjectshook=x"),
+        ("[hook \"x\"] command = x", "hook.x.command=x"),
+        ("[lfs \"customtransfer.x\"] path = x", "lfs.customtransfer.x.path=x"),
+        ("[tomorrow \"x\"] newCommand = x", "tomorrow.x.newcommand=x"),
+        ("[extensions] worktreeConfig", "extensions.worktreeconfig"),
+    ] {
+        let project = Project::repository();
+        project.config(&format!("{setting}\n[broken"));
+        assert_eq!(project.near(), [format!(".git/config: {what}")], "{setting}");
+    }
+    let project = Project::repository();
+    project.config("[submodule \"s\"] update = none\n[protocol \"ext\"] allow = never\n[http] sslVerify = true\n[color] pager = true");
+    assert_eq!(project.near(), NOTHING);
+}
+
+#[test]
+fn more_configuration_is_followed_only_inside() {
+    let project = Project::repository();
+    let outside = Project::new();
+    outside.write("config", "[core] pager = secret\n");
+    project
+        .config(&format!(
+            "[include] path = ../more\n[include] path = {}\n[include] path = ../out\n",
+            outside.path("config").display()
+        ))
+        .write("more", "[core] pager = x\n[include] path = more\n[include] path = .git/config\n")
+        .link("out", outside.path("config").to_str().unwrap())
+        .write(".git/config.worktree", "[core] editor = y\n");
+    let found = project.near();
+    assert!(
+        found.contains(&"more: core.pager=x".into())
+            && found.contains(&".git/config.worktree: core.editor=y".into())
+    );
+    assert!(!found.iter().any(|line| line.contains("secret")), "{found:?}");
+    assert_eq!(found.len(), 7, "{found:?}");
+}
+
+#[test]
+fn hooks_are_found_wherever_they_are() {
+    let project = Project::repository();
+    project
+        .program(".git/hooks/pre-commit", "")
+        .link(".git/hooks/pre-push", "../../script")
+        .program("script", "")
+        .program("elsewhere/post-merge", "")
+        .config("[core] hooksPath = elsewhere");
+    assert_eq!(
+        project.near(),
+        [
+            ".git/config: core.hookspath=elsewhere",
+            ".git/hooks/pre-commit: executable hook",
+            ".git/hooks/pre-push: hook, link to ../../script",
+            "elsewhere/post-merge: executable hook",
+        ]
+    );
+}
+
+#[test]
+fn the_repository_may_have_any_shape() {
+    let link = |of: &Project| of.near().iter().any(|line| line == "evil/config: core.pager=x");
+    let evil =
+        |project: &Project| project.init("evil").write("evil/config", "[core] pager = x").0.path().to_owned();
+
+    let project = Project::new();
+    evil(&project);
+    project.write(".git", "gitdir: evil\n");
+    assert!(link(&project) && project.near().contains(&".git: gitdir: evil".into()));
+
+    let project = Project::new();
+    evil(&project);
+    project.link(".git", "evil");
+    assert!(link(&project) && project.near().contains(&".git: link to evil".into()));
+
+    let project = Project::repository();
+    evil(&project);
+    project.write(".git/commondir", "../evil\n");
+    assert!(link(&project) && project.near().contains(&".git/commondir: commondir ../evil".into()));
+
+    let project = Project::repository();
+    evil(&project);
+    fs::remove_file(project.path(".git/config")).unwrap();
+    project.link(".git/config", "../evil/config");
+    assert!(link(&project) && project.near().contains(&".git/config: link to ../evil/config".into()));
+
+    let project = Project::new();
+    project.write(".git", "gitdir: /etc\n");
+    assert_eq!(project.near(), [".git: gitdir: /etc"]);
+    let project = Project::new();
+    project.fifo(".git");
+    assert_eq!(project.near(), [".git: FIFO"]);
+
+    let project = Project::new();
+    project.init(".").write("config", "[core] pager = x");
+    assert_eq!(project.near(), ["config: core.pager=x"]);
+}
+
+#[test]
+fn what_belongs_to_the_repository_is_looked_at() {
+    let project = Project::repository();
+    project
+        .init(".git/modules/a/b")
+        .write(".git/modules/a/b/config", "[core] pager = x")
+        .init(".git/modules/a/b/modules/c")
+        .program(".git/modules/a/b/modules/c/hooks/pre-push", "")
+        .init(".git/modules/d")
+        .write(".git/modules/d/config", "[core] worktree = ../../../d")
+        .write("d/.git", "gitdir: ../.git/modules/d")
+        .init(".git/modules/e")
+        .write(".git/modules/e/config", "[core] worktree = ../../../..")
+        .write(".git/worktrees/w/commondir", "../..\n")
+        .write(".git/worktrees/w/config.worktree", "[core] editor = x")
+        .write(".git/worktrees/v/commondir", "../../../evil\n")
+        .write("evil/config", "[core] askPass = x")
+        .write(".git/objects/info/alternates", "/x\n")
+        .write(".git/info/attributes", "* filter=evil\n")
+        .write(".git/rebase-merge/git-rebase-todo", "pick 1\nexec sh\n");
+    assert_eq!(
+        project.near(),
+        [
+            ".git/info/attributes: filter=evil",
+            ".git/modules/a/b/config: core.pager=x",
+            ".git/modules/a/b/modules/c/hooks/pre-push: executable hook",
+            ".git/modules/e/config: core.worktree=../../../..",
+            ".git/objects/info/alternates: objects of /x",
+            ".git/rebase-merge/git-rebase-todo: exec sh",
+            ".git/worktrees/v/commondir: commondir ../../../evil",
+            ".git/worktrees/w/config.worktree: core.editor=x",
+            "evil/config: core.askpass=x",
+        ]
+    );
+    // Even where the directory with it is a link.
+    let project = Project::repository();
+    project.write("i/attributes", "* filter=evil\n").link(".git/info", "../i");
+    assert!(project.near().contains(&"i/attributes: filter=evil".into()), "{:?}", project.near());
+    assert!(project.near().contains(&".git/info: leads to i".into()));
+}
+
+#[test]
+fn a_worktree_of_a_repository_outside_that_the_cage_gets_is_looked_at() {
+    let outside = Project::new();
+    let project = Project::new();
+    let show = |of: &Project, path: &str| of.path(path).to_str().unwrap().to_owned();
+    outside
+        .init("r/.git")
+        .write("r/.git/config", "[core] pager = x\n")
+        .write("r/.git/worktrees/p/commondir", "../..\n")
+        .write("r/.git/worktrees/p/HEAD", "ref: refs/heads/p\n")
+        .write("r/.git/worktrees/p/gitdir", format!("{}\n", show(&project, ".git")));
+    project.write(".git", format!("gitdir: {}\n", show(&outside, "r/.git/worktrees/p")));
+    assert_eq!(project.near(), [format!("{}: core.pager=x", show(&outside, "r/.git/config"))]);
+    // The control: one that points back at something else is not opened.
+    outside.write("r/.git/worktrees/p/gitdir", "/elsewhere\n");
+    assert_eq!(project.near(), [format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"))]);
+}
+
+#[test]
+fn nested_repositories_are_found_anywhere() {
+    let project = Project::repository();
+    project
+        .init("a/b/.git")
+        .write("a/b/.git/config", "[core] fsmonitor = ./x")
+        .init("node_modules/c")
+        .write("node_modules/c/config", "[core] fsmonitor = ./x")
+        .write("d/HEAD", "")
+        .write("d/commondir", "../e")
+        .write("e/config", "[core] pager = y")
+        .write("f/.git", "gitdir: ../.git\n")
+        .link("g/.git", "/etc")
+        .write("h/HEAD", "");
+    assert_eq!(project.near(), NOTHING);
+    assert_eq!(
+        project.whole(),
+        [
+            "a/b/.git: nested repository",
+            "a/b/.git/config: core.fsmonitor=./x",
+            "d: looks like a bare repository",
+            "d/commondir: commondir ../e",
+            "e/config: core.pager=y",
+            "f/.git: gitdir: ../.git",
+            "g/.git: link to /etc",
+            "node_modules/c: looks like a bare repository",
+            "node_modules/c/config: core.fsmonitor=./x",
+        ]
+    );
+}

@@ -1,0 +1,302 @@
+//! Trees that are made to hang, crash or mislead whoever looks at them; and large ones.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use proptest::prelude::*;
+use rustix::fs::OFlags;
+
+use super::*;
+
+/// Makes directories in each other, deeper than a path can be long.
+fn deep(project: &Project, name: &str, levels: usize) {
+    let mut dir = rustix::fs::open(project.path(""), OFlags::RDONLY, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        rustix::fs::mkdirat(&dir, name, Mode::RWXU).unwrap();
+        dir = rustix::fs::openat(&dir, name, OFlags::RDONLY, Mode::empty()).unwrap();
+    }
+}
+
+/// Takes them away, which neither `rm -r` by path nor by recursion is sure to do.
+fn shallow(project: &Project, name: &str) {
+    for n in 0.. {
+        let (at, aside) = (project.path(name), project.path(&format!("aside-{n}")));
+        let inner = at.join(name);
+        if !inner.exists() {
+            break;
+        }
+        fs::rename(&inner, &aside).unwrap();
+        fs::remove_dir(&at).unwrap();
+        fs::rename(&aside, &at).unwrap();
+    }
+}
+
+#[test]
+fn depth_is_bounded_and_the_rest_is_seen() {
+    for name in ["d", "modules"] {
+        let project = Project::repository();
+        deep(&project, name, 2000);
+        project.write("z/.envrc", "").write("a/.envrc", "");
+        let report = project.look(Scope::Whole);
+        assert_eq!(report.stopped.as_deref(), Some("something is more than 100 directories deep"));
+        let paths: Vec<&str> = report.findings.iter().map(|finding| finding.path.as_str()).collect();
+        assert_eq!(paths, ["a/.envrc", "z/.envrc"]);
+        shallow(&project, name);
+    }
+    let project = Project::repository();
+    project.write(&format!(".git/modules/{}HEAD", "x/".repeat(40)), "");
+    let stopped = project.look(Scope::Near).stopped.unwrap();
+    assert!(stopped.contains("nested too deeply"), "{stopped}");
+}
+
+#[test]
+fn whatever_is_where_a_file_is_expected_nothing_waits() {
+    let files = [
+        ".git/HEAD",
+        ".git/config",
+        ".git/config.worktree",
+        ".git/commondir",
+        ".git/info/attributes",
+        ".git/hooks/pre-commit",
+        ".git/objects/info/alternates",
+        ".git/rebase-merge/git-rebase-todo",
+        ".gitattributes",
+        ".gitmodules",
+        ".envrc",
+        ".vscode/tasks.json",
+        "a/.gitattributes",
+        "a/.envrc",
+        "a/.git/config",
+    ];
+    let fifos = Project::new();
+    let directories = Project::new();
+    let links = Project::new();
+    let loops = Project::new();
+    for file in files {
+        fifos.fifo(file);
+        directories.write(&format!("{file}/inner"), "");
+        links.link(file, "/dev/zero");
+        loops.link(file, Path::new(file).file_name().unwrap().to_str().unwrap());
+    }
+    for project in [&fifos, &directories, &links, &loops] {
+        for scope in [Scope::Near, Scope::Whole] {
+            assert_eq!(project.look(scope).stopped, None);
+        }
+    }
+    assert!(fifos.whole().contains(&".envrc: FIFO".into()));
+    for dir in [".git", ".git/hooks", ".git/modules", ".git/worktrees", ".vscode", ".git/info"] {
+        for target in [None, Some("."), Some("..")] {
+            let project = Project::new();
+            match target {
+                Some(target) => project.link(dir, target),
+                None => project.fifo(dir),
+            };
+            assert_eq!(project.look(Scope::Whole).stopped, None, "{dir}");
+        }
+    }
+}
+
+#[test]
+fn links_and_pointers_in_a_circle_come_to_an_end() {
+    let project = Project::repository();
+    project
+        .link("a", "b")
+        .link("b", "a")
+        .link("up", "up/../up/x")
+        .write(".git/commondir", ".\n")
+        .config("[include] path = config\n[include] path = ../a\n[core] hooksPath = a/b\n[core] attributesFile = up\n")
+        .write("c/.git", "gitdir: .git\n")
+        .write("d/.git", "gitdir: ../d\n")
+        .write("e/HEAD", "")
+        .write("e/commondir", "../f")
+        .write("f/commondir", "../e");
+    let report = project.look(Scope::Whole);
+    assert_eq!(report.stopped, None);
+    assert!(report.findings.len() > 8, "{:#?}", report.findings);
+}
+
+#[test]
+fn large_files_and_many_findings_are_cut_short_aloud() {
+    let project = Project::repository();
+    project.config(&format!("[core] pager = x\n{}[core] editor = x\n", "# padding\n".repeat(200_000)));
+    let report = project.look(Scope::Near);
+    assert_eq!(report.findings.len(), 1);
+    assert_eq!(report.stopped.as_deref(), Some(".git/config is too large to be read to its end"));
+
+    let project = Project::repository();
+    let config = (0..60_000).fold(String::new(), |text, n| text + &format!("[alias] a{n}=x\n"));
+    project.config(&config).write(".envrc", "");
+    let report = project.look(Scope::Whole);
+    assert_eq!(
+        (report.findings.len(), report.stopped.as_deref()),
+        (MAX_FINDINGS, Some("there is too much to tell"))
+    );
+
+    let project = Project::repository();
+    project
+        .config(&(0..500).map(|n| format!("[include] path = ../c{}\n", n % 10)).collect::<Vec<_>>().concat());
+    for n in 0..10 {
+        project.write(&format!("c{n}"), format!("[include] path = c{}\n", n + 1).repeat(500));
+    }
+    assert_eq!(project.look(Scope::Near).stopped.as_deref(), Some("too many paths in git's configuration"));
+}
+
+#[test]
+fn names_that_are_no_text_are_shown_as_far_as_they_are() {
+    let project = Project::new();
+    let dir = project.path("").join(OsStr::from_bytes(b"\xff\x1b[31m"));
+    fs::create_dir(&dir).unwrap();
+    symlink("/etc/\u{202e}", dir.join(OsStr::from_bytes(b"\xfe\n"))).unwrap();
+    fs::write(dir.join(".envrc"), "").unwrap();
+    let lines = project.whole();
+    let escape = "\u{fffd}\u{1b}[31m";
+    assert_eq!(
+        lines,
+        [format!("{escape}/.envrc: file"), format!("{escape}/\u{fffd}\n: link to /etc/\u{202e}")]
+    );
+}
+
+#[test]
+fn what_can_not_be_opened_is_told() {
+    let project = Project::new();
+    project.write("closed/x", "").mode("closed", 0o000);
+    let report = project.look(Scope::Whole);
+    project.mode("closed", 0o755);
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    assert!(report.stopped.unwrap().starts_with("closed can't be opened"));
+}
+
+#[test]
+fn a_directory_that_nobody_may_read_hides_nothing_of_what_git_finds() {
+    let project = Project::repository();
+    project.config("[core] pager = x\n").mode(".git", 0o311);
+    let report = project.look(Scope::Near);
+    project.mode(".git", 0o755);
+    if cfg!(target_os = "linux") {
+        assert_eq!(report.findings.len(), 1);
+    } else {
+        assert!(report.findings.len() == 1 || report.stopped.is_some());
+    }
+}
+
+#[test]
+fn a_project_that_is_gone_is_told() {
+    let report = look(Path::new("/nonexistent/project"), Scope::Whole, None);
+    assert!(report.findings.is_empty() && report.stopped.unwrap().starts_with("the project can't be opened"));
+}
+
+/// What somebody makes who wants a reader to fail.
+#[derive(Debug, Clone)]
+enum Thing {
+    File(&'static str),
+    Link(&'static str),
+    Fifo,
+    Dir,
+}
+
+fn trees() -> impl Strategy<Value = Vec<(Vec<&'static str>, Thing)>> {
+    let name = prop::sample::select(vec![
+        ".git",
+        "config",
+        "HEAD",
+        "objects",
+        "refs",
+        "hooks",
+        "info",
+        "modules",
+        "worktrees",
+        "commondir",
+        "attributes",
+        ".vscode",
+        "tasks.json",
+        ".envrc",
+        ".gitattributes",
+        ".gitmodules",
+        "a",
+        "b",
+        "node_modules",
+        "pre-commit",
+    ]);
+    let text = prop::sample::select(vec![
+        "",
+        "gitdir: a\n",
+        "gitdir: ../.git",
+        "gitdir: /",
+        "[core]\nhooksPath=a\n[include] path = ../a/config",
+        "* filter=x",
+        "..",
+        "[core]\nworktree=..\nattributesFile = .envrc\nfsmonitor=./a/../b",
+        "a\0b",
+        "\u{feff}[include]path=config",
+    ]);
+    let target =
+        prop::sample::select(vec![".", "..", "a", "../a", "/", "../../..", "a/../b", ".git", "b/./../a/b"]);
+    let thing = prop_oneof![
+        4 => text.prop_map(Thing::File),
+        2 => target.prop_map(Thing::Link),
+        1 => Just(Thing::Fifo),
+        1 => Just(Thing::Dir),
+    ];
+    prop::collection::vec((prop::collection::vec(name, 1..5), thing), 1..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn any_tree_is_looked_at_to_an_end_and_left_as_it_is(things in trees()) {
+        let project = Project::new();
+        for (path, thing) in things {
+            // Never through a link: what is made must be in the directory of the test.
+            let path = path.join("/");
+            let parents: Vec<&Path> = Path::new(&path).ancestors().skip(1).collect();
+            if parents.iter().any(|dir| project.path("").join(dir).is_symlink() || project.path("").join(dir).is_file()) {
+                continue;
+            }
+            let at = project.path("").join(&path);
+            let _ = fs::create_dir_all(at.parent().unwrap());
+            let _ = match thing {
+                Thing::File(text) if !at.exists() && !at.is_symlink() => fs::write(&at, text),
+                Thing::Link(target) => symlink(target, &at),
+                Thing::Fifo => rustix::fs::mknodat(CWD, &at, FileType::Fifo, Mode::RWXU, 0).map_err(Into::into),
+                Thing::Dir => fs::create_dir(&at),
+                Thing::File(_) => Ok(()),
+            };
+        }
+        let near = project.look(Scope::Near);
+        let whole = project.look(Scope::Whole);
+        prop_assert_eq!(&whole.stopped, &None);
+        for finding in &near.findings {
+            prop_assert!(whole.findings.contains(finding));
+        }
+        let label = seen_label(&near.findings);
+        prop_assert!(unseen(near.findings, Some(&label)).is_empty());
+    }
+}
+
+#[test]
+fn a_large_tree_takes_seconds_at_most() {
+    let project = Project::repository();
+    for dir in 0..1000 {
+        let dir = project.path(&format!("src/{}/{dir}", dir % 10));
+        fs::create_dir_all(&dir).unwrap();
+        for file in 0..100 {
+            fs::File::create(dir.join(format!("file{file}.rs"))).unwrap();
+        }
+    }
+    let start = Instant::now();
+    let report = look(&project.path(""), Scope::Whole, None);
+    let whole = start.elapsed();
+    let start = Instant::now();
+    look(&project.path(""), Scope::Near, None);
+    let near = start.elapsed();
+    #[expect(clippy::disallowed_macros, reason = "a measurement is worth a look")]
+    {
+        println!("100,000 files: {whole:?}; the cheap places: {near:?}");
+    }
+    assert!(whole < Duration::from_secs(5), "{whole:?}");
+    assert!(near < Duration::from_millis(500), "{near:?}");
+    assert!(report.findings.is_empty() && report.stopped.is_none());
+}

@@ -1,0 +1,110 @@
+//! `cage check`, as far as no engine is needed to see it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::machine::{Cage, Machine, Speaks, stories};
+
+/// A project with something in it.
+fn machine(speaks: Speaks, words: &str) -> Machine {
+    let machine = Machine::in_story(speaks, words);
+    fs::create_dir(machine.project.join("deep")).unwrap();
+    fs::write(machine.project.join("deep/.envrc"), "").unwrap();
+    fs::write(machine.project.join(".envrc"), "").unwrap();
+    machine
+}
+
+const ENVRC: &str = ".envrc: file  (direnv runs it when you enter the directory, once you allow it)\n";
+
+#[test]
+fn an_empty_project_has_nothing() {
+    stories(
+        r"
+        none: cage check
+          > container inspect NAME NAME.new
+          cage: there is no cage here, so this is all there is, new or not
+          cage: nothing that this machine would run or trust
+
+        running: cage check
+          > container inspect NAME NAME.new
+          cage: the cage doesn't remember what was here before, so this is all there is, new or not
+          cage: nothing that this machine would run or trust
+        ",
+    );
+}
+
+#[test]
+fn without_a_cage_or_an_engine_everything_is_told() {
+    let everything = format!("{ENVRC}deep/{ENVRC}");
+    let expect = |machine: &Machine, said: &str| {
+        let outcome = machine.cage("check");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (3, everything.as_str()), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+        assert_eq!(outcome.changes(), [] as [&[String]; 0]);
+    };
+    for speaks in [Speaks::Docker, Speaks::Podman] {
+        expect(&machine(speaks, "none"), "cage: there is no cage here");
+        expect(&machine(speaks, "running"), "cage: the cage doesn't remember");
+        expect(&machine(speaks, "stranger, running"), "was not made by cage");
+    }
+    let down = machine(Speaks::Docker, "none");
+    down.engine().is_down();
+    expect(&down, "cage: warning: the cage can't be asked, so this is all there is, new or not: ");
+}
+
+#[test]
+fn what_a_cage_remembers_is_not_told() {
+    for (since, expected) in [("0", format!("{ENVRC}deep/{ENVRC}")), ("9999999999", ENVRC.to_owned())] {
+        let machine = machine(Speaks::Docker, "none");
+        let mut cage = Cage { status: "running".into(), ..Cage::of(&machine.project) };
+        cage.labels.push(("cage.seen".into(), String::new()));
+        cage.labels.push(("cage.since".into(), since.into()));
+        machine.engine().add(&cage);
+        let outcome = machine.cage("check");
+        assert_eq!((outcome.code, outcome.stdout), (3, expected), "{}", outcome.stderr);
+
+        // What takes its place remembers the same.
+        let labels = |command: &str| {
+            let create = machine.cage(command).call("create").to_vec();
+            create.into_iter().filter(|word| word.starts_with("cage.s")).collect::<Vec<_>>()
+        };
+        assert_eq!(labels("restart"), ["cage.seen=", &format!("cage.since={since}")]);
+    }
+    // The control: a new one looks.
+    let machine = machine(Speaks::Docker, "none");
+    let create = machine.cage("start").call("create").to_vec();
+    let seen = create.iter().find_map(|word| word.strip_prefix("cage.seen=")).unwrap();
+    assert_eq!(seen.len(), 24, "a salt and a digest");
+}
+
+#[test]
+fn what_is_found_does_not_drive_the_terminal() {
+    let machine = machine(Speaks::Docker, "none");
+    symlink("/etc/\u{1b}[2J\u{202e}", machine.project.join("a\n\u{1b}]0;x\u{7}\u{9b}")).unwrap();
+    fs::create_dir(machine.project.join(".git")).unwrap();
+    let config = b"[core]\nfsmonitor = \"./x\\n\x1b[31m\xff\xe2\x80\xae\"\n";
+    fs::write(machine.project.join(".git/config"), config).unwrap();
+    for args in ["check", "check --all", "check --json"] {
+        let outcome = machine.cage(args);
+        assert_eq!(outcome.code, 3);
+        outcome.assert_harmless();
+        assert!(!outcome.stdout.contains('\u{202e}'));
+        assert_eq!(outcome.stdout.lines().count(), if args == "check --json" { 1 } else { 4 });
+    }
+    let json: serde_json::Value = serde_json::from_str(&machine.cage("check --json").stdout).unwrap();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["project"], machine.project.to_str().unwrap());
+    assert_eq!((&json["since"], &json["stopped"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    assert_eq!(json["findings"][1]["what"], "core.fsmonitor=./x\n\u{1b}[31m\u{fffd}\u{202e}");
+    assert_eq!(json["findings"][2]["path"], "a\n\u{1b}]0;x\u{7}\u{9b}");
+}
+
+#[test]
+fn it_is_about_a_directory_that_can_be_a_project() {
+    let machine = machine(Speaks::Docker, "none");
+    let outcome = machine.cage("-C deep check");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (3, ENVRC));
+    assert_eq!(machine.cage("-C / check").code, 1);
+    assert_eq!(machine.cage("-C nowhere check").code, 1);
+    assert_eq!(machine.cage("check --no-such-flag").code, 2);
+}
