@@ -124,24 +124,29 @@ fn options(args: &[String]) -> impl Iterator<Item = (&str, &str)> {
 ///
 /// # Errors
 /// When one can.
-pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Container]) -> Result<()> {
+pub fn check_nested(
+    project: &Project,
+    options: &CreateOptions,
+    others: &[Container],
+    label: &str,
+) -> Result<()> {
     let project_path = PathBuf::from(&project.path);
     let sources = options.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from);
     let paths: Vec<PathBuf> =
         [project_path].into_iter().chain(sources).chain(links(&project.reached)).collect();
-    for cage in cages.iter().filter(|cage| cage.cage_name() != project.name) {
-        for source in cage.writable_sources() {
-            let below = |path: &&PathBuf| path.starts_with(source) && path.as_path() != Path::new(source);
+    for cage in others {
+        for source in cage.writable_sources(label) {
+            let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
             if let Some(path) = paths.iter().find(below) {
                 return Err(Failure::new(format!(
                     "{} is in {}, where {} can write",
                     ui::escape(&path.to_string_lossy()),
-                    ui::escape(source),
+                    ui::escape(&source),
                     cage.name
                 ))
                 .hint(format!(
                     "use that cage (`cage -C {} shell`), or, if you trust what runs in it, --allow-nested",
-                    ui::escape(source)
+                    ui::escape(&source)
                 ))
                 .into());
             }

@@ -1,7 +1,6 @@
 //! A container: what the engine says about one, and the description of one to be created.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use crate::mount::Mount;
 use crate::options::CreateOptions;
 use crate::project::{Project, cage_name};
 use crate::publish::Publish;
-use crate::ssh_agent::{Link, SOCKET};
+use crate::ssh_agent::SOCKET;
 
 /// Keeps the options that a cage was created with.
 pub const OPTIONS_LABEL: &str = "cage.options";
@@ -187,15 +186,24 @@ impl Container {
         self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name)
     }
 
-    /// What of the host it can write.
-    pub fn writable_sources(&self) -> impl Iterator<Item = &str> {
+    /// What of the host it can write: what it was asked to, and what the engine says, which in a virtual machine may be by
+    /// other names. `label` has the project's path.
+    pub fn writable_sources(&self, label: &str) -> Vec<String> {
         let mounts = self.mounts.iter().filter(|mount| mount.writable && mount.volume().is_none());
-        mounts.map(|mount| mount.source.as_str())
+        let options = self.options();
+        let asked = options
+            .volume
+            .iter()
+            .filter(|mount| !mount.is_readonly())
+            .filter_map(|mount| mount.source_path());
+        let sources = self.project(label).into_iter().chain(asked).map(str::to_owned);
+        sources.chain(mounts.map(|mount| mount.source.clone())).collect()
     }
 
-    /// Is this link mounted?
-    pub fn mounts(&self, link: &Link) -> bool {
-        self.mounts.iter().any(|mount| Path::new(&mount.source) == link.path)
+    /// Is a link to the SSH agent mounted? Known by where it is inside: Docker Desktop has names of its own for what it
+    /// mounts from WSL.
+    pub fn mounts_link(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.destination == SOCKET && mount.source != SOCKET)
     }
 
     /// Is the SSH agent's socket of a virtual machine's product mounted?
@@ -210,7 +218,8 @@ impl Container {
 
     /// Was the directory at the project's path another one when this container was made?
     pub fn has_another_directory(&self, project: &Project) -> bool {
-        self.labels.get(INODE_LABEL).is_some_and(|inode| *inode != project.inode.to_string())
+        let made_with = self.labels.get(INODE_LABEL).filter(|inode| !inode.is_empty());
+        made_with.is_some_and(|inode| *inode != project.inode.to_string())
     }
 }
 
@@ -380,8 +389,10 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// A name for the host.
     pub add_host: Option<String>,
-    /// Security options.
-    pub security: Vec<&'static str>,
+    /// Flags that set security options.
+    pub security: Vec<String>,
+    /// A group that its processes are in besides their user's.
+    pub group: Option<u32>,
     /// Capabilities that it does without.
     pub cap_drop: Vec<&'static str>,
     /// The network that it is in, if not the engine's own choice.
@@ -391,7 +402,7 @@ pub struct ContainerSpec {
     /// Further arguments for `create`.
     pub engine_args: Vec<String>,
     /// Variables that are not secret.
-    pub env: Vec<(&'static str, String)>,
+    pub env: Vec<(String, String)>,
     /// Variables from env files, which may be secret, as the text of an env file.
     pub env_file: Option<Stdin>,
     /// Run the engine's init as the first process, which passes signals on and reaps the dead?
@@ -429,8 +440,8 @@ impl ContainerSpec {
         if let Some(name) = &self.add_host {
             option("--add-host", name);
         }
-        for security in &self.security {
-            option("--security-opt", security);
+        if let Some(group) = self.group {
+            option("--group-add", &group.to_string());
         }
         for capability in &self.cap_drop {
             option("--cap-drop", capability);
@@ -446,7 +457,7 @@ impl ContainerSpec {
         // Interactive shells ignore SIGTERM, so that stopping one took the full ten seconds; a hangup they take, and
         // save their history.
         option("--stop-signal", "SIGHUP");
-        args.extend(self.userns.clone());
+        args.extend(self.security.iter().chain(&self.userns).cloned());
         if self.init {
             args.push("--init".to_owned());
         }
@@ -520,8 +531,13 @@ mod tests {
 
     #[test]
     fn a_cage_is_one_by_label_and_by_name() {
-        let project =
-            Project { path: "/p/app".into(), name: cage_name("/p/app"), inode: 1, reached: "/p/app".into() };
+        let project = Project {
+            path: "/p/app".into(),
+            name: cage_name("/p/app"),
+            inode: 1,
+            gid: 0,
+            reached: "/p/app".into(),
+        };
         let mut container = Container::sample(&project, State::Running);
         assert_eq!(container.project("cage.project"), Some("/p/app"));
         assert_eq!(container.project("other"), None);

@@ -47,6 +47,8 @@ pub struct Creation {
     pub parts: Parts,
     /// What was in the project before any agent.
     pub baseline: Baseline,
+    /// The other cages.
+    pub others: Vec<Container>,
 }
 
 /// What not every engine has: it is asked for, and done without where that fails.
@@ -63,6 +65,7 @@ pub struct Parts {
 pub struct Beforehand {
     env: EnvFiles,
     endpoint: String,
+    others: Vec<Container>,
 }
 
 impl Beforehand {
@@ -85,12 +88,13 @@ impl Beforehand {
                 "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
             )
         );
+        let mut others = session.cages(runtime)?;
+        others.retain(|other| other.cage_name() != project.name);
         if !options.allow_nested {
-            let others = session.cages(runtime)?;
-            boundary::check_nested(project, options, &others)?;
+            boundary::check_nested(project, options, &others, &session.host.label)?;
         }
         boundary::check_home(runtime.volume(session.runner, &home_volume(&session.host, project, options))?)?;
-        Ok(Self { env, endpoint })
+        Ok(Self { env, endpoint, others })
     }
 }
 
@@ -106,7 +110,7 @@ impl Creation {
         project: &Project,
         image: Option<&Image>,
         old: Option<&Container>,
-        Beforehand { env, endpoint }: Beforehand,
+        Beforehand { env, endpoint, others }: Beforehand,
         parts: Parts,
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
@@ -132,16 +136,16 @@ impl Creation {
         let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?, looks);
         let advice = ssh_agent::advice(engine.machine, &endpoint);
         let link = Link::of(host, &project.name);
-        let seed = home::seed_dir(host).and_then(|dir| dir.into_os_string().into_string().ok());
+        let seed = home::seed_dir(host)?;
         if user.home == project.path {
             bail!(
                 Failure::new(format!("the project {} is where the image has its user's home", project.path))
                     .hint("move the project into a directory of its own")
             );
         }
-        let git = GitDir::of(project);
+        let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
-        Ok(Self { engine, user, mapping, env, git, link, advice, seed, parts, baseline })
+        Ok(Self { engine, user, mapping, env, git, link, advice, seed, parts, baseline, others })
     }
 
     /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
@@ -170,6 +174,12 @@ impl Creation {
         for weakness in boundary::weaknesses(&options.engine_args, options.network.as_deref(), &project.path)
         {
             plan.push(Step::Warn(weakness));
+        }
+        for other in self.robbed(&home_volume(host, project, options)) {
+            plan.push(Step::Warn(format!(
+                "the home that {other} uses, too, comes to belong to this project's owner: {other} can't write it any more. \
+                 `--home project` gives this project a home of its own"
+            )));
         }
         for (limit, wanted) in [
             (Limit::Memory, options.memory.is_some()),
@@ -209,6 +219,7 @@ impl Creation {
             volume: &home_volume(host, project, options),
             user: &self.user,
             mapping: self.mapping,
+            flags: self.userns().into_iter().chain(self.security()).collect(),
             seed: self.seed.as_deref(),
             project: &project.path,
         };
@@ -234,6 +245,30 @@ impl Creation {
         self.agent(host, options) == Some(Agent::Machine)
     }
 
+    /// The other cages that can't write this home any more when it belongs to the one who uses it here.
+    fn robbed(&self, volume: &str) -> impl Iterator<Item = &str> {
+        let owner = self.mapping.inside(&self.user).to_string();
+        // Where the engine maps users, different numbers are one and the same outside.
+        let maps = matches!(self.mapping, Mapping::KeepId(_));
+        let loses = move |other: &&Container| {
+            !maps
+                && other.place_of(volume).is_some()
+                && other.label(OWNER_LABEL).is_some_and(|of| of != owner)
+        };
+        self.others.iter().filter(loses).map(|other| other.name.as_str())
+    }
+
+    /// The flag that maps users. An engine that by itself maps all of them to others, for whom the project is not, is told not
+    /// to.
+    fn userns(&self) -> Option<String> {
+        self.mapping.flag().or_else(|| self.engine.remaps.then(|| "--userns=host".to_owned()))
+    }
+
+    /// Mounted directories are not relabelled for `SELinux`: that would change them for good, and for the host too.
+    fn security(&self) -> Option<String> {
+        self.engine.selinux.then(|| home::UNCONFINED.to_owned())
+    }
+
     fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
         let decide = || Agent::decide(self.engine.machine, host.wsl, self.link.as_ref());
         (self.parts.agent && wants_agent(host, options)).then(decide).flatten()
@@ -252,9 +287,13 @@ impl Creation {
             Mount::path(&project.path, &project.path),
         ];
         let mut env = Vec::new();
-        let mut default = |name, value: &str| {
-            if !self.env.has(name) && !options.env.iter().any(|variable| variable.name == name) {
-                env.push((name, value.to_owned()));
+        let set = |name: &str| {
+            let typed = options.env.iter().find(|variable| variable.name == name);
+            typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.env.get(name))
+        };
+        let mut default = |name: &str, value: &str| {
+            if set(name).is_none() {
+                env.push((name.to_owned(), value.to_owned()));
             }
         };
         // A Python project's virtual environment of the host and that of the cage would break each other.
@@ -272,19 +311,28 @@ impl Creation {
         }
         if let GitDir::Outside(dir) = &self.git {
             mounts.push(Mount::path(dir, dir));
+        }
+        let settings = set("GIT_CONFIG_COUNT").map_or(Ok(0), str::parse::<u16>);
+        if let (true, Ok(settings)) = (self.git != GitDir::None, settings) {
             // The other worktrees of the repository can't be seen from inside, and look as if they were gone.
-            default("GIT_CONFIG_COUNT", "1");
-            default("GIT_CONFIG_KEY_0", "gc.worktreePruneExpire");
-            default("GIT_CONFIG_VALUE_0", "never");
+            env.extend([
+                (format!("GIT_CONFIG_KEY_{settings}"), "gc.worktreePruneExpire".to_owned()),
+                (format!("GIT_CONFIG_VALUE_{settings}"), "never".to_owned()),
+                ("GIT_CONFIG_COUNT".to_owned(), (settings + 1).to_string()),
+            ]);
         }
         if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
-            env.push(("SSH_AUTH_SOCK", agent.target().to_owned()));
+            env.push(("SSH_AUTH_SOCK".to_owned(), agent.target().to_owned()));
             mounts.push(agent);
         }
         mounts.extend(options.volume.iter().cloned());
         let mut labels = vec![
             (IMAGE_LABEL, host.image.clone()),
-            (INODE_LABEL, project.inode.to_string()),
+            // In a virtual machine inode numbers are its own.
+            (
+                INODE_LABEL,
+                if self.engine.machine.is_none() { project.inode.to_string() } else { String::new() },
+            ),
             (OPTIONS_LABEL, options.to_label()),
             (USER_LABEL, self.user.to_label()),
             (OWNER_LABEL, inside.to_string()),
@@ -296,10 +344,9 @@ impl Creation {
         };
         labels.push((KEEP_ID_LABEL, keep_id));
         labels.extend(self.baseline.labels());
-        // Mounted directories are not relabelled: that would change them for good, and for the host too.
-        let mut security: Vec<_> = self.engine.selinux.then_some("label=disable").into_iter().collect();
+        let mut security: Vec<_> = self.security().into_iter().collect();
         if options.no_root {
-            security.push("no-new-privileges");
+            security.push("--security-opt=no-new-privileges".to_owned());
         }
         ContainerSpec {
             name: name.to_owned(),
@@ -310,8 +357,9 @@ impl Creation {
             user: (self.mapping != Mapping::AsIs)
                 .then(|| self.user.name.clone())
                 .filter(|name| !name.is_empty()),
-            userns: self.mapping.flag(),
+            userns: self.userns(),
             security,
+            group: self.group(host, project),
             cap_drop: if options.no_root { vec!["ALL"] } else { boundary::DROPPED.to_vec() },
             network: options.network.clone(),
             limits: limits(options),
@@ -323,6 +371,13 @@ impl Creation {
             env_file: self.env.to_stdin(&options.env),
             init: self.parts.init,
         }
+    }
+
+    /// The project's group, where the person can write the project only as one of that group.
+    fn group(&self, host: &Host, project: &Project) -> Option<u32> {
+        let Mapping::Renumber(person) = self.mapping else { return None };
+        (project.gid != person.gid && project.gid != 0 && host.groups.contains(&project.gid))
+            .then_some(project.gid)
     }
 
     /// A name for the host, where containers have none: docker's is only in virtual machines, podman's gets there when a

@@ -48,9 +48,9 @@ impl EnvFiles {
         Ok(all)
     }
 
-    /// Is this variable set?
-    pub fn has(&self, key: &str) -> bool {
-        self.variables.contains_key(key)
+    /// A variable's value, if it is set.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.variables.get(key).map(String::as_str)
     }
 
     /// A digest of all of it, to tell whether it has changed. Too short to tell a value by.
@@ -110,7 +110,15 @@ impl EnvFiles {
                         .into());
                 }
                 Line::Bare(key) => {
-                    if let Some(value) = host_value(key).filter(|value| !value.contains(['\n', '\0'])) {
+                    if let Some(value) = host_value(key) {
+                        ensure!(
+                            !value.contains(['\n', '\0']),
+                            Failure::new(format!(
+                                "{}: the value of {} has line breaks",
+                                place(),
+                                ui::escape(key)
+                            ))
+                        );
                         self.variables.insert(key.to_owned(), value);
                     }
                 }

@@ -59,6 +59,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         Trouble::NotShared => {
             "share the directory with the engine's virtual machine, or move the project to where it is"
         }
+        Trouble::TooOld => "without root, podman 4.3 or newer can",
         Trouble::OtherProcessor => {
             "set CAGE_IMAGE to an image for this machine, or let the engine emulate the other kind (binfmt_misc, QEMU)"
         }

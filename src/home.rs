@@ -2,12 +2,16 @@
 //! a volume can be reached from inside one only.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::ErrorKind;
 
+use anyhow::{Result, bail};
+
+use crate::error::Failure;
 use crate::host::Host;
 use crate::invocation::Invocation;
 use crate::mount::Mount;
 use crate::runtime::Runtime;
+use crate::ui;
 use crate::user::{ImageUser, Mapping};
 
 /// Makes a home ready, as root: `HOME UID:GID ROOM USER`.
@@ -62,6 +66,7 @@ if [ -n "$user" ]; then
     while IFS=: read -r name password uid gid rest || [ -n "$name" ]; do
         if [ "$name" = "$user" ]; then echo "$name:$password:$owner:$rest"; fi
     done </etc/passwd >/cage-user/passwd
+    [ -s /cage-user/passwd ] || { echo "the image has no $user in /etc/passwd" >&2; exit 1; }
     echo "$user:x:${owner#*:}:" >/cage-user/group
     for file in passwd group; do
         while IFS= read -r line || [ -n "$line" ]; do
@@ -82,24 +87,37 @@ if [ -d "$1" ]; then cp -RPp "$1"/. .; fi
 if [ -n "$2" ]; then chown -hR "$2" .; fi
 "#;
 
+/// Keeps `SELinux` from confining a container.
+pub const UNCONFINED: &str = "--security-opt=label=disable";
+
 /// The directory with the files for new homes, `~/.config/cage/home`, if there is anything in it.
-pub fn seed_dir(host: &Host) -> Option<PathBuf> {
-    let dir = host.config_dir()?.join("home");
-    fs::read_dir(&dir).ok()?.next()?.ok()?;
-    fs::canonicalize(dir).ok()
+///
+/// # Errors
+/// When there is one that can't be looked into, or mounted.
+pub fn seed_dir(host: &Host) -> Result<Option<String>> {
+    let Some(dir) = host.config_dir().map(|dir| dir.join("home")) else { return Ok(None) };
+    let unusable =
+        |why: &str| Failure::new(format!("cannot use {}: {why}", ui::escape(&dir.to_string_lossy())));
+    let is_empty = match fs::read_dir(&dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => bail!(unusable(&error.to_string())),
+    };
+    if is_empty {
+        return Ok(None);
+    }
+    let real = fs::canonicalize(&dir).map_err(|error| unusable(&error.to_string()))?;
+    match real.into_os_string().into_string() {
+        Ok(real) => Ok(Some(real)),
+        Err(_) => bail!(unusable("its path is not valid UTF-8")),
+    }
 }
 
 /// A container of `image` that runs `script`, with no network, and is gone afterwards.
-fn helper(
-    runtime: &Runtime,
-    image: &str,
-    flag: Option<&str>,
-    mounts: &[Mount],
-    script: &[&str],
-) -> Invocation {
+fn helper(runtime: &Runtime, image: &str, flags: &[String], mounts: &[Mount], script: &[&str]) -> Invocation {
     let mut args =
         vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/", "--user", "0"];
-    args.extend(flag);
+    args.extend(flags.iter().map(String::as_str));
     let mounts: Vec<String> = mounts.iter().map(Mount::to_flag).collect();
     args.extend(mounts.iter().flat_map(|mount| ["--mount", mount]));
     args.extend(["--entrypoint", "/bin/sh", image, "-c"]);
@@ -118,6 +136,8 @@ pub struct Preparation<'a> {
     pub user: &'a ImageUser,
     /// How that user acts as the person at the keyboard.
     pub mapping: Mapping,
+    /// The flags of a container that has it.
+    pub flags: Vec<String>,
     /// Files for it.
     pub seed: Option<&'a str>,
     /// The project's path, which may be below it.
@@ -136,7 +156,7 @@ impl Preparation<'_> {
         let room = below(&self.user.home, self.project).unwrap_or_default();
         let owner = self.mapping.inside(self.user).to_string();
         let script = [PREPARE, "sh", &self.user.home, &owner, room, renumbered];
-        helper(runtime, self.image, self.mapping.flag().as_deref(), &mounts, &script)
+        helper(runtime, self.image, &self.flags, &mounts, &script)
     }
 }
 
@@ -148,7 +168,7 @@ pub fn below<'a>(home: &str, path: &'a str) -> Option<&'a str> {
 /// Takes away the directories that were made as mount points for a project, as far as they are empty.
 pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> Invocation {
     let script = [r#"cd /cage-home && rmdir -p -- "$1""#, "sh", rest];
-    helper(runtime, image, None, &[Mount::volume(volume, "/cage-home")], &script)
+    helper(runtime, image, &[], &[Mount::volume(volume, "/cage-home")], &script)
 }
 
 /// Empties the home and fills it with what `image` has at `home`, as it was when the volume was new. `flag` and `owner`
@@ -162,7 +182,8 @@ pub fn reset(
     owner: Option<&str>,
 ) -> Invocation {
     let script = [RESET, "sh", home, owner.unwrap_or_default()];
-    helper(runtime, image, flag, &[Mount::volume(volume, "/cage-home")], &script)
+    let flags: Vec<String> = flag.map(str::to_owned).into_iter().collect();
+    helper(runtime, image, &flags, &[Mount::volume(volume, "/cage-home")], &script)
 }
 
 #[cfg(test)]

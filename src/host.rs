@@ -68,6 +68,10 @@ pub struct Host {
     pub ids: Ids,
     /// Does `SELinux` rule here?
     pub selinux: bool,
+    /// The name of this machine.
+    pub nodename: Option<String>,
+    /// The groups that the user is in.
+    pub groups: Vec<u32>,
     /// Can whoever runs containers without root limit what they use (cgroup v2)?
     pub cgroup_v2: bool,
     /// Is this a Linux in Windows (WSL)?
@@ -112,6 +116,11 @@ impl Host {
         });
         host.ids = Ids { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
         host.selinux = Path::new("/sys/fs/selinux/enforce").exists();
+        host.nodename =
+            fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+        host.groups = rustix::process::getgroups()
+            .map(|groups| groups.into_iter().map(rustix::process::Gid::as_raw).collect())
+            .unwrap_or_default();
         host.cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
@@ -132,6 +141,8 @@ impl Host {
             time_zone: None,
             ids: Ids { uid: 0, gid: 0 },
             selinux: false,
+            nodename: None,
+            groups: Vec::new(),
             cgroup_v2: false,
             wsl: false,
             address: None,

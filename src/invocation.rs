@@ -116,6 +116,24 @@ pub fn quote(word: &str) -> String {
     quoted
 }
 
+/// Signals that would end cage. While a plan is carried out they are only noted, so that what is half done can be undone;
+/// otherwise they do what they always do.
+#[derive(Debug)]
+pub struct Interrupts {
+    idle: Arc<AtomicBool>,
+    noted: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    /// Does `work` without being ended by a signal, and tells it whether one came.
+    pub fn hold<T>(&self, work: impl FnOnce(&AtomicBool) -> T) -> T {
+        self.idle.store(false, Ordering::Relaxed);
+        let result = work(&self.noted);
+        self.idle.store(true, Ordering::Relaxed);
+        result
+    }
+}
+
 /// Runs invocations.
 #[derive(Debug, Clone, Copy)]
 pub struct Runner {
@@ -130,7 +148,8 @@ impl Runner {
     pub fn run(self, invocation: &Invocation) -> Result<String, EngineError> {
         let output = self.capture(invocation)?;
         if output.status.success() {
-            if let Some(mismatch) = other_platform(&output.stderr) {
+            let creates = invocation.args.first().is_some_and(|verb| verb == "create");
+            if let Some(mismatch) = other_platform(&output.stderr).filter(|_| creates) {
                 ui::warn(&format!("{mismatch} (it is slow, if it runs at all)"));
             }
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -188,16 +207,6 @@ impl Runner {
         if status.success() { Ok(()) } else { Err(EngineError::new(invocation, status, b"")) }
     }
 
-    /// From now on, signals that would end cage are only noted, so that what is half done can be undone.
-    pub fn watch(self) -> Arc<AtomicBool> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for number in self.listens_to() {
-            // Without it the signal does what it always does.
-            let _ = signal_hook::flag::register(number, Arc::clone(&interrupted));
-        }
-        interrupted
-    }
-
     /// Runs a client that takes over the terminal. Its stderr is kept back: with a terminal attached, everything from
     /// inside comes on stdout, and stderr has only the client's own complaints. A signal that is to end cage ends the
     /// client, and the container goes on. `meanwhile` runs once the client has the terminal, whose size it is then made to
@@ -219,10 +228,15 @@ impl Runner {
             if let Some(meanwhile) = meanwhile {
                 scope.spawn(|| {
                     terminal.wait_for_change(&ended);
-                    if self.capture(meanwhile).is_ok()
-                        && !ended.load(Ordering::Relaxed)
-                        && let Some(client) = client
-                    {
+                    // The container may not run yet.
+                    for _ in 0..5 {
+                        let done = self.capture(meanwhile).is_ok_and(|output| output.status.success());
+                        if done || ended.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        thread::sleep(Duration::from_millis(100));
+                    }
+                    if let Some(client) = client.filter(|_| !ended.load(Ordering::Relaxed)) {
                         let _ = kill_process(client, Signal::WINCH);
                     }
                 });
@@ -289,6 +303,18 @@ impl Runner {
         [SIGHUP, SIGTERM, SIGINT, SIGQUIT]
             .into_iter()
             .filter(move |number| self.ignored >> (number - 1) & 1 == 0)
+    }
+
+    /// Lets signals be noted that would end cage.
+    pub fn interrupts(self) -> Interrupts {
+        let interrupts =
+            Interrupts { idle: Arc::new(AtomicBool::new(true)), noted: Arc::new(AtomicBool::new(false)) };
+        for number in self.listens_to() {
+            // Without these the signal does what it always does.
+            let _ = signal_hook::flag::register_conditional_default(number, Arc::clone(&interrupts.idle));
+            let _ = signal_hook::flag::register(number, Arc::clone(&interrupts.noted));
+        }
+        interrupts
     }
 
     fn pass_on(self, signal: &Invocation, number: i32) -> bool {
@@ -391,6 +417,8 @@ pub enum Trouble {
     NotShared,
     /// The image is made for another kind of processor.
     OtherProcessor,
+    /// This podman is too old to map users.
+    TooOld,
     /// The directory that was mounted has been deleted on the host.
     DirectoryGone,
     /// Something else.
@@ -463,6 +491,8 @@ impl EngineError {
             Trouble::NoAgent
         } else if says(&["bind source path does not exist", "mounts denied", "statfs /"]) {
             Trouble::NotShared
+        } else if says(&["keep-id"]) {
+            Trouble::TooOld
         } else if says(&["exec format error"]) {
             Trouble::OtherProcessor
         } else if says(&["is not running", "exec sessions on running containers"]) {
@@ -520,6 +550,7 @@ impl fmt::Display for EngineError {
                      what is shared with that, most often your home"
                 )?;
             }
+            Trouble::TooOld => writeln!(f, "this podman can't map you to the image's user")?,
             Trouble::OtherProcessor => {
                 writeln!(f, "the image is made for another kind of processor than this machine's")?;
             }

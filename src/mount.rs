@@ -57,6 +57,11 @@ impl Mount {
         }
     }
 
+    /// Is it read-only inside?
+    pub fn is_readonly(&self) -> bool {
+        self.readonly
+    }
+
     /// Where it appears inside.
     pub fn target(&self) -> &str {
         &self.target

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Result, bail};
 
 use crate::error::Failure;
-use crate::invocation::{EngineError, Invocation, Runner, Trouble, quote};
+use crate::invocation::{EngineError, Interrupts, Invocation, Runner, Trouble, quote};
 use crate::ssh_agent::Link;
 use crate::ui;
 
@@ -134,19 +134,25 @@ impl Plan {
     ///
     /// # Errors
     /// When a step fails; what was half done has been undone.
-    pub fn execute(&self, runner: Runner, mut lock: Option<Lock>) -> Result<u8> {
-        let mut undo = None;
-        let interrupted = runner.watch();
-        let mut result = self.execute_steps(runner, &mut undo, &mut lock, &interrupted);
-        if result.is_err() && interrupted.load(Ordering::Relaxed) {
-            result = Err(Failure::new("interrupted").into());
-        }
-        if let (Err(_), Some(undo)) = (&result, undo)
-            && let Err(error) = undo.execute(runner, None)
-        {
-            ui::warn(&format!("could not undo what was done so far: {error}"));
-        }
-        result
+    pub fn execute(&self, runner: Runner, mut lock: Option<Lock>, interrupts: &Interrupts) -> Result<u8> {
+        interrupts.hold(|interrupted| {
+            let mut undo = None;
+            let mut result = self.execute_steps(runner, &mut undo, &mut lock, interrupted);
+            if result.is_err() && interrupted.load(Ordering::Relaxed) {
+                result = Err(Failure::new("interrupted").into());
+            }
+            if let (Err(_), Some(undo)) = (&result, undo)
+                && let Err(error) = undo.undo(runner)
+            {
+                ui::warn(&format!("could not undo what was done so far: {error}"));
+            }
+            result
+        })
+    }
+
+    /// Carries a plan out that undoes another one, whatever signals come.
+    fn undo(&self, runner: Runner) -> Result<u8> {
+        self.execute_steps(runner, &mut None, &mut None, &AtomicBool::new(false))
     }
 
     fn execute_steps<'a>(
@@ -283,7 +289,7 @@ impl Attach {
             // Whatever ran in a container is never removed with it.
             End::NeverStarted => {
                 if let Some(undo) = &self.undo {
-                    undo.execute(runner, None)?;
+                    undo.undo(runner)?;
                 }
                 Err(complaint.into())
             }

@@ -24,6 +24,8 @@ pub struct Project {
     pub name: String,
     /// The directory's inode number, which tells it from another one at the same path.
     pub inode: u64,
+    /// The directory's group.
+    pub gid: u32,
     /// The path by which it was reached, with any links.
     pub reached: PathBuf,
 }
@@ -69,7 +71,7 @@ impl Project {
             Mount::path(&path, &path).is_readable(),
             unusable("engines can't read a path with \\r\\n in it")
         );
-        Ok(Self { name: cage_name(&path), path, inode: metadata.ino(), reached })
+        Ok(Self { name: cage_name(&path), path, inode: metadata.ino(), gid: metadata.gid(), reached })
     }
 
     /// Checks that a cage may have this directory. `dangerous`: may it have one that is not meant for it?
@@ -260,7 +262,7 @@ mod tests {
             Host::sample(&[("SSH_AUTH_SOCK", "/home/me/agents/one"), ("XDG_RUNTIME_DIR", "/run/user/1000")]);
         let check = |path: &str, dangerous: bool| {
             let project =
-                Project { path: path.into(), name: cage_name(path), inode: 1, reached: path.into() };
+                Project { path: path.into(), name: cage_name(path), inode: 1, gid: 0, reached: path.into() };
             project.check(&host, dangerous).map_err(|error| error.to_string())
         };
         for path in ["/", "/etc", "/usr/bin", "/proc/1", "/run", "/dev/shm/x"] {

@@ -60,6 +60,8 @@ pub struct Engine {
     pub machine: Option<Product>,
     /// Does `SELinux` keep containers from mounted directories?
     pub selinux: bool,
+    /// Does it map all users inside to others outside (docker's `userns-remap`)?
+    pub remaps: bool,
     /// The limits that it can't enforce.
     pub unenforced: Vec<Limit>,
 }
@@ -143,7 +145,7 @@ impl fmt::Display for Product {
 }
 
 impl DockerInfo {
-    fn engine(&self, os: Os) -> Engine {
+    fn engine(&self, host: &Host) -> Engine {
         let has = |option: &str| {
             self.security_options.iter().flatten().any(|text| text.split(',').any(|field| field == option))
         };
@@ -155,7 +157,13 @@ impl DockerInfo {
         ];
         let unenforced =
             limits.into_iter().filter(|(_, can)| *can == Some(false)).map(|(limit, _)| limit).collect();
-        Engine { mode, machine: self.product(os), selinux: has("name=selinux"), unenforced }
+        Engine {
+            mode,
+            machine: self.product(host),
+            selinux: has("name=selinux"),
+            remaps: has("name=userns"),
+            unenforced,
+        }
     }
 
     /// Is it a podman that answers docker's client? It has a way to log that docker never had.
@@ -164,22 +172,24 @@ impl DockerInfo {
     }
 
     /// Products are known by what they say of their system, or by the names that they give their machines, which the
-    /// person may change.
-    fn product(&self, os: Os) -> Option<Product> {
+    /// person may change. An engine that has this machine's own name is in none, even if this machine is one itself.
+    fn product(&self, host: &Host) -> Option<Product> {
+        let here = host.os == Os::Linux && host.nodename.as_ref() == Some(&self.name);
+        let named = if here { "" } else { self.name.as_str() };
         let says =
-            |system: &str, name: &str| self.operating_system.starts_with(system) || self.name.contains(name);
+            |system: &str, name: &str| self.operating_system.starts_with(system) || named.contains(name);
         if says("Docker Desktop", "docker-desktop") {
             Some(Product::DockerDesktop)
         } else if says("OrbStack", "orbstack") {
             Some(Product::OrbStack)
         } else if says("Rancher Desktop", "rancher-desktop") {
             Some(Product::RancherDesktop)
-        } else if self.name.starts_with("colima") {
+        } else if named.starts_with("colima") {
             Some(Product::Colima)
-        } else if self.name.starts_with("lima-") {
+        } else if named.starts_with("lima-") {
             Some(Product::Lima)
         } else {
-            (os != Os::Linux).then_some(Product::Unknown)
+            (host.os != Os::Linux).then_some(Product::Unknown)
         }
     }
 }
@@ -262,7 +272,7 @@ impl Runtime {
     /// When it doesn't answer.
     pub fn engine(&self, host: &Host, runner: Runner) -> Result<Engine> {
         match self.kind {
-            RuntimeKind::Podman if host.os == Os::Linux => {
+            RuntimeKind::Podman if host.os == Os::Linux && host.variable("CONTAINER_HOST").is_none() => {
                 // `podman info` takes a quarter of a second, a whole one without root, and says what is known already.
                 let mode = if host.ids.uid == 0 { Mode::Rootful } else { Mode::Rootless };
                 // https://docs.podman.io/en/v4.3/markdown/podman-run.1.html says so of each limit.
@@ -272,18 +282,14 @@ impl Runtime {
                     }
                     _ => Vec::new(),
                 };
-                Ok(Engine { mode, machine: None, selinux: host.selinux, unenforced })
+                Ok(Engine { mode, machine: None, selinux: host.selinux, remaps: false, unenforced })
             }
             RuntimeKind::Podman => {
                 let rootless =
                     runner.run(&self.command(["info", "--format", "{{.Host.Security.Rootless}}"]))?;
                 let mode = if rootless.trim() == "false" { Mode::Rootful } else { Mode::Rootless };
-                Ok(Engine {
-                    mode,
-                    machine: Some(Product::PodmanMachine),
-                    selinux: false,
-                    unenforced: Vec::new(),
-                })
+                let machine = (host.os != Os::Linux).then_some(Product::PodmanMachine);
+                Ok(Engine { mode, machine, selinux: host.selinux, remaps: false, unenforced: Vec::new() })
             }
             RuntimeKind::Docker => {
                 let ask = self.command(["info", "--format", "{{json .}}"]);
@@ -296,7 +302,7 @@ impl Runtime {
                     Failure::new(format!("`{}` talks to podman here", ui::escape(&self.name)))
                         .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
                 );
-                Ok(info.engine(host.os))
+                Ok(info.engine(host))
             }
         }
     }
@@ -425,7 +431,10 @@ fn is_script(program: &Path) -> bool {
 impl Engine {
     /// The engine that said this to `docker info` on a host with that system.
     pub fn recorded(os: Os, info: &str) -> Self {
-        serde_json::from_str::<DockerInfo>(info).unwrap().engine(os)
+        let mut host = Host::sample(&[]);
+        host.os = os;
+        host.nodename = Some("vm".into());
+        serde_json::from_str::<DockerInfo>(info).unwrap().engine(&host)
     }
 }
 

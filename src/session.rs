@@ -10,7 +10,7 @@ use crate::cli::Global;
 use crate::container::{Container, Image, SUCCESSOR, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
-use crate::invocation::{EngineError, Runner, Trouble};
+use crate::invocation::{EngineError, Interrupts, Runner, Trouble};
 use crate::leftovers::{self, Scope};
 use crate::lifecycle::remove;
 use crate::plan::{self, Lock, Plan};
@@ -29,6 +29,8 @@ pub struct Session {
     pub global: Global,
     /// Runs engine commands.
     pub runner: Runner,
+    /// Signals that would end cage.
+    pub interrupts: Interrupts,
 }
 
 /// What there is of a project.
@@ -356,6 +358,6 @@ impl Session {
             ui::data(plan.script().trim_end())?;
             return Ok(0);
         }
-        plan.execute(self.runner, lock)
+        plan.execute(self.runner, lock, &self.interrupts)
     }
 }

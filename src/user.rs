@@ -85,7 +85,7 @@ impl ImageUser {
         let mount = directory.map(|directory| Mount::path(directory, directory).to_flag());
         args.extend(mount.iter().flat_map(|mount| ["--mount", mount]));
         args.extend(["--entrypoint", "/bin/sh", image, "-c", WHO, "sh", directory.unwrap_or_default()]);
-        let ask = runtime.command(args);
+        let ask = runtime.command(args).slow("Looking at the image");
         let mut said = String::new();
         // A busy podman now and then loses what a short-lived container printed.
         for _ in 0..3 {
@@ -201,7 +201,7 @@ mod tests {
     fn decide(kind: RuntimeKind, mode: Mode, image: &ImageUser) -> Mapping {
         Mapping::decide(
             kind,
-            &Engine { mode, machine: None, selinux: false, unenforced: Vec::new() },
+            &Engine { mode, machine: None, selinux: false, remaps: false, unenforced: Vec::new() },
             image,
             PERSON,
             None,
@@ -228,8 +228,13 @@ mod tests {
     fn in_a_virtual_machine_it_is_as_the_project_looks_there() {
         let second = Ids { uid: 502, gid: 20 };
         let decide = |kind, mode, looks| {
-            let engine =
-                Engine { mode, machine: Some(Product::Unknown), selinux: false, unenforced: Vec::new() };
+            let engine = Engine {
+                mode,
+                machine: Some(Product::Unknown),
+                selinux: false,
+                remaps: false,
+                unenforced: Vec::new(),
+            };
             Mapping::decide(kind, &engine, &image(501, 20), PERSON, looks)
         };
         for kind in [RuntimeKind::Docker, RuntimeKind::Podman] {

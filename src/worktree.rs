@@ -7,12 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::project::Project;
-
 /// What else git needs.
 #[derive(Debug, PartialEq, Eq)]
 pub enum GitDir {
-    /// Nothing: `.git` is a directory, or there is none.
+    /// Nothing: there is no `.git`.
+    None,
+    /// Nothing: `.git` is a directory.
     Inside,
     /// This directory, at its own path.
     Outside(String),
@@ -22,13 +22,15 @@ pub enum GitDir {
 
 impl GitDir {
     /// Looks at the project's `.git`.
-    pub fn of(project: &Project) -> Self {
-        let file = project.dir().join(".git");
+    pub fn of(project: &Path) -> Self {
+        let file = project.join(".git");
         // A link is not followed: git makes files and directories only.
-        if !fs::symlink_metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
-            return Self::Inside;
+        match fs::symlink_metadata(&file) {
+            Err(_) => return Self::None,
+            Ok(metadata) if !metadata.is_file() => return Self::Inside,
+            Ok(_) => {}
         }
-        match follow(&project.dir(), &file) {
+        match follow(project, &file) {
             Ok(dir) => Self::Outside(dir),
             Err(why) => Self::Refused(why),
         }
@@ -108,7 +110,6 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::host::Host;
 
     struct Trees(tempfile::TempDir);
 
@@ -135,7 +136,7 @@ mod tests {
         }
 
         fn look(&self, dir: &str) -> GitDir {
-            GitDir::of(&Project::locate(&Host::sample(&[]), Some(&self.path(dir))).unwrap())
+            GitDir::of(&fs::canonicalize(self.path(dir)).unwrap())
         }
 
         fn outside(&self, path: &str) -> GitDir {
@@ -151,7 +152,7 @@ mod tests {
     fn an_ordinary_repository_has_all_it_needs() {
         let trees = Trees::new();
         assert_eq!(trees.look("main"), GitDir::Inside);
-        assert_eq!(trees.look("."), GitDir::Inside);
+        assert_eq!(trees.look("."), GitDir::None);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     // What a plan would do at this terminal, although the plan itself may go into a file.
     host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
     let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals };
-    let session = Session { host, global: cli.global, runner };
+    let session = Session { host, global: cli.global, runner, interrupts: runner.interrupts() };
     let code = match command {
         Command::Start(start) => start.run(&session),
         Command::Shell(shell) => shell.run(&session),

@@ -10,7 +10,6 @@ use super::git_files::{attributes, bytes, hook_files, show};
 use super::keys;
 use super::tree::{Node, Status, Tree};
 use crate::git_config::{self, Entry};
-use crate::project::Project;
 use crate::worktree::GitDir;
 
 /// How many files and directories of one repository are looked at.
@@ -24,15 +23,9 @@ const MAX_MODULES: usize = 12;
 
 /// Looks at the project's own repository, whatever shape its `.git` has.
 pub fn own(project: &Path, tree: &Tree, found: &mut Found) {
-    let as_project = Project {
-        path: project.to_string_lossy().into_owned(),
-        name: String::new(),
-        inode: 0,
-        reached: project.into(),
-    };
     // A linked worktree's or submodule's repository, which the cage gets, too.
     if let Node::File(_) = tree.node(Path::new(".git"))
-        && let GitDir::Outside(common) = GitDir::of(&as_project)
+        && let GitDir::Outside(common) = GitDir::of(project)
     {
         match Tree::open(Path::new(&common), Path::new(&common), tree.limits) {
             Ok(outside) => {
