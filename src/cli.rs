@@ -24,6 +24,7 @@ Environment:
   CAGE_RUNTIME      docker, podman, or the path of one
   CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\]
   CAGE_SSH          off: keep your SSH agent out of new cages
+  CAGE_CREATE_ARGS  Arguments for the engine's own create
   CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
   CAGE_LABEL        Label that marks cages [default: cage.project]
 

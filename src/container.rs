@@ -103,10 +103,56 @@ pub struct Container {
     pub labels: HashMap<String, String>,
     /// Its published ports, `3000/tcp -> 127.0.0.1:3000`.
     pub ports: Vec<String>,
-    volumes: Vec<(String, String)>,
-    sources: Vec<String>,
+    /// What is mounted.
+    pub mounts: Vec<Mounted>,
+    /// What keeps it in.
+    pub wall: Wall,
     environment: Vec<String>,
     image: String,
+}
+
+/// Something that is mounted in a container.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Mounted {
+    /// The volume's name; nothing or empty for a file or directory of the host.
+    name: Option<String>,
+    /// Where it comes from on the engine's machine.
+    pub source: String,
+    /// Where it is inside.
+    pub destination: String,
+    /// Can it be written?
+    #[serde(rename = "RW")]
+    pub writable: bool,
+}
+
+impl Mounted {
+    /// The volume's name, if it is one.
+    pub fn volume(&self) -> Option<&str> {
+        self.name.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
+/// What keeps a container in, as far as the engine was told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Wall {
+    /// No wall at all.
+    pub privileged: bool,
+    /// The most processes; nothing, 0 or less for any number.
+    pub pids_limit: Option<i64>,
+    /// The most memory in bytes; 0 for any.
+    pub memory: i64,
+    /// Billionths of a processor; 0 for any.
+    pub nano_cpus: i64,
+    /// Capabilities taken away.
+    pub cap_drop: Option<Vec<String>>,
+    /// Capabilities given.
+    pub cap_add: Option<Vec<String>>,
+    /// The kind or name of the network.
+    pub network_mode: String,
+    /// Security options.
+    pub security_opt: Option<Vec<String>>,
 }
 
 impl Container {
@@ -127,23 +173,34 @@ impl Container {
     /// image's labels nor a name alone makes one.
     pub fn project<'a>(&'a self, label: &str) -> Option<&'a str> {
         let path = self.labels.get(label)?;
-        let name = self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name);
-        (cage_name(path) == name).then_some(path)
+        (cage_name(path) == self.cage_name()).then_some(path)
     }
 
     /// Where it has `volume`, if it uses that.
     pub fn place_of(&self, volume: &str) -> Option<&str> {
-        self.volumes.iter().find(|(name, _)| name == volume).map(|(_, place)| place.as_str())
+        let mut mounts = self.mounts.iter();
+        mounts.find(|mount| mount.volume() == Some(volume)).map(|mount| mount.destination.as_str())
+    }
+
+    /// The name of the cage that it is, or is to become.
+    pub fn cage_name(&self) -> &str {
+        self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name)
+    }
+
+    /// What of the host it can write.
+    pub fn writable_sources(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.mounts.iter().filter(|mount| mount.writable && mount.volume().is_none());
+        mounts.map(|mount| mount.source.as_str())
     }
 
     /// Is this link mounted?
     pub fn mounts(&self, link: &Link) -> bool {
-        self.sources.iter().any(|source| Path::new(source) == link.path)
+        self.mounts.iter().any(|mount| Path::new(&mount.source) == link.path)
     }
 
     /// Is the SSH agent's socket of a virtual machine's product mounted?
     pub fn mounts_machines_agent(&self) -> bool {
-        self.sources.iter().any(|source| source == SOCKET)
+        self.mounts.iter().any(|mount| mount.source == SOCKET)
     }
 
     /// A label's value.
@@ -213,7 +270,7 @@ struct RawContainer {
     #[serde(default)]
     network_settings: RawNetwork,
     #[serde(default)]
-    mounts: Option<Vec<RawMount>>,
+    mounts: Option<Vec<Mounted>>,
 }
 
 #[derive(Deserialize)]
@@ -237,6 +294,8 @@ type Ports = BTreeMap<String, Option<Vec<Binding>>>;
 #[serde(rename_all = "PascalCase", default)]
 struct RawHostConfig {
     port_bindings: Option<Ports>,
+    #[serde(flatten)]
+    wall: Wall,
 }
 
 #[derive(Deserialize, Default)]
@@ -252,17 +311,6 @@ struct Binding {
     host_port: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawMount {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    destination: String,
-    #[serde(default)]
-    source: String,
-}
-
 impl From<RawContainer> for Container {
     fn from(raw: RawContainer) -> Self {
         // The ports of a running container are those it got; of another one, those it will ask for.
@@ -276,7 +324,6 @@ impl From<RawContainer> for Container {
                 format!("{port} -> {ip}:{host_port}")
             })
         });
-        let mounts = raw.mounts.unwrap_or_default();
         Self {
             name: raw.name.trim_start_matches('/').to_owned(),
             state: State::parse(&raw.state.status),
@@ -284,8 +331,8 @@ impl From<RawContainer> for Container {
             labels: raw.config.labels.unwrap_or_default(),
             ports: ports.collect(),
             environment: raw.config.env.unwrap_or_default(),
-            sources: mounts.iter().map(|mount| mount.source.clone()).collect(),
-            volumes: mounts.into_iter().filter_map(|mount| Some((mount.name?, mount.destination))).collect(),
+            mounts: raw.mounts.unwrap_or_default(),
+            wall: raw.host_config.wall,
             image: raw.config.image,
             // As much of it as the engines themselves show; enough to be unique.
             id: raw.id.get(..12).unwrap_or(&raw.id).to_owned(),
@@ -333,8 +380,16 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// A name for the host.
     pub add_host: Option<String>,
-    /// A security option.
-    pub security: Option<&'static str>,
+    /// Security options.
+    pub security: Vec<&'static str>,
+    /// Capabilities that it does without.
+    pub cap_drop: Vec<&'static str>,
+    /// The network that it is in, if not the engine's own choice.
+    pub network: Option<String>,
+    /// Limits, as flags of `create` and their values.
+    pub limits: Vec<(&'static str, String)>,
+    /// Further arguments for `create`.
+    pub engine_args: Vec<String>,
     /// Variables that are not secret.
     pub env: Vec<(&'static str, String)>,
     /// Variables from env files, which may be secret, as the text of an env file.
@@ -374,9 +429,20 @@ impl ContainerSpec {
         if let Some(name) = &self.add_host {
             option("--add-host", name);
         }
-        if let Some(security) = self.security {
+        for security in &self.security {
             option("--security-opt", security);
         }
+        for capability in &self.cap_drop {
+            option("--cap-drop", capability);
+        }
+        if let Some(network) = &self.network {
+            option("--network", network);
+        }
+        for (limit, value) in &self.limits {
+            option(limit, value);
+        }
+        // What a program prints without end would fill the disk.
+        option("--log-driver", "none");
         // Interactive shells ignore SIGTERM, so that stopping one took the full ten seconds; a hangup they take, and
         // save their history.
         option("--stop-signal", "SIGHUP");
@@ -384,6 +450,7 @@ impl ContainerSpec {
         if self.init {
             args.push("--init".to_owned());
         }
+        args.extend(self.engine_args.iter().cloned());
         args.push(self.image.clone());
         args
     }
@@ -400,9 +467,14 @@ impl Container {
             image_id: "sha256:1111111111".into(),
             labels: HashMap::from([("cage.project".into(), project.path.clone())]),
             ports: Vec::new(),
-            sources: Vec::new(),
+            mounts: vec![Mounted {
+                name: Some("cage-home".into()),
+                source: "/volumes/cage-home".into(),
+                destination: "/home/vscode".into(),
+                writable: true,
+            }],
+            wall: Wall::default(),
             environment: Vec::new(),
-            volumes: vec![("cage-home".into(), "/home/vscode".into())],
             image: crate::host::DEFAULT_IMAGE.into(),
         }
     }
@@ -448,7 +520,8 @@ mod tests {
 
     #[test]
     fn a_cage_is_one_by_label_and_by_name() {
-        let project = Project { path: "/p/app".into(), name: cage_name("/p/app"), inode: 1 };
+        let project =
+            Project { path: "/p/app".into(), name: cage_name("/p/app"), inode: 1, reached: "/p/app".into() };
         let mut container = Container::sample(&project, State::Running);
         assert_eq!(container.project("cage.project"), Some("/p/app"));
         assert_eq!(container.project("other"), None);

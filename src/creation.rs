@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 
+use crate::boundary;
 use crate::container::{
     Container, ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL, OPTIONS_LABEL,
     OWNER_LABEL, USER_LABEL,
@@ -16,7 +17,7 @@ use crate::mount::Mount;
 use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};
 use crate::project::Project;
-use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
+use crate::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::session::Session;
 use crate::ssh_agent::{self, Agent, Link};
 use crate::ui;
@@ -69,8 +70,13 @@ impl Beforehand {
     ///
     /// # Errors
     /// When an env file can't be used, or the engine is on another machine.
-    pub fn gather(session: &Session, runtime: &Runtime, project: &Project) -> Result<Self> {
-        project.check(&session.host)?;
+    pub fn gather(
+        session: &Session,
+        runtime: &Runtime,
+        project: &Project,
+        options: &CreateOptions,
+    ) -> Result<Self> {
+        project.check(&session.host, options.allow_dangerous_dir)?;
         let env = EnvFiles::read(&session.host, project)?;
         let endpoint = endpoint(session, runtime)?;
         ensure!(
@@ -79,6 +85,11 @@ impl Beforehand {
                 "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
             )
         );
+        if !options.allow_nested {
+            let others = session.cages(runtime)?;
+            boundary::check_nested(project, options, &others)?;
+        }
+        boundary::check_home(runtime.volume(session.runner, &home_volume(&session.host, project, options))?)?;
         Ok(Self { env, endpoint })
     }
 }
@@ -154,6 +165,21 @@ impl Creation {
                 )));
             } else if let Some(advice) = &self.advice {
                 plan.push(Step::Warn(advice.clone()));
+            }
+        }
+        for weakness in boundary::weaknesses(&options.engine_args, options.network.as_deref(), &project.path)
+        {
+            plan.push(Step::Warn(weakness));
+        }
+        for (limit, wanted) in [
+            (Limit::Memory, options.memory.is_some()),
+            (Limit::Processors, options.cpus.is_some()),
+            (Limit::Processes, options.pids_limit.is_some()),
+        ] {
+            if wanted && self.engine.unenforced.contains(&limit) {
+                plan.push(Step::Warn(format!(
+                    "this engine can't limit {limit}: the cage may use any amount"
+                )));
             }
         }
         if let GitDir::Refused(why) = &self.git {
@@ -270,6 +296,11 @@ impl Creation {
         };
         labels.push((KEEP_ID_LABEL, keep_id));
         labels.extend(self.baseline.labels());
+        // Mounted directories are not relabelled: that would change them for good, and for the host too.
+        let mut security: Vec<_> = self.engine.selinux.then_some("label=disable").into_iter().collect();
+        if options.no_root {
+            security.push("no-new-privileges");
+        }
         ContainerSpec {
             name: name.to_owned(),
             workdir: project.path.clone(),
@@ -280,8 +311,11 @@ impl Creation {
                 .then(|| self.user.name.clone())
                 .filter(|name| !name.is_empty()),
             userns: self.mapping.flag(),
-            // Mounted directories are not relabelled: that would change them for good, and for the host too.
-            security: self.engine.selinux.then_some("label=disable"),
+            security,
+            cap_drop: if options.no_root { vec!["ALL"] } else { boundary::DROPPED.to_vec() },
+            network: options.network.clone(),
+            limits: limits(options),
+            engine_args: options.engine_args.clone(),
             add_host: self.add_host(host, runtime),
             mounts,
             publish: options.publish.clone(),
@@ -302,6 +336,14 @@ impl Creation {
         };
         Some(format!("host.docker.internal:{address}"))
     }
+}
+
+/// The limits of a cage, as flags and values.
+fn limits(options: &CreateOptions) -> Vec<(&'static str, String)> {
+    let pids = options.pids_limit.unwrap_or(boundary::PIDS_LIMIT).to_string();
+    let chosen = [("--memory", &options.memory), ("--cpus", &options.cpus)];
+    let chosen = chosen.into_iter().filter_map(|(flag, value)| Some((flag, value.clone()?)));
+    [("--pids-limit", pids)].into_iter().chain(chosen).collect()
 }
 
 fn wants_agent(host: &Host, options: &CreateOptions) -> bool {

@@ -187,6 +187,8 @@ fn read_checked(path: &Path, flags: OFlags) -> Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -310,5 +312,27 @@ mod tests {
         let digest = |text: &str| Files::new(text, "").read().unwrap().digest();
         assert_eq!(digest("A=1\n# x\n"), digest("A=1"));
         assert_ne!(digest("A=1"), digest("A=2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_read_or_refused_and_what_is_passed_on_reads_back_the_same(
+            bytes in prop_oneof![
+                any::<Vec<u8>>(),
+                "([A-Z*# =\r\n\t\u{feff}'\"\u{1b}é]{0,60}\n){0,10}".prop_map(String::into_bytes),
+            ]
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let read = |bytes: &[u8]| {
+                let file = dir.path().join("env");
+                fs::write(&file, bytes).unwrap();
+                let mut env = EnvFiles::default();
+                env.add(file, OFlags::NOFOLLOW, |_| panic!("the host is not asked")).map(|()| env)
+            };
+            if let Ok(env) = read(&bytes) {
+                let again = read(env.text().as_bytes()).unwrap();
+                prop_assert_eq!(again.variables, env.variables);
+            }
+        }
     }
 }

@@ -19,8 +19,10 @@ use crate::user::{ImageUser, Mapping};
 ///   exists, a link that leads elsewhere included, is left alone.
 /// - If USER is given, /etc/passwd and /etc/group with these numbers for it are printed, as a tar archive.
 ///
-/// Any POSIX shell with the usual tools will do.
+/// Any POSIX shell with the usual tools will do. Those of the image come first: its PATH may lead into the home, where
+/// whoever was in a cage can have put others.
 pub const PREPARE: &str = r#"set -eu
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 home=$1 owner=$2 room=$3 user=$4
 
 now=$(set -- $(ls -ldn "$home"); echo "$3:$4")
@@ -73,6 +75,7 @@ fi
 /// Empties the volume at /cage-home and fills it anew with what the image has in its user's home, which is $1.
 /// It belongs to $2 then, if that is given.
 const RESET: &str = r#"set -eu
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 cd /cage-home
 rm -rf -- * .[!.]* ..?*
 if [ -d "$1" ]; then cp -RPp "$1"/. .; fi

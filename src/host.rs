@@ -68,6 +68,8 @@ pub struct Host {
     pub ids: Ids,
     /// Does `SELinux` rule here?
     pub selinux: bool,
+    /// Can whoever runs containers without root limit what they use (cgroup v2)?
+    pub cgroup_v2: bool,
     /// Is this a Linux in Windows (WSL)?
     pub wsl: bool,
     /// The address by which others reach this machine, if it has any.
@@ -80,6 +82,8 @@ pub struct Host {
     pub label: String,
     /// The keys that detach from a cage: `CAGE_DETACH_KEYS`.
     pub detach_keys: String,
+    /// Arguments for the engine's `create`: `CAGE_CREATE_ARGS`.
+    pub create_args: Vec<String>,
     environment: HashMap<OsString, OsString>,
 }
 
@@ -108,6 +112,7 @@ impl Host {
         });
         host.ids = Ids { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
         host.selinux = Path::new("/sys/fs/selinux/enforce").exists();
+        host.cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
         host.address = address();
@@ -127,18 +132,22 @@ impl Host {
             time_zone: None,
             ids: Ids { uid: 0, gid: 0 },
             selinux: false,
+            cgroup_v2: false,
             wsl: false,
             address: None,
             image: String::new(),
             home_volume: String::new(),
             label: String::new(),
             detach_keys: String::new(),
+            create_args: Vec::new(),
             environment: environment.into_iter().collect(),
         };
         host.image = host.setting("CAGE_IMAGE", DEFAULT_IMAGE);
         host.home_volume = host.setting("CAGE_HOME_VOLUME", "cage-home");
         host.label = host.setting("CAGE_LABEL", "cage.project");
         host.detach_keys = host.setting("CAGE_DETACH_KEYS", DEFAULT_DETACH_KEYS);
+        host.create_args = shell_words::split(host.variable("CAGE_CREATE_ARGS").unwrap_or_default())
+            .map_err(|_| Failure::new("CAGE_CREATE_ARGS has a quote that is not closed"))?;
         // A leading dash would be read as an option by the engine, `=` and `,` have a meaning in its filters.
         ensure!(
             !host.image.starts_with('-')
@@ -202,6 +211,56 @@ impl Host {
     /// The user's own settings for cage: `~/.config/cage`, on every system.
     pub fn config_dir(&self) -> Option<PathBuf> {
         Some(self.home.as_ref()?.join(".config/cage"))
+    }
+
+    /// Where cage keeps what it needs between its runs.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        let state =
+            self.path_variable("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
+        let state = state.or_else(|| Some(self.home.as_ref()?.join(".local/state")))?;
+        Some(state.join("cage"))
+    }
+
+    /// Directories whose content is worth more than a project: keys, credentials, the settings of cage and of engines, and
+    /// what engines store. Whether they are there or not: who could make them could fill them.
+    pub fn secret_dirs(&self) -> Vec<PathBuf> {
+        let home = self.home.iter().flat_map(|home| {
+            let below = [
+                ".ssh",
+                ".gnupg",
+                ".aws",
+                ".azure",
+                ".kube",
+                ".docker",
+                ".config/cage",
+                ".config/containers",
+                ".config/gcloud",
+                ".config/gh",
+                ".colima",
+                ".lima",
+                ".orbstack",
+                ".local/share/containers",
+                ".local/share/docker",
+                ".password-store",
+                "Library/Keychains",
+            ];
+            below.map(|dir| home.join(dir))
+        });
+        let system = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"].map(PathBuf::from);
+        let variables = ["GNUPGHOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"];
+        let chosen = variables.into_iter().filter_map(|name| self.path_variable(name));
+        home.chain(system)
+            .chain(chosen.filter(|path| path.is_absolute()).map(Path::to_owned))
+            .chain(self.state_dir())
+            .collect()
+    }
+
+    /// The sockets of engines and of the SSH agent.
+    pub fn sockets(&self) -> impl Iterator<Item = PathBuf> {
+        let engines = ["DOCKER_HOST", "CONTAINER_HOST"].into_iter().filter_map(|name| self.variable(name));
+        let engines = engines.filter_map(|endpoint| endpoint.strip_prefix("unix://")).map(PathBuf::from);
+        let usual = ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
+        self.path_variable("SSH_AUTH_SOCK").map(Path::to_owned).into_iter().chain(engines).chain(usual)
     }
 
     fn setting(&self, name: &str, default: &str) -> String {

@@ -537,6 +537,8 @@ impl std::error::Error for EngineError {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -654,6 +656,17 @@ mod tests {
             "cannot listen on the TCP port: listen tcp4 127.0.0.1:3000: bind: address already in use";
         for words in [docker, podman] {
             assert!(said(words).to_string().starts_with("port 127.0.0.1:3000 is taken\n"), "{}", said(words));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_word_is_quoted_for_a_shell(word in any::<String>()) {
+            let quoted = quote(&word);
+            prop_assert!(!quoted.contains(ui::is_unsafe));
+            if !quoted.starts_with("$'") {
+                prop_assert_eq!(shell_words::split(&quoted).unwrap(), [word]);
+            }
         }
     }
 }

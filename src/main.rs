@@ -4,6 +4,7 @@
 //! The data flows one way. Facts are gathered ([`host`], [`project`], [`runtime`], [`container`]), a subcommand in
 //! [`commands`] turns them into a [`plan`], and the plan is shown or carried out.
 
+mod boundary;
 mod cli;
 mod commands;
 mod container;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Parser, ValueEnum};
 
+use crate::boundary;
 use crate::env_file;
 use crate::error::Failure;
 use crate::host::Host;
@@ -17,6 +18,7 @@ use crate::ui;
 
 /// What can be chosen about a cage when it is created.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct CreateOptions {
     /// Publish a port of the cage on this machine: [[ADDRESS:]HOST:]PORT[/PROTOCOL]; on 127.0.0.1 unless an address is
     /// written, on any free port unless one is
@@ -38,6 +40,64 @@ pub struct CreateOptions {
     /// Keep your SSH agent out of the cage (as does `CAGE_SSH=off`)
     #[arg(long)]
     pub no_ssh: bool,
+
+    /// No root inside: sudo and the like don't work, and setuid programs get nothing
+    #[arg(long)]
+    pub no_root: bool,
+
+    /// The engine's network to be in, such as `none` [default: the engine's default one]
+    #[arg(long, value_name = "MODE", value_parser = word)]
+    pub network: Option<String>,
+
+    /// The most memory that all of the cage may use, such as 4g
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<String>,
+
+    /// How many processors' time the cage may use, such as 1.5
+    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    pub cpus: Option<String>,
+
+    /// How many processes there may be inside [default: 4096]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids_limit: Option<u32>,
+
+    /// Although another cage can write where the project (or a source of -v) is
+    #[arg(long)]
+    pub allow_nested: bool,
+
+    /// Although the project is, holds or lies in a directory with your secrets, or one that others use
+    #[arg(long)]
+    pub allow_dangerous_dir: bool,
+
+    /// Arguments for the engine's own `create`, unchanged.
+    #[arg(skip)]
+    pub engine_args: Vec<String>,
+}
+
+/// What an engine takes for a name: it must not be read as an option.
+fn word(text: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.:=,/".contains(c);
+    if text.starts_with('-') || text.is_empty() || !text.chars().all(fine) {
+        return Err("expected a name".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// A number of bytes as the engines write it.
+fn size(text: &str) -> Result<String, String> {
+    let digits = text.trim_end_matches(['b', 'k', 'm', 'g', 'B', 'K', 'M', 'G']);
+    let whole = number(digits).map_err(|_| "expected a number with b, k, m or g, such as 512m or 4g")?;
+    if text.len() - whole.len() > 1 {
+        Err("expected one of b, k, m or g after the number".into())
+    } else {
+        Ok(text.into())
+    }
+}
+
+fn number(text: &str) -> Result<String, String> {
+    let is_number =
+        text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok_and(|value| value > 0.0);
+    if is_number { Ok(text.to_owned()) } else { Err("expected a number".into()) }
 }
 
 /// Whose home a cage has.
@@ -108,14 +168,20 @@ impl fmt::Debug for Variable {
 struct Kept {
     #[command(flatten)]
     options: CreateOptions,
+
+    #[arg(last = true)]
+    engine_args: Vec<String>,
 }
 
 impl CreateOptions {
-    /// Makes the sources of volumes absolute, seen from `base`, and takes values from this machine for variables without.
+    /// Makes the sources of volumes absolute, seen from `base`, takes values from this machine for variables without, and
+    /// arguments for the engine from `CAGE_CREATE_ARGS`.
     ///
     /// # Errors
-    /// When a volume's source doesn't exist, or a variable has no value.
+    /// When a volume's source doesn't exist, a variable has no value, or an argument can't be the engine's.
     pub fn resolve(mut self, host: &Host, base: &Path) -> Result<Self> {
+        self.engine_args.splice(..0, host.create_args.iter().cloned());
+        boundary::check_engine_args(&self.engine_args)?;
         self.env = self.env.into_iter().map(|variable| variable.resolve(host)).collect::<Result<_>>()?;
         let volume = self.volume.into_iter().map(|mount| mount.resolve(base)).collect::<Result<_>>()?;
         Ok(Self { volume, ..self })
@@ -138,8 +204,30 @@ impl CreateOptions {
             Home::Shared => vec!["--home".to_owned(), "shared".to_owned()],
             Home::Project => vec!["--home".to_owned(), "project".to_owned()],
         });
-        let no_ssh = self.no_ssh.then(|| vec!["--no-ssh".to_owned()]);
-        publish.chain(volume).chain(env).chain(home).chain(no_ssh).collect()
+        let switches = [
+            ("--no-ssh", self.no_ssh),
+            ("--no-root", self.no_root),
+            ("--allow-nested", self.allow_nested),
+            ("--allow-dangerous-dir", self.allow_dangerous_dir),
+        ];
+        let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| vec![name.to_owned()]);
+        let values = [
+            ("--network", self.network.clone()),
+            ("--memory", self.memory.clone()),
+            ("--cpus", self.cpus.clone()),
+            ("--pids-limit", self.pids_limit.map(|limit| limit.to_string())),
+        ];
+        let values = values.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
+        let engine_args = (!self.engine_args.is_empty())
+            .then(|| ["--".to_owned()].into_iter().chain(self.engine_args.iter().cloned()).collect());
+        publish
+            .chain(volume)
+            .chain(env)
+            .chain(home)
+            .chain(switches)
+            .chain(values)
+            .chain(engine_args)
+            .collect()
     }
 
     /// The text of the label that keeps them.
@@ -151,7 +239,8 @@ impl CreateOptions {
     /// container, `environment`.
     pub fn from_label(text: &str, environment: &[String]) -> Option<Self> {
         let words = shell_words::split(text).ok()?;
-        let mut options = Kept::try_parse_from(words).ok()?.options;
+        let Kept { mut options, engine_args } = Kept::try_parse_from(words).ok()?;
+        options.engine_args = engine_args;
         for variable in &mut options.env {
             let value = |set: &String| Some(set.strip_prefix(&variable.name)?.strip_prefix('=')?.to_owned());
             variable.value = environment.iter().find_map(value);
@@ -172,7 +261,25 @@ impl CreateOptions {
         let mut env = kept.env;
         env.retain(|old| !self.env.iter().any(|new| new.name == old.name));
         env.append(&mut self.env);
-        Self { publish, volume, env, home: self.home.or(kept.home), no_ssh: self.no_ssh || kept.no_ssh }
+        let mut engine_args = kept.engine_args;
+        if !holds(&engine_args, &self.engine_args) {
+            engine_args.append(&mut self.engine_args);
+        }
+        Self {
+            publish,
+            volume,
+            env,
+            home: self.home.or(kept.home),
+            no_ssh: self.no_ssh || kept.no_ssh,
+            no_root: self.no_root || kept.no_root,
+            network: self.network.or(kept.network),
+            memory: self.memory.or(kept.memory),
+            cpus: self.cpus.or(kept.cpus),
+            pids_limit: self.pids_limit.or(kept.pids_limit),
+            allow_nested: self.allow_nested || kept.allow_nested,
+            allow_dangerous_dir: self.allow_dangerous_dir || kept.allow_dangerous_dir,
+            engine_args,
+        }
     }
 
     /// Those that `made` doesn't have.
@@ -184,8 +291,24 @@ impl CreateOptions {
         missing.env.retain(|variable| !made.env.contains(variable));
         missing.home = self.home.filter(|home| *home != made.home.unwrap_or(Home::Shared));
         missing.no_ssh &= !made.no_ssh;
+        missing.no_root &= !made.no_root;
+        missing.network = self.network.clone().filter(|network| Some(network) != made.network.as_ref());
+        missing.memory = self.memory.clone().filter(|memory| Some(memory) != made.memory.as_ref());
+        missing.cpus = self.cpus.clone().filter(|cpus| Some(cpus) != made.cpus.as_ref());
+        missing.pids_limit = self.pids_limit.filter(|limit| Some(*limit) != made.pids_limit);
+        // These say that something may be, not what is to be.
+        missing.allow_nested = false;
+        missing.allow_dangerous_dir = false;
+        if holds(&made.engine_args, &self.engine_args) {
+            missing.engine_args.clear();
+        }
         missing
     }
+}
+
+/// Are these words, one after the other, among those?
+fn holds(all: &[String], part: &[String]) -> bool {
+    part.is_empty() || all.windows(part.len()).any(|words| words == part)
 }
 
 #[cfg(test)]
@@ -221,6 +344,17 @@ mod tests {
         );
         assert_eq!(CreateOptions::from_label(&label, &environment), Some(typed));
         assert_eq!(CreateOptions::from_label("", &[]), Some(CreateOptions::default()));
+        let mut typed = options(&["--no-root", "--network", "none", "--memory", "4g", "--cpus", "1.5"]);
+        typed.pids_limit = Some(100);
+        typed.allow_nested = true;
+        typed.engine_args = ["--gpus", "all", "--label", "a=b c", "-p", "1:1"].map(str::to_owned).into();
+        let label = typed.to_label();
+        assert_eq!(
+            label,
+            "--no-root --allow-nested --network none --memory 4g --cpus 1.5 --pids-limit 100 \
+             -- --gpus all --label 'a=b c' -p 1:1"
+        );
+        assert_eq!(CreateOptions::from_label(&label, &[]), Some(typed));
         assert_eq!(CreateOptions::from_label("--privileged", &[]), None);
     }
 
@@ -232,6 +366,45 @@ mod tests {
             new.over(kept).to_label(),
             "-p 127.0.0.1:4000:4000 -p 127.0.0.1:3000:80 -p 127.0.0.1:5000:5000 -v /b:/y -v /c:/x"
         );
+    }
+
+    #[test]
+    fn arguments_for_the_engine_are_kept_and_not_repeated() {
+        let with = |words: &str| CreateOptions {
+            engine_args: shell_words::split(words).unwrap(),
+            ..CreateOptions::default()
+        };
+        let over = |new: &str, kept: &str| with(new).over(with(kept)).engine_args.join(" ");
+        assert_eq!(over("--gpus all", "--init"), "--init --gpus all");
+        assert_eq!(over("--gpus all", "--init --gpus all"), "--init --gpus all");
+        assert_eq!(over("", "--init"), "--init");
+        assert_eq!(
+            with("--gpus all").missing_from(&with("--init --gpus all")).words(),
+            Vec::<Vec<String>>::new()
+        );
+        assert_eq!(with("--gpus all").missing_from(&with("--init")).words(), [["--", "--gpus", "all"]]);
+    }
+
+    #[test]
+    fn what_no_engine_takes_for_a_limit_is_refused() {
+        for words in [
+            ["--memory", "lots"],
+            ["--memory", "4gg"],
+            ["--memory", "-1g"],
+            ["--memory", ""],
+            ["--cpus", "x"],
+            ["--cpus", "0"],
+            ["--cpus", "-1"],
+            ["--pids-limit", "0"],
+            ["--network", "--privileged"],
+            ["--network", "a b"],
+        ] {
+            assert!(Kept::try_parse_from(words).is_err(), "{words:?}");
+        }
+        for words in [["--memory", "512m"], ["--memory", "1.5G"], ["--memory", "1000000"], ["--cpus", "0.5"]]
+        {
+            assert!(Kept::try_parse_from(words).is_ok(), "{words:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
 use crate::host::Host;
+use crate::mount::Mount;
 use crate::ui;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
@@ -23,6 +24,8 @@ pub struct Project {
     pub name: String,
     /// The directory's inode number, which tells it from another one at the same path.
     pub inode: u64,
+    /// The path by which it was reached, with any links.
+    pub reached: PathBuf,
 }
 
 impl Project {
@@ -41,6 +44,16 @@ impl Project {
                     .into());
             }
         };
+        // Where the shell says it is, which may be by way of a link; the system only knows where that leads.
+        let stands = host.path_variable("PWD").filter(|pwd| {
+            pwd.is_absolute()
+                && host
+                    .cwd
+                    .as_deref()
+                    .is_some_and(|cwd| fs::canonicalize(pwd).ok() == fs::canonicalize(cwd).ok())
+        });
+        let reached = stands
+            .map_or(path.clone(), |pwd| directory.map_or(pwd.to_owned(), |directory| pwd.join(directory)));
         let shown = directory.unwrap_or(&path).display().to_string();
         let unusable =
             |why: &str| Failure::new(format!("cannot use directory {}: {why}", ui::escape(&shown)));
@@ -52,46 +65,50 @@ impl Project {
             // docker replaces such bytes without a word and mounts another directory.
             return Err(unusable("its path is not valid UTF-8").hint("rename the directory").into());
         };
-        Ok(Self { name: cage_name(&path), path, inode: metadata.ino() })
+        ensure!(
+            Mount::path(&path, &path).is_readable(),
+            unusable("engines can't read a path with \\r\\n in it")
+        );
+        Ok(Self { name: cage_name(&path), path, inode: metadata.ino(), reached })
     }
 
-    /// Checks that a cage may have this directory. It is mounted at its own path, over what the image has there: with `/etc`
-    /// the cage's users would be the host's, and a change to them too.
+    /// Checks that a cage may have this directory. `dangerous`: may it have one that is not meant for it?
     ///
     /// # Errors
-    /// When it is a system directory, or has the whole home in it.
-    pub fn check(&self, host: &Host) -> Result<()> {
+    /// When it may not.
+    pub fn check(&self, host: &Host, dangerous: bool) -> Result<()> {
+        let shown = ui::escape(&self.path);
+        if let Some(why) = self.is_the_systems() {
+            // It is mounted at its own path, over what the image has there: with `/etc` the cage's users would be the host's,
+            // and a change to them too. So there is no flag for it.
+            return Err(Failure::new(format!("{shown} can't be a project: {why}"))
+                .hint("choose the directory that you work in; a cage can change everything in it")
+                .into());
+        }
+        match self.danger(host).filter(|_| !dangerous) {
+            None => Ok(()),
+            Some(why) => Err(Failure::new(format!("{shown} can't be a project: {why}"))
+                .hint("choose the directory that you work in; --allow-dangerous-dir if you mean it")
+                .into()),
+        }
+    }
+
+    fn is_the_systems(&self) -> Option<&'static str> {
         let path = Path::new(&self.path);
-        let system = [
+        let dirs = [
             "/",
-            "/Applications",
-            "/Library",
-            "/System",
-            "/Users",
             "/bin",
             "/boot",
-            "/dev",
             "/etc",
-            "/home",
             "/lib",
             "/lib32",
             "/lib64",
-            "/media",
-            "/mnt",
+            "/libexec",
             "/nix",
-            "/opt",
-            "/private",
             "/private/etc",
-            "/private/tmp",
-            "/private/var",
-            "/proc",
-            "/root",
             "/run",
             "/sbin",
             "/snap",
-            "/srv",
-            "/sys",
-            "/tmp",
             "/usr",
             "/usr/bin",
             "/usr/include",
@@ -105,25 +122,64 @@ impl Project {
             "/usr/share",
             "/var",
             "/var/lib",
-            "/var/tmp",
+            "/var/run",
+            "/System",
         ];
         let never_below = ["/proc", "/sys", "/dev"];
-        let why = if system.iter().any(|dir| path == Path::new(dir)) {
-            "it is a system directory"
+        if dirs.iter().any(|dir| path == Path::new(dir)) {
+            Some("it is a system directory")
         } else if never_below.iter().any(|dir| path.starts_with(dir)) {
-            "it is in a system directory"
-        } else if host
-            .home
-            .as_ref()
-            .is_some_and(|home| home.canonicalize().unwrap_or(home.clone()).starts_with(path))
-        {
-            "your whole home directory is in it, with your keys"
+            Some("it is in a system directory")
         } else {
-            return Ok(());
-        };
-        Err(Failure::new(format!("{} can't be a project: {why}", ui::escape(&self.path)))
-            .hint("choose the directory that you work in; a cage can change everything in it")
-            .into())
+            None
+        }
+    }
+
+    /// Why it is no place for a cage, if it isn't.
+    fn danger(&self, host: &Host) -> Option<String> {
+        let path = Path::new(&self.path);
+        let everybodys = [
+            "/Applications",
+            "/Library",
+            "/Users",
+            "/home",
+            "/media",
+            "/mnt",
+            "/opt",
+            "/private",
+            "/private/tmp",
+            "/private/var",
+            "/private/var/tmp",
+            "/root",
+            "/srv",
+            "/tmp",
+            "/var/tmp",
+        ];
+        if let Some(home) = &host.home
+            && home.canonicalize().unwrap_or_else(|_| home.clone()).starts_with(path)
+        {
+            return Some("your whole home directory is in it, with your keys".to_owned());
+        }
+        if everybodys.iter().any(|dir| path == Path::new(dir)) {
+            return Some("it is not yours alone".to_owned());
+        }
+        for secret in host.secret_dirs() {
+            // By whatever way one gets there.
+            let real = fs::canonicalize(&secret).unwrap_or_else(|_| secret.clone());
+            let shown = ui::escape(&secret.to_string_lossy()).clone();
+            for secret in [&secret, &real] {
+                if path.starts_with(secret) {
+                    return Some(format!("it is {shown} or in it, which is not for others"));
+                }
+                if secret.starts_with(path) {
+                    return Some(format!("{shown} is in it, which is not for others"));
+                }
+            }
+        }
+        let socket = host
+            .sockets()
+            .find(|socket| fs::canonicalize(socket).unwrap_or_else(|_| socket.clone()).starts_with(path))?;
+        Some(format!("the socket {} is in it", ui::escape(&socket.to_string_lossy())))
     }
 
     /// The path as a `Path`.
@@ -160,6 +216,8 @@ fn is_name_char(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -197,23 +255,60 @@ mod tests {
     }
 
     #[test]
-    fn a_system_directory_or_the_home_is_no_project() {
-        let host = Host::sample(&[]);
-        let check = |path: &str| {
-            let project = Project { path: path.into(), name: cage_name(path), inode: 1 };
-            project.check(&host).map_err(|error| error.to_string())
+    fn a_system_directory_is_no_project_and_a_dangerous_one_only_when_asked() {
+        let host =
+            Host::sample(&[("SSH_AUTH_SOCK", "/home/me/agents/one"), ("XDG_RUNTIME_DIR", "/run/user/1000")]);
+        let check = |path: &str, dangerous: bool| {
+            let project =
+                Project { path: path.into(), name: cage_name(path), inode: 1, reached: path.into() };
+            project.check(&host, dangerous).map_err(|error| error.to_string())
         };
-        for path in ["/", "/etc", "/usr/bin", "/tmp", "/home", "/home/me", "/proc/1", "/root"] {
-            assert!(check(path).is_err(), "{path}");
+        for path in ["/", "/etc", "/usr/bin", "/proc/1", "/run", "/dev/shm/x"] {
+            assert!(check(path, false).is_err() && check(path, true).is_err(), "{path}");
         }
-        for path in
-            ["/home/me/app", "/tmp/app", "/etc/nixos", "/usr/src/linux", "/root/app", "/homes", "/home/mel"]
-        {
-            assert_eq!(check(path), Ok(()));
+        let dangerous = [
+            "/tmp",
+            "/home",
+            "/home/me",
+            "/root",
+            "/home/me/.ssh",
+            "/home/me/.ssh/keys",
+            "/home/me/.config",
+            "/home/me/.config/cage",
+            "/home/me/.local",
+            "/home/me/.gnupg",
+            "/var/lib/docker",
+            "/var/lib/docker/volumes",
+            "/home/me/.local/share",
+            "/run/user/1000",
+            "/home/me/agents",
+        ];
+        for path in dangerous {
+            assert!(check(path, false).is_err(), "{path}");
+            assert_eq!(check(path, true), Ok(()), "{path}");
         }
+        let fine = [
+            "/home/me/app",
+            "/tmp/app",
+            "/etc/nixos",
+            "/usr/src/linux",
+            "/root/app",
+            "/homes",
+            "/home/mel",
+            "/home/me/.config/nvim",
+            "/home/me/.sshd",
+            "/home/me/agents/app",
+            "/var/www",
+        ];
+        for path in fine {
+            assert_eq!(check(path, false), Ok(()));
+        }
+        let why = |path| check(path, false).unwrap_err();
+        let home = "/home/me can't be a project: your whole home directory is in it, with your keys";
+        assert_eq!(why("/home/me"), home);
         assert_eq!(
-            check("/home/me").unwrap_err(),
-            "/home/me can't be a project: your whole home directory is in it, with your keys"
+            why("/home/me/agents"),
+            "/home/me/agents can't be a project: the socket /home/me/agents/one is in it"
         );
     }
 
@@ -223,5 +318,14 @@ mod tests {
         host.cwd = None;
         let error = Project::locate(&host, None).unwrap_err().to_string();
         assert_eq!(error, "the current directory no longer exists");
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_has_a_name_that_engines_take(path in "/[^\0]{0,300}") {
+            let name = cage_name(&path);
+            prop_assert!(is_engine_name(&name) && name.len() <= MAX_NAME, "{name}");
+            prop_assert_eq!(name, cage_name(&path));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The container runtime: docker or podman, which of them is used, and what it is asked.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,35 @@ pub struct Engine {
     pub machine: Option<Product>,
     /// Does `SELinux` keep containers from mounted directories?
     pub selinux: bool,
+    /// The limits that it can't enforce.
+    pub unenforced: Vec<Limit>,
+}
+
+/// What a container can be given a limited amount of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Processes.
+    Processes,
+    /// Memory.
+    Memory,
+    /// Processor time.
+    Processors,
+}
+
+/// A volume that exists.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    driver: String,
+    options: String,
+}
+
+impl Volume {
+    /// Is it a directory of the engine's own, and nothing else?
+    pub fn is_plain(&self) -> bool {
+        self.driver == "local" && matches!(self.options.as_str(), "null" | "{}")
+    }
 }
 
 /// What docker says of its engine.
@@ -73,6 +103,12 @@ struct DockerInfo {
     security_options: Option<Vec<String>>,
     #[serde(default)]
     plugins: DockerPlugins,
+    #[serde(default)]
+    pids_limit: Option<bool>,
+    #[serde(default)]
+    memory_limit: Option<bool>,
+    #[serde(default)]
+    cpu_cfs_quota: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,13 +118,44 @@ struct DockerPlugins {
     log: Option<Vec<String>>,
 }
 
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Processes => "processes",
+            Self::Memory => "memory",
+            Self::Processors => "processors",
+        })
+    }
+}
+
+impl fmt::Display for Product {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DockerDesktop => "Docker Desktop",
+            Self::OrbStack => "OrbStack",
+            Self::RancherDesktop => "Rancher Desktop",
+            Self::Colima => "Colima",
+            Self::Lima => "Lima",
+            Self::PodmanMachine => "podman machine",
+            Self::Unknown => "a virtual machine",
+        })
+    }
+}
+
 impl DockerInfo {
     fn engine(&self, os: Os) -> Engine {
         let has = |option: &str| {
             self.security_options.iter().flatten().any(|text| text.split(',').any(|field| field == option))
         };
         let mode = if has("name=rootless") { Mode::Rootless } else { Mode::Rootful };
-        Engine { mode, machine: self.product(os), selinux: has("name=selinux") }
+        let limits = [
+            (Limit::Processes, self.pids_limit),
+            (Limit::Memory, self.memory_limit),
+            (Limit::Processors, self.cpu_cfs_quota),
+        ];
+        let unenforced =
+            limits.into_iter().filter(|(_, can)| *can == Some(false)).map(|(limit, _)| limit).collect();
+        Engine { mode, machine: self.product(os), selinux: has("name=selinux"), unenforced }
     }
 
     /// Is it a podman that answers docker's client? It has a way to log that docker never had.
@@ -198,13 +265,25 @@ impl Runtime {
             RuntimeKind::Podman if host.os == Os::Linux => {
                 // `podman info` takes a quarter of a second, a whole one without root, and says what is known already.
                 let mode = if host.ids.uid == 0 { Mode::Rootful } else { Mode::Rootless };
-                Ok(Engine { mode, machine: None, selinux: host.selinux })
+                // https://docs.podman.io/en/v4.3/markdown/podman-run.1.html says so of each limit.
+                let unenforced = match mode {
+                    Mode::Rootless if !host.cgroup_v2 => {
+                        vec![Limit::Processes, Limit::Memory, Limit::Processors]
+                    }
+                    _ => Vec::new(),
+                };
+                Ok(Engine { mode, machine: None, selinux: host.selinux, unenforced })
             }
             RuntimeKind::Podman => {
                 let rootless =
                     runner.run(&self.command(["info", "--format", "{{.Host.Security.Rootless}}"]))?;
                 let mode = if rootless.trim() == "false" { Mode::Rootful } else { Mode::Rootless };
-                Ok(Engine { mode, machine: Some(Product::PodmanMachine), selinux: false })
+                Ok(Engine {
+                    mode,
+                    machine: Some(Product::PodmanMachine),
+                    selinux: false,
+                    unenforced: Vec::new(),
+                })
             }
             RuntimeKind::Docker => {
                 let ask = self.command(["info", "--format", "{{json .}}"]);
@@ -286,15 +365,28 @@ impl Runtime {
     /// # Errors
     /// When the engine does not answer.
     pub fn has_volume(&self, runner: Runner, name: &str) -> Result<bool> {
-        let invocation = self.command(["volume", "inspect", "--format", "{{.Name}}", name]);
+        Ok(self.volume(runner, name)?.is_some())
+    }
+
+    /// The volume of this name, if there is one.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn volume(&self, runner: Runner, name: &str) -> Result<Option<Volume>> {
+        let format = "{{.Name}} {{.Driver}} {{json .Options}}";
+        let invocation = self.command(["volume", "inspect", "--format", format, name]);
         let output = runner.capture(&invocation)?;
         let error = EngineError::new(&invocation, output.status, &output.stderr);
-        match output.status.success() {
-            // podman takes the beginning of a name for the name, if there is only one such volume.
-            true => Ok(String::from_utf8_lossy(&output.stdout).trim() == name),
-            false if error.words().to_lowercase().contains("no such volume") => Ok(false),
-            false => Err(error.into()),
+        if !output.status.success() {
+            let missing = error.words().to_lowercase().contains("no such volume");
+            return if missing { Ok(None) } else { Err(error.into()) };
         }
+        let said = String::from_utf8_lossy(&output.stdout);
+        let mut words = said.trim().splitn(3, ' ').map(str::to_owned);
+        let mut word = || words.next().unwrap_or_default();
+        let volume = Volume { name: word(), driver: word(), options: word() };
+        // podman takes the beginning of a name for the name, if there is only one such volume.
+        Ok(Some(volume).filter(|volume| volume.name == name))
     }
 }
 

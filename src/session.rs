@@ -192,6 +192,18 @@ impl Session {
         Ok((runtime, found))
     }
 
+    /// All cages that a runtime has.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn cages(&self, runtime: &Runtime) -> Result<Vec<Container>> {
+        let found = runtime.labelled(self.runner, &self.host.label)?;
+        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+        let mut cages = runtime.containers(self.runner, &ids)?;
+        cages.retain(|cage| cage.project(&self.host.label).is_some());
+        Ok(cages)
+    }
+
     /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,
     /// in one query.
     ///

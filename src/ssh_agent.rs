@@ -39,12 +39,9 @@ pub struct Link {
 impl Link {
     /// The link for the cage `name`; `None` where there is no place for one.
     pub fn of(host: &Host, name: &str) -> Option<Self> {
-        let state =
-            host.path_variable("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
-        let state = state.or_else(|| Some(host.home.as_ref()?.join(".local/state")))?;
         let agent = host.path_variable("SSH_AUTH_SOCK").filter(|path| is_socket(path));
         let target = agent.map_or_else(|| PathBuf::from(NO_AGENT), Path::to_owned);
-        Some(Self { path: state.join("cage").join(format!("{name}.agent")), target })
+        Some(Self { path: host.state_dir()?.join(format!("{name}.agent")), target })
     }
 
     /// Makes the link lead where it is to lead.

@@ -140,11 +140,21 @@ fn to_stderr(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn what_could_drive_a_terminal_is_spelled_out() {
         assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}d\u{9b}é"), r"a\u{1b}[31mb\nc\u{202e}d\u{9b}é");
         assert_eq!(escape_lines("a\nb\r"), "a\nb\\r");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_escaped_acts_on_a_terminal(text in any::<String>()) {
+            prop_assert!(!escape(&text).contains(is_unsafe));
+            prop_assert!(!escape_lines(&text).replace('\n', "").contains(is_unsafe));
+        }
     }
 }

@@ -199,7 +199,13 @@ mod tests {
     }
 
     fn decide(kind: RuntimeKind, mode: Mode, image: &ImageUser) -> Mapping {
-        Mapping::decide(kind, &Engine { mode, machine: None, selinux: false }, image, PERSON, None)
+        Mapping::decide(
+            kind,
+            &Engine { mode, machine: None, selinux: false, unenforced: Vec::new() },
+            image,
+            PERSON,
+            None,
+        )
     }
 
     #[test]
@@ -222,7 +228,8 @@ mod tests {
     fn in_a_virtual_machine_it_is_as_the_project_looks_there() {
         let second = Ids { uid: 502, gid: 20 };
         let decide = |kind, mode, looks| {
-            let engine = Engine { mode, machine: Some(Product::Unknown), selinux: false };
+            let engine =
+                Engine { mode, machine: Some(Product::Unknown), selinux: false, unenforced: Vec::new() };
             Mapping::decide(kind, &engine, &image(501, 20), PERSON, looks)
         };
         for kind in [RuntimeKind::Docker, RuntimeKind::Podman] {

@@ -35,7 +35,8 @@ impl Check {
     /// When there is no such directory.
     pub fn run(self, session: &Session) -> Result<u8> {
         let project = session.project()?;
-        project.check(&session.host)?;
+        // Whatever a cage may have had, by a flag, can be looked at.
+        project.check(&session.host, true)?;
         let before = Before::find(session, &project);
         let (seen, since) =
             before.as_ref().map_or((None, None), |before| (Some(before.seen.as_str()), Some(before.since)));

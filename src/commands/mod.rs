@@ -71,12 +71,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 
 /// All cages, and whether there is a shared home.
 fn cages(session: &Session) -> Result<(Runtime, Vec<Container>, bool)> {
-    let Host { label, home_volume, .. } = &session.host;
-    let (runtime, found) = session.ask(None, |runtime| runtime.labelled(session.runner, label))?;
-    let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
-    let mut cages = runtime.containers(session.runner, &ids)?;
-    cages.retain(|cage| cage.project(label).is_some());
-    let home = runtime.has_volume(session.runner, home_volume)?;
+    let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
+    let home = runtime.has_volume(session.runner, &session.host.home_volume)?;
     Ok((runtime, cages, home))
 }
 

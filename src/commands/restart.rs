@@ -1,14 +1,16 @@
 //! `cage restart`: a clean box.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::container::Container;
 use crate::creation::{Beforehand, Creation, Parts};
 use crate::error::Failure;
+use crate::host::Host;
 use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};
 use crate::options::CreateOptions;
 use crate::plan::Plan;
+use crate::project::Project;
 use crate::session::{Found, Session};
 use crate::ui;
 
@@ -27,7 +29,7 @@ pub struct Restart {
 pub struct Renew {
     /// Added to those that the cage was made with.
     #[command(flatten)]
-    pub options: CreateOptions,
+    options: CreateOptions,
 
     /// Forget the options that the cage was made with, but for --home
     #[arg(long)]
@@ -36,11 +38,24 @@ pub struct Renew {
     /// Bring the cage up in the background and print its name (as without a terminal)
     #[arg(short, long)]
     pub detach: bool,
+
+    /// More arguments for the engine's own `create`, after `--`
+    #[arg(last = true, value_name = "ENGINE-ARGS")]
+    engine_args: Vec<String>,
 }
 
 impl Renew {
+    /// The options that were typed.
+    ///
+    /// # Errors
+    /// As [`CreateOptions::resolve`].
+    pub fn typed(&self, host: &Host, project: &Project) -> Result<CreateOptions> {
+        let typed = CreateOptions { engine_args: self.engine_args.clone(), ..self.options.clone() };
+        typed.resolve(host, &project.dir())
+    }
+
     /// The options for the cage that follows `old`.
-    fn options_after(&self, old: &Container, typed: &CreateOptions) -> CreateOptions {
+    pub fn options_after(&self, old: &Container, typed: &CreateOptions) -> CreateOptions {
         let kept = old.options();
         if self.fresh {
             // Whose home it is stays: that is a place, and another one would look as if all were lost.
@@ -87,14 +102,15 @@ impl Restart {
     /// When there is no cage, or a new one can't be made; then the old one is still there.
     pub fn run(self, session: &Session) -> Result<u8> {
         let project = session.project()?;
-        let typed = self.renew.options.clone().resolve(&session.host, &project.dir())?;
+        let typed = self.renew.typed(&session.host, &project)?;
         let missing = || {
             let path = ui::escape(&project.path);
             Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
         };
         let (runtime, found) = session.find_all(&project)?;
-        ensure!(found.cage.is_some(), missing());
-        let beforehand = Beforehand::gather(session, &runtime, &project)?;
+        let Some(old) = &found.cage else { bail!(missing()) };
+        let options = self.renew.options_after(old, &typed);
+        let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
         pull(session, &runtime, self.pulling, found.image.is_some())?;
         with_what_works(|parts| {
             let lock = session.lock()?;

@@ -19,6 +19,10 @@ pub struct Start {
     /// Bring the cage up in the background and print its name (as without a terminal)
     #[arg(short, long)]
     detach: bool,
+
+    /// Arguments for the engine's own `create`, after `--`
+    #[arg(last = true, value_name = "ENGINE-ARGS")]
+    engine_args: Vec<String>,
 }
 
 impl Start {
@@ -26,7 +30,8 @@ impl Start {
     ///
     /// # Errors
     /// When the cage can't be brought up; one that was half made is gone.
-    pub fn run(self, session: &Session) -> Result<u8> {
+    pub fn run(mut self, session: &Session) -> Result<u8> {
+        self.options.engine_args = self.engine_args;
         let then = Then::enter(&session.host, self.detach);
         bring_up(session, &session.project()?, self.options, self.pulling, &then)
     }

@@ -25,9 +25,10 @@ impl Upgrade {
     pub fn run(self, session: &Session) -> Result<u8> {
         refuse_local(&session.host)?;
         let project = session.project()?;
-        let typed = self.renew.options.clone().resolve(&session.host, &project.dir())?;
-        let (runtime, _) = session.find_all(&project)?;
-        let beforehand = Beforehand::gather(session, &runtime, &project)?;
+        let typed = self.renew.typed(&session.host, &project)?;
+        let (runtime, found) = session.find_all(&project)?;
+        let options = found.cage.as_ref().map_or(typed.clone(), |old| self.renew.options_after(old, &typed));
+        let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
         session.carry_out(&fetch_newest(&session.host, &runtime))?;
         with_what_works(|parts| {
             let lock = session.lock()?;

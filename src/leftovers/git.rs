@@ -24,7 +24,12 @@ const MAX_MODULES: usize = 12;
 
 /// Looks at the project's own repository, whatever shape its `.git` has.
 pub fn own(project: &Path, tree: &Tree, found: &mut Found) {
-    let as_project = Project { path: project.to_string_lossy().into_owned(), name: String::new(), inode: 0 };
+    let as_project = Project {
+        path: project.to_string_lossy().into_owned(),
+        name: String::new(),
+        inode: 0,
+        reached: project.to_owned(),
+    };
     // A linked worktree's or submodule's repository, which the cage gets, too.
     if let Node::File(_) = tree.node(Path::new(".git"))
         && let GitDir::Outside(common) = GitDir::of(&as_project)

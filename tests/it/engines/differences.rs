@@ -257,7 +257,7 @@ fn a_paused_container_is_thawed(world: &World) {
         return skipped(world.engine, "this machine can't pause rootless containers");
     }
     assert_eq!((paused.code, world.state().as_str()), (0, "paused"));
-    world.cage("status").ok().prints(&format!("Container: {name}\nState:     paused\nPorts:     (none)\n"));
+    world.cage("status").ok().begins(&format!("Container: {name}\nState:     paused\nPorts:     (none)\n"));
     world.cage("start").ok().says(&format!("cage: Unpausing {name}\n"));
     assert_eq!((world.container_id(), world.state()), (id.clone(), "running".into()));
     pause();

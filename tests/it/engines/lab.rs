@@ -537,6 +537,13 @@ impl Ran {
         self
     }
 
+    /// What it printed begins with this.
+    #[track_caller]
+    pub fn begins(self, text: &str) -> Self {
+        assert!(self.out.starts_with(text), "should have begun with {text:?}: {self}");
+        self
+    }
+
     /// It printed exactly this.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {

@@ -8,30 +8,30 @@ fn start() {
     stories(
         r"
         none: cage start
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         dead: cage start
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         removing, settles gone: cage start
-          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         none, local image: cage start
-          > LOOK ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Creating NAME
           | NAME
 
         none, offline: cage start
-          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           (the engine's words)
           cage: warning: could not pull; going on with the image that is here
@@ -39,7 +39,7 @@ fn start() {
           | NAME
 
         none, offline, image missing: cage start
-          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
@@ -47,14 +47,14 @@ fn start() {
           = 1
 
         none, seed: cage start
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           cage: Seeding home directory from ROOT/home/.config/cage/home
           | NAME
 
         none: cage start -p 3000:3000
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
@@ -117,12 +117,12 @@ fn run() {
     stories(
         r"
         none: cage run -- make 'a b'
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make a b
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make a b
           cage: Pulling latest image...
           cage: Creating NAME
 
         dead: cage run make
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make
           cage: Pulling latest image...
           cage: Creating NAME
 
@@ -230,37 +230,37 @@ fn restart() {
           = 1
 
         stopped or created or dead: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         stopped, newer image: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         running: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         paused: cage restart
-          > LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         restarting, settles running: cage restart --detach
-          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         running, offline, image missing: cage restart
-          > LOOK ; pull --quiet IMAGE ; image inspect IMAGE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
@@ -268,7 +268,7 @@ fn restart() {
           = 1
 
         stopped, local image: cage restart
-          > LOOK ; LOOK ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; LOOK ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Creating NAME
           | NAME
         ",
@@ -403,50 +403,50 @@ fn upgrade() {
     stories(
         r"
         none: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK
           cage: Pulling latest image...
           cage: No existing container. Use 'cage start' to create one.
 
         removing, settles gone: cage upgrade
-          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK
+          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK
           cage: Pulling latest image...
           cage: No existing container. Use 'cage start' to create one.
 
         stopped or created or dead or running or paused: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK ; image inspect --format {{.Id}} IMAGE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; image inspect --format {{.Id}} IMAGE
           cage: Pulling latest image...
           cage: Container is already on the latest image.
 
         stopped, newer image or created, newer image or dead, newer image: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, newer image: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         paused, newer image: cage upgrade
-          > LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         restarting, settles running, newer image: cage upgrade
-          > LOOK ; LOOK ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, offline: cage upgrade
-          > LOOK ; pull --quiet IMAGE
+          > LOOK ; SAFE ; pull --quiet IMAGE
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
@@ -466,29 +466,29 @@ fn rmconfig() {
     stories(
         r"
         none: cage rmconfig
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home ; volume rm cage-home
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home ; volume rm cage-home
           cage: Removing shared home volume cage-home
 
         none, no home: cage rmconfig
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home
           cage: No shared home volume to remove
 
         stopped or created or dead: cage rmconfig
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
           cage: Emptying shared home volume cage-home
 
         running: cage rmconfig
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; stop -t 5 ID ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; stop -t 5 ID ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
           cage: Stopping running cage containers
           cage: Emptying shared home volume cage-home
 
         paused: cage rmconfig --yes
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; unpause ID ; stop -t 5 ID ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; unpause ID ; stop -t 5 ID ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
           cage: Stopping running cage containers
           cage: Emptying shared home volume cage-home
 
         running, no home: cage rmconfig
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; stop -t 5 ID
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; stop -t 5 ID
           cage: Stopping running cage containers
           cage: No shared home volume to remove
         ",
@@ -500,22 +500,22 @@ fn obliterate() {
     stories(
         r"
         none: cage obliterate
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home ; volume rm cage-home
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home ; volume rm cage-home
           cage: No cage containers to remove
           cage: Removing shared home volume cage-home
 
         none, no home: cage obliterate
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; volume inspect --format {{.Name}} cage-home
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home
           cage: No cage containers to remove
           cage: No shared home volume to remove
 
         stopped or created or dead or running or paused or restarting: cage obliterate
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; rm --force --volumes ID ; volume rm cage-home
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; rm --force --volumes ID ; volume rm cage-home
           cage: Removing all cage containers
           cage: Removing shared home volume cage-home
 
         stopped, no home: cage obliterate --yes
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; volume inspect --format {{.Name}} cage-home ; rm --force --volumes ID
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; rm --force --volumes ID
           cage: Removing all cage containers
           cage: No shared home volume to remove
         ",

@@ -241,9 +241,19 @@ impl Machine {
     pub fn transcript(&self, outcome: &Outcome) -> String {
         let calls = outcome.calls.iter().map(|call| brief(&self.anonymous_call(call)));
         let calls: Vec<String> = calls.filter(|call| !call.is_empty()).collect();
-        let mut text = if calls.is_empty() { String::new() } else { format!("> {}\n", calls.join(" ; ")) };
+        let mut calls = calls.join(" ; ");
+        // What is looked at before a cage is made, with or without others.
+        let (all, home) =
+            ("ps --all --filter label=cage.project --format {{.ID}} {{.Status}}", "HOME cage-home");
+        if calls.starts_with("LOOK") {
+            for others in ["", " ; container inspect ID"] {
+                calls = calls.replace(&format!("{all}{others} ; {home}"), "SAFE");
+            }
+        }
+        let mut text = if calls.is_empty() { String::new() } else { format!("> {calls}\n") };
         text += &outcome.stderr;
-        for line in outcome.stdout.lines() {
+        // What keeps a cage in has tests of its own.
+        for line in outcome.stdout.lines().take_while(|line| !line.starts_with("Engine: ")) {
             let _ = writeln!(text, "| {line}");
         }
         if outcome.code != 0 {
@@ -283,6 +293,7 @@ fn brief(call: &[String]) -> String {
     let told: Vec<&str> = match words.as_slice() {
         ["inspect", "NAME", "NAME.new", image] if is_image(image) => vec!["LOOK"],
         ["run", ..] if words.contains(&"ASK-USER") => vec!["ASK-USER"],
+        ["volume", "inspect", "--format", _, home] => vec!["HOME", home],
         // podman's way to see the same. Where docker has nothing to see, the story is the same without it.
         ["exec", .., "ID", "/bin/sh", "-c", "SETTLE", "sh", ""] => vec![],
         ["exec", .., "/bin/sh", "-c", ":"] | ["exec", .., "/bin/sh", "-c", "SETTLE", "sh", ""] => {
@@ -382,6 +393,11 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Where it keeps what it was asked and what it answers.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// From now on calls of this kind (`create`, `container-inspect`, `image-inspect-format`) are answered so.
     pub fn answer(&self, call: &str, code: i32, stderr: &str, stdout: &str) {
         let stderr = stderr.replace('\n', "\\n");

@@ -5,5 +5,6 @@ mod check;
 mod commands;
 mod differences;
 mod dry_run;
+mod hostile;
 pub mod machine;
 mod secrets;

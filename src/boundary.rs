@@ -1,0 +1,267 @@
+//! The wall of a cage: what it is by default, and what takes it down.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use crate::container::Container;
+use crate::error::Failure;
+use crate::options::CreateOptions;
+use crate::project::Project;
+use crate::runtime::Volume;
+use crate::ui;
+
+/// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
+/// of the host could use in the project, and writing to its audit log. Package managers, sudo, debuggers and databases work
+/// without them.
+pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
+
+/// How many processes there may be in a cage. docker by itself sets no limit.
+pub const PIDS_LIMIT: u32 = 4096;
+
+/// Arguments that cage itself depends on.
+const OWN_ARGS: [&str; 4] = ["--name", "--rm", "--cidfile", "--pull"];
+
+/// Checks arguments for the engine's `create`.
+///
+/// # Errors
+/// When one would make a container that cage can't find again.
+pub fn check_engine_args(args: &[String]) -> Result<()> {
+    for (flag, value) in options(args) {
+        ensure!(
+            !OWN_ARGS.contains(&flag),
+            Failure::new(format!("`{flag}` can't be passed on to the engine: cage depends on it"))
+        );
+        ensure!(
+            !matches!(flag, "-l" | "--label") || !value.starts_with("cage."),
+            Failure::new(format!(
+                "label `{}` can't be passed on to the engine: it is cage's own",
+                ui::escape(value)
+            ))
+        );
+    }
+    Ok(())
+}
+
+/// What of the boundary these arguments of the engine's and this network take down, each in a sentence.
+pub fn weaknesses(args: &[String], network: Option<&str>, project: &str) -> Vec<String> {
+    let network = network.map(|network| ("--network", network));
+    options(args).chain(network).filter_map(|(flag, value)| weakness(flag, value, project)).collect()
+}
+
+fn weakness(flag: &str, value: &str, project: &str) -> Option<String> {
+    let why = match flag {
+        "--privileged" if value != "false" => "root in the cage is root on this machine",
+        "--network" | "--net" if value == "host" => {
+            "the cage reaches everything that listens on this machine"
+        }
+        "--network" | "--net" if value.starts_with("container:") => {
+            "the cage is in another container's network"
+        }
+        "--pid" | "--ipc" | "--uts" | "--userns" | "--cgroupns" if value == "host" => {
+            "the cage shares it with this machine"
+        }
+        "--pid" | "--ipc" if value.starts_with("container:") => "the cage shares it with another container",
+        "--cap-add" => "it gives root in the cage more power over this machine",
+        "--security-opt"
+            if value.contains("unconfined") || value.contains("unmask") || value.contains("disable") =>
+        {
+            "it takes away a protection of the engine's"
+        }
+        "--device" | "--device-cgroup-rule" => "the cage can use that device of this machine",
+        "--volumes-from" => "the cage has everything that is mounted in that container",
+        "-v" | "--volume" | "--mount" => return mount_weakness(flag, value, project),
+        _ => return None,
+    };
+    let value = if value.is_empty() { String::new() } else { format!(" {value}") };
+    Some(format!("`{flag}{value}` weakens the cage: {why}"))
+}
+
+fn mount_weakness(flag: &str, value: &str, project: &str) -> Option<String> {
+    let (source, readonly) = if flag == "--mount" {
+        let field = |names: &[&str]| {
+            let mut fields = value.split(',').map(|field| field.split_once('=').unwrap_or((field, "true")));
+            fields.find(|(name, _)| names.contains(name)).map(|(_, value)| value)
+        };
+        let readonly = field(&["readonly", "ro"]).is_some_and(|value| value != "false" && value != "0");
+        (field(&["source", "src"])?, readonly)
+    } else {
+        let (source, rest) = value.split_once(':')?;
+        (source, rest.split([':', ',']).any(|option| option == "ro"))
+    };
+    let sockets = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"];
+    if sockets.iter().any(|socket| source.ends_with(socket)) {
+        return Some(format!(
+            "`{flag} {value}` takes the cage down: whoever has an engine's socket has this machine"
+        ));
+    }
+    let is_path = source.starts_with(['/', '.', '~']);
+    (is_path && !readonly && !Path::new(source).starts_with(project))
+        .then(|| format!("`{flag} {value}` weakens the cage: it can change {source}"))
+}
+
+/// The options among arguments, with their values. An option without one has what follows it for a value, which does no
+/// harm here.
+fn options(args: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    let next = args.iter().skip(1).map(String::as_str).chain([""]);
+    args.iter().zip(next).filter_map(|(word, next)| {
+        let long = word.starts_with("--");
+        match word.split_once('=') {
+            Some((flag, value)) if long || (flag.len() == 2 && flag.starts_with('-')) => Some((flag, value)),
+            // `-v/a:/b` and `-lx=y`.
+            _ if !long && word.starts_with('-') && word.len() > 2 && word.is_char_boundary(2) => {
+                Some(word.split_at(2))
+            }
+            None if word.starts_with('-') => Some((word, if next.starts_with('-') { "" } else { next })),
+            _ => None,
+        }
+    })
+}
+
+/// Checks that no other cage can write where the project or a source of its mounts is, nor where a link is by which the
+/// project was reached: it could put another link there, and the engine would mount what that leads to.
+///
+/// # Errors
+/// When one can.
+pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Container]) -> Result<()> {
+    let project_path = PathBuf::from(&project.path);
+    let sources = options.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from);
+    let paths: Vec<PathBuf> =
+        [project_path].into_iter().chain(sources).chain(links(&project.reached)).collect();
+    for cage in cages.iter().filter(|cage| cage.cage_name() != project.name) {
+        for source in cage.writable_sources() {
+            let below = |path: &&PathBuf| path.starts_with(source) && path.as_path() != Path::new(source);
+            if let Some(path) = paths.iter().find(below) {
+                return Err(Failure::new(format!(
+                    "{} is in {}, where {} can write",
+                    ui::escape(&path.to_string_lossy()),
+                    ui::escape(source),
+                    cage.name
+                ))
+                .hint(format!(
+                    "use that cage (`cage -C {} shell`), or, if you trust what runs in it, --allow-nested",
+                    ui::escape(source)
+                ))
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The links that one goes through on the way to `path`, each where it really is.
+fn links(path: &Path) -> Vec<PathBuf> {
+    let mut links = Vec::new();
+    let mut here = PathBuf::from("/");
+    for part in path.components() {
+        let next = here.join(part);
+        if fs::symlink_metadata(&next).is_ok_and(|metadata| metadata.is_symlink()) {
+            links.push(next.clone());
+        }
+        let Ok(real) = fs::canonicalize(&next) else { return links };
+        here = real;
+    }
+    links
+}
+
+/// Checks that a cage's home, if there is one already, is a plain volume: one made with options can be any directory of
+/// the host.
+///
+/// # Errors
+/// When it isn't.
+pub fn check_home(volume: Option<Volume>) -> Result<()> {
+    let Some(volume) = volume else { return Ok(()) };
+    ensure!(
+        volume.is_plain(),
+        Failure::new(format!(
+            "the volume {} is not a plain one: it was made with a driver or options",
+            volume.name
+        ))
+        .hint(
+            "cage's home must be a volume of its own: remove that one, or name another with CAGE_HOME_VOLUME"
+        )
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weak(words: &str) -> Vec<String> {
+        weaknesses(&shell_words::split(words).unwrap(), None, "/p/app")
+    }
+
+    #[test]
+    fn what_takes_the_wall_down_is_told_however_it_is_written() {
+        for words in [
+            "--privileged",
+            "--privileged=true",
+            "--network host",
+            "--net=host",
+            "--network container:x",
+            "--pid host",
+            "--ipc=host",
+            "--userns=host",
+            "--cap-add SYS_ADMIN",
+            "--cap-add=ALL",
+            "--security-opt seccomp=unconfined",
+            "--security-opt label=disable",
+            "--device /dev/kvm",
+            "--volumes-from other",
+            "-v /var/run/docker.sock:/var/run/docker.sock",
+            "-v/run/podman/podman.sock:/x:ro",
+            "--volume=/home/me:/x",
+            "--mount type=bind,source=/home/me,target=/x",
+            "--mount type=bind,src=/run/docker.sock,dst=/x,ro",
+            "--mount=type=bind,target=/x,source=/home/me,readonly=false",
+        ] {
+            let told = weak(words);
+            assert_eq!(told.len(), 1, "{words}: {told:?}");
+        }
+        assert_eq!(
+            weak("--cap-add SYS_ADMIN --memory 1g --privileged").join("\n"),
+            "`--cap-add SYS_ADMIN` weakens the cage: it gives root in the cage more power over this machine\n\
+             `--privileged` weakens the cage: root in the cage is root on this machine"
+        );
+        assert_eq!(weaknesses(&[], Some("host"), "/p").len(), 1);
+    }
+
+    #[test]
+    fn what_leaves_it_standing_is_not() {
+        for words in [
+            "",
+            "--privileged=false",
+            "--network none",
+            "--network my-net",
+            "-v /home/me/data:/data:ro",
+            "-v data:/data",
+            "-v /p/app/sub:/sub",
+            "--mount type=bind,source=/home/me,target=/x,readonly",
+            "--mount type=volume,target=/x",
+            "--memory 4g --cpus=2 --gpus all --shm-size 1g --dns 1.1.1.1",
+            "--cap-drop ALL --security-opt no-new-privileges --runtime runsc",
+        ] {
+            assert_eq!(weak(words), [] as [String; 0], "{words}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_cage_depends_on_are_refused_by_name() {
+        let check = |words: &str| check_engine_args(&shell_words::split(words).unwrap());
+        for words in [
+            "--name x",
+            "--name=x",
+            "--memory 1g --rm",
+            "--label cage.project=/x",
+            "-lcage.image=x",
+            "-l=cage.x=y",
+        ] {
+            assert!(check(words).is_err(), "{words}");
+        }
+        for words in ["", "--label mine=1", "--memory 1g", "-- x", "-", "é", "-é=x"] {
+            assert!(check(words).is_ok(), "{words}");
+        }
+    }
+}
