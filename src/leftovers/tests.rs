@@ -314,11 +314,13 @@ fn nested_repositories_are_found_anywhere() {
         .write("e/config", "[core] pager = y")
         .write("f/.git", "gitdir: ../.git\n")
         .link("g/.git", "/etc")
-        .write("h/HEAD", "");
+        .write("h/HEAD", "")
+        .write(".GIT/i/.git", "gitdir: /x\n");
     assert_eq!(project.near(), NOTHING);
     assert_eq!(
         project.whole(),
         [
+            ".GIT/i/.git: gitdir: /x",
             "a/b/.git: nested repository",
             "a/b/.git/config: core.fsmonitor=./x",
             "d: looks like a bare repository",

@@ -225,9 +225,9 @@ pub fn kind(kind: FileType) -> &'static str {
     }
 }
 
-/// File systems that ignore case have it under other names, too.
+/// The file systems of a Mac have it under other names, too.
 fn is_dot_git(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b".git")
+    name == b".git" || (cfg!(target_os = "macos") && name.eq_ignore_ascii_case(b".git"))
 }
 
 /// Every virtual environment has `bin/python`, which leads to the python that it was made with.

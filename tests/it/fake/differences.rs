@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::engines::lab::is_root;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::engines::lab::{eventually, is_root};
 
 use super::machine::{Cage, Engine, IMAGE, IMAGE_ID, Machine, Outcome, Speaks};
 
@@ -154,6 +157,26 @@ fn an_agent_that_the_engine_cannot_mount_is_done_without_and_said() {
 }
 
 #[test]
+fn a_signal_between_two_plans_ends_cage_before_anything_is_made() {
+    // The image was pulled, which is a plan of its own, and the next one is not there yet.
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    machine.engine().act("info-format", "/bin/sleep 3");
+    for signal in [Signal::TERM, Signal::INT] {
+        machine.engine().forget();
+        let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
+        let mut start = command.arg("start").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let asks = || machine.engine().all_calls().iter().any(|call| call[0] == "info");
+        eventually("it asks about the engine", asks);
+        kill_process(Pid::from_child(&start), signal).unwrap();
+        let status = start.wait().unwrap();
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{status}");
+        let calls = machine.engine().all_calls();
+        assert!(calls.iter().any(|call| call[0] == "pull"), "the control: {calls:?}");
+        assert!(calls.iter().all(|call| call[0] != "create"), "{calls:?}");
+    }
+}
+
+#[test]
 fn what_takes_long_says_what_it_does() {
     let machine = Machine::in_story(Speaks::Docker, "none");
     let told = "cage: Making the home ready...\n";
@@ -161,6 +184,21 @@ fn what_takes_long_says_what_it_does() {
     machine.engine().act("run", "/bin/sleep 1.5");
     let outcome = machine.cage("start");
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_link_that_the_engine_calls_otherwise_is_set_all_the_same() {
+    // Docker Desktop has names of its own for what it mounts from WSL.
+    let mut machine = Machine::in_story(Speaks::Docker, "none");
+    let socket = machine.root().join("agent");
+    let _agent = UnixListener::bind(&socket).unwrap();
+    let mut cage = Cage { status: "exited".into(), ..Cage::of(&machine.project) };
+    cage.agent = Some("/run/desktop/mnt/host/wsl/docker-desktop-bind-mounts/Ubuntu/0a1b");
+    machine.engine().add(&cage);
+    machine.env.push(("SSH_AUTH_SOCK", socket.clone().into()));
+    assert_eq!(machine.cage("start").code, 0);
+    let links: Vec<_> = machine.state_files().iter().map(|link| fs::read_link(link).unwrap()).collect();
+    assert_eq!(links, [socket]);
 }
 
 #[test]

@@ -140,6 +140,8 @@ fn a_hundred_hostile_trees_go_through_every_command() {
         "run -- cat",
         "shell",
         "status",
+        "check",
+        "check --all --json",
         "list",
         "restart",
         "upgrade",

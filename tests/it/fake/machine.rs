@@ -492,7 +492,7 @@ impl Engine {
         self.all_calls().into_iter().filter(|call| call != &["--version"]).collect()
     }
 
-    fn forget(&self) {
+    pub fn forget(&self) {
         for file in ["log", "stdin"] {
             let _ = fs::remove_file(self.dir.join(file));
         }
@@ -527,6 +527,8 @@ pub struct Cage {
     pub options: &'static str,
     pub image: &'static str,
     pub image_id: &'static str,
+    /// Where the engine says that its agent's socket comes from, if it has one.
+    pub agent: Option<&'static str>,
     /// What it is when it is looked at again, and again.
     pub then: &'static [&'static str],
 }
@@ -543,6 +545,7 @@ impl Cage {
             status: String::new(),
             labels: vec![("cage.project".into(), path.into()), ("cage.inode".into(), inode.to_string())],
             options: "",
+            agent: None,
             image: IMAGE,
             image_id: IMAGE_ID,
             then: &[],
@@ -572,6 +575,10 @@ impl Cage {
             }
             Speaks::Podman => (self.name.clone(), json!("/usr/local/bin/entrypoint.sh"), json!(1)),
         };
+        let mut mounts = vec![json!({"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"})];
+        mounts.extend(self.agent.map(|source| {
+            json!({"Type": "bind", "Source": source, "Destination": "/run/host-services/ssh-auth.sock", "RW": true})
+        }));
         json!({
             "Id": self.id, "Name": name, "Image": engine.image_id(self.image_id),
             "Created": "2026-11-23T14:56:50.18856206Z",
@@ -579,7 +586,7 @@ impl Cage {
             "Config": {"Image": self.image, "Labels": labels, "Entrypoint": entrypoint, "StopSignal": signal},
             "HostConfig": {"PortBindings": ports},
             "NetworkSettings": {"Ports": if self.status == "running" { ports } else { json!({}) }},
-            "Mounts": [{"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"}],
+            "Mounts": mounts,
         })
         .to_string()
     }
