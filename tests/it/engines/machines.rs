@@ -68,6 +68,24 @@ fn files_and_agent_are_the_persons() {
     });
 }
 
+#[test]
+fn a_project_of_a_group_can_be_written_by_those_in_it() {
+    run(Engine::GroupDocker, false, |world| {
+        // The one group besides the user's own that the lab's user is in here.
+        let group = fs::metadata("/var/run/docker.sock").unwrap().gid();
+        chown(&world.project, Some(0), Some(group)).unwrap();
+        fs::set_permissions(&world.project, fs::Permissions::from_mode(0o2770)).unwrap();
+        let user = owner(&world.home).0;
+        let own = format!(
+            "run --rm --user {user} --volume {0}:{0} cage-lab touch {0}/never",
+            world.project.display()
+        );
+        assert_ne!(world.engine(&own).run().code, 0, "the control: the user alone may not");
+        world.cage("run -- touch made").ok();
+        assert_eq!(owner(&world.project.join("made")), (user, group));
+    });
+}
+
 /// Docker's client, with an engine that says it is Docker Desktop's.
 fn docker_in_a_machine(world: &World) -> String {
     let path = world.home.join("bin/docker");

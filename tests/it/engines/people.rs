@@ -62,7 +62,19 @@ fn git_commits_on_both_sides(world: &World) {
     in_the_cage(world, &format!("test -z \"$(git status --short)\"; {}", commit("inside")));
     on_the_host(world, &format!("test -z \"$(git status --short)\"; {}", commit("again")));
     in_the_cage(world, "test \"$(git log --format=%s | tr '\\n' ' ')\" = 'again inside outside '; git gc -q");
-    on_the_host(world, "git fsck --strict; rm -rf .git");
+    on_the_host(world, "git fsck --strict");
+
+    // A worktree elsewhere, which can't be seen from inside, is not taken for gone.
+    let elsewhere = world.home.join("elsewhere");
+    on_the_host(
+        world,
+        &format!("git worktree add -q {}; git config gc.worktreePruneExpire now", elsewhere.display()),
+    );
+    in_the_cage(world, "git gc -q");
+    git(world, &elsewhere, "status --short").prints("");
+    in_the_cage(world, "env -u GIT_CONFIG_COUNT git gc -q");
+    assert_ne!(world.call("git", &["status".to_owned()]).dir(&elsewhere).run().code, 0, "the control");
+    on_the_host(world, "rm -rf .git");
 }
 
 fn root_inside_installs_what_it_likes(world: &World) {
