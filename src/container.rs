@@ -189,6 +189,11 @@ impl Container {
         mounts.map(|mount| mount.source.as_str())
     }
 
+    /// What of the host it mounts.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter(|mount| mount.volume().is_none()).map(|mount| mount.source.as_str())
+    }
+
     /// Is this link mounted?
     pub fn mounts(&self, link: &Link) -> bool {
         self.mounts.iter().any(|mount| Path::new(&mount.source) == link.path)

@@ -306,7 +306,7 @@ impl Creation {
                 .filter(|name| !name.is_empty()),
             userns: self.mapping.flag(),
             security,
-            cap_drop: if options.no_root { vec!["ALL"] } else { boundary::DROPPED.to_vec() },
+            cap_drop: if options.no_root { vec!["ALL"] } else { boundary::dropped(&options.engine_args) },
             network: options.network.clone(),
             limits: limits(options),
             engine_args: options.engine_args.clone(),
