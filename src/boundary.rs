@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::options::CreateOptions;
 use crate::project::Project;
 use crate::runtime::Volume;
+use crate::ssh_agent::{Link, SOCKET};
 use crate::ui;
 
 /// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
@@ -17,24 +18,36 @@ use crate::ui;
 /// without them.
 pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
 
+/// Those of them that are dropped where these arguments go to the engine: podman refuses to drop what it is told to add.
+pub fn dropped(args: &[String]) -> Vec<&'static str> {
+    let is_added = |name: &str| {
+        options(args).any(|(flag, value)| {
+            let value = value.to_ascii_uppercase();
+            flag == "--cap-add" && value.strip_prefix("CAP_").unwrap_or(&value) == name
+        })
+    };
+    DROPPED.into_iter().filter(|name| !is_added(name)).collect()
+}
+
 /// How many processes there may be in a cage. docker by itself sets no limit.
 pub const PIDS_LIMIT: u32 = 4096;
 
 /// Arguments that cage itself depends on.
 const OWN_ARGS: [&str; 4] = ["--name", "--rm", "--cidfile", "--pull"];
 
-/// Checks arguments for the engine's `create`.
+/// Checks arguments for the engine's `create`. `label` is the one that marks cages.
 ///
 /// # Errors
 /// When one would make a container that cage can't find again.
-pub fn check_engine_args(args: &[String]) -> Result<()> {
+pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
+    let is_own = |name: &str| name.starts_with("cage.") || name == label;
     for (flag, value) in options(args) {
         ensure!(
             !OWN_ARGS.contains(&flag),
             Failure::new(format!("`{flag}` can't be passed on to the engine: cage depends on it"))
         );
         ensure!(
-            !matches!(flag, "-l" | "--label") || !value.starts_with("cage."),
+            !matches!(flag, "-l" | "--label") || !is_own(value.split('=').next().unwrap_or_default()),
             Failure::new(format!(
                 "label `{}` can't be passed on to the engine: it is cage's own",
                 ui::escape(value)
@@ -127,14 +140,14 @@ fn options(args: &[String]) -> impl Iterator<Item = (&str, &str)> {
 pub fn check_nested(
     project: &Project,
     options: &CreateOptions,
-    others: &[Container],
+    cages: &[Container],
     label: &str,
 ) -> Result<()> {
     let project_path = PathBuf::from(&project.path);
     let sources = options.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from);
     let paths: Vec<PathBuf> =
         [project_path].into_iter().chain(sources).chain(links(&project.reached)).collect();
-    for cage in others {
+    for cage in cages.iter().filter(|cage| cage.cage_name() != project.name) {
         for source in cage.writable_sources(label) {
             let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
             if let Some(path) = paths.iter().find(below) {
@@ -150,6 +163,35 @@ pub fn check_nested(
                 ))
                 .into());
             }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that what a stopped cage mounts is where it was: whoever was in a cage that can write there may have put a link
+/// in the path, such as in that of the repository of a worktree, and the engine would follow it. `link` is cage's own.
+///
+/// # Errors
+/// When there is one.
+pub fn check_mounts(container: &Container, link: Option<&Link>) -> Result<()> {
+    let options = container.options();
+    for source in container.sources() {
+        // What was passed on to the engine is taken as it was written.
+        let as_written = options.engine_args.iter().any(|arg| arg.contains(source));
+        if as_written || source == SOCKET || link.is_some_and(|link| link.path == Path::new(source)) {
+            continue;
+        }
+        // In a virtual machine it may have another path, which is nothing here.
+        if let Ok(real) = fs::canonicalize(source)
+            && real != Path::new(source)
+        {
+            return Err(Failure::new(format!(
+                "{} in the cage now leads to {}",
+                ui::escape(source),
+                ui::escape(&real.to_string_lossy())
+            ))
+            .hint("somebody put a link there; put back what it was, or `cage restart` without it")
+            .into());
         }
     }
     Ok(())
@@ -253,8 +295,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_is_not_dropped() {
+        let dropped = |words: &str| dropped(&shell_words::split(words).unwrap());
+        assert_eq!(dropped("--cap-add SYS_PTRACE --init"), DROPPED);
+        assert_eq!(dropped("--cap-add MKNOD --cap-add=cap_setfcap"), ["AUDIT_WRITE"]);
+    }
+
+    #[test]
     fn arguments_that_cage_depends_on_are_refused_by_name() {
-        let check = |words: &str| check_engine_args(&shell_words::split(words).unwrap());
+        let check = |words: &str| check_engine_args(&shell_words::split(words).unwrap(), "my.project");
         for words in [
             "--name x",
             "--name=x",
@@ -262,10 +311,13 @@ mod tests {
             "--label cage.project=/x",
             "-lcage.image=x",
             "-l=cage.x=y",
+            "--label my.project=/x",
+            "--label=my.project",
         ] {
             assert!(check(words).is_err(), "{words}");
         }
-        for words in ["", "--label mine=1", "--memory 1g", "-- x", "-", "é", "-é=x"] {
+        for words in ["", "--label mine=1", "--label my.projects=1", "--memory 1g", "-- x", "-", "é", "-é=x"]
+        {
             assert!(check(words).is_ok(), "{words}");
         }
     }

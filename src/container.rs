@@ -200,6 +200,11 @@ impl Container {
         sources.chain(mounts.map(|mount| mount.source.clone())).collect()
     }
 
+    /// What of the host it mounts.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.mounts.iter().filter(|mount| mount.volume().is_none()).map(|mount| mount.source.as_str())
+    }
+
     /// Is a link to the SSH agent mounted? Known by where it is inside: Docker Desktop has names of its own for what it
     /// mounts from WSL.
     pub fn mounts_link(&self) -> bool {

@@ -360,7 +360,7 @@ impl Creation {
             userns: self.userns(),
             security,
             group: self.group(host, project),
-            cap_drop: if options.no_root { vec!["ALL"] } else { boundary::DROPPED.to_vec() },
+            cap_drop: if options.no_root { vec!["ALL"] } else { boundary::dropped(&options.engine_args) },
             network: options.network.clone(),
             limits: limits(options),
             engine_args: options.engine_args.clone(),

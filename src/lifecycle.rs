@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
+use crate::boundary;
 use crate::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::env_file::EnvFiles;
@@ -193,7 +194,13 @@ fn come_back(
     };
     ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
     if !container.state.is_up() {
-        container.options().check_sources()?;
+        let kept = container.options();
+        kept.check_sources()?;
+        boundary::check_mounts(container, facts.link(container).as_ref())?;
+        if !options.allow_nested && !kept.allow_nested {
+            let cages = session.cages(facts.runtime)?;
+            boundary::check_nested(facts.project, &kept, &cages, &session.host.label)?;
+        }
     }
     let code = session.carry_out(&facts.come_back(container, options, stale, then))?;
     Ok((code, container.label(SEEN_LABEL).map(str::to_owned)))

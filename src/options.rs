@@ -181,7 +181,7 @@ impl CreateOptions {
     /// When a volume's source doesn't exist, a variable has no value, or an argument can't be the engine's.
     pub fn resolve(mut self, host: &Host, base: &Path) -> Result<Self> {
         self.engine_args.splice(..0, host.create_args.iter().cloned());
-        boundary::check_engine_args(&self.engine_args)?;
+        boundary::check_engine_args(&self.engine_args, &host.label)?;
         self.env = self.env.into_iter().map(|variable| variable.resolve(host)).collect::<Result<_>>()?;
         let volume = self.volume.into_iter().map(|mount| mount.resolve(base)).collect::<Result<_>>()?;
         Ok(Self { volume, ..self })

@@ -14,3 +14,4 @@ mod engines;
 mod fake;
 mod repository;
 mod terminal;
+mod threats;

@@ -4,17 +4,14 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::lab::{Ran, World, eventually, free_port, is_root, skipped};
+use super::lab::{World, eventually, free_port, skipped};
 
 on_each_engine!(
     one_directory_is_one_cage_however_it_is_reached,
-    odd_directory_names_work_and_stay_off_the_terminal,
-    a_vanished_volume_source_makes_nothing_on_the_host,
     volumes_are_writable_or_not_as_asked,
     offline_the_image_that_is_here_will_do,
     restart_keeps_options_until_told_otherwise,
@@ -22,7 +19,6 @@ on_each_engine!(
     many_starts_at_once_make_one_cage,
     a_created_container_is_started,
     a_paused_container_is_thawed,
-    a_stranger_with_the_cages_name_is_left_alone,
     rmconfig_empties_a_home_in_use,
     a_broken_image_leaves_the_old_cage,
     an_unreachable_registry_leaves_the_old_cage,
@@ -31,9 +27,6 @@ on_each_engine!(
     env_files_set_variables_inside,
     a_replaced_project_directory_is_noticed,
     anonymous_volumes_go_with_the_cage,
-    seeding_fills_the_home_before_anything_runs,
-    seeding_never_overwrites,
-    a_seed_that_cannot_be_read_is_named_and_nothing_is_left,
 );
 
 /// 1
@@ -47,78 +40,6 @@ fn one_directory_is_one_cage_however_it_is_reached(world: &World) {
     world.cage(&format!("-C {} start", link.display())).dir(&world.home).ok().prints(&name);
     world.cage("-C ../link/./. start").ok().prints(&name);
     assert_eq!(world.cages().len(), 1);
-}
-
-/// 2, 3
-fn odd_directory_names_work_and_stay_off_the_terminal(world: &World) {
-    let names = [
-        "two words",
-        "日本語 é",
-        "it's \"quoted\"",
-        "a:b:",
-        "a,b=c",
-        "-p",
-        "$HOME `id` *",
-        "back\\slash",
-        "new\nline",
-        "\u{1b}]0;owned\u{7}\u{1b}[31m",
-        &"long".repeat(50),
-    ];
-    for name in names {
-        let dir = world.root().join("odd").join(name);
-        world.write(&dir.join("mark"), "here");
-        let path = format!("{}\n", dir.display());
-        // What the command in the cage prints is its own business, so cage's words and data are looked at apart.
-        let ran = world.cage("run -- sh -c 'pwd; cat mark'").dir(&dir).ok();
-        assert_eq!(ran.out, format!("{path}here"));
-        let words = [
-            harmless(&ran.err),
-            harmless(&all(&world.cage("status").dir(&dir).ok())),
-            harmless(&all(&world.cage("list").dir(&dir).ok())),
-            harmless(&all(&world.cage("restart --dry-run").dir(&dir).ok())),
-            harmless(&all(&world.cage("start --verbose -v ./mark:/mark").dir(&dir).ok())),
-            harmless(&all(&world.cage("rm").dir(&dir).ok())),
-            harmless(&all(&world.cage("rm").dir(&dir).exits(1))),
-            harmless(&all(&world.cage("start -v ./none:/none").dir(&dir).exits(1))),
-        ];
-        assert!(words.iter().any(|words| !words.is_empty()));
-    }
-    assert!(world.cages().is_empty());
-}
-
-fn all(ran: &Ran) -> String {
-    format!("{}{}", ran.out, ran.err)
-}
-
-/// Returns text that a terminal only shows.
-#[track_caller]
-fn harmless(text: &str) -> String {
-    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
-    text.to_owned()
-}
-
-/// 3
-fn a_vanished_volume_source_makes_nothing_on_the_host(world: &World) {
-    let source = world.home.join("data");
-    let start = format!("start -v {}:/data", source.display());
-    world.cage(&start).exits(1).says(&source.display().to_string());
-    assert!(!source.exists() && world.cages().is_empty());
-
-    world.mkdir(&source);
-    world.cage(&start).ok();
-    world.cage("stop").ok();
-    fs::remove_dir(&source).unwrap();
-    world.cage("start").exits(1).says(&source.display().to_string());
-    world.cage("restart").exits(1).says(&source.display().to_string());
-    assert!(!source.exists(), "the engine made it");
-    world.cage("restart --fresh").ok();
-    assert!(!source.exists());
-
-    if world.engine.is_docker() {
-        // The control: this is what docker does by itself.
-        world.engine(&format!("run --rm -v {}:/data cage-lab true", source.display())).ok();
-        assert!(source.exists());
-    }
 }
 
 fn volumes_are_writable_or_not_as_asked(world: &World) {
@@ -274,29 +195,6 @@ fn a_paused_container_is_thawed(world: &World) {
     pause();
     world.cage("rm").ok();
     assert!(world.cages().is_empty());
-}
-
-/// 19
-fn a_stranger_with_the_cages_name_is_left_alone(world: &World) {
-    let name = world.name();
-    world.will_remove_container(&name);
-    let label = world.label();
-    for stranger in [String::new(), format!("--label {label}=/elsewhere"), format!("--label {label}")] {
-        let id = world.engine(&format!("create {stranger} --name {name} cage-lab sleep 60")).ok().out;
-        let by_name = ["stop", "rm", "shell", "status"].map(|command| format!("{command} {name}"));
-        let commands = ["start", "stop", "rm", "restart", "shell", "status"].map(str::to_owned);
-        for command in commands.iter().chain(&by_name) {
-            world.cage(command).exits(1).says(&format!("error: container {name} ")).says("hint: ");
-        }
-        world.cage("run true").exits(125).says(&format!("error: container {name} "));
-        world.cage("rmconfig").ok();
-        world.cage("obliterate").ok().says("No cage containers to remove");
-        let list = world.cage("list").ok().out;
-        assert!(!list.contains(&name), "{list}");
-        let now = world.inspect_container(&name, "{{.Id}} {{.State.Status}}");
-        assert_eq!(now, format!("{} created", id.trim()));
-        world.engine(&format!("rm {name}")).ok();
-    }
 }
 
 /// 21
@@ -463,71 +361,4 @@ fn anonymous_volumes_go_with_the_cage(world: &World) {
         world.cage(command).env("CAGE_IMAGE", &image).ok();
         assert!(!exists(&mine[0]), "{command} left it");
     }
-}
-
-/// 9
-fn seeding_fills_the_home_before_anything_runs(world: &World) {
-    let seed = world.home.join(".config/cage/home");
-    world.write(&seed.join("secret"), "s");
-    world.write(&seed.join("bin/tool"), "#!/bin/sh\necho tool\n");
-    world.write(&seed.join("two words/.a b"), "spaces");
-    world.write(&seed.join(".hidden"), "");
-    world.write(&seed.join("..odd"), "");
-    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    mode(&seed.join("secret"), 0o600);
-    mode(&seed.join("bin/tool"), 0o755);
-    symlink("secret", seed.join("link")).unwrap();
-    symlink("/no/where", seed.join("dangling")).unwrap();
-    // The first process must find its files: this one ends if it doesn't.
-    let image = world.build("early", "CMD [\"sh\", \"-c\", \"cat ~/secret && exec sleep 1000\"]");
-    world.cage("start").env("CAGE_IMAGE", &image).ok().says("Seeding home directory from ");
-    assert_eq!(world.state(), "running");
-    let listing =
-        "cd ~ && stat -c '%U:%G %a %N' secret bin bin/tool 'two words/.a b' .hidden ..odd link dangling";
-    world.inside(listing).ok().prints(
-        "vscode:vscode 600 'secret'\n\
-         vscode:vscode 755 'bin'\n\
-         vscode:vscode 755 'bin/tool'\n\
-         vscode:vscode 644 'two words/.a b'\n\
-         vscode:vscode 644 '.hidden'\n\
-         vscode:vscode 644 '..odd'\n\
-         vscode:vscode 777 'link' -> 'secret'\n\
-         vscode:vscode 777 'dangling' -> '/no/where'\n",
-    );
-    world.inside("~/bin/tool; cat ~/link ~/'two words/.a b'").ok().prints("tool\nsspaces");
-    // What the image has there is there too.
-    world.inside("grep -q PROMPT= ~/.zshrc").ok();
-}
-
-/// 9
-fn a_seed_that_cannot_be_read_is_named_and_nothing_is_left(world: &World) {
-    let secret = world.home.join(".config/cage/home/not yours");
-    world.write(&secret, "");
-    if !world.engine.is_rootless() || !is_root() {
-        // Root reads it all, and without root there is nobody else's file.
-        world.cage("start").ok();
-        return;
-    }
-    chown(&secret, Some(0), Some(0)).unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-    world.cage("start").exits(1).says("not yours");
-    assert!(world.cages().is_empty());
-    assert_eq!(world.home.join(".local/state/cage").read_dir().unwrap().count(), 0);
-}
-
-fn seeding_never_overwrites(world: &World) {
-    let seed = world.home.join(".config/cage/home");
-    world.write(&seed.join(".zshrc"), "from the host");
-    world.write(&seed.join("dir/from-host"), "host");
-    world.write(&seed.join("linked/file"), "host");
-    world.mkdir(&world.root().join("elsewhere"));
-    let prepare = "mkdir ~/dir ~/elsewhere && echo mine >~/dir/mine && ln -s elsewhere ~/linked";
-    // Not seeded yet: this home is from before.
-    world.cage(&format!("run -- sh -c '{prepare}'")).env("HOME", world.root().join("elsewhere")).ok();
-    world.cage("restart").ok();
-    world.inside("grep -q PROMPT= ~/.zshrc && cat ~/dir/mine ~/dir/from-host").ok().prints("mine\nhost");
-    world.inside("test -L ~/linked && ls -A ~/elsewhere").ok().prints("");
-    world.inside("echo later >~/dir/from-host").ok();
-    world.cage("restart").ok();
-    world.inside("cat ~/dir/from-host").ok().prints("later\n");
 }

@@ -42,12 +42,12 @@ macro_rules! on_each_engine {
 pub(crate) use on_each_engine;
 
 mod agent;
-mod boundary;
 mod commands;
 mod differences;
 mod dry_run;
+mod interrupted;
 mod leftovers;
 mod machines;
 mod people;
 mod places;
-mod yours;
+pub mod yours;

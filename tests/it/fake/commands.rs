@@ -60,17 +60,17 @@ fn start() {
           | NAME
 
         stopped or created: cage start
-          > LOOK ; start ID
+          > LOOK ; OTHERS ; start ID
           cage: Restarting NAME
           | NAME
 
         stopped, published: cage start --detach -p 3000:3000
-          > LOOK ; start ID
+          > LOOK ; OTHERS ; start ID
           cage: Restarting NAME
           | NAME
 
         stopped, newer image: cage start
-          > LOOK ; start ID
+          > LOOK ; OTHERS ; start ID
           cage: A newer image is available. Run `cage upgrade` to upgrade.
           cage: Restarting NAME
           | NAME
@@ -127,7 +127,7 @@ fn run() {
           cage: Creating NAME
 
         stopped or created or stopped, newer image: cage run make
-          > LOOK ; start ID ; exec ID make
+          > LOOK ; OTHERS ; start ID ; exec ID make
           cage: Restarting NAME
 
         paused: cage run make

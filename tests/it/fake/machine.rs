@@ -249,6 +249,7 @@ impl Machine {
             for others in ["", " ; container inspect ID"] {
                 calls = calls.replace(&format!("{all}{others} ; {home}"), "SAFE");
             }
+            calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
         }
         let mut text = if calls.is_empty() { String::new() } else { format!("> {calls}\n") };
         text += &outcome.stderr;

@@ -1,0 +1,61 @@
+//! Row 23: the `.git` file of a linked worktree or a submodule points where whoever is in the cage likes.
+
+use std::path::Path;
+
+use super::the_engine_shows;
+use crate::engines::lab::World;
+use crate::engines::on_each_engine;
+use crate::engines::yours::linked_worktrees;
+
+on_each_engine!(a_git_file_that_points_elsewhere_is_not_followed, nor_is_one_by_way_of_the_project_itself);
+
+fn a_git_file_that_points_elsewhere_is_not_followed(world: &World) {
+    let refused = "git won't work in the cage";
+    let (repository, other) = linked_worktrees(world);
+    let look = format!("run -- ls -d {}", repository.join(".git").display());
+    world.cage("start -d").ok().says_not(refused);
+    world.cage(&look).ok();
+
+    // Whoever is in the cage could write this, and wait for a restart.
+    for target in [repository.join(".git"), repository.join(".git/worktrees/other"), other, "/etc".into()] {
+        world.write(&world.project.join(".git"), &format!("gitdir: {}\n", target.display()));
+        world.cage("restart").ok().says(refused);
+        assert_ne!(world.cage(&look).run().code, 0, "{}", target.display());
+        let mounts = world.inspect("{{range .Mounts}}{{println .Source}}{{end}}");
+        let target = target.display().to_string();
+        assert!(!mounts.lines().any(|source| Path::new(source) == Path::new(&target)), "{mounts}");
+        assert!(!mounts.contains("/repository"), "{mounts}");
+    }
+}
+
+fn nor_is_one_by_way_of_the_project_itself(world: &World) {
+    let secret = world.root().join("secret");
+    world.write(&secret.join("file"), "secret");
+    let git = world.project.join(".git");
+    let (kept, project) = (world.project.join("kept"), world.project.display());
+    // It points back, and its objects are said to be elsewhere.
+    world.write(&git, &format!("gitdir: {}\n", kept.display()));
+    world.write(&kept.join("gitdir"), &format!("{project}/.git\n"));
+    world.write(&kept.join("commondir"), &format!("{}\n", secret.display()));
+    world.cage("start -d").ok().says("git won't work in the cage");
+    let look = format!("cat {}/file", secret.display());
+    assert_ne!(world.inside(&look).run().code, 0);
+
+    // From a directory of another project's that points back: what it names for the objects is not believed.
+    let other = world.root().join("other-project");
+    world.write(&other.join("gitdir"), &format!("{project}/.git\n"));
+    world.write(&other.join("commondir"), &format!("{}\n", secret.display()));
+    world.write(&git, &format!("gitdir: {}\n", other.display()));
+    world.cage("restart").ok().says("has its objects elsewhere");
+    assert_ne!(world.inside(&look).run().code, 0);
+    let mounts = world.inspect("{{range .Mounts}}{{println .Source}}{{end}}");
+    assert!(!mounts.contains("/secret") && !mounts.contains("/other-project"), "{mounts}");
+
+    // The controls: the engine would mount it, and what really belongs to the project is followed.
+    assert_eq!(the_engine_shows(world, &secret, "file"), "secret");
+    std::fs::remove_file(&git).unwrap();
+    std::fs::remove_dir_all(&kept).unwrap();
+    linked_worktrees(world);
+    world.cage("restart").ok().says_not("git won't work in the cage");
+    world.cage("run -- git status --short").ok().prints("");
+}
