@@ -267,7 +267,7 @@ fn a_taken_port_is_named_and_nothing_is_left(world: &World) {
     world.cage("start").ok();
     drop(taken);
     world.cage(&format!("restart -p {port}:81")).ok();
-    world.cage("status").ok().prints(&format!(
+    world.cage("status").ok().begins(&format!(
         "Container: {}\nState:     running\nPorts:\n  80/tcp -> 127.0.0.1:{free}\n  81/tcp -> 127.0.0.1:{port}\n",
         world.name()
     ));
