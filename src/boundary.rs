@@ -1,9 +1,10 @@
 //! The wall of a cage: what it is by default, and what takes it down.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::container::Container;
 use crate::error::Failure;
@@ -33,7 +34,7 @@ pub fn dropped(args: &[String]) -> Vec<&'static str> {
 pub const PIDS_LIMIT: u32 = 4096;
 
 /// Arguments that cage itself depends on.
-const OWN_ARGS: [&str; 4] = ["--name", "--rm", "--cidfile", "--pull"];
+const OWN_ARGS: [&str; 5] = ["--name", "--rm", "--cidfile", "--pull", "--label-file"];
 
 /// Checks arguments for the engine's `create`. `label` is the one that marks cages.
 ///
@@ -66,7 +67,7 @@ pub fn weaknesses(args: &[String], network: Option<&str>, project: &str) -> Vec<
 fn weakness(flag: &str, value: &str, project: &str) -> Option<String> {
     let why = match flag {
         "--privileged" if value != "false" => "root in the cage is root on this machine",
-        "--network" | "--net" if value == "host" => {
+        "--network" | "--net" if value.trim_start_matches("name=") == "host" => {
             "the cage reaches everything that listens on this machine"
         }
         "--network" | "--net" if value.starts_with("container:") => {
@@ -91,18 +92,25 @@ fn weakness(flag: &str, value: &str, project: &str) -> Option<String> {
     Some(format!("`{flag}{value}` weakens the cage: {why}"))
 }
 
-fn mount_weakness(flag: &str, value: &str, project: &str) -> Option<String> {
-    let (source, readonly) = if flag == "--mount" {
+/// What an option mounts, and whether read-only.
+fn mounted<'a>(flag: &str, value: &'a str) -> Option<(&'a str, bool)> {
+    if flag == "--mount" {
         let field = |names: &[&str]| {
             let mut fields = value.split(',').map(|field| field.split_once('=').unwrap_or((field, "true")));
             fields.find(|(name, _)| names.contains(name)).map(|(_, value)| value)
         };
         let readonly = field(&["readonly", "ro"]).is_some_and(|value| value != "false" && value != "0");
-        (field(&["source", "src"])?, readonly)
-    } else {
+        Some((field(&["source", "src"])?, readonly))
+    } else if matches!(flag, "-v" | "--volume") {
         let (source, rest) = value.split_once(':')?;
-        (source, rest.split([':', ',']).any(|option| option == "ro"))
-    };
+        Some((source, rest.split([':', ',']).any(|option| option == "ro")))
+    } else {
+        None
+    }
+}
+
+fn mount_weakness(flag: &str, value: &str, project: &str) -> Option<String> {
+    let (source, readonly) = mounted(flag, value)?;
     let sockets = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock"];
     if sockets.iter().any(|socket| source.ends_with(socket)) {
         return Some(format!(
@@ -174,24 +182,42 @@ pub fn check_nested(
 /// # Errors
 /// When there is one.
 pub fn check_mounts(container: &Container, link: Option<&Link>) -> Result<()> {
-    let options = container.options();
+    let passed_on = container.options().engine_args;
     for source in container.sources() {
         // What was passed on to the engine is taken as it was written.
-        let as_written = options.engine_args.iter().any(|arg| arg.contains(source));
-        if as_written || source == SOCKET || link.is_some_and(|link| link.path == Path::new(source)) {
-            continue;
+        let as_written = options(&passed_on)
+            .any(|(flag, value)| mounted(flag, value).is_some_and(|(path, _)| path == source));
+        if !as_written && source != SOCKET && link.is_none_or(|link| link.path != Path::new(source)) {
+            check_unlinked(Path::new(source))?;
         }
-        // In a virtual machine it may have another path, which is nothing here.
-        if let Ok(real) = fs::canonicalize(source)
-            && real != Path::new(source)
-        {
-            return Err(Failure::new(format!(
-                "{} in the cage now leads to {}",
-                ui::escape(source),
-                ui::escape(&real.to_string_lossy())
-            ))
-            .hint("somebody put a link there; put back what it was, or `cage restart` without it")
-            .into());
+    }
+    Ok(())
+}
+
+/// Checks that there is no link on the way to what is about to be mounted, nor anything that can't be looked at: an engine
+/// that root runs could. What is not there at all the engine refuses itself; in a virtual machine it may have another path.
+///
+/// # Errors
+/// When there is one.
+pub fn check_unlinked(path: &Path) -> Result<()> {
+    let mut here = PathBuf::new();
+    for part in path.components() {
+        here.push(part);
+        let shown = || ui::escape(&here.to_string_lossy());
+        match fs::symlink_metadata(&here) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let leads = fs::read_link(&here).unwrap_or_default();
+                return Err(Failure::new(format!(
+                    "{} in the cage now leads to {}",
+                    shown(),
+                    ui::escape(&leads.to_string_lossy())
+                ))
+                .hint("somebody put a link there; put back what it was, or `cage restart` without it")
+                .into());
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => bail!(Failure::new(format!("cannot look at {}: {error}", shown()))),
         }
     }
     Ok(())

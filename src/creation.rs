@@ -1,5 +1,7 @@
 //! A new cage: what is found for it, and how it is made.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail, ensure};
 
 use crate::boundary;
@@ -238,6 +240,16 @@ impl Creation {
             }
         }
         plan
+    }
+
+    /// What of the host it mounts, but for the SSH agent.
+    pub fn sources(&self, project: &Project, options: &CreateOptions) -> impl Iterator<Item = PathBuf> {
+        let git = match &self.git {
+            GitDir::Outside(dir) => Some(PathBuf::from(dir)),
+            GitDir::None | GitDir::Inside | GitDir::Refused(_) => None,
+        };
+        let volumes = options.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from);
+        [project.dir()].into_iter().chain(volumes).chain(git)
     }
 
     /// Does the SSH agent come in by the socket of a virtual machine's product?

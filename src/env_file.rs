@@ -172,7 +172,7 @@ fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
 }
 
 /// Reads a file that is there; what was checked is what is read, since it is opened once, without waiting.
-fn read_checked(path: &Path, flags: OFlags) -> Result<Option<String>> {
+pub fn read_checked(path: &Path, flags: OFlags) -> Result<Option<String>> {
     let refuse = |why: &str| Failure::new(format!("env file {}: {why}", ui::escape(&path.to_string_lossy())));
     let file = match rustix::fs::open(
         path,

@@ -374,6 +374,8 @@ impl Facts<'_> {
                 Step::Say(note),
             ])));
         }
+        // What ran in the old one could write up to now, and have put a link there.
+        plan.extend(creation.sources(self.project, options).map(Step::Unlinked));
         plan.append(self.start_new(&new, creation.uses_machines_agent(self.host, options)));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 
+use crate::boundary;
 use crate::error::Failure;
 use crate::invocation::{EngineError, Interrupts, Invocation, Runner, Trouble, quote};
 use crate::ssh_agent::Link;
@@ -31,6 +32,8 @@ pub enum Step {
     Link(Link),
     /// Take one away.
     Unlink(PathBuf),
+    /// Check that the way to a file or directory, which is about to be mounted, has no links.
+    Unlinked(PathBuf),
     /// Run a command that must succeed.
     Run(Invocation),
     /// Run a command that must succeed, and give what it printed to another one.
@@ -175,6 +178,7 @@ impl Plan {
                 Step::Print(line) => ui::data(line)?,
                 Step::Link(link) => link.set()?,
                 Step::Unlink(path) => drop(fs::remove_file(path)),
+                Step::Unlinked(path) => boundary::check_unlinked(path)?,
                 Step::Run(command) => drop(runner.run(command)?),
                 Step::Pipe(from, to) => runner.pipe(from, to)?,
                 Step::Try(command) => drop(runner.capture(command)?),
@@ -245,6 +249,10 @@ impl Plan {
                     writeln!(script, "mkdir -p {dir} && ln -sfn {target} {path}")
                 }
                 Step::Unlink(path) => writeln!(script, "rm -f {}", quote_path(path)),
+                Step::Unlinked(path) => {
+                    let path = quote_path(path);
+                    writeln!(script, "[ \"$(realpath {path})\" = {path} ]")
+                }
                 Step::Run(command) => writeln!(script, "{command} >/dev/null"),
                 Step::Pipe(from, to) => writeln!(script, "{from} | {to} >/dev/null"),
                 Step::Try(command) => writeln!(script, "{command} >/dev/null 2>&1 || true"),

@@ -335,9 +335,14 @@ impl Session {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;
         };
-        let found = leftovers::look(&project.dir(), Scope::Near, None).findings;
-        for line in leftovers::short_report(&leftovers::unseen(found, Some(seen))) {
+        let report = leftovers::look(&project.dir(), Scope::Near, None);
+        for line in leftovers::short_report(&leftovers::unseen(report.findings, Some(seen))) {
             ui::warn(&line);
+        }
+        if let Some(why) = report.stopped {
+            ui::warn(&format!(
+                "not everything in the project was looked at: {why}; `cage check` takes its time"
+            ));
         }
     }
 

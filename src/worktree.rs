@@ -7,6 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
+use crate::env_file;
+
 /// What else git needs.
 #[derive(Debug, PartialEq, Eq)]
 pub enum GitDir {
@@ -73,18 +77,16 @@ fn follow(project: &Path, file: &Path) -> Result<String, String> {
     common.into_os_string().into_string().map_err(|_| "its path is not valid UTF-8".to_owned())
 }
 
-/// The first line of a small file.
+/// A small file's only line. What git takes for part of a path is part of it here.
 fn read_line(file: &Path) -> Option<String> {
-    Some(read_small(file)?.lines().next()?.trim_end().to_owned())
+    let text = read_small(file)?;
+    let line = text.trim_end_matches(['\r', '\n']);
+    (!line.contains('\n')).then(|| line.to_owned())
 }
 
-/// A small regular file.
+/// A small regular file, which somebody may be replacing by something else meanwhile.
 fn read_small(file: &Path) -> Option<String> {
-    let metadata = fs::symlink_metadata(file).ok()?;
-    if !metadata.is_file() || metadata.len() > 64 * 1024 {
-        return None;
-    }
-    fs::read_to_string(file).ok()
+    env_file::read_checked(file, OFlags::NOFOLLOW).ok()?
 }
 
 /// The value of `core.worktree`, as git itself writes it into a submodule's configuration.

@@ -24,6 +24,9 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// The most that is read of one file to tell a change.
 const MAX_CONTENT: u64 = 8 * 1024 * 1024;
 
+/// How deep a path that is followed may lead.
+const MAX_RESOLVED: usize = 100;
+
 /// How many links are followed to find out where one leads.
 const MAX_LINKS: usize = 16;
 
@@ -311,6 +314,10 @@ impl<'a> Tree<'a> {
         let mut links = 0;
         self.enqueue(path, &mut done, &mut todo)?;
         while let Some(name) = todo.pop_front() {
+            // Each step opens all of the way anew.
+            if self.limits.is_late() || done.components().count() > MAX_RESOLVED {
+                return None;
+            }
             if name == ".." {
                 if !done.pop() {
                     return None;

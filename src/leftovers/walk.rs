@@ -116,8 +116,7 @@ impl Walk<'_, '_, '_> {
                 git::dot_git(self.tree, &path, self.found);
             }
             if kind == FileType::Directory {
-                let is_objects = name == "objects" && (in_git || is_repository);
-                if !is_objects && self.goes_into(&names, &name) {
+                if self.goes_into(&names, &name) {
                     subdirs.push(name);
                 }
                 continue;
