@@ -120,12 +120,11 @@ fn shown(mount: &Mounted) -> String {
 }
 
 fn limits(wall: &Wall, engine: &Engine) -> String {
-    let limit = |which: Limit, amount: Option<String>| match amount {
-        Some(amount) if engine.unenforced.contains(&which) => {
-            format!("{amount} {which} (not enforced by this engine)")
-        }
-        Some(amount) => format!("{amount} {which}"),
-        None => format!("any {which}"),
+    let limit = |which: Limit, amount: Option<String>| {
+        // podman forgets what it can't enforce.
+        let amount = amount.unwrap_or_else(|| "any".to_owned());
+        let note = if engine.unenforced.contains(&which) { " (not enforced by this engine)" } else { "" };
+        format!("{amount} {which}{note}")
     };
     let gibibytes = |bytes: i64| format!("{:.1} GiB", precise(bytes) / precise(1 << 30));
     let parts = [

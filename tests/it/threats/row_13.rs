@@ -42,7 +42,7 @@ fn without_root_no_setuid_file_is_made(world: &World) {
 }
 
 fn without_root_no_setuid_file_works(world: &World) {
-    // The entrypoint would be in the way of nobody; the image just has one more setuid program.
+    // The image has one more setuid program.
     let lines = "USER root\nRUN cp /usr/bin/id /usr/local/bin/rootid && chmod 4755 /usr/local/bin/rootid\nUSER vscode";
     let image = world.build("setuid", lines);
     let cage = |words: &str| world.cage(words).env("CAGE_IMAGE", &image);

@@ -14,8 +14,10 @@ fn is_enforced(world: &World, limit: &str) -> bool {
     let status = world.cage("status").ok().out;
     let line = status.lines().find(|line| line.starts_with("Limits:")).unwrap_or_default();
     let part = line.split(", ").find(|part| part.contains(limit)).unwrap_or_default();
-    assert!(!part.is_empty() && !part.starts_with("any "), "{status}");
-    !part.contains("not enforced")
+    let enforced = !part.contains("(not enforced by this engine)");
+    // podman forgets a limit that it can't enforce.
+    assert!(!part.is_empty() && (!enforced || !part.contains("any ")), "{status}");
+    enforced
 }
 
 fn a_fork_bomb_stops_at_the_limit(world: &World) {
@@ -26,12 +28,16 @@ fn a_fork_bomb_stops_at_the_limit(world: &World) {
     // There is a limit by default.
     let start = world.cage("start -d").ok();
     start.says_not("can't limit");
-    assert_eq!(world.inspect("{{.HostConfig.PidsLimit}}"), "4096");
-    let enforced = is_enforced(world, "4096 processes");
+    let enforced = is_enforced(world, "processes");
+    let is_limited_to = |number: &str| {
+        assert!(!enforced || world.inspect("{{.HostConfig.PidsLimit}}") == number);
+        assert!(!enforced || world.cage("status").ok().out.contains(&format!("{number} processes")));
+    };
+    is_limited_to("4096");
     world.inside(STORM).ok().prints("all\n");
 
     let restart = world.cage("restart --pids-limit 60").ok();
-    assert_eq!(is_enforced(world, "60 processes"), enforced);
+    assert_eq!(is_enforced(world, "processes"), enforced);
     if enforced {
         restart.says_not("can't limit");
         let stopped = world.inside(STORM).run();
@@ -45,9 +51,9 @@ fn a_fork_bomb_stops_at_the_limit(world: &World) {
     }
     world.cage("stop").ok();
     world.cage("start -d").ok();
-    assert_eq!(world.inspect("{{.HostConfig.PidsLimit}}"), "60");
+    is_limited_to("60");
     world.cage("restart --fresh").ok();
-    assert_eq!(world.inspect("{{.HostConfig.PidsLimit}}"), "4096");
+    is_limited_to("4096");
 }
 
 fn a_memory_hog_ends_at_the_limit(world: &World) {

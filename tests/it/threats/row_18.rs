@@ -75,7 +75,7 @@ fn seeding_follows_no_planted_link(world: &World) {
     }
     // The control: a plain copy goes through the link, as root.
     let volumes = format!("--volume {}:/home/vscode --volume {}:/seed:ro", world.volume(), seed.display());
-    let copy = "mkdir /tmp/s; cp /seed/settings /home/vscode; cp -R /seed/system/. /home/vscode/system/
+    let copy = "cp /seed/settings /home/vscode; cp -R /seed/system/. /home/vscode/system/
                 cat /home/vscode/kept/file /etc/passwd; echo mine >/home/vscode/kept/file";
     let copied = world.engine(&format!("run --rm --user 0 {volumes} cage-lab sh -c '{copy}'")).ok().out;
     assert_eq!(copied, "root::0:0::/:/bin/sh\n".repeat(2));

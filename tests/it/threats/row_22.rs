@@ -15,8 +15,6 @@ fn connects(port: u16) -> String {
 fn without_a_network_nothing_is_reached(world: &World) {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let address = world.root();
-    drop(address);
     // The control: by default all of this is reached.
     world.cage("start -d").ok();
     world.cage(&connects(port)).ok();
