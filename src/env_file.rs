@@ -99,6 +99,8 @@ impl EnvFiles {
         let bare = if flags.contains(OFlags::NOFOLLOW) { Bare::Refused } else { Bare::FromHost };
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let place = || format!("{}, line {}", ui::escape(&file.to_string_lossy()), number + 1);
+            // Engines drop one of these at the end of each line that they read.
+            let line = line.trim_end_matches('\r');
             match parse_line(line).map_err(|why| Failure::new(format!("{}: {why}", place())))? {
                 Line::Nothing => {}
                 Line::Set(key, value) => {

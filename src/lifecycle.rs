@@ -367,6 +367,12 @@ impl Facts<'_> {
         if old.state.is_up() {
             // The two can't listen on the same ports.
             halt(&mut plan, self.runtime, &[old]);
+            // What ran in it could write up to now, and have put a link where something is mounted: in the old one, too.
+            plan.push(Step::Undo(Plan::new([
+                Step::Run(remove(self.runtime, &new)),
+                Step::Say(format!("{name} is the old one still, and stopped")),
+            ])));
+            plan.extend(creation.sources(self.project, options).map(Step::Unlinked));
             let note = format!("{name} is the old one again; what ran in it has ended");
             plan.push(Step::Undo(Plan::new([
                 Step::Run(remove(self.runtime, &new)),
@@ -374,8 +380,6 @@ impl Facts<'_> {
                 Step::Say(note),
             ])));
         }
-        // What ran in the old one could write up to now, and have put a link there.
-        plan.extend(creation.sources(self.project, options).map(Step::Unlinked));
         plan.append(self.start_new(&new, creation.uses_machines_agent(self.host, options)));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));
@@ -940,13 +944,15 @@ mod tests {
 
     #[test]
     fn a_new_cage_runs_before_the_old_one_goes() {
-        insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r"
+        insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
+        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '\''%s\n'\'' '\''cage: cage-app-f6965073 is the old one still, and stopped'\'' >&2' EXIT
+        [ "$(realpath /p/app)" = /p/app ]
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '\''%s\n'\'' '\''cage: cage-app-f6965073 is the old one again; what ran in it has ended'\'' >&2' EXIT
         docker start cage-app-f6965073.new >/dev/null
         docker exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
@@ -954,7 +960,7 @@ mod tests {
         docker rm --force --volumes 0123456789ab >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         printf '%s\n' cage-app-f6965073
-        ");
+        "#);
         insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2

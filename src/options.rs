@@ -149,7 +149,7 @@ impl Variable {
             },
         };
         ensure!(
-            !value.contains(['\n', '\0']),
+            !value.contains(['\n', '\0']) && !value.ends_with('\r'),
             Failure::new(format!("-e: the value of {shown} has line breaks"))
         );
         Ok(Self { value: Some(value), ..self })

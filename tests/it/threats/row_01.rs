@@ -13,6 +13,7 @@ on_each_engine!(
     so_is_a_source_there,
     a_stopped_cage_is_not_started_where_another_one_can_write,
     a_source_that_became_a_link_is_refused,
+    a_link_that_is_put_while_the_old_cage_ends_is_refused,
 );
 
 /// The words of the refusal of `path`, which is in the project.
@@ -163,4 +164,22 @@ fn a_source_that_became_a_link_is_refused(world: &World) {
     world.cage("stop").ok();
     world.cage("restart --fresh").ok();
     assert_ne!(world.inside("cat /data/file").run().code, 0);
+}
+
+fn a_link_that_is_put_while_the_old_cage_ends_is_refused(world: &World) {
+    let (data, secret) = (world.project.join("data"), world.root().join("secret"));
+    world.write(&data.join("file"), "harmless");
+    world.write(&secret.join("file"), "secret");
+    let swap = format!("rm -rf data; ln -s {} data; exit", secret.display());
+    let image = world.build("swaps", &format!("CMD trap '{swap}' HUP; while :; do sleep 0.1; done"));
+    let cage = |words: &str| world.cage(words).env("CAGE_IMAGE", &image);
+    cage("start -d -v ./data:/data").ok();
+    world.inside("cat /data/file").ok().prints("harmless");
+    cage("restart").exits(1).says(&format!("now leads to {}", secret.display()));
+    // Neither the new one nor the old one, which would mount it as well.
+    assert_eq!((world.cages(), world.state()), (vec![world.name()], "exited".into()));
+    cage("start -d").exits(1).says("now leads to");
+    // The control: the engine follows it.
+    world.engine(&format!("start {}", world.name())).ok();
+    world.inside("cat /data/file").ok().prints("secret");
 }
