@@ -151,10 +151,8 @@ pub fn check_nested(
     cages: &[Container],
     label: &str,
 ) -> Result<()> {
-    let project_path = PathBuf::from(&project.path);
-    let sources = options.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from);
     let paths: Vec<PathBuf> =
-        [project_path].into_iter().chain(sources).chain(links(&project.reached)).collect();
+        [project.dir()].into_iter().chain(options.sources()).chain(links(&project.reached)).collect();
     for cage in cages.iter().filter(|cage| cage.cage_name() != project.name) {
         for source in cage.writable_sources(label) {
             let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);

@@ -189,7 +189,7 @@ impl Container {
     /// What of the host it can write: what it was asked to, and what the engine says, which in a virtual machine may be by
     /// other names. `label` has the project's path.
     pub fn writable_sources(&self, label: &str) -> Vec<String> {
-        let mounts = self.mounts.iter().filter(|mount| mount.writable && mount.volume().is_none());
+        let mounts = self.binds().filter(|mount| mount.writable);
         let options = self.options();
         let asked = options
             .volume
@@ -202,7 +202,11 @@ impl Container {
 
     /// What of the host it mounts.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
-        self.mounts.iter().filter(|mount| mount.volume().is_none()).map(|mount| mount.source.as_str())
+        self.binds().map(|mount| mount.source.as_str())
+    }
+
+    fn binds(&self) -> impl Iterator<Item = &Mounted> {
+        self.mounts.iter().filter(|mount| mount.volume().is_none())
     }
 
     /// Is a link to the SSH agent mounted? Known by where it is inside: Docker Desktop has names of its own for what it

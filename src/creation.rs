@@ -1,5 +1,6 @@
 //! A new cage: what is found for it, and how it is made.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
@@ -12,7 +13,7 @@ use crate::container::{
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::home::{self, Preparation};
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::leftovers::Baseline;
 use crate::lifecycle::remove;
 use crate::mount::Mount;
@@ -51,6 +52,8 @@ pub struct Creation {
     pub baseline: Baseline,
     /// The other cages.
     pub others: Vec<Container>,
+    /// The host's name inside and its address, where the engine has none.
+    pub add_host: Option<String>,
 }
 
 /// What not every engine has: it is asked for, and done without where that fails.
@@ -147,7 +150,8 @@ impl Creation {
         }
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
-        Ok(Self { engine, user, mapping, env, git, link, advice, seed, parts, baseline, others })
+        let add_host = add_host(runtime.kind, &engine, host::address);
+        Ok(Self { engine, user, mapping, env, git, link, advice, seed, parts, baseline, others, add_host })
     }
 
     /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
@@ -162,49 +166,12 @@ impl Creation {
     ) -> Plan {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
-        let agent = self.agent(host, options);
-        if wants_agent(host, options) {
-            if !self.parts.agent {
-                let remedy = ssh_agent::remedy(self.engine.machine);
-                plan.push(Step::Warn(format!(
-                    "the engine can't mount your SSH agent's socket; going on without. {remedy}"
-                )));
-            } else if let Some(advice) = &self.advice {
-                plan.push(Step::Warn(advice.clone()));
-            }
-        }
-        for weakness in boundary::weaknesses(&options.engine_args, options.network.as_deref(), &project.path)
-        {
-            plan.push(Step::Warn(weakness));
-        }
-        for other in self.robbed(&home_volume(host, project, options)) {
-            plan.push(Step::Warn(format!(
-                "the home that {other} uses, too, comes to belong to this project's owner: {other} can't write it any more. \
-                 `--home project` gives this project a home of its own"
-            )));
-        }
-        for (limit, wanted) in [
-            (Limit::Memory, options.memory.is_some()),
-            (Limit::Processors, options.cpus.is_some()),
-            (Limit::Processes, options.pids_limit.is_some()),
-        ] {
-            if wanted && self.engine.unenforced.contains(&limit) {
-                plan.push(Step::Warn(format!(
-                    "this engine can't limit {limit}: the cage may use any amount"
-                )));
-            }
-        }
-        if let GitDir::Refused(why) = &self.git {
-            plan.push(Step::Warn(format!(
-                "git won't work in the cage: {}/.git points outside, and is not followed: {why}",
-                project.path
-            )));
-        }
-        if let Some(Agent::Link(link)) = agent {
+        plan.extend(self.warnings(host, project, options).into_iter().map(Step::Warn));
+        if let Some(Agent::Link(link)) = self.agent(host, options) {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
         }
-        let spec = self.spec(host, runtime.kind, project, name, options);
+        let spec = self.spec(host, project, name, options);
         let mut create = runtime.command(spec.create_args()).stdin(spec.env_file);
         if let Mapping::KeepId(_) = self.mapping {
             // It copies an image when it first sees it with these numbers, for minutes if it is large:
@@ -242,14 +209,55 @@ impl Creation {
         plan
     }
 
+    /// What a person may want to know of such a cage before it is made.
+    fn warnings(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if wants_agent(host, options) {
+            if !self.parts.agent {
+                let remedy = ssh_agent::remedy(self.engine.machine);
+                warnings.push(format!(
+                    "the engine can't mount your SSH agent's socket; going on without. {remedy}"
+                ));
+            } else if let Some(advice) = &self.advice {
+                warnings.push(advice.clone());
+            }
+        }
+        warnings.extend(boundary::weaknesses(
+            &options.engine_args,
+            options.network.as_deref(),
+            &project.path,
+        ));
+        for other in self.robbed(&home_volume(host, project, options)) {
+            warnings.push(format!(
+                "the home that {other} uses, too, comes to belong to this project's owner: {other} can't write it any more. \
+                 `--home project` gives this project a home of its own"
+            ));
+        }
+        for (limit, wanted) in [
+            (Limit::Memory, options.memory.is_some()),
+            (Limit::Processors, options.cpus.is_some()),
+            (Limit::Processes, options.pids_limit.is_some()),
+        ] {
+            if wanted && self.engine.unenforced.contains(&limit) {
+                warnings.push(format!("this engine can't limit {limit}: the cage may use any amount"));
+            }
+        }
+        if let GitDir::Refused(why) = &self.git {
+            warnings.push(format!(
+                "git won't work in the cage: {}/.git points outside, and is not followed: {why}",
+                project.path
+            ));
+        }
+        warnings
+    }
+
     /// What of the host it mounts, but for the SSH agent.
     pub fn sources(&self, project: &Project, options: &CreateOptions) -> impl Iterator<Item = PathBuf> {
         let git = match &self.git {
             GitDir::Outside(dir) => Some(PathBuf::from(dir)),
             GitDir::None | GitDir::Inside | GitDir::Refused(_) => None,
         };
-        let volumes = options.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from);
-        [project.dir()].into_iter().chain(volumes).chain(git)
+        [project.dir()].into_iter().chain(options.sources()).chain(git)
     }
 
     /// Does the SSH agent come in by the socket of a virtual machine's product?
@@ -286,18 +294,8 @@ impl Creation {
         (self.parts.agent && wants_agent(host, options)).then(decide).flatten()
     }
 
-    fn spec(
-        &self,
-        host: &Host,
-        runtime: RuntimeKind,
-        project: &Project,
-        name: &str,
-        options: &CreateOptions,
-    ) -> ContainerSpec {
-        let mut mounts = vec![
-            Mount::volume(home_volume(host, project, options), &self.user.home),
-            Mount::path(&project.path, &project.path),
-        ];
+    /// Variables that are not secret.
+    fn variables(&self, host: &Host, options: &CreateOptions) -> Vec<(String, String)> {
         let mut env = Vec::new();
         let set = |name: &str| {
             let typed = options.env.iter().find(|variable| variable.name == name);
@@ -316,13 +314,9 @@ impl Creation {
         if let Some(zone) = &host.time_zone {
             default("TZ", zone);
         }
-        let inside = self.mapping.inside(&self.user);
-        if inside.uid == 0 {
+        if self.mapping.inside(&self.user).uid == 0 {
             // Without it Claude Code refuses to skip permissions as root.
             default("IS_SANDBOX", "1");
-        }
-        if let GitDir::Outside(dir) = &self.git {
-            mounts.push(Mount::path(dir, dir));
         }
         let settings = set("GIT_CONFIG_COUNT").map_or(Ok(0), str::parse::<u16>);
         if let (true, Ok(settings)) = (self.git != GitDir::None, settings) {
@@ -335,6 +329,19 @@ impl Creation {
         }
         if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
             env.push(("SSH_AUTH_SOCK".to_owned(), agent.target().to_owned()));
+        }
+        env
+    }
+
+    fn spec(&self, host: &Host, project: &Project, name: &str, options: &CreateOptions) -> ContainerSpec {
+        let mut mounts = vec![
+            Mount::volume(home_volume(host, project, options), &self.user.home),
+            Mount::path(&project.path, &project.path),
+        ];
+        if let GitDir::Outside(dir) = &self.git {
+            mounts.push(Mount::path(dir, dir));
+        }
+        if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
             mounts.push(agent);
         }
         mounts.extend(options.volume.iter().cloned());
@@ -347,7 +354,7 @@ impl Creation {
             ),
             (OPTIONS_LABEL, options.to_label()),
             (USER_LABEL, self.user.to_label()),
-            (OWNER_LABEL, inside.to_string()),
+            (OWNER_LABEL, self.mapping.inside(&self.user).to_string()),
             (ENV_LABEL, self.env.digest()),
         ];
         let keep_id = match self.mapping {
@@ -376,10 +383,10 @@ impl Creation {
             network: options.network.clone(),
             limits: limits(options),
             engine_args: options.engine_args.clone(),
-            add_host: self.add_host(host, runtime),
+            add_host: self.add_host.clone(),
             mounts,
             publish: options.publish.clone(),
-            env,
+            env: self.variables(host, options),
             env_file: self.env.to_stdin(&options.env),
             init: self.parts.init,
         }
@@ -391,18 +398,22 @@ impl Creation {
         (project.gid != person.gid && project.gid != 0 && host.groups.contains(&project.gid))
             .then_some(project.gid)
     }
+}
 
-    /// A name for the host, where containers have none: docker's is only in virtual machines, podman's gets there when a
-    /// container starts.
-    fn add_host(&self, host: &Host, runtime: RuntimeKind) -> Option<String> {
-        let address = match (runtime, self.engine.mode, self.engine.machine) {
-            (RuntimeKind::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
-            // The gateway would be one in the engine's own network, where nothing of the host's listens.
-            (RuntimeKind::Docker, Mode::Rootless, None) => host.address?.to_string(),
-            _ => return None,
-        };
-        Some(format!("host.docker.internal:{address}"))
-    }
+/// A name for the host, where containers have none: docker's is only in virtual machines, podman's gets there when a
+/// container starts. `address` finds the host's own, where that is needed.
+pub fn add_host(
+    runtime: RuntimeKind,
+    engine: &Engine,
+    address: impl FnOnce() -> Option<IpAddr>,
+) -> Option<String> {
+    let address = match (runtime, engine.mode, engine.machine) {
+        (RuntimeKind::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
+        // The gateway would be one in the engine's own network, where nothing of the host's listens.
+        (RuntimeKind::Docker, Mode::Rootless, None) => address()?.to_string(),
+        _ => return None,
+    };
+    Some(format!("host.docker.internal:{address}"))
 }
 
 /// The limits of a cage, as flags and values.

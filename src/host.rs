@@ -76,8 +76,6 @@ pub struct Host {
     pub cgroup_v2: bool,
     /// Is this a Linux in Windows (WSL)?
     pub wsl: bool,
-    /// The address by which others reach this machine, if it has any.
-    pub address: Option<IpAddr>,
     /// The image for new cages: `CAGE_IMAGE`.
     pub image: String,
     /// The volume that is every cage's home: `CAGE_HOME_VOLUME`.
@@ -124,7 +122,6 @@ impl Host {
         host.cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
-        host.address = address();
         Ok(host)
     }
 
@@ -145,7 +142,6 @@ impl Host {
             groups: Vec::new(),
             cgroup_v2: false,
             wsl: false,
-            address: None,
             image: String::new(),
             home_volume: String::new(),
             label: String::new(),
@@ -292,10 +288,15 @@ fn is_key(key: &str) -> bool {
 
 /// The address that this machine has towards others. Nothing is sent: a datagram socket is only told where it would go, an
 /// address that is nobody's (RFC 5737).
-fn address() -> Option<IpAddr> {
+pub fn address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// A path without links in it; as it is, where that can't be told.
+pub fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What Linux tells about this process; elsewhere nothing is known to be ignored.
@@ -314,7 +315,6 @@ impl Host {
         host.size = Some((100, 30));
         host.time_zone = Some("Europe/Berlin".into());
         host.ids = Ids { uid: 1000, gid: 1000 };
-        host.address = Some(Ipv4Addr::new(10, 1, 2, 3).into());
         host.cwd = Some("/home/me/app".into());
         host.terminal = Terminal { stdin: true, stdout: true, stderr: true };
         host

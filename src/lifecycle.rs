@@ -554,8 +554,11 @@ pub fn unlink(host: &Host, container: &Container) -> Plan {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::container::IMAGE_LABEL;
+    use crate::creation::add_host;
     use crate::home::PREPARE;
     use crate::host::Os;
     use crate::invocation::quote;
@@ -583,6 +586,7 @@ mod tests {
         let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
         let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids, None);
         let link = Link::of(facts.host, &facts.project.name);
+        let add_host = add_host(facts.runtime.kind, &engine, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
         Creation {
             engine,
             user,
@@ -595,6 +599,7 @@ mod tests {
             parts: Parts { init: true, agent: true },
             baseline: Baseline::default(),
             others: Vec::new(),
+            add_host,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
@@ -193,6 +193,11 @@ impl CreateOptions {
     /// When one isn't.
     pub fn check_sources(&self) -> Result<()> {
         self.volume.iter().try_for_each(Mount::check_source)
+    }
+
+    /// The files and directories of the host that volumes mount.
+    pub fn sources(&self) -> impl Iterator<Item = PathBuf> {
+        self.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from)
     }
 
     /// The options one by one, as words that could have been typed; variables without their values.

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::mount::Mount;
 use crate::ui;
 
@@ -158,7 +158,7 @@ impl Project {
             "/var/tmp",
         ];
         if let Some(home) = &host.home
-            && home.canonicalize().unwrap_or_else(|_| home.clone()).starts_with(path)
+            && host::real(home).starts_with(path)
         {
             return Some("your whole home directory is in it, with your keys".to_owned());
         }
@@ -167,9 +167,8 @@ impl Project {
         }
         for secret in host.secret_dirs() {
             // By whatever way one gets there.
-            let real = fs::canonicalize(&secret).unwrap_or_else(|_| secret.clone());
-            let shown = ui::escape(&secret.to_string_lossy()).clone();
-            for secret in [&secret, &real] {
+            let shown = ui::escape(&secret.to_string_lossy());
+            for secret in [&secret, &host::real(&secret)] {
                 if path.starts_with(secret) {
                     return Some(format!("it is {shown} or in it, which is not for others"));
                 }
@@ -178,9 +177,7 @@ impl Project {
                 }
             }
         }
-        let socket = host
-            .sockets()
-            .find(|socket| fs::canonicalize(socket).unwrap_or_else(|_| socket.clone()).starts_with(path))?;
+        let socket = host.sockets().find(|socket| host::real(socket).starts_with(path))?;
         Some(format!("the socket {} is in it", ui::escape(&socket.to_string_lossy())))
     }
 

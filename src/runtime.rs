@@ -1,7 +1,7 @@
 //! The container runtime: docker or podman, which of them is used, and what it is asked.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::container::{Container, Image, Inspected};
 use crate::error::Failure;
-use crate::host::{Host, Os};
+use crate::host::{self, Host, Os};
 use crate::invocation::{EngineError, Invocation, Runner, Trouble};
 use crate::ui;
 
@@ -242,7 +242,7 @@ impl Runtime {
     /// # Errors
     /// When it doesn't say, or is a runtime that cage can't use.
     pub fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
-        let real = fs::canonicalize(&program).unwrap_or_else(|_| program.clone());
+        let real = host::real(&program);
         let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut runtime = Self { kind: RuntimeKind::Docker, name: name.to_owned(), program };
         let says = if is_script(&real) { runner.run(&runtime.command(["--version"]))? } else { real_name };
@@ -407,7 +407,7 @@ fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathB
     // A cage may be able to write here, whatever the command is about.
     let here = host.cwd.as_deref().filter(|cwd| may_be_a_project(host, cwd));
     let trusted = |program: &PathBuf| {
-        let real = fs::canonicalize(program).unwrap_or_else(|_| program.clone());
+        let real = host::real(program);
         let inside = |dir: &Path| program.starts_with(dir) || real.starts_with(dir);
         program.is_absolute() && !project.into_iter().chain(here).any(inside)
     };
@@ -452,6 +452,7 @@ impl Runtime {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::mount::Mount;
 use crate::runtime::Product;
 use crate::ui;
@@ -134,7 +134,7 @@ pub fn remedy(machine: Option<Product>) -> &'static str {
 fn colima_advice(endpoint: &str) -> Option<String> {
     let socket = Path::new(endpoint.strip_prefix("unix://")?);
     // /var/run/docker.sock may be a link to it.
-    let socket = fs::canonicalize(socket).unwrap_or_else(|_| socket.to_owned());
+    let socket = host::real(socket);
     let mut profile_dir = socket.parent()?.to_owned();
     // Of the default profile it is also at BASE/docker.sock, from Colima's early days.
     if !profile_dir.join(COLIMA_CONFIG).exists() && profile_dir.join("default").join(COLIMA_CONFIG).exists() {

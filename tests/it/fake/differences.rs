@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -65,9 +64,7 @@ fn one_directory_is_one_cage_however_it_was_reached() {
 #[test]
 fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
     let mut machine = Machine::in_story(Speaks::Docker, "none");
-    let socket = machine.root().join("agent");
-    let _agent = UnixListener::bind(&socket).unwrap();
-    machine.env.push(("SSH_AUTH_SOCK", socket.into()));
+    let (_socket, _agent) = machine.agent();
     fs::create_dir(machine.project.join("a:b")).unwrap();
     let outcome = machine.cage("start -p 3000:3000 -p 0.0.0.0:80:8080/udp -v ./a:b:/data:ro -v pg:/pg");
     // Where the agent's socket comes from is another story.
@@ -190,12 +187,10 @@ fn what_takes_long_says_what_it_does() {
 fn a_link_that_the_engine_calls_otherwise_is_set_all_the_same() {
     // Docker Desktop has names of its own for what it mounts from WSL.
     let mut machine = Machine::in_story(Speaks::Docker, "none");
-    let socket = machine.root().join("agent");
-    let _agent = UnixListener::bind(&socket).unwrap();
+    let (socket, _agent) = machine.agent();
     let mut cage = Cage { status: "exited".into(), ..Cage::of(&machine.project) };
     cage.agent = Some("/run/desktop/mnt/host/wsl/docker-desktop-bind-mounts/Ubuntu/0a1b");
     machine.engine().add(&cage);
-    machine.env.push(("SSH_AUTH_SOCK", socket.clone().into()));
     assert_eq!(machine.cage("start").code, 0);
     let links: Vec<_> = machine.state_files().iter().map(|link| fs::read_link(link).unwrap()).collect();
     assert_eq!(links, [socket]);
@@ -727,9 +722,7 @@ fn a_stopped_cage_that_fails_to_start_is_not_removed() {
 fn env_files_win_over_cages_own_variables_but_not_over_the_agent() {
     // 26
     let mut machine = Machine::in_story(Speaks::Docker, "none");
-    let socket = machine.root().join("agent");
-    let _agent = UnixListener::bind(&socket).unwrap();
-    machine.env.push(("SSH_AUTH_SOCK", socket.into()));
+    let (_socket, _agent) = machine.agent();
     let env = |machine: &Machine| values(machine.cage("start").call("create"), "--env").join(" ");
     let agent = "SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock";
     let sandbox = if is_root() { "IS_SANDBOX=1 " } else { "" };

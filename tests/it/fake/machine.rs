@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -191,6 +192,14 @@ impl Machine {
 
     pub fn home(&self) -> PathBuf {
         self.root().join("home")
+    }
+
+    /// The socket of an SSH agent that this machine's person has from now on. It listens as long as the other part lives.
+    pub fn agent(&mut self) -> (PathBuf, UnixListener) {
+        let socket = self.root().join("agent");
+        let listener = UnixListener::bind(&socket).unwrap();
+        self.env.push(("SSH_AUTH_SOCK", socket.clone().into()));
+        (socket, listener)
     }
 
     /// What cage keeps of its own in the home.
