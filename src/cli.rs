@@ -92,6 +92,14 @@ impl Cli {
     pub fn failure_code(&self) -> u8 {
         if matches!(self.command, Some(Command::Run(_))) { 125 } else { 1 }
     }
+
+    /// Does a program read what is printed?
+    pub fn json(&self) -> bool {
+        match &self.command {
+            Some(Command::Check(check)) => check.json,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

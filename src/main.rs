@@ -35,8 +35,11 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let failure_code = cli.failure_code();
+    let (failure_code, json) = (cli.failure_code(), cli.json());
     commands::run(cli).unwrap_or_else(|error| {
+        if json {
+            ui::json_failure(&error);
+        }
         ui::failure(&error);
         ExitCode::from(failure_code)
     })

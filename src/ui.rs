@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::error;
 use crate::host::Terminal;
 
@@ -51,8 +53,7 @@ pub fn echo(command: &str) {
 
 /// Reports the error that ends the program.
 pub fn failure(error: &anyhow::Error) {
-    let chain: Vec<String> = error.chain().map(|cause| escape_lines(&cause.to_string())).collect();
-    let mut text = format!("error: {}\n", chain.join(": "));
+    let mut text = format!("error: {}\n", chain(error, escape_lines));
     if let Some(hint) = error::hint(error) {
         let _ = writeln!(text, "hint: {}", escape(&hint));
     }
@@ -62,6 +63,48 @@ pub fn failure(error: &anyhow::Error) {
 /// Prints a line of data.
 pub fn data(line: &str) -> io::Result<()> {
     ignore_broken_pipe(writeln!(io::stdout(), "{line}"))
+}
+
+/// The version of what [`json`] prints. It grows when a field goes away or means something else, not when one is added.
+pub const JSON_VERSION: u32 = 1;
+
+/// Prints one JSON object, on one line. It may be read on a terminal, and outside of strings there is no character that
+/// would act on one.
+pub fn json(object: &impl Serialize) -> io::Result<()> {
+    let mut line = String::new();
+    for c in serde_json::to_string(object)?.chars() {
+        if is_unsafe(c) {
+            // Writing to a string can't fail.
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
+    data(&line)
+}
+
+/// What [`json`] prints of an error.
+#[derive(Serialize)]
+struct JsonFailure {
+    version: u32,
+    error: JsonError,
+}
+
+#[derive(Serialize)]
+struct JsonError {
+    message: String,
+    hint: Option<String>,
+}
+
+/// Tells a program what ended this one. People are told by [`failure`].
+pub fn json_failure(error: &anyhow::Error) {
+    let error = JsonError { message: chain(error, str::to_owned), hint: error::hint(error) };
+    // Nobody is left to tell when stdout can't be written.
+    let _ = json(&JsonFailure { version: JSON_VERSION, error });
+}
+
+fn chain(error: &anyhow::Error, show: impl Fn(&str) -> String) -> String {
+    error.chain().map(|cause| show(&cause.to_string())).collect::<Vec<_>>().join(": ")
 }
 
 /// A reader that has gone away (`cage list | head -1`) is not an error.

@@ -25,7 +25,7 @@ pub struct Check {
 
     /// Print one JSON object
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Check {
@@ -48,7 +48,15 @@ impl Check {
         let shown = if self.all { &report.findings } else { &new };
 
         if self.json {
-            ui::data(&json(&project.path, since, shown, report.stopped.as_deref())?)?;
+            let findings = shown.iter().map(PrintedFinding::from).collect();
+            let stopped = report.stopped.as_deref();
+            ui::json(&Printed {
+                version: ui::JSON_VERSION,
+                project: &project.path,
+                since,
+                findings,
+                stopped,
+            })?;
         } else {
             for finding in shown {
                 ui::data(&ui::escape(&finding.line()))?;
@@ -138,20 +146,8 @@ struct PrintedFinding<'a> {
     trigger: &'a str,
 }
 
-fn json(project: &str, since: Option<i64>, findings: &[Finding], stopped: Option<&str>) -> Result<String> {
-    let findings = findings
-        .iter()
-        .map(|Finding { path, what, trigger, .. }| PrintedFinding { path, what, trigger })
-        .collect();
-    let object = serde_json::to_string(&Printed { version: 1, project, since, findings, stopped })?;
-    // It may be read on a terminal, and outside of strings there is no such character.
-    let mut safe = String::new();
-    for c in object.chars() {
-        if ui::is_unsafe(c) {
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
-        } else {
-            safe.push(c);
-        }
+impl<'a> From<&'a Finding> for PrintedFinding<'a> {
+    fn from(Finding { path, what, trigger, .. }: &'a Finding) -> Self {
+        Self { path, what, trigger }
     }
-    Ok(safe)
 }
