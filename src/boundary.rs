@@ -157,16 +157,19 @@ pub fn check_nested(
         for source in cage.writable_sources(label) {
             let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
             if let Some(path) = paths.iter().find(below) {
+                let its_own = cage.project(label);
+                let hint = if project.above().any(|above| its_own == Some(above)) {
+                    "`cage shell` here uses that cage; --allow-nested, if you trust what runs in it, makes one of its own"
+                } else {
+                    "--allow-nested, if you trust what runs in that cage"
+                };
                 return Err(Failure::new(format!(
                     "{} is in {}, where {} can write",
                     ui::escape(&path.to_string_lossy()),
                     ui::escape(&source),
                     cage.name
                 ))
-                .hint(format!(
-                    "use that cage (`cage -C {} shell`), or, if you trust what runs in it, --allow-nested",
-                    ui::escape(&source)
-                ))
+                .hint(hint)
                 .into());
             }
         }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::invocation::Stdin;
+use crate::invocation::Secret;
 use crate::mount::Mount;
 use crate::options::CreateOptions;
 use crate::project::{Project, cage_name};
@@ -413,7 +413,7 @@ pub struct ContainerSpec {
     /// Variables that are not secret.
     pub env: Vec<(String, String)>,
     /// Variables from env files, which may be secret, as the text of an env file.
-    pub env_file: Option<Stdin>,
+    pub env_file: Option<Secret>,
     /// Run the engine's init as the first process, which passes signals on and reaps the dead?
     pub init: bool,
 }

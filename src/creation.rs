@@ -387,7 +387,7 @@ impl Creation {
             mounts,
             publish: options.publish.clone(),
             env: self.variables(host, options),
-            env_file: self.env.to_stdin(&options.env),
+            env_file: self.env.to_secret(&options.env),
             init: self.parts.init,
         }
     }

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
 use crate::host::Host;
-use crate::invocation::{Stdin, quote};
+use crate::invocation::{Secret, quote};
 use crate::options::Variable;
 use crate::project::Project;
 use crate::ui;
@@ -68,7 +68,7 @@ impl EnvFiles {
     }
 
     /// All of it, and `more` that wins, as one env file; `None` when there is nothing in it.
-    pub fn to_stdin(&self, more: &[Variable]) -> Option<Stdin> {
+    pub fn to_secret(&self, more: &[Variable]) -> Option<Secret> {
         let mut all = self.clone();
         for variable in more {
             all.variables.insert(variable.name.clone(), variable.value.clone().unwrap_or_default());
@@ -86,7 +86,7 @@ impl EnvFiles {
         }));
         let source =
             if source.len() == 1 { source.concat() } else { format!("{{ {}; }}", source.join("; ")) };
-        Some(Stdin { text: all.text(), source })
+        Some(Secret { text: all.text(), source })
     }
 
     fn add(
@@ -231,7 +231,7 @@ mod tests {
         }
 
         fn text(&self) -> String {
-            self.read().unwrap().to_stdin(&[]).map(|stdin| stdin.text).unwrap_or_default()
+            self.read().unwrap().to_secret(&[]).map(|stdin| stdin.text).unwrap_or_default()
         }
 
         fn error(&self) -> String {
@@ -254,9 +254,9 @@ mod tests {
     #[test]
     fn without_files_there_is_nothing() {
         let files = Files::new("", "# nothing\n");
-        assert!(files.read().unwrap().to_stdin(&[]).is_none());
+        assert!(files.read().unwrap().to_secret(&[]).is_none());
         fs::remove_file(files.project_file()).unwrap();
-        assert!(files.read().unwrap().to_stdin(&[]).is_none());
+        assert!(files.read().unwrap().to_secret(&[]).is_none());
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn a_script_reads_the_files_and_never_shows_them() {
         let files = Files::new("A=secret\n", "B=secret\n");
-        let source = files.read().unwrap().to_stdin(&[]).unwrap().source;
+        let source = files.read().unwrap().to_secret(&[]).unwrap().source;
         let root = files.dir.path().canonicalize().unwrap();
         let home = files.dir.path().join("home/.config/cage/env");
         assert_eq!(
@@ -312,7 +312,7 @@ mod tests {
             format!("{{ awk 1 {}; awk 1 {}/app/.cage.env; }}", home.display(), root.display())
         );
         let typed = ["KEY=secret".parse().unwrap()];
-        let stdin = EnvFiles::default().to_stdin(&typed).unwrap();
+        let stdin = EnvFiles::default().to_secret(&typed).unwrap();
         assert_eq!(stdin.text, "KEY=secret\n");
         assert_eq!(stdin.source, r#"printf '%s=%s\n' KEY "$(printenv KEY || echo 'set KEY first' >&2)""#);
     }

@@ -2,16 +2,17 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one module that starts processes")]
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -25,35 +26,45 @@ pub struct Invocation {
     program: PathBuf,
     name: String,
     args: Vec<String>,
-    stdin: Option<Stdin>,
+    stdin: Option<Secret>,
+    env_file: Option<Secret>,
     slow: Option<&'static str>,
 }
 
-/// Text for a command's standard input, which may be secret, with a shell command that prints the same.
+/// Text for a command to read, which must not be among its arguments, with a shell command that prints the same.
 #[derive(Clone)]
-pub struct Stdin {
+pub struct Secret {
     /// What the command reads.
     pub text: String,
     /// How a shell gets at it.
     pub source: String,
 }
 
-impl fmt::Debug for Stdin {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stdin").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Secret").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
 impl Invocation {
     /// `program`, called `name` when it is shown, with these arguments.
     pub fn new<A: Into<String>>(program: PathBuf, name: String, args: impl IntoIterator<Item = A>) -> Self {
-        Self { program, name, args: args.into_iter().map(Into::into).collect(), stdin: None, slow: None }
+        let args = args.into_iter().map(Into::into).collect();
+        Self { program, name, args, stdin: None, env_file: None, slow: None }
     }
 
     /// Gives the command something to read.
     #[must_use]
-    pub fn stdin(mut self, stdin: Option<Stdin>) -> Self {
+    pub fn stdin(mut self, stdin: Option<Secret>) -> Self {
         self.stdin = stdin;
+        self
+    }
+
+    /// Gives the command an env file, as a descriptor of its own: its standard input is somebody else's. Only
+    /// [`Runner::exec`] does that.
+    #[must_use]
+    pub fn env_file(mut self, env_file: Option<Secret>) -> Self {
+        self.env_file = env_file;
         self
     }
 
@@ -75,6 +86,15 @@ impl Invocation {
         command.args(&self.args);
         command
     }
+
+    /// The command with its env file, which it reads from `pipe`.
+    fn command_with(&self, pipe: &PipeReader) -> io::Result<Command> {
+        rustix::io::fcntl_setfd(pipe, FdFlags::empty())?;
+        let (verb, args) = self.args.split_at(1);
+        let mut command = Command::new(&self.program);
+        command.args(verb).arg("--env-file").arg(format!("/dev/fd/{}", pipe.as_raw_fd())).args(args);
+        Ok(command)
+    }
 }
 
 /// The command line as a shell takes it.
@@ -84,7 +104,12 @@ impl fmt::Display for Invocation {
             write!(f, "{} | ", stdin.source)?;
         }
         f.write_str(&quote(&self.name))?;
-        self.args.iter().try_for_each(|arg| write!(f, " {}", quote(arg)))
+        let (verb, args) = self.args.split_at(1.min(self.args.len()));
+        verb.iter().try_for_each(|verb| write!(f, " {}", quote(verb)))?;
+        if let Some(secret) = &self.env_file {
+            write!(f, " --env-file <({})", secret.source)?;
+        }
+        args.iter().try_for_each(|arg| write!(f, " {}", quote(arg)))
     }
 }
 
@@ -267,8 +292,12 @@ impl Runner {
         let mut signals = Signals::new(self.listens_to()).map_err(not_started)?;
         let handle = signals.handle();
         let terminal = SavedTerminal::new();
-        let mut child = client.command().spawn().map_err(not_started)?;
+        let (mut child, mut secret) = start_with_secret(client).map_err(not_started)?;
         let (status, passed) = thread::scope(|scope| {
+            if let (Some(pipe), Some(env_file)) = (secret.take(), &client.env_file) {
+                // A client that doesn't read it has failed, and says why.
+                scope.spawn(move || (&pipe).write_all(env_file.text.as_bytes()));
+            }
             let passing = scope.spawn(|| {
                 let mut passed = false;
                 for number in &mut signals {
@@ -370,7 +399,16 @@ fn other_platform(stderr: &[u8]) -> Option<String> {
     Some(line.trim_start_matches("WARNING: ").to_owned())
 }
 
-fn feed(mut child: std::process::Child, input: Option<&[u8]>) -> io::Result<Output> {
+/// Starts a command, with the end of a pipe into which its env file is to be written, if it has one.
+fn start_with_secret(invocation: &Invocation) -> io::Result<(Child, Option<PipeWriter>)> {
+    if invocation.env_file.is_none() {
+        return Ok((invocation.command().spawn()?, None));
+    }
+    let (reader, writer) = io::pipe()?;
+    Ok((invocation.command_with(&reader)?.spawn()?, Some(writer)))
+}
+
+fn feed(mut child: Child, input: Option<&[u8]>) -> io::Result<Output> {
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         match pipe.write_all(input) {
             // The command ended without reading: its status says why.
@@ -587,7 +625,7 @@ mod tests {
 
     #[test]
     fn what_a_command_reads_is_never_shown() {
-        let stdin = Stdin { text: "TOKEN=secret".into(), source: "cat file".into() };
+        let stdin = Secret { text: "TOKEN=secret".into(), source: "cat file".into() };
         let invocation =
             Invocation::new("/bin/docker".into(), "docker".into(), ["create"]).stdin(Some(stdin));
         assert_eq!(invocation.to_string(), "cat file | docker create");

@@ -12,9 +12,10 @@ use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::host::Host;
+use crate::inside::Inside;
 use crate::invocation::{Invocation, Trouble};
 use crate::options::CreateOptions;
-use crate::plan::{Attach, Exec, Plan, STATE_FORMAT, Step, is_trouble};
+use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
 use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::session::Session;
@@ -50,7 +51,7 @@ pub enum Then {
     /// Print its name.
     Name,
     /// Run a command in it.
-    Exec(Vec<String>),
+    Exec(Inside),
 }
 
 impl Then {
@@ -59,24 +60,6 @@ impl Then {
         if detach || !host.is_interactive() { Self::Name } else { Self::Attach }
     }
 }
-
-/// Sends signal $2 to a command that has $1 in its environment, and to what it started, as a terminal that goes away
-/// would: not to what has since begun a session of its own, such as tmux. What an engine starts has its parent outside.
-const SIGNAL: &str = r#"PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-mark=$1 signal=$2 sessions=
-each() {
-    callback=$1
-    for process in /proc/[0-9]*; do
-        tr '\0' '\n' <"$process/environ" | grep -qxF "$mark" || continue
-        read -r stat <"$process/stat" || continue
-        set -- ${stat##*) }
-        "$callback" "${process#/proc/}" "$2" "$4"
-    done
-}
-leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 "; fi; }
-hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
-{ each leader; each hit; } 2>/dev/null
-true"#;
 
 /// Makes good, as root, what engines leave undone when a container starts.
 ///
@@ -111,25 +94,18 @@ pub struct Facts<'a> {
 pub fn bring_up(
     session: &Session,
     project: &Project,
-    options: CreateOptions,
+    options: &CreateOptions,
     pulling: Pulling,
     then: &Then,
 ) -> Result<u8> {
-    let options = options.resolve(&session.host, &project.dir())?;
     let mut races = 0;
     loop {
-        match try_to_bring_up(session, project, &options, pulling, then) {
+        match try_to_bring_up(session, project, options, pulling, then) {
             Err(error) if races < RACES && lost_a_race(&error) => {
                 races += 1;
                 thread::sleep(Duration::from_millis(100));
             }
-            result => {
-                let (code, seen) = result?;
-                if !matches!(then, Then::Name) {
-                    session.tell_leftovers(project, seen.as_deref());
-                }
-                return Ok(code);
-            }
+            result => return result,
         }
     }
 }
@@ -146,8 +122,13 @@ fn try_to_bring_up(
     options: &CreateOptions,
     pulling: Pulling,
     then: &Then,
-) -> Result<(u8, Option<String>)> {
+) -> Result<u8> {
     let (runtime, found) = session.find_all(project)?;
+    if let (Then::Exec(_), None) = (then, &found.cage)
+        && let Some((above, _)) = session.above(&runtime, project)?
+    {
+        return try_to_bring_up(session, &above, options, pulling, then);
+    }
     if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
         let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
         return come_back(session, &facts, container, options, then);
@@ -174,7 +155,7 @@ fn try_to_bring_up(
         )?;
         let remains = found.cage.iter().chain(&found.left_over);
         let code = session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)?;
-        Ok((code, Some(creation.baseline.seen().to_owned())))
+        Ok(leave(session, project, then, code, Some(creation.baseline.seen())))
     })
 }
 
@@ -184,7 +165,7 @@ fn come_back(
     container: &Container,
     options: &CreateOptions,
     then: &Then,
-) -> Result<(u8, Option<String>)> {
+) -> Result<u8> {
     let stale = Stale {
         directory: session.has_stale_directory(facts.runtime, facts.project, container)?,
         agent: facts.link(container).is_some_and(|link| link.is_stale()),
@@ -203,7 +184,15 @@ fn come_back(
         }
     }
     let code = session.carry_out(&facts.come_back(container, options, stale, then))?;
-    Ok((code, container.label(SEEN_LABEL).map(str::to_owned)))
+    Ok(leave(session, facts.project, then, code, container.label(SEEN_LABEL)))
+}
+
+/// Somebody has left a cage, if there was anybody in it: tells what was left. The exit code is what it was.
+fn leave(session: &Session, project: &Project, then: &Then, code: u8, seen: Option<&str>) -> u8 {
+    if !matches!(then, Then::Name) {
+        session.tell_leftovers(project, seen);
+    }
+    code
 }
 
 /// Fetches the image for new cages, if it is to be. `here`: is there one already?
@@ -426,7 +415,7 @@ impl Facts<'_> {
     fn go_on(&self, container: &str, then: &Then) -> Plan {
         let step = match then {
             Then::Name => Step::Print(self.project.name.clone()),
-            Then::Exec(command) => exec(self.host, self.runtime, container, command),
+            Then::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
             Then::Attach => {
                 let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
                 args.extend(self.keep_alive());
@@ -481,27 +470,6 @@ pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
     }
     args.push(&host.image);
     runtime.command(args)
-}
-
-/// Runs a command in a container, with a terminal if there is one here.
-pub fn exec(host: &Host, runtime: &Runtime, container: &str, command: &[String]) -> Step {
-    let session = format!("CAGE_SESSION={}", host.session);
-    let mut args = vec!["exec", "--interactive", "--env", &session];
-    let variables: Vec<String> =
-        host.terminal_variables().map(|(name, value)| format!("{name}={value}")).collect();
-    if host.is_interactive() {
-        // Nobody could come back to a command, so there are no keys that leave it; docker's own can't be turned off.
-        let keys = match runtime.kind {
-            RuntimeKind::Docker => "ctrl-^,ctrl-^,ctrl-^,ctrl-^",
-            RuntimeKind::Podman => "",
-        };
-        args.extend(["--tty", "--detach-keys", keys]);
-        args.extend(variables.iter().flat_map(|variable| ["--env", variable]));
-    }
-    args.push(container);
-    args.extend(command.iter().map(String::as_str));
-    let signal = ["exec", container, "/bin/sh", "-c", SIGNAL, "sh", &session];
-    Step::Exec(Exec { client: runtime.command(args), signal: runtime.command(signal) })
 }
 
 /// Nothing can be run in a cage whose directory is gone: the engines take it for an attempt to break out.
@@ -561,6 +529,7 @@ mod tests {
     use crate::creation::add_host;
     use crate::home::PREPARE;
     use crate::host::Os;
+    use crate::inside::BECOME;
     use crate::invocation::quote;
     use crate::leftovers::Baseline;
     use crate::project::cage_name;
@@ -634,6 +603,7 @@ mod tests {
             facts.come_back(&container, &options(typed), Stale::default(), then)
         })
         .replace(&quote(SETTLE), "SETTLE")
+        .replace(&quote(BECOME), "BECOME")
     }
 
     fn replace(kind: RuntimeKind, state: State, then: &Then) -> String {
@@ -817,10 +787,11 @@ mod tests {
         set -e -o pipefail
         printf '%s\n' cage-app-f6965073
         ");
-        let command = Then::Exec(["npm", "test"].map(str::to_owned).to_vec());
+        let command =
+            Then::Exec(Inside { command: ["npm", "test"].map(str::to_owned).to_vec(), ..Inside::default() });
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @"
         set -e -o pipefail
-        exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab npm test
+        exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test
         ");
     }
 

@@ -14,6 +14,7 @@ mod error;
 mod git_config;
 mod home;
 mod host;
+mod inside;
 mod invocation;
 mod leftovers;
 mod lifecycle;

@@ -132,7 +132,10 @@ impl FromStr for Variable {
 
 impl Variable {
     /// Takes the value from this machine if there is none.
-    fn resolve(mut self, host: &Host) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When there is none here either, or one that an env file can't hold.
+    pub fn resolve(mut self, host: &Host) -> Result<Self> {
         let shown = ui::escape(&self.name);
         ensure!(
             env_file::is_name(&self.name),

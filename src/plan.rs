@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::boundary;
 use crate::error::Failure;
@@ -71,11 +71,15 @@ pub enum Step {
 /// A command in a container.
 #[derive(Debug)]
 pub struct Exec {
+    /// The container's name, as it is told to the user.
+    pub name: String,
     /// The client that connects it with the streams here.
     pub client: Invocation,
     /// Sends a signal to it and its children: the engines' clients don't pass signals on, and leave everything running
     /// when they or their terminal go away. The signal's name is to be appended.
     pub signal: Invocation,
+    /// Prints the container's state afterwards, where the client's exit code may be its own.
+    pub state: Invocation,
 }
 
 /// How to take part in a container's first process.
@@ -215,7 +219,7 @@ impl Plan {
                 }
                 Step::Exec(exec) => {
                     drop(lock.take());
-                    return Ok(runner.exec(&exec.client, &exec.signal)?);
+                    return exec.execute(runner);
                 }
             }
         }
@@ -273,6 +277,23 @@ impl Plan {
                 Step::Exec(exec) => writeln!(script, "exec {}", exec.client),
             };
         }
+    }
+}
+
+impl Exec {
+    /// Runs it and returns its exit code. The clients have codes of their own for failures, which commands have, too: then it
+    /// is the container that tells.
+    fn execute(&self, runner: Runner) -> Result<u8> {
+        let code = runner.exec(&self.client, &self.signal)?;
+        if !matches!(code, 1 | 125..=127 | 255) {
+            return Ok(code);
+        }
+        let state = runner.capture(&self.state)?;
+        let error = EngineError::new(&self.state, state.status, &state.stderr);
+        ensure!(state.status.success() || error.trouble() == Trouble::NoSuchContainer, error);
+        let runs = String::from_utf8_lossy(&state.stdout).starts_with("running");
+        ensure!(runs, Failure::new(format!("{} does not run any more", self.name)));
+        Ok(code)
     }
 }
 

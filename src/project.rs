@@ -140,29 +140,12 @@ impl Project {
     /// Why it is no place for a cage, if it isn't.
     fn danger(&self, host: &Host) -> Option<String> {
         let path = Path::new(&self.path);
-        let everybodys = [
-            "/Applications",
-            "/Library",
-            "/Users",
-            "/home",
-            "/media",
-            "/mnt",
-            "/opt",
-            "/private",
-            "/private/tmp",
-            "/private/var",
-            "/private/var/tmp",
-            "/root",
-            "/srv",
-            "/tmp",
-            "/var/tmp",
-        ];
         if let Some(home) = &host.home
             && host::real(home).starts_with(path)
         {
             return Some("your whole home directory is in it, with your keys".to_owned());
         }
-        if everybodys.iter().any(|dir| path == Path::new(dir)) {
+        if is_everybodys(path) {
             return Some("it is not yours alone".to_owned());
         }
         for secret in host.secret_dirs() {
@@ -181,10 +164,37 @@ impl Project {
         Some(format!("the socket {} is in it", ui::escape(&socket.to_string_lossy())))
     }
 
+    /// The paths of the directories above it that could have a cage, nearest first.
+    pub fn above(&self) -> impl Iterator<Item = &str> {
+        Path::new(&self.path).ancestors().skip(1).filter_map(Path::to_str).filter(|path| *path != "/")
+    }
+
     /// The path as a `Path`.
     pub fn dir(&self) -> PathBuf {
         PathBuf::from(&self.path)
     }
+}
+
+/// Is it a directory that people share, or keep their projects in?
+pub fn is_everybodys(path: &Path) -> bool {
+    let dirs = [
+        "/Applications",
+        "/Library",
+        "/Users",
+        "/home",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/private",
+        "/private/tmp",
+        "/private/var",
+        "/private/var/tmp",
+        "/root",
+        "/srv",
+        "/tmp",
+        "/var/tmp",
+    ];
+    dirs.iter().any(|dir| path == Path::new(dir))
 }
 
 /// The name of the cage for the project at `path`: `cage-<basename>-<8 hex digits of the path's SHA-256>`. A basename

@@ -1,8 +1,9 @@
 //! The container runtime: docker or podman, which of them is used, and what it is asked.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -12,6 +13,7 @@ use crate::container::{Container, Image, Inspected};
 use crate::error::Failure;
 use crate::host::{self, Host, Os};
 use crate::invocation::{EngineError, Invocation, Runner, Trouble};
+use crate::project::is_everybodys;
 use crate::ui;
 
 /// What a runtime's command line speaks.
@@ -224,8 +226,11 @@ impl Runtime {
         }
         let failure = match (choice, project) {
             (_, Some(project)) if find(None).next().is_some() => {
-                Failure::new(format!("the container runtime is inside {}", ui::escape(&project.to_string_lossy())))
-                    .hint("whoever is in a cage of that directory could replace it; choose a smaller directory")
+                Failure::new(format!(
+                    "the container runtime is inside {}, or in a directory above it that may be a project",
+                    ui::escape(&project.to_string_lossy())
+                ))
+                .hint("whoever is in a cage there could replace it; choose a smaller directory, or name the runtime by its path")
             }
             (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", ui::escape(choice)))
                 .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one"),
@@ -406,10 +411,19 @@ pub fn is_unavailable(error: &anyhow::Error) -> bool {
 fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathBuf> {
     // A cage may be able to write here, whatever the command is about.
     let here = host.cwd.as_deref().filter(|cwd| may_be_a_project(host, cwd));
+    let dirs = || project.into_iter().chain(here);
+    // And above: one may stand below a project, where its cage is meant. Who names a path means it.
+    let by_path = Path::new(name).is_absolute();
+    let is_mine = |dir: &&Path| fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == host.ids.uid);
+    let may_be = |dir: &&Path| {
+        may_be_a_project(host, dir) && !has_programs(host, dir) && !is_everybodys(dir) && is_mine(dir)
+    };
+    let above: Vec<&Path> =
+        dirs().flat_map(|dir| dir.ancestors().skip(1).take_while(may_be)).filter(|_| !by_path).collect();
     let trusted = |program: &PathBuf| {
         let real = host::real(program);
         let inside = |dir: &Path| program.starts_with(dir) || real.starts_with(dir);
-        program.is_absolute() && !project.into_iter().chain(here).any(inside)
+        program.is_absolute() && !dirs().chain(above.iter().copied()).any(inside)
     };
     // A relative entry in PATH is wherever one happens to stand, so there is no directory to look it up from.
     which::which_in_all(name, host.path_variable("PATH"), "/nonexistent").ok()?.find(trusted)
@@ -420,6 +434,12 @@ fn may_be_a_project(host: &Host, dir: &Path) -> bool {
     let system = ["/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/Applications"];
     let above_home = host.home.as_ref().is_some_and(|home| home.starts_with(dir));
     dir != Path::new("/") && !above_home && !system.iter().any(|system| dir.starts_with(system))
+}
+
+/// Where programs are installed in a home; standing below such a directory doesn't make it a project.
+fn has_programs(host: &Host, dir: &Path) -> bool {
+    let usual = [".local", ".docker", ".rd", ".orbstack", ".colima", ".nix-profile", "bin"];
+    host.home.as_ref().is_some_and(|home| usual.iter().any(|name| dir.starts_with(home.join(name))))
 }
 
 fn is_script(program: &Path) -> bool {
@@ -452,7 +472,6 @@ impl Runtime {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
@@ -571,16 +590,21 @@ mod tests {
             let error = machine.candidates(path, None, Some("project")).unwrap_err().to_string();
             let inside =
                 format!("the container runtime is inside {}", machine.0.path().join("project").display());
-            assert_eq!(error, inside);
+            assert!(error.starts_with(&inside), "{error}");
         }
         let standing_there = |cwd: &str| {
             let mut host = Host::sample(&[("PATH", machine.0.path().join("project/bin").to_str().unwrap())]);
             host.cwd = Some(machine.0.path().join(cwd));
+            host.ids.uid = fs::metadata(machine.0.path()).unwrap().uid();
             find_program(&host, "docker", None).is_some()
         };
-        assert!(standing_there("elsewhere"), "the control: it would be run");
-        assert!(!standing_there("project"));
-        assert!(!standing_there("project/bin"));
+        fs::create_dir_all(machine.0.path().join("project/src/deep")).unwrap();
+        let elsewhere = Machine::new();
+        let elsewhere = elsewhere.0.path().to_str().unwrap();
+        assert!(standing_there(elsewhere), "the control: it would be run");
+        for dir in ["project", "project/bin", "project/src/deep"] {
+            assert!(!standing_there(dir), "{dir}");
+        }
         let host = Host::sample(&[("PATH", ".:bin:")]);
         assert_eq!(find_program(&host, "docker", None), None);
     }

@@ -1,6 +1,7 @@
 //! One run of cage: what it knows from the start, finding the cage it is about, and carrying a plan out.
 
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::invocation::{EngineError, Interrupts, Runner, Trouble};
 use crate::leftovers::{self, Scope};
 use crate::lifecycle::remove;
 use crate::plan::{self, Lock, Plan};
-use crate::project::{self, Project};
+use crate::project::{self, Project, cage_name};
 use crate::runtime::{self, Runtime};
 use crate::ui;
 
@@ -160,6 +161,38 @@ impl Session {
             self.check(target, container)?;
         }
         Ok((runtime, container))
+    }
+
+    /// As [`Session::find`], but where a directory has no cage that of the nearest directory above which has one is meant:
+    /// people work below their projects. Says so.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn find_nearest(&self, name: Option<String>) -> Result<(Target, Runtime, Option<Container>)> {
+        let target = self.target(name)?;
+        let (runtime, found) = self.find(&target)?;
+        if let (Target::Project(project), None) = (&target, &found)
+            && let Some((above, container)) = self.above(&runtime, project)?
+        {
+            return Ok((Target::Project(above), runtime, Some(container)));
+        }
+        Ok((target, runtime, found))
+    }
+
+    /// The nearest directory above a project that has a cage, and that cage. Says which.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn above(&self, runtime: &Runtime, project: &Project) -> Result<Option<(Project, Container)>> {
+        let names: Vec<String> = project.above().map(cage_name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let cages = Self::settled(|| runtime.containers(self.runner, &names), |cages| cages)?;
+        let cage_of = |path| cages.iter().find(|cage| cage.project(&self.host.label) == Some(path));
+        let Some((path, cage)) = project.above().find_map(|path| Some((path, cage_of(path)?))) else {
+            return Ok(None);
+        };
+        ui::info(&format!("using {}, the cage of {path}", cage.name));
+        Ok(Some((Project::locate(&self.host, Some(Path::new(path)))?, cage.clone())))
     }
 
     /// Brings to its end what a command that was killed left half done: a container that was to replace a cage, or to

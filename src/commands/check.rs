@@ -37,7 +37,7 @@ impl Check {
         let project = session.project()?;
         // It may have been allowed.
         project.check(&session.host, true)?;
-        let before = Before::find(session, &project);
+        let (project, before) = Before::find(session, project);
         let (seen, since) =
             before.as_ref().map_or((None, None), |before| (Some(before.seen.as_str()), Some(before.since)));
 
@@ -81,27 +81,27 @@ struct Before {
 }
 
 impl Before {
-    /// What the cage remembers. If nothing does, says so.
-    fn find(session: &Session, project: &Project) -> Option<Self> {
+    /// The project that the nearest cage is of, and what that remembers. If nothing does, says so.
+    fn find(session: &Session, here: Project) -> (Project, Option<Self>) {
         let all = "so this is all there is, new or not";
-        let container = match session.find(&Target::Project(project.clone())) {
-            Ok((_, Some(container))) => container,
-            Ok((_, None)) => {
+        let (project, container) = match session.find_nearest(None) {
+            Ok((Target::Project(project), _, Some(container))) => (project, container),
+            Ok(_) => {
                 ui::info(&format!("there is no cage here, {all}"));
-                return None;
+                return (here, None);
             }
             Err(error) => {
                 let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
                 let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
                 ui::warn(&format!("the cage can't be asked, {all}: {said}{hint}"));
-                return None;
+                return (here, None);
             }
         };
         let before = Self::of(&container);
         if before.is_none() {
             ui::info(&format!("the cage doesn't remember what was here before, {all}"));
         }
-        before
+        (project, before)
     }
 
     fn of(container: &Container) -> Option<Self> {

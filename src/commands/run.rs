@@ -1,8 +1,11 @@
 //! `cage run`: one command in the cage.
 
+use std::mem;
+
 use anyhow::Result;
 use clap::Args;
 
+use crate::inside::Inside;
 use crate::lifecycle::{Pulling, Then, bring_up};
 use crate::options::CreateOptions;
 use crate::session::Session;
@@ -19,6 +22,14 @@ pub struct Run {
     #[command(flatten)]
     pulling: Pulling,
 
+    /// The directory inside to run it in, seen from this one [default: this one]
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+
+    /// Who is to run it, such as root [default: the image's user]
+    #[arg(short, long, value_name = "USER")]
+    user: Option<String>,
+
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     command: Vec<String>,
@@ -29,7 +40,19 @@ impl Run {
     ///
     /// # Errors
     /// When the cage can't be brought up.
-    pub fn run(self, session: &Session) -> Result<u8> {
-        bring_up(session, &session.project()?, self.options, self.pulling, &Then::Exec(self.command))
+    pub fn run(mut self, session: &Session) -> Result<u8> {
+        let here = session.project()?;
+        let mut workdir = here.dir();
+        workdir.extend(&self.workdir);
+        // Not for the cage, which goes on when the command has ended.
+        let env = mem::take(&mut self.options.env);
+        let inside = Inside {
+            command: self.command,
+            workdir: workdir.to_string_lossy().into_owned(),
+            user: self.user,
+            env: env.into_iter().map(|variable| variable.resolve(&session.host)).collect::<Result<_>>()?,
+        };
+        let options = self.options.resolve(&session.host, &here.dir())?;
+        bring_up(session, &here, &options, self.pulling, &Then::Exec(inside))
     }
 }

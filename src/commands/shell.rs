@@ -1,24 +1,26 @@
 //! `cage shell`: another terminal.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::container::{Container, SEEN_LABEL, State};
 use crate::error::Failure;
 use crate::host::Host;
-use crate::lifecycle::{exec, replaced_while_running};
+use crate::inside::Inside;
+use crate::lifecycle::replaced_while_running;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
 use crate::session::{Session, Target};
-
-/// Becomes the user's shell: the one the image names, or the best there is.
-const BEST_SHELL: &str = r#"for s in "${SHELL:-}" zsh bash; do [ -n "$s" ] && command -v "$s" >/dev/null && exec "$s" -l; done; exec /bin/sh -l"#;
 
 /// Open another shell in the project's running cage
 #[derive(Debug, Args)]
 pub struct Shell {
     /// A cage that `list` shows [default: that of the current directory]
     name: Option<String>,
+
+    /// A command to run instead of a shell, after `--`
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
 }
 
 impl Shell {
@@ -27,8 +29,7 @@ impl Shell {
     /// # Errors
     /// When the cage is not running.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let target = session.target(self.name)?;
-        let (runtime, container) = session.find(&target)?;
+        let (target, runtime, container) = session.find_nearest(self.name)?;
         let running = container.filter(|container| matches!(container.state, State::Running | State::Paused));
         let Some(container) = running else {
             bail!(
@@ -36,12 +37,15 @@ impl Shell {
                     .hint("`cage start` brings it up")
             );
         };
-        if let Target::Project(project) = &target
-            && session.has_stale_directory(&runtime, project, &container)?
-        {
-            bail!(replaced_while_running(&container));
+        let mut inside = Inside { command: self.command, ..Inside::default() };
+        if let Target::Project(project) = &target {
+            ensure!(
+                !session.has_stale_directory(&runtime, project, &container)?,
+                replaced_while_running(&container)
+            );
+            inside.workdir = session.project()?.path;
         }
-        let code = session.carry_out(&plan(&session.host, &runtime, &container))?;
+        let code = session.carry_out(&plan(&session.host, &runtime, &container, &inside))?;
         if let Target::Project(project) = &target {
             session.tell_leftovers(project, container.label(SEEN_LABEL));
         }
@@ -49,14 +53,15 @@ impl Shell {
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, container: &Container) -> Plan {
+fn plan(host: &Host, runtime: &Runtime, container: &Container, inside: &Inside) -> Plan {
     let mut plan = Plan::default();
     if container.state == State::Paused {
         plan.say(format!("Unpausing {}", container.name));
         plan.run(runtime.command(["unpause", &container.id]));
     }
-    plan.say(format!("Opening shell in {}", container.name));
-    let command = ["/bin/sh", "-c", BEST_SHELL].map(str::to_owned);
-    plan.push(exec(host, runtime, &container.id, &command));
+    if inside.command.is_empty() {
+        plan.say(format!("Opening shell in {}", container.name));
+    }
+    plan.push(inside.step(host, runtime, &container.id, &container.name));
     plan
 }

@@ -33,6 +33,8 @@ impl Start {
     pub fn run(mut self, session: &Session) -> Result<u8> {
         self.options.engine_args = self.engine_args;
         let then = Then::enter(&session.host, self.detach);
-        bring_up(session, &session.project()?, self.options, self.pulling, &then)
+        let project = session.project()?;
+        let options = self.options.resolve(&session.host, &project.dir())?;
+        bring_up(session, &project, &options, self.pulling, &then)
     }
 }

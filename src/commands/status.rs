@@ -27,8 +27,7 @@ impl Status {
     /// # Errors
     /// When the engine doesn't answer.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let target = session.target(self.name)?;
-        let (runtime, container) = session.find(&target)?;
+        let (target, runtime, container) = session.find_nearest(self.name)?;
         let mut lines = summary(target.name(), container.as_ref());
         if let Some(container) = &container {
             let engine = runtime.engine(&session.host, session.runner)?;

@@ -22,8 +22,7 @@ impl Stop {
     /// # Errors
     /// When there is no such cage.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let target = session.target(self.name)?;
-        let (runtime, container) = session.find(&target)?;
+        let (target, runtime, container) = session.find_nearest(self.name)?;
         let Some(container) = container else { bail!(target.missing()) };
         session.carry_out(&plan(&runtime, &container))
     }

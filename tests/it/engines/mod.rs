@@ -50,4 +50,5 @@ mod leftovers;
 mod machines;
 mod people;
 mod places;
+mod run;
 pub mod yours;

@@ -21,7 +21,7 @@ fn an_empty_project_has_nothing() {
     stories(
         r"
         none: cage check
-          > container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; ABOVE
           cage: there is no cage here, so this is all there is, new or not
           cage: nothing that this machine would run or trust
 

@@ -117,28 +117,28 @@ fn run() {
     stories(
         r"
         none: cage run -- make 'a b'
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make a b
+          > LOOK ; ABOVE ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME in DIR make a b
           cage: Pulling latest image...
           cage: Creating NAME
 
         dead: cage run make
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME make
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME in DIR make
           cage: Pulling latest image...
           cage: Creating NAME
 
         stopped or created or stopped, newer image: cage run make
-          > LOOK ; OTHERS ; start ID ; exec ID make
+          > LOOK ; OTHERS ; start ID ; exec ID in DIR make
           cage: Restarting NAME
 
         paused: cage run make
-          > LOOK ; unpause ID ; exec ID make
+          > LOOK ; unpause ID ; exec ID in DIR make
           cage: Unpausing NAME
 
         running: cage run -- make -j2 --help
-          > LOOK ; exec ID make -j2 --help
+          > LOOK ; exec ID in DIR make -j2 --help
 
         restarting, settles running: cage run make
-          > LOOK ; LOOK ; exec ID make
+          > LOOK ; LOOK ; exec ID in DIR make
         ",
     );
 }
@@ -148,12 +148,12 @@ fn stop() {
     stories(
         r"
         none: cage stop
-          > container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; ABOVE
           error: No container for DIR
           = 1
 
         removing, settles gone: cage stop
-          > container inspect NAME NAME.new ; container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; ABOVE
           error: No container for DIR
           = 1
 
@@ -279,29 +279,35 @@ fn restart() {
 fn shell() {
     stories(
         r"
-        none or stopped or created or dead: cage shell
+        none: cage shell
+          > container inspect NAME NAME.new ; ABOVE
+          error: Container NAME is not running
+          hint: `cage start` brings it up
+          = 1
+
+        stopped or created or dead: cage shell
           > container inspect NAME NAME.new
           error: Container NAME is not running
           hint: `cage start` brings it up
           = 1
 
         removing, settles gone: cage shell
-          > container inspect NAME NAME.new ; container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; ABOVE
           error: Container NAME is not running
           hint: `cage start` brings it up
           = 1
 
         running: cage shell
-          > container inspect NAME NAME.new ; exec ID /bin/sh BEST-SHELL
+          > container inspect NAME NAME.new ; exec ID in DIR BEST-SHELL
           cage: Opening shell in NAME
 
         paused: cage shell NAME
-          > container inspect NAME ; unpause ID ; exec ID /bin/sh BEST-SHELL
+          > container inspect NAME ; unpause ID ; exec ID BEST-SHELL
           cage: Unpausing NAME
           cage: Opening shell in NAME
 
         restarting, settles running: cage shell
-          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; exec ID /bin/sh BEST-SHELL
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; exec ID in DIR BEST-SHELL
           cage: Opening shell in NAME
         ",
     );
@@ -312,12 +318,12 @@ fn status() {
     stories(
         r"
         none: cage status
-          > container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; ABOVE
           | Container: NAME
           | State:     none
 
         removing, settles gone: cage status
-          > container inspect NAME NAME.new ; container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; ABOVE
           | Container: NAME
           | State:     none
 

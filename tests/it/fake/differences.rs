@@ -399,6 +399,7 @@ fn when_the_engine_says_that_another_was_quicker_cage_looks_again() {
     for refused in ["create", "rename"] {
         let mut machine = Machine::in_story(Speaks::Docker, "none, appears late");
         machine.env.push(("HOME", "none".into()));
+        machine.env.push(("CAGE_RUNTIME", machine.root().join("bin/docker").into()));
         machine.engine().first(refused, 1, taken);
         let outcome = machine.cage("start");
         assert_eq!(
@@ -427,9 +428,9 @@ fn shell_takes_the_best_shell_there_is_and_a_terminal_only_if_there_is_one() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     let outcome = machine.cage("shell");
     let exec = machine.anonymous_call(outcome.call("exec"));
-    let (script, start) = exec.split_last().unwrap();
+    let [start @ .., script, _, dir] = &exec[..] else { panic!("{exec:?}") };
     let expected = "exec --interactive --env CAGE_SESSION=SESSION ID /bin/sh -c";
-    assert_eq!(start.join(" "), expected, "nothing is said of a terminal");
+    assert_eq!((start.join(" ").as_str(), dir.as_str()), (expected, "DIR"), "nothing is said of a terminal");
     let order: Vec<_> =
         ["SHELL", "zsh", "bash", "/bin/sh -l"].map(|shell| script.find(shell).unwrap()).into();
     assert!(order.is_sorted(), "{script}");
@@ -463,10 +464,19 @@ fn where_the_engine_has_no_init_a_cage_is_made_without() {
 #[test]
 fn run_exits_as_the_command_does_and_125_when_there_is_none() {
     let machine = Machine::in_story(Speaks::Docker, "running");
-    for code in [0, 1, 7, 126, 127, 137] {
+    machine.engine().answer("container-inspect-format", 0, "", "running 0\n");
+    for code in [0, 1, 7, 125, 126, 127, 137, 255] {
         machine.engine().answer("exec", code, "", "out\n");
         let outcome = machine.cage("run make");
         assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (code, "out\n", ""));
+    }
+    // Codes that are the engines' clients' own when a cage ends meanwhile.
+    for (code, state) in [(1, (0, "", "exited 137\n")), (255, (1, "Error: No such container: x", ""))] {
+        machine.engine().answer("exec", code, "", "");
+        machine.engine().answer("container-inspect-format", state.0, state.1, state.2);
+        let outcome = machine.cage("run make");
+        assert_eq!(outcome.code, 125);
+        assert!(outcome.stderr.contains(" does not run any more\n"), "{}", outcome.stderr);
     }
     for words in
         ["none, create fails", "none, start fails", "stopped, start fails", "none, offline, image missing"]

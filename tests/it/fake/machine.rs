@@ -320,6 +320,18 @@ fn brief(call: &[String]) -> String {
             let end = script.map_or(usize::MAX, |index| index + 1);
             [words[0]].into_iter().chain(flags).chain(inside.take(end)).collect()
         }
+        ["exec", .., container, "/bin/sh", "-c", "BEST-SHELL", "sh", ""] => {
+            vec!["exec", container, "BEST-SHELL"]
+        }
+        ["exec", .., container, "/bin/sh", "-c", "BEST-SHELL", "sh", dir] => {
+            vec!["exec", container, "in", dir, "BEST-SHELL"]
+        }
+        ["exec", ..] if words.contains(&"BECOME") => {
+            let container = from(&is_container)[0];
+            let command = from(&|word| *word == "BECOME");
+            [&["exec", container, "in"], &command[2..]].concat()
+        }
+        ["container", "inspect", first, ..] if first.starts_with("cage-") => vec!["ABOVE"],
         ["exec", ..] => {
             let inside = from(&is_container).iter().filter(|word| **word != "-c").copied();
             [words[0]].into_iter().chain(inside).collect()
@@ -353,6 +365,7 @@ fn script_name(word: &str) -> Option<&'static str> {
         ("/cage-seed", "PREPARE"),
         ("rm -rf", "RESET"),
         ("${SHELL:-}", "BEST-SHELL"),
+        ("exit 125; shift", "BECOME"),
         ("kill -", "SIGNAL"),
         ("host.containers.internal", "SETTLE"),
     ];

@@ -1,6 +1,7 @@
 //! A fake engine: what cage asks of one, call by call, and what it says.
 
 mod bad_input;
+mod below;
 mod check;
 mod commands;
 mod differences;

@@ -48,6 +48,24 @@ fn the_engine_reads_them_and_nobody_sees_them() {
 }
 
 #[test]
+fn what_is_set_for_one_command_is_read_from_a_pipe() {
+    let mut machine = Machine::in_story(Speaks::Docker, "running");
+    machine.env.push(("HOST_TOKEN", format!("{SECRET}-host").into()));
+    let run = format!("run -e HOST_TOKEN -e TYPED='{SECRET} typed' --verbose -- env");
+    let outcome = machine.cage(&run);
+    assert_secret(&outcome);
+    assert!(
+        outcome
+            .call("exec")
+            .windows(2)
+            .any(|pair| pair[0] == "--env-file" && pair[1].starts_with("/dev/fd/"))
+    );
+    let expected = format!("HOST_TOKEN={SECRET}-host\nTYPED={SECRET} typed\n");
+    assert_eq!(machine.engine().stdin(), expected, "the control");
+    assert_secret(&machine.cage(&format!("{run} --dry-run")));
+}
+
+#[test]
 fn a_plan_names_the_files_and_not_what_is_in_them() {
     for (words, command) in [("none", "start --dry-run"), ("running", "restart --dry-run --verbose")] {
         let machine = with_secrets(words);

@@ -1,0 +1,87 @@
+//! Commands typed below a directory that has a cage: those that mean a cage mean that one and say so, the others don't.
+
+use super::machine::{Cage, Machine, Speaks};
+
+/// A machine whose `app` has a running cage, and where one stands in `app/src/deep`.
+fn machine(speaks: Speaks) -> (Machine, Cage) {
+    let mut machine = Machine::new();
+    machine.install(if speaks == Speaks::Docker { "docker" } else { "podman" }, speaks);
+    machine.engine().image(super::machine::IMAGE, super::machine::IMAGE_ID);
+    machine.engine().answer("container-inspect-format", 0, "", "running 0\n");
+    let mut cage = Cage::of(&machine.project);
+    cage.status = "running".into();
+    machine.engine().add(&cage);
+    machine.engine().tell_cages(&[cage.clone()]);
+    machine.enter("app/src/deep");
+    (machine, cage)
+}
+
+#[test]
+fn what_means_a_cage_means_that_of_the_nearest_directory_that_has_one() {
+    for speaks in [Speaks::Docker, Speaks::Podman] {
+        for command in ["shell", "shell -- ls", "run ls", "status", "stop", "check"] {
+            let (machine, cage) = machine(speaks);
+            let outcome = machine.cage(command);
+            assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
+            let app = machine.root().join("src/app");
+            let said = format!("cage: using {}, the cage of {}\n", cage.name, app.display());
+            assert_eq!(outcome.stderr.matches(&said).count(), 1, "{command}: {}", outcome.stderr);
+            if let Some(exec) = outcome.calls.iter().find(|call| call[0] == "exec") {
+                assert!(
+                    exec.contains(&machine.project.display().to_string()),
+                    "{command} runs where one stands"
+                );
+                assert!(exec.contains(&cage.id[..12].to_owned()), "{command}: {exec:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nearer_cage_is_meant_before_one_further_up() {
+    let (machine, _) = machine(Speaks::Docker);
+    let mut nearer = Cage::of(machine.project.parent().unwrap());
+    nearer.status = "running".into();
+    machine.engine().add(&nearer);
+    let outcome = machine.cage("stop");
+    assert!(outcome.stderr.contains(&format!("Stopping {}", nearer.name)), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_makes_or_removes_a_cage_means_the_very_directory() {
+    for command in ["rm", "restart"] {
+        let (machine, _) = machine(Speaks::Docker);
+        let outcome = machine.cage(command);
+        assert_eq!((outcome.code, outcome.changes().len()), (1, 0), "{command}: {}", outcome.stderr);
+        let missing = format!("error: No container for {}", machine.project.display());
+        assert!(outcome.stderr.starts_with(&missing), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn start_is_refused_with_both_ways_out() {
+    let (machine, cage) = machine(Speaks::Docker);
+    let outcome = machine.cage("start");
+    assert_eq!((outcome.code, outcome.changes().len()), (1, 0), "{}", outcome.stderr);
+    let project = machine.project.display();
+    let app = machine.root().join("src/app");
+    assert_eq!(
+        outcome.stderr,
+        format!(
+            "error: {project} is in {}, where {} can write\n\
+             hint: `cage shell` here uses that cage; --allow-nested, if you trust what runs in it, makes one of its own\n",
+            app.display(),
+            cage.name
+        )
+    );
+    assert_eq!(machine.cage("start --allow-nested").code, 0, "the second way out");
+}
+
+#[test]
+fn a_container_that_only_has_the_name_of_a_cage_above_is_not_used() {
+    let (machine, mut cage) = machine(Speaks::Docker);
+    cage.labels.clear();
+    machine.engine().add(&cage);
+    let outcome = machine.cage("stop");
+    assert_eq!((outcome.code, outcome.changes().len()), (1, 0), "{}", outcome.stderr);
+}
