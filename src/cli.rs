@@ -97,6 +97,7 @@ impl Cli {
     pub fn json(&self) -> bool {
         match &self.command {
             Some(Command::Check(check)) => check.json,
+            Some(Command::Status(status)) => status.json,
             _ => false,
         }
     }

@@ -1,9 +1,10 @@
 //! A container: what the engine says about one, and the description of one to be created.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use anyhow::Result;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::invocation::Secret;
@@ -15,6 +16,8 @@ use crate::ssh_agent::SOCKET;
 
 /// Keeps the options that a cage was created with.
 pub const OPTIONS_LABEL: &str = "cage.options";
+/// Keeps the names of the variables from which some of the options come.
+pub const DEFAULTS_LABEL: &str = "cage.defaults";
 /// Keeps the image's name as it was asked for; podman changes it.
 pub const IMAGE_LABEL: &str = "cage.image";
 /// Keeps the inode number of the project directory.
@@ -100,14 +103,41 @@ pub struct Container {
     pub image_id: String,
     /// Its labels.
     pub labels: HashMap<String, String>,
-    /// Its published ports, `3000/tcp -> 127.0.0.1:3000`.
-    pub ports: Vec<String>,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+    /// Its published ports.
+    pub ports: Vec<Port>,
     /// What is mounted.
     pub mounts: Vec<Mounted>,
     /// What keeps it in.
     pub wall: Wall,
     environment: Vec<String>,
     image: String,
+}
+
+/// A port of a container that is published on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Port {
+    /// The number inside.
+    #[serde(rename = "port")]
+    pub inside: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The address of the host.
+    pub address: String,
+    /// The number there; nothing while it may be any.
+    #[serde(rename = "host_port")]
+    pub outside: Option<u16>,
+}
+
+/// As the engines show it: `3000/tcp -> 127.0.0.1:3000`.
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { inside, protocol, address, outside } = self;
+        let address = if address.contains(':') { format!("[{address}]") } else { address.clone() };
+        let outside = outside.map_or_else(|| "(any)".to_owned(), |port| port.to_string());
+        write!(f, "{inside}/{protocol} -> {address}:{outside}")
+    }
 }
 
 /// Something that is mounted in a container.
@@ -162,10 +192,12 @@ impl Container {
 
     /// The options that it was created with, if cage kept any.
     pub fn options(&self) -> CreateOptions {
-        self.labels
-            .get(OPTIONS_LABEL)
-            .and_then(|text| CreateOptions::from_label(text, &self.environment))
-            .unwrap_or_default()
+        let kept = self.label(OPTIONS_LABEL);
+        let mut options =
+            kept.and_then(|text| CreateOptions::from_label(text, &self.environment)).unwrap_or_default();
+        let defaults = self.label(DEFAULTS_LABEL).unwrap_or_default();
+        options.defaults = defaults.split_whitespace().map(str::to_owned).collect();
+        options
     }
 
     /// The project's path, if this container is a cage: `label` says so and its name agrees, so that neither an
@@ -281,6 +313,8 @@ struct RawContainer {
     id: String,
     name: String,
     image: String,
+    #[serde(default)]
+    created: String,
     state: RawState,
     config: RawConfig,
     #[serde(default)]
@@ -335,11 +369,15 @@ impl From<RawContainer> for Container {
         let got = raw.network_settings.ports.unwrap_or_default();
         let bindings = if got.is_empty() { raw.host_config.port_bindings.unwrap_or_default() } else { got };
         let ports = bindings.iter().flat_map(|(port, bindings)| {
-            bindings.iter().flatten().map(move |binding| {
+            bindings.iter().flatten().filter_map(move |binding| {
+                let (port, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
                 let ip = if binding.host_ip.is_empty() { "0.0.0.0" } else { &binding.host_ip };
-                let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-                let host_port = if binding.host_port.is_empty() { "(any)" } else { &binding.host_port };
-                format!("{port} -> {ip}:{host_port}")
+                Some(Port {
+                    inside: port.parse().ok()?,
+                    protocol: protocol.to_owned(),
+                    address: ip.to_owned(),
+                    outside: binding.host_port.parse().ok(),
+                })
             })
         });
         Self {
@@ -347,6 +385,7 @@ impl From<RawContainer> for Container {
             state: State::parse(&raw.state.status),
             image_id: raw.image,
             labels: raw.config.labels.unwrap_or_default(),
+            created: raw.created,
             ports: ports.collect(),
             environment: raw.config.env.unwrap_or_default(),
             mounts: raw.mounts.unwrap_or_default(),
@@ -486,6 +525,7 @@ impl Container {
             state,
             image_id: "sha256:1111111111".into(),
             labels: HashMap::from([("cage.project".into(), project.path.clone())]),
+            created: "2026-11-23T14:56:50Z".into(),
             ports: Vec::new(),
             mounts: vec![Mounted {
                 name: Some("cage-home".into()),
@@ -526,7 +566,7 @@ mod tests {
         let found = Inspected::parse(DOCKER.as_bytes()).unwrap();
         let container = &found.containers[0];
         assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Running));
-        assert_eq!(container.ports, ["80/tcp -> 127.0.0.1:3999"]);
+        assert_eq!(container.ports[0].to_string(), "80/tcp -> 127.0.0.1:3999");
         assert_eq!(container.place_of("cage-home"), Some("/home/vscode"));
         assert_eq!(container.place_of("other"), None);
         assert_eq!(short_id(&container.image_id), "84961777");
@@ -534,7 +574,7 @@ mod tests {
 
         let container = &Inspected::parse(PODMAN.as_bytes()).unwrap().containers[0];
         assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Stopped));
-        assert_eq!(container.ports, ["80/tcp -> 0.0.0.0:3999"]);
+        assert_eq!(container.ports[0].to_string(), "80/tcp -> 0.0.0.0:3999");
         assert_eq!(short_id(&container.image_id), "84961777");
     }
 

@@ -7,8 +7,8 @@ use anyhow::{Result, bail, ensure};
 
 use crate::boundary;
 use crate::container::{
-    Container, ContainerSpec, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL, OPTIONS_LABEL,
-    OWNER_LABEL, USER_LABEL,
+    Container, ContainerSpec, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL,
+    OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
 };
 use crate::env_file::EnvFiles;
 use crate::error::Failure;
@@ -171,7 +171,7 @@ impl Creation {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
         }
-        let spec = self.spec(host, project, name, options);
+        let spec = self.spec(host, runtime.kind, project, name, options);
         let mut create = runtime.command(spec.create_args()).stdin(spec.env_file);
         if let Mapping::KeepId(_) = self.mapping {
             // It copies an image when it first sees it with these numbers, for minutes if it is large:
@@ -212,7 +212,7 @@ impl Creation {
     /// What a person may want to know of such a cage before it is made.
     fn warnings(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<String> {
         let mut warnings = Vec::new();
-        if wants_agent(host, options) {
+        if !options.no_ssh {
             if !self.parts.agent {
                 let remedy = ssh_agent::remedy(self.engine.machine);
                 warnings.push(format!(
@@ -291,7 +291,7 @@ impl Creation {
 
     fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
         let decide = || Agent::decide(self.engine.machine, host.wsl, self.link.as_ref());
-        (self.parts.agent && wants_agent(host, options)).then(decide).flatten()
+        (self.parts.agent && !options.no_ssh).then(decide).flatten()
     }
 
     /// Variables that are not secret.
@@ -333,7 +333,14 @@ impl Creation {
         env
     }
 
-    fn spec(&self, host: &Host, project: &Project, name: &str, options: &CreateOptions) -> ContainerSpec {
+    fn spec(
+        &self,
+        host: &Host,
+        runtime: RuntimeKind,
+        project: &Project,
+        name: &str,
+        options: &CreateOptions,
+    ) -> ContainerSpec {
         let mut mounts = vec![
             Mount::volume(home_volume(host, project, options), &self.user.home),
             Mount::path(&project.path, &project.path),
@@ -353,6 +360,7 @@ impl Creation {
                 if self.engine.machine.is_none() { project.inode.to_string() } else { String::new() },
             ),
             (OPTIONS_LABEL, options.to_label()),
+            (DEFAULTS_LABEL, options.defaults.join(" ")),
             (USER_LABEL, self.user.to_label()),
             (OWNER_LABEL, self.mapping.inside(&self.user).to_string()),
             (ENV_LABEL, self.env.digest()),
@@ -381,7 +389,7 @@ impl Creation {
             group: self.group(host, project),
             cap_drop: if options.no_root { vec!["ALL"] } else { boundary::dropped(&options.engine_args) },
             network: options.network.clone(),
-            limits: limits(options),
+            limits: limits(runtime, options),
             engine_args: options.engine_args.clone(),
             add_host: self.add_host.clone(),
             mounts,
@@ -416,16 +424,26 @@ pub fn add_host(
     Some(format!("host.docker.internal:{address}"))
 }
 
-/// The limits of a cage, as flags and values.
-fn limits(options: &CreateOptions) -> Vec<(&'static str, String)> {
+/// The limits of a cage and the devices that it may use, as flags and values.
+fn limits(runtime: RuntimeKind, options: &CreateOptions) -> Vec<(&'static str, String)> {
     let pids = options.pids_limit.unwrap_or(boundary::PIDS_LIMIT).to_string();
     let chosen = [("--memory", &options.memory), ("--cpus", &options.cpus)];
     let chosen = chosen.into_iter().filter_map(|(flag, value)| Some((flag, value.clone()?)));
-    [("--pids-limit", pids)].into_iter().chain(chosen).collect()
+    let gpus = options.gpus.iter().flat_map(|gpus| gpu_flags(runtime, gpus));
+    [("--pids-limit", pids)].into_iter().chain(chosen).chain(gpus).collect()
 }
 
-fn wants_agent(host: &Host, options: &CreateOptions) -> bool {
-    !options.no_ssh && host.variable("CAGE_SSH") != Some("off")
+/// docker has a flag of its own, which reads its value as CSV; to podman each is a device by its name in CDI:
+/// <https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html>.
+fn gpu_flags(runtime: RuntimeKind, gpus: &str) -> Vec<(&'static str, String)> {
+    match runtime {
+        RuntimeKind::Docker if gpus.contains(',') => vec![("--gpus", format!("\"{gpus}\""))],
+        RuntimeKind::Docker => vec![("--gpus", gpus.to_owned())],
+        RuntimeKind::Podman => {
+            let names = gpus.strip_prefix("device=").unwrap_or(gpus).split(',');
+            names.map(|name| ("--device", format!("nvidia.com/gpu={name}"))).collect()
+        }
+    }
 }
 
 /// What is to go if a new cage can't be completed.
@@ -499,6 +517,21 @@ fn is_remote(endpoint: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_engine_is_asked_for_graphics_processors_in_its_own_way() {
+        let flags = |runtime, gpus| {
+            let flags = gpu_flags(runtime, gpus).into_iter();
+            flags.map(|(flag, value)| format!("{flag} {value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(flags(RuntimeKind::Docker, "all"), "--gpus all");
+        assert_eq!(flags(RuntimeKind::Docker, "device=0,1"), "--gpus \"device=0,1\"");
+        assert_eq!(flags(RuntimeKind::Podman, "all"), "--device nvidia.com/gpu=all");
+        assert_eq!(
+            flags(RuntimeKind::Podman, "device=0,1"),
+            "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
+        );
+    }
 
     #[test]
     fn an_engine_on_another_machine_is_known_by_its_address() {

@@ -175,10 +175,6 @@ impl Host {
             .hint("keys are letters or `ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
         );
         ensure!(
-            matches!(host.variable("CAGE_SSH"), None | Some("on" | "off")),
-            Failure::new("CAGE_SSH is neither `on` nor `off`")
-        );
-        ensure!(
             project::is_engine_name(&host.label),
             Failure::new(format!("CAGE_LABEL `{}` is not a label name", host.label))
         );
@@ -335,7 +331,6 @@ mod tests {
         assert_eq!(refused("CAGE_HOME_VOLUME", "/etc"), "CAGE_HOME_VOLUME `/etc` is not a volume name");
         assert_eq!(refused("CAGE_LABEL", "a=b"), "CAGE_LABEL `a=b` is not a label name");
         assert_eq!(refused("CAGE_DETACH_KEYS", "foo"), "CAGE_DETACH_KEYS `foo` is not a sequence of keys");
-        assert_eq!(refused("CAGE_SSH", "maybe"), "CAGE_SSH is neither `on` nor `off`");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::session::Session;
 use crate::ssh_agent::{Link, SOCKET};
+use crate::ui;
 
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;
@@ -28,8 +29,21 @@ const RACES: u32 = 10;
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Pulling {
     /// When to pull the image of a new cage
-    #[arg(long, value_name = "WHEN", default_value = "always")]
-    pull: When,
+    ///
+    /// [default: always] [env: `CAGE_PULL`]
+    #[arg(long, value_name = "WHEN")]
+    pull: Option<When>,
+}
+
+impl Pulling {
+    /// What was typed, or what is in `CAGE_PULL`.
+    fn when(self, host: &Host) -> Result<When> {
+        let variable = host.variable("CAGE_PULL").unwrap_or("always");
+        let default = When::from_str(variable, false).map_err(|_| {
+            Failure::new(format!("CAGE_PULL `{}` is none of always, missing and never", ui::escape(variable)))
+        })?;
+        Ok(self.pull.unwrap_or(default))
+    }
 }
 
 /// When something is pulled.
@@ -98,9 +112,10 @@ pub fn bring_up(
     pulling: Pulling,
     then: &Then,
 ) -> Result<u8> {
+    let wanted = options.clone().with_defaults(&session.host)?;
     let mut races = 0;
     loop {
-        match try_to_bring_up(session, project, options, pulling, then) {
+        match try_to_bring_up(session, project, (options, &wanted), pulling, then) {
             Err(error) if races < RACES && lost_a_race(&error) => {
                 races += 1;
                 thread::sleep(Duration::from_millis(100));
@@ -119,7 +134,7 @@ fn lost_a_race(error: &anyhow::Error) -> bool {
 fn try_to_bring_up(
     session: &Session,
     project: &Project,
-    options: &CreateOptions,
+    (options, wanted): (&CreateOptions, &CreateOptions),
     pulling: Pulling,
     then: &Then,
 ) -> Result<u8> {
@@ -127,13 +142,13 @@ fn try_to_bring_up(
     if let (Then::Exec(_), None) = (then, &found.cage)
         && let Some((above, _)) = session.above(&runtime, project)?
     {
-        return try_to_bring_up(session, &above, options, pulling, then);
+        return try_to_bring_up(session, &above, (options, wanted), pulling, then);
     }
     if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
         let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
         return come_back(session, &facts, container, options, then);
     }
-    let beforehand = Beforehand::gather(session, &runtime, project, options)?;
+    let beforehand = Beforehand::gather(session, &runtime, project, wanted)?;
     pull(session, &runtime, pulling, found.image.is_some())?;
     with_what_works(|parts| {
         let lock = session.lock()?;
@@ -154,7 +169,7 @@ fn try_to_bring_up(
             parts,
         )?;
         let remains = found.cage.iter().chain(&found.left_over);
-        let code = session.carry_out_locked(&facts.create(remains, &creation, options, then), lock)?;
+        let code = session.carry_out_locked(&facts.create(remains, &creation, wanted, then), lock)?;
         Ok(leave(session, project, then, code, Some(creation.baseline.seen())))
     })
 }
@@ -201,7 +216,7 @@ fn leave(session: &Session, project: &Project, then: &Then, code: u8, seen: Opti
 /// When there is none here and none can be had.
 pub fn pull(session: &Session, runtime: &Runtime, pulling: Pulling, here: bool) -> Result<()> {
     let image = &session.host.image;
-    let wanted = match pulling.pull {
+    let wanted = match pulling.when(&session.host)? {
         When::Always => true,
         When::Missing => !here,
         When::Never => false,
@@ -626,7 +641,7 @@ mod tests {
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -646,7 +661,7 @@ mod tests {
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -661,7 +676,7 @@ mod tests {
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -676,7 +691,7 @@ mod tests {
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -689,7 +704,7 @@ mod tests {
         insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Then::Name), @r"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -709,7 +724,7 @@ mod tests {
         printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
         trap 'rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,readonly --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
         docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
@@ -745,7 +760,7 @@ mod tests {
         printf '%s\n' 'cage: warning: advice' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
         trap 'rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
-        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
+        docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
         trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
         printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
         docker run --rm --pull never --network none --workdir / --user 0 --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
@@ -923,7 +938,7 @@ mod tests {
         insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+        docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
@@ -940,7 +955,7 @@ mod tests {
         insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+        podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null

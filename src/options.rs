@@ -33,33 +33,37 @@ pub struct CreateOptions {
     #[arg(short, long, value_name = "KEY[=VALUE]", allow_hyphen_values = true)]
     pub env: Vec<Variable>,
 
-    /// Whose home: the one that all cages share, or one of this project's own
+    /// Whose home: the one that all cages share, or one of this project's own [env: `CAGE_HOME`]
     #[arg(long, value_name = "WHOSE")]
     pub home: Option<Home>,
 
-    /// Keep your SSH agent out of the cage (as does `CAGE_SSH=off`)
+    /// Keep your SSH agent out of the cage [env: `CAGE_SSH=off`]
     #[arg(long)]
     pub no_ssh: bool,
 
-    /// No root inside: sudo and the like don't work, and setuid programs get nothing
+    /// No root inside: sudo and the like don't work, and setuid programs get nothing [env: `CAGE_NO_ROOT=1`]
     #[arg(long)]
     pub no_root: bool,
 
-    /// The engine's network to be in, such as `none` [default: the engine's default one]
+    /// The engine's network to be in, such as `none` [default: the engine's default one] [env: `CAGE_NETWORK`]
     #[arg(long, value_name = "MODE", value_parser = word)]
     pub network: Option<String>,
 
-    /// The most memory that all of the cage may use, such as 4g
+    /// The most memory that all of the cage may use, such as 4g [env: `CAGE_MEMORY`]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<String>,
 
-    /// How many processors' time the cage may use, such as 1.5
+    /// How many processors' time the cage may use, such as 1.5 [env: `CAGE_CPUS`]
     #[arg(long, value_name = "NUMBER", value_parser = number)]
     pub cpus: Option<String>,
 
-    /// How many processes there may be inside [default: 4096]
+    /// How many processes there may be inside [default: 4096] [env: `CAGE_PIDS_LIMIT`]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub pids_limit: Option<u32>,
+
+    /// The graphics processors that the cage may use: all, or device=0,1 (docker also takes how many) [env: `CAGE_GPUS`]
+    #[arg(long, value_name = "WHICH", value_parser = word)]
+    pub gpus: Option<String>,
 
     /// Although another cage can write where the project (or a source of -v) is
     #[arg(long)]
@@ -72,6 +76,10 @@ pub struct CreateOptions {
     /// Arguments for the engine's own `create`, unchanged.
     #[arg(skip)]
     pub engine_args: Vec<String>,
+
+    /// The variables from which some of these come; see [`Self::with_defaults`].
+    #[arg(skip)]
+    pub defaults: Vec<String>,
 }
 
 /// What an engine takes for a name: it must not be read as an option.
@@ -224,6 +232,7 @@ impl CreateOptions {
             ("--memory", self.memory.clone()),
             ("--cpus", self.cpus.clone()),
             ("--pids-limit", self.pids_limit.map(|limit| limit.to_string())),
+            ("--gpus", self.gpus.clone()),
         ];
         let values = values.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
         let engine_args = (!self.engine_args.is_empty())
@@ -284,9 +293,11 @@ impl CreateOptions {
             memory: self.memory.or(kept.memory),
             cpus: self.cpus.or(kept.cpus),
             pids_limit: self.pids_limit.or(kept.pids_limit),
+            gpus: self.gpus.or(kept.gpus),
             allow_nested: self.allow_nested || kept.allow_nested,
             allow_dangerous_dir: self.allow_dangerous_dir || kept.allow_dangerous_dir,
             engine_args,
+            defaults: self.defaults,
         }
     }
 
@@ -304,6 +315,7 @@ impl CreateOptions {
         missing.memory = self.memory.clone().filter(|memory| Some(memory) != made.memory.as_ref());
         missing.cpus = self.cpus.clone().filter(|cpus| Some(cpus) != made.cpus.as_ref());
         missing.pids_limit = self.pids_limit.filter(|limit| Some(*limit) != made.pids_limit);
+        missing.gpus = self.gpus.clone().filter(|gpus| Some(gpus) != made.gpus.as_ref());
         // These say that something may be, not what is to be.
         missing.allow_nested = false;
         missing.allow_dangerous_dir = false;

@@ -8,7 +8,7 @@ use crate::creation::{Beforehand, Creation, Parts};
 use crate::error::Failure;
 use crate::host::Host;
 use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};
-use crate::options::CreateOptions;
+use crate::options::{CreateOptions, Home};
 use crate::plan::Plan;
 use crate::project::Project;
 use crate::session::{Found, Session};
@@ -55,14 +55,25 @@ impl Renew {
     }
 
     /// The options for the cage that follows `old`.
-    pub fn options_after(&self, old: &Container, typed: &CreateOptions) -> CreateOptions {
-        let kept = old.options();
-        if self.fresh {
-            // Whose home it is stays: that is a place, and another one would look as if all were lost.
-            CreateOptions { home: typed.home.or(kept.home), ..typed.clone() }
-        } else {
-            typed.clone().over(kept)
+    ///
+    /// # Errors
+    /// When a variable that stands for one has a value that it can't have.
+    pub fn options_after(
+        &self,
+        host: &Host,
+        old: &Container,
+        typed: &CreateOptions,
+    ) -> Result<CreateOptions> {
+        let made = old.options();
+        let kept = if self.fresh { CreateOptions::default() } else { made.without_defaults() };
+        // Whose home it is stays: that is a place, and another one would look as if all were lost.
+        let home = typed.home.or(made.home).unwrap_or(Home::Shared);
+        let mut options = typed.clone().over(kept).with_defaults(host)?;
+        if options.home.unwrap_or(Home::Shared) != home {
+            options.home = Some(home);
+            options.defaults.retain(|variable| variable != "CAGE_HOME");
         }
+        Ok(options)
     }
 
     /// The plan that puts a new cage in the place of `old`. `how` is what was found out beforehand, and what the engine is
@@ -89,7 +100,7 @@ impl Renew {
             beforehand,
             parts,
         )?;
-        let options = self.options_after(old, typed);
+        let options = self.options_after(&session.host, old, typed)?;
         options.check_sources()?;
         Ok(facts.replace(old, found.left_over.as_ref(), &creation, &options, &then))
     }
@@ -109,7 +120,7 @@ impl Restart {
         };
         let (runtime, found) = session.find_all(&project)?;
         let Some(old) = &found.cage else { bail!(missing()) };
-        let options = self.renew.options_after(old, &typed);
+        let options = self.renew.options_after(&session.host, old, &typed)?;
         let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
         pull(session, &runtime, self.pulling, found.image.is_some())?;
         let code = with_what_works(|parts| {

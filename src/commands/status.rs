@@ -4,21 +4,27 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
 use crate::boundary;
-use crate::container::{Container, Mounted, OWNER_LABEL, USER_LABEL, Wall};
+use crate::container::{self, Container, Mounted, OWNER_LABEL, Port, USER_LABEL};
+use crate::host::DEFAULT_IMAGE;
 use crate::plan::Plan;
 use crate::runtime::{Engine, Limit, Mode, Runtime};
-use crate::session::Session;
+use crate::session::{Session, Target};
 use crate::ssh_agent::SOCKET;
 use crate::ui;
-use crate::user::ImageUser;
+use crate::user::{Ids, ImageUser};
 
 /// Show the project's cage: name, state, ports, and what keeps it in
 #[derive(Debug, Args)]
 pub struct Status {
     /// A cage that `list` shows [default: that of the current directory]
     name: Option<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Status {
@@ -28,116 +34,290 @@ impl Status {
     /// When the engine doesn't answer.
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name)?;
-        let mut lines = summary(target.name(), container.as_ref());
-        if let Some(container) = &container {
-            let engine = runtime.engine(&session.host, session.runner)?;
-            lines.extend(wall(&session.host.label, &runtime, &engine, container));
+        let label = &session.host.label;
+        let wall = match &container {
+            None => None,
+            Some(container) => {
+                let engine = runtime.engine(&session.host, session.runner)?;
+                Some(Wall::new(label, &runtime, &engine, container))
+            }
+        };
+        let project = match (&target, &container) {
+            (Target::Project(project), _) => Some(project.path.as_str()),
+            (Target::Name(_), container) => container.as_ref().and_then(|cage| cage.project(label)),
+        };
+        let state = container.as_ref().map_or("none", |container| container.state.name());
+        let report =
+            Report { version: ui::JSON_VERSION, name: target.name(), state, project, cage: wall.as_ref() };
+        if self.json {
+            ui::json(&report)?;
+            return Ok(0);
         }
         let mut plan = Plan::default();
-        plan.print(lines);
+        plan.print(report.lines());
         session.carry_out(&plan)
     }
 }
 
-fn summary(name: &str, container: Option<&Container>) -> Vec<String> {
-    let state = container.map_or("none", |container| container.state.name());
-    let mut lines = vec![format!("Container: {name}"), format!("State:     {state}")];
-    match container {
-        None => {}
-        Some(container) if container.ports.is_empty() => lines.push("Ports:     (none)".to_owned()),
-        Some(container) => {
-            lines.push("Ports:".to_owned());
-            lines.extend(container.ports.iter().map(|port| format!("  {port}")));
+/// All that is known of a cage: what `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    name: &'a str,
+    state: &'a str,
+    project: Option<&'a str>,
+    #[serde(flatten)]
+    cage: Option<&'a Wall<'a>>,
+}
+
+/// What a cage is made of, what keeps it in, and what it has of the host.
+#[derive(Serialize)]
+struct Wall<'a> {
+    ports: &'a [Port],
+    image: &'a str,
+    image_id: &'a str,
+    created: &'a str,
+    engine: Place<'a>,
+    user: Option<User>,
+    mounts: Vec<Mount<'a>>,
+    network: &'a str,
+    limits: Limits,
+    privileged: bool,
+    capabilities_dropped: Vec<&'a str>,
+    capabilities_added: Vec<&'a str>,
+    /// As they could be typed.
+    options: Vec<String>,
+    defaults: Vec<Default>,
+    engine_args: Vec<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    runtime: &'a str,
+    rootless: bool,
+    machine: Option<String>,
+}
+
+#[derive(Serialize)]
+struct User {
+    name: String,
+    uid: u32,
+    gid: u32,
+    can_be_root: bool,
+}
+
+#[derive(Serialize)]
+struct Mount<'a> {
+    volume: Option<&'a str>,
+    source: &'a str,
+    target: &'a str,
+    writable: bool,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    processes: Limited<i64>,
+    /// In bytes.
+    memory: Limited<i64>,
+    processors: Limited<f64>,
+}
+
+#[derive(Serialize)]
+struct Limited<T> {
+    /// Nothing for any amount.
+    most: Option<T>,
+    enforced: bool,
+}
+
+#[derive(Serialize)]
+struct Default {
+    option: String,
+    variable: &'static str,
+}
+
+impl<'a> Wall<'a> {
+    fn new(label: &str, runtime: &'a Runtime, engine: &Engine, container: &'a Container) -> Self {
+        let wall = &container.wall;
+        let no_root =
+            wall.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
+        let user = container.label(USER_LABEL).and_then(ImageUser::from_label);
+        let owner = container.label(OWNER_LABEL).and_then(|owner| owner.parse::<Ids>().ok());
+        let user = user.zip(owner).map(|(user, Ids { uid, gid })| User {
+            name: user.name,
+            uid,
+            gid,
+            can_be_root: !no_root,
+        });
+        let mut mounts: Vec<Mount> = container.mounts.iter().map(Mount::from).collect();
+        mounts.sort_by(|a, b| (a.volume, a.source, a.target).cmp(&(b.volume, b.source, b.target)));
+        let options = container.options();
+        let project = container.project(label).unwrap_or_default();
+        let mut chosen = options.without_defaults();
+        chosen.engine_args.clear();
+        let defaults = options.by_variable().into_iter();
+        Self {
+            ports: &container.ports,
+            image: container.image(),
+            image_id: &container.image_id,
+            created: &container.created,
+            engine: Place {
+                runtime: &runtime.name,
+                rootless: engine.mode == Mode::Rootless,
+                machine: engine.machine.map(|product| product.to_string()),
+            },
+            user,
+            mounts,
+            network: &wall.network_mode,
+            limits: Limits::new(wall, engine),
+            privileged: wall.privileged,
+            capabilities_dropped: names(wall.cap_drop.as_ref()),
+            capabilities_added: names(wall.cap_add.as_ref()),
+            options: chosen.words().iter().map(shell_words::join).collect(),
+            defaults: defaults
+                .map(|(words, variable)| Default { option: shell_words::join(words), variable })
+                .collect(),
+            warnings: boundary::weaknesses(&options.engine_args, options.network.as_deref(), project),
+            engine_args: options.engine_args,
         }
     }
-    lines
 }
 
-/// What keeps a cage in, and what it has of the host.
-fn wall(label: &str, runtime: &Runtime, engine: &Engine, container: &Container) -> Vec<String> {
-    let Wall { privileged, cap_drop, cap_add, network_mode, security_opt, .. } = &container.wall;
-    let mut lines = vec![format!("Engine:    {}, {}", ui::escape(&runtime.name), place(engine))];
-    let user = container.label(USER_LABEL).and_then(ImageUser::from_label);
-    if let (Some(user), Some(owner)) = (user, container.label(OWNER_LABEL)) {
-        let no_root = security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
-        let power = if no_root { ", without root's power" } else { "" };
-        lines.push(format!("User:      {} ({}){power}", ui::escape(&user.name), ui::escape(owner)));
-    }
-    lines.push("Mounts:".to_owned());
-    let mut mounts: Vec<String> =
-        container.mounts.iter().map(|mount| format!("  {}", shown(mount))).collect();
-    mounts.sort();
-    lines.extend(mounts);
-    lines.push(format!("Network:   {}", ui::escape(network_mode)));
-    lines.push(format!("Limits:    {}", limits(&container.wall, engine)));
-    let capabilities = |names: &Option<Vec<String>>| {
-        let names = names.iter().flatten().map(|name| ui::escape(name.trim_start_matches("CAP_")));
-        names.collect::<Vec<_>>().join(" ")
-    };
-    if *privileged {
-        lines.push("Root:      has all the power of this machine's root (--privileged)".to_owned());
-    } else {
-        lines.push(format!("Without:   {}", capabilities(cap_drop)));
-        let added = capabilities(cap_add);
-        if !added.is_empty() {
-            lines.push(format!("With:      {added}"));
+impl<'a> From<&'a Mounted> for Mount<'a> {
+    fn from(mount: &'a Mounted) -> Self {
+        Self {
+            volume: mount.volume(),
+            source: &mount.source,
+            target: &mount.destination,
+            writable: mount.writable,
         }
     }
-    let options = container.options();
-    if !options.engine_args.is_empty() {
-        lines.push(format!("Passed on: {}", ui::escape(&shell_words::join(&options.engine_args))));
-    }
-    let project = container.project(label).unwrap_or_default();
-    for weakness in boundary::weaknesses(&options.engine_args, options.network.as_deref(), project) {
-        lines.push(format!("Warning:   {}", ui::escape(&weakness)));
-    }
-    lines
 }
 
-fn place(engine: &Engine) -> String {
-    match (engine.mode, engine.machine) {
-        (Mode::Rootful, None) => "run by root on this machine".to_owned(),
-        (Mode::Rootless, None) => "run without root on this machine".to_owned(),
-        (_, Some(product)) => format!("in a virtual machine ({product})"),
-    }
+fn names(capabilities: Option<&Vec<String>>) -> Vec<&str> {
+    capabilities.into_iter().flatten().map(|name| name.trim_start_matches("CAP_")).collect()
 }
 
-fn shown(mount: &Mounted) -> String {
-    let mut text = match mount.volume() {
-        Some(name) => format!("volume {}", ui::escape(name)),
-        None => ui::escape(&mount.source),
-    };
-    if mount.destination != mount.source {
-        let _ = write!(text, " -> {}", ui::escape(&mount.destination));
-    }
-    if mount.destination == SOCKET {
-        text.push_str(" (your SSH agent)");
-    } else if !mount.writable {
-        text.push_str(" (read-only)");
-    }
-    text
-}
-
-fn limits(wall: &Wall, engine: &Engine) -> String {
-    let limit = |which: Limit, amount: Option<String>| {
+impl Limits {
+    fn new(wall: &container::Wall, engine: &Engine) -> Self {
+        let enforced = |limit| !engine.unenforced.contains(&limit);
         // podman forgets what it can't enforce.
-        let amount = amount.unwrap_or_else(|| "any".to_owned());
-        let note = if engine.unenforced.contains(&which) { " (not enforced by this engine)" } else { "" };
-        format!("{amount} {which}{note}")
-    };
-    let gibibytes = |bytes: i64| format!("{:.1} GiB", precise(bytes) / precise(1 << 30));
-    let parts = [
-        limit(Limit::Processes, wall.pids_limit.filter(|limit| *limit > 0).map(|limit| limit.to_string())),
-        limit(Limit::Memory, Some(wall.memory).filter(|limit| *limit > 0).map(gibibytes)),
-        limit(
-            Limit::Processors,
-            Some(wall.nano_cpus).filter(|limit| *limit > 0).map(|nano| (precise(nano) / 1e9).to_string()),
-        ),
-    ];
-    parts.join(", ")
+        let some = |most: i64| Some(most).filter(|most| *most > 0);
+        Self {
+            processes: Limited { most: wall.pids_limit.and_then(some), enforced: enforced(Limit::Processes) },
+            memory: Limited { most: some(wall.memory), enforced: enforced(Limit::Memory) },
+            processors: Limited {
+                most: some(wall.nano_cpus).map(|nano| precise(nano) / 1e9),
+                enforced: enforced(Limit::Processors),
+            },
+        }
+    }
+
+    fn line(&self) -> String {
+        let gibibytes = |bytes: i64| format!("{:.1} GiB", precise(bytes) / f64::from(1 << 30));
+        let amounts = [
+            (self.processes.most.map(|most| most.to_string()), Limit::Processes, self.processes.enforced),
+            (self.memory.most.map(gibibytes), Limit::Memory, self.memory.enforced),
+            (self.processors.most.map(|most| most.to_string()), Limit::Processors, self.processors.enforced),
+        ];
+        let amounts = amounts.map(|(most, of, enforced)| {
+            let note = if enforced { "" } else { " (not enforced by this engine)" };
+            format!("{} {of}{note}", most.as_deref().unwrap_or("any"))
+        });
+        amounts.join(", ")
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "it is shown to a person, in few digits")]
+#[expect(clippy::cast_precision_loss, reason = "a float has 53 bits, enough for eight petabytes")]
 fn precise(number: i64) -> f64 {
     number as f64
+}
+
+impl Report<'_> {
+    /// The same for people, escaped.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("Container: {}", self.name), format!("State:     {}", self.state)];
+        if let Some(wall) = self.cage {
+            let list = |lines: &mut Vec<String>, title: &str, items: Vec<String>| {
+                if items.is_empty() {
+                    lines.push(format!("{title:<11}(none)"));
+                } else {
+                    lines.push(title.to_owned());
+                    lines.extend(items.into_iter().map(|item| format!("  {item}")));
+                }
+            };
+            list(&mut lines, "Ports:", wall.ports.iter().map(Port::to_string).collect());
+            lines.extend(wall.lines_of_origin());
+            list(&mut lines, "Mounts:", wall.mounts.iter().map(Mount::line).collect());
+            lines.extend(wall.lines_of_boundary());
+        }
+        lines
+    }
+}
+
+impl Wall<'_> {
+    fn lines_of_origin(&self) -> Vec<String> {
+        let chosen = if self.image == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
+        let mut lines = vec![
+            format!("Engine:    {}, {}", ui::escape(self.engine.runtime), self.engine.line()),
+            format!("Image:     {}{chosen}", ui::escape(self.image)),
+        ];
+        lines.extend(self.user.as_ref().map(|user| {
+            let power = if user.can_be_root { "" } else { ", without root's power" };
+            format!("User:      {} ({}:{}){power}", ui::escape(&user.name), user.uid, user.gid)
+        }));
+        lines
+    }
+
+    fn lines_of_boundary(&self) -> Vec<String> {
+        let mut lines = vec![format!("Network:   {}", ui::escape(self.network))];
+        lines.push(format!("Limits:    {}", self.limits.line()));
+        if self.privileged {
+            lines.push("Root:      has all the power of this machine's root (--privileged)".to_owned());
+        } else {
+            lines.push(format!("Without:   {}", ui::escape(&self.capabilities_dropped.join(" "))));
+            if !self.capabilities_added.is_empty() {
+                lines.push(format!("With:      {}", ui::escape(&self.capabilities_added.join(" "))));
+            }
+        }
+        if !self.options.is_empty() {
+            lines.push(format!("Options:   {}", ui::escape(&self.options.join(" "))));
+        }
+        for Default { option, variable } in &self.defaults {
+            lines.push(format!("Default:   {} ({variable})", ui::escape(option)));
+        }
+        if !self.engine_args.is_empty() {
+            lines.push(format!("Passed on: {}", ui::escape(&shell_words::join(&self.engine_args))));
+        }
+        lines.extend(self.warnings.iter().map(|weakness| format!("Warning:   {}", ui::escape(weakness))));
+        lines
+    }
+}
+
+impl Place<'_> {
+    fn line(&self) -> String {
+        match (&self.machine, self.rootless) {
+            (Some(product), _) => format!("in a virtual machine ({product})"),
+            (None, false) => "run by root on this machine".to_owned(),
+            (None, true) => "run without root on this machine".to_owned(),
+        }
+    }
+}
+
+impl Mount<'_> {
+    fn line(&self) -> String {
+        let mut text = match self.volume {
+            Some(name) => format!("volume {}", ui::escape(name)),
+            None => ui::escape(self.source),
+        };
+        if self.target != self.source {
+            let _ = write!(text, " -> {}", ui::escape(self.target));
+        }
+        if self.target == SOCKET {
+            text.push_str(" (your SSH agent)");
+        } else if !self.writable {
+            text.push_str(" (read-only)");
+        }
+        text
+    }
 }

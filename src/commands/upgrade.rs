@@ -27,7 +27,10 @@ impl Upgrade {
         let project = session.project()?;
         let typed = self.renew.typed(&session.host, &project)?;
         let (runtime, found) = session.find_all(&project)?;
-        let options = found.cage.as_ref().map_or(typed.clone(), |old| self.renew.options_after(old, &typed));
+        let options = match &found.cage {
+            Some(old) => self.renew.options_after(&session.host, old, &typed)?,
+            None => typed.clone(),
+        };
         let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
         session.carry_out(&fetch_newest(&session.host, &runtime))?;
         with_what_works(|parts| {

@@ -51,4 +51,5 @@ mod machines;
 mod people;
 mod places;
 mod run;
+mod status;
 pub mod yours;
