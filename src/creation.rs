@@ -52,6 +52,8 @@ pub struct Creation {
     pub baseline: Baseline,
     /// The other cages.
     pub others: Vec<Container>,
+    /// Is there no home for all cages yet, so that this is the first one?
+    pub is_first: bool,
     /// The host's name inside and its address, where the engine has none.
     pub add_host: Option<String>,
 }
@@ -71,6 +73,7 @@ pub struct Beforehand {
     env: EnvFiles,
     endpoint: String,
     others: Vec<Container>,
+    is_first: bool,
 }
 
 impl Beforehand {
@@ -98,8 +101,11 @@ impl Beforehand {
         if !options.allow_nested {
             boundary::check_nested(project, options, &others, &session.host.label)?;
         }
-        boundary::check_home(runtime.volume(session.runner, &home_volume(&session.host, project, options))?)?;
-        Ok(Self { env, endpoint, others })
+        let home = home_volume(&session.host, project, options);
+        let volume = runtime.volume(session.runner, &home)?;
+        let is_first = volume.is_none() && home == session.host.home_volume;
+        boundary::check_home(volume)?;
+        Ok(Self { env, endpoint, others, is_first })
     }
 }
 
@@ -115,7 +121,7 @@ impl Creation {
         project: &Project,
         image: Option<&Image>,
         old: Option<&Container>,
-        Beforehand { env, endpoint, others }: Beforehand,
+        Beforehand { env, endpoint, others, is_first }: Beforehand,
         parts: Parts,
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
@@ -151,7 +157,21 @@ impl Creation {
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
         let add_host = add_host(runtime.kind, &engine, host::address);
-        Ok(Self { engine, user, mapping, env, git, link, advice, seed, parts, baseline, others, add_host })
+        Ok(Self {
+            engine,
+            user,
+            mapping,
+            env,
+            git,
+            link,
+            advice,
+            seed,
+            parts,
+            baseline,
+            others,
+            is_first,
+            add_host,
+        })
     }
 
     /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
@@ -207,6 +227,27 @@ impl Creation {
             }
         }
         plan
+    }
+
+    /// What somebody is told who has the first cage of all.
+    pub fn welcome(&self, host: &Host, options: &CreateOptions) -> Vec<String> {
+        if !self.is_first || !host.terminal.stderr {
+            return Vec::new();
+        }
+        let agent = if self.agent(host, options).is_some() { ", your SSH agent" } else { "" };
+        vec![
+            format!("welcome! Of yours, a cage has the project{agent} and the network, and no more"),
+            format!(
+                "  home:    {}, shared by all cages: log in once (volume {})",
+                self.user.home, host.home_volume
+            ),
+            format!(
+                "  leave:   `exit` ends it; {} leaves it running, `cage start` comes back",
+                host.detach_keys
+            ),
+            "  reset:   `cage restart` gives a clean box; project and home stay".to_owned(),
+            "  promise: `cage help start`, and SECURITY.md in cage's repository".to_owned(),
+        ]
     }
 
     /// What a person may want to know of such a cage before it is made.

@@ -289,6 +289,7 @@ impl Facts<'_> {
         plan.append(creation.make(self.host, self.runtime, self.project, &new, options, undo));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.push(Step::Undo(undo.plan(self.runtime, name)));
+        plan.extend(creation.welcome(self.host, options).into_iter().map(Step::Say));
         match then {
             Then::Attach => {
                 let settle = self.settle(name, creation.uses_machines_agent(self.host, options));
@@ -583,6 +584,7 @@ mod tests {
             parts: Parts { init: true, agent: true },
             baseline: Baseline::default(),
             others: Vec::new(),
+            is_first: false,
             add_host,
         }
     }

@@ -27,23 +27,22 @@ pub fn warn(message: &str) {
     to_stderr(&format!("cage: warning: {}\n", escape(message)));
 }
 
-/// Tells what takes long, until `ended` is hung up: on a terminal with the time it takes, elsewhere in one line. What takes
-/// less than a second is not worth a word.
+/// Tells what takes long, until `ended` is hung up: on a terminal with the time it takes, elsewhere in one line. What is done
+/// in less than a blink is not worth a word.
 pub fn tell_while(what: &str, ended: &Receiver<()>) {
     let start = Instant::now();
-    let goes_on = || ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout);
-    if !goes_on() {
+    let goes_on = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+    if !goes_on(Duration::from_millis(300)) {
         return;
     }
     if !io::stderr().is_terminal() {
         return info(&format!("{what}..."));
     }
-    loop {
+    to_stderr(&format!("cage: {what}..."));
+    while goes_on(Duration::from_secs(1)) {
         to_stderr(&format!("\rcage: {what}... {} s", start.elapsed().as_secs()));
-        if !goes_on() {
-            return to_stderr("\n");
-        }
     }
+    to_stderr("\n");
 }
 
 /// Echoes an engine command that is about to run. It is already quoted for a shell.

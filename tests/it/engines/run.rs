@@ -144,7 +144,8 @@ fn a_scheduler_needs_no_terminal_and_hardly_an_environment(world: &World) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "done\nnot a tty\n", "{said}");
-    assert_eq!(said, format!("cage: Creating {}\n", world.name()), "and nothing is asked");
+    let asked = said.lines().find(|line| !line.starts_with("cage: "));
+    assert_eq!((asked, said.contains("cage: Creating ")), (None, true), "nothing is asked: {said}");
     // Not even standard input.
     let closed =
         format!("cd {} && {} run -- echo done <&-", world.project.display(), world.binary().display());

@@ -261,7 +261,10 @@ impl Machine {
             calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
         }
         let mut text = if calls.is_empty() { String::new() } else { format!("> {calls}\n") };
-        text += &outcome.stderr;
+        // On a busy machine anything may take long, which is told.
+        let is_slow =
+            |line: &&str| line.starts_with("cage: ") && line.ends_with("...\n") && !line.contains("Pulling");
+        text.extend(outcome.stderr.split_inclusive('\n').filter(|line| !is_slow(line)));
         // What keeps a cage in has tests of its own.
         for line in outcome.stdout.lines().take_while(|line| !line.starts_with("Engine: ")) {
             let _ = writeln!(text, "| {line}");

@@ -19,6 +19,7 @@ on_each_engine!(
     a_closed_terminal_leaves_the_cage_alive,
     ctrl_p_reaches_the_shell_at_once,
     detach_keys_can_be_chosen,
+    the_first_cage_of_all_is_explained_once,
     a_second_terminal,
     a_command_gets_the_terminal,
     restart_goes_in,
@@ -240,6 +241,20 @@ fn detach_keys_can_be_chosen(world: &World) {
     terminal.0.flush().unwrap();
     terminal.shows("goes on running").shows("code=0.").ends();
     assert_eq!(world.state(), "running");
+}
+
+fn the_first_cage_of_all_is_explained_once(world: &World) {
+    let mut first = Terminal::cage(world, "start");
+    let volume = world.volume();
+    for words in ["welcome! Of yours", &volume, "leaves it running", "SECURITY.md"] {
+        first.shows(words);
+    }
+    first.prompts().types("exit").shows("code=0.").ends();
+    world.cage("rm").ok();
+    let mut second = Terminal::cage(world, "start");
+    let shown = second.0.exp_regex(PROMPT).unwrap().0;
+    assert!(shown.contains("Creating") && !shown.contains("welcome!"), "{shown}");
+    second.types("exit").shows("code=0.").ends();
 }
 
 fn a_second_terminal(world: &World) {
