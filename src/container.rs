@@ -103,41 +103,16 @@ pub struct Container {
     pub image_id: String,
     /// Its labels.
     pub labels: HashMap<String, String>,
-    /// When it was made, in RFC 3339.
-    pub created: String,
+    /// When it was made, as RFC 3339 has it, if the engine says.
+    pub created: Option<String>,
     /// Its published ports.
-    pub ports: Vec<Port>,
+    pub ports: Vec<Published>,
     /// What is mounted.
     pub mounts: Vec<Mounted>,
     /// What keeps it in.
     pub wall: Wall,
     environment: Vec<String>,
     image: String,
-}
-
-/// A port of a container that is published on the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Port {
-    /// The number inside.
-    #[serde(rename = "port")]
-    pub inside: u16,
-    /// `tcp`, `udp` or `sctp`.
-    pub protocol: String,
-    /// The address of the host.
-    pub address: String,
-    /// The number there; nothing while it may be any.
-    #[serde(rename = "host_port")]
-    pub outside: Option<u16>,
-}
-
-/// As the engines show it: `3000/tcp -> 127.0.0.1:3000`.
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { inside, protocol, address, outside } = self;
-        let address = if address.contains(':') { format!("[{address}]") } else { address.clone() };
-        let outside = outside.map_or_else(|| "(any)".to_owned(), |port| port.to_string());
-        write!(f, "{inside}/{protocol} -> {address}:{outside}")
-    }
 }
 
 /// Something that is mounted in a container.
@@ -159,6 +134,35 @@ impl Mounted {
     /// The volume's name, if it is one.
     pub fn volume(&self) -> Option<&str> {
         self.name.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
+/// A published port, as people see it and, in JSON, as programs do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// The port inside.
+    pub port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The address of the host where it can be reached.
+    pub host_address: String,
+    /// The port there; none while that is any free one.
+    pub host_port: Option<u16>,
+}
+
+/// `3000/tcp -> 127.0.0.1:3000`.
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} -> ", self.port, self.protocol)?;
+        if self.host_address.contains(':') {
+            write!(f, "[{}]:", self.host_address)?;
+        } else {
+            write!(f, "{}:", self.host_address)?;
+        }
+        match self.host_port {
+            Some(port) => write!(f, "{port}"),
+            None => f.write_str("(any)"),
+        }
     }
 }
 
@@ -314,7 +318,7 @@ struct RawContainer {
     name: String,
     image: String,
     #[serde(default)]
-    created: String,
+    created: Option<String>,
     state: RawState,
     config: RawConfig,
     #[serde(default)]
@@ -363,23 +367,27 @@ struct Binding {
     host_port: String,
 }
 
+impl Binding {
+    /// This place on the host for a port of the container, `3000/tcp`.
+    fn of(&self, port: &str) -> Option<Published> {
+        let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+        Some(Published {
+            port: number.parse().ok()?,
+            protocol: protocol.to_owned(),
+            host_address: if self.host_ip.is_empty() { "0.0.0.0".into() } else { self.host_ip.clone() },
+            host_port: self.host_port.parse().ok(),
+        })
+    }
+}
+
 impl From<RawContainer> for Container {
     fn from(raw: RawContainer) -> Self {
         // The ports of a running container are those it got; of another one, those it will ask for.
         let got = raw.network_settings.ports.unwrap_or_default();
         let bindings = if got.is_empty() { raw.host_config.port_bindings.unwrap_or_default() } else { got };
-        let ports = bindings.iter().flat_map(|(port, bindings)| {
-            bindings.iter().flatten().filter_map(move |binding| {
-                let (port, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-                let ip = if binding.host_ip.is_empty() { "0.0.0.0" } else { &binding.host_ip };
-                Some(Port {
-                    inside: port.parse().ok()?,
-                    protocol: protocol.to_owned(),
-                    address: ip.to_owned(),
-                    outside: binding.host_port.parse().ok(),
-                })
-            })
-        });
+        let ports = bindings
+            .iter()
+            .flat_map(|(port, bindings)| bindings.iter().flatten().filter_map(|binding| binding.of(port)));
         Self {
             name: raw.name.trim_start_matches('/').to_owned(),
             state: State::parse(&raw.state.status),
@@ -525,7 +533,7 @@ impl Container {
             state,
             image_id: "sha256:1111111111".into(),
             labels: HashMap::from([("cage.project".into(), project.path.clone())]),
-            created: "2026-11-23T14:56:50Z".into(),
+            created: Some("2026-11-23T14:56:50.18856206Z".into()),
             ports: Vec::new(),
             mounts: vec![Mounted {
                 name: Some("cage-home".into()),

@@ -1,6 +1,7 @@
 //! `cage check`.
 
 use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::Args;
@@ -48,6 +49,7 @@ impl Check {
         let shown = if self.all { &report.findings } else { &new };
 
         if self.json {
+            let since = since.and_then(|since| u64::try_from(since).ok()).map(rfc3339);
             let findings = shown.iter().map(PrintedFinding::from).collect();
             let stopped = report.stopped.as_deref();
             ui::json(&Printed {
@@ -134,7 +136,7 @@ fn summary(new: &[Finding], old: usize, all: bool, known: bool) -> String {
 struct Printed<'a> {
     version: u32,
     project: &'a str,
-    since: Option<i64>,
+    since: Option<String>,
     findings: Vec<PrintedFinding<'a>>,
     stopped: Option<&'a str>,
 }
@@ -150,4 +152,10 @@ impl<'a> From<&'a Finding> for PrintedFinding<'a> {
     fn from(Finding { path, what, trigger, .. }: &'a Finding) -> Self {
         Self { path, what, trigger }
     }
+}
+
+fn rfc3339(seconds: u64) -> String {
+    // Later than it can be written is as good as the last time that can.
+    let last = 253_402_300_799;
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds.min(last))).to_string()
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::boundary;
-use crate::container::{self, Container, Mounted, OWNER_LABEL, Port, USER_LABEL};
+use crate::container::{self, Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
 use crate::host::DEFAULT_IMAGE;
 use crate::plan::Plan;
 use crate::runtime::{Engine, Limit, Mode, Runtime};
@@ -73,10 +73,10 @@ struct Report<'a> {
 /// What a cage is made of, what keeps it in, and what it has of the host.
 #[derive(Serialize)]
 struct Wall<'a> {
-    ports: &'a [Port],
+    ports: &'a [Published],
     image: &'a str,
     image_id: &'a str,
-    created: &'a str,
+    created: Option<&'a str>,
     engine: Place<'a>,
     user: Option<User>,
     mounts: Vec<Mount<'a>>,
@@ -160,7 +160,7 @@ impl<'a> Wall<'a> {
             ports: &container.ports,
             image: container.image(),
             image_id: &container.image_id,
-            created: &container.created,
+            created: container.created.as_deref(),
             engine: Place {
                 runtime: &runtime.name,
                 rootless: engine.mode == Mode::Rootless,
@@ -246,7 +246,7 @@ impl Report<'_> {
                     lines.extend(items.into_iter().map(|item| format!("  {item}")));
                 }
             };
-            list(&mut lines, "Ports:", wall.ports.iter().map(Port::to_string).collect());
+            list(&mut lines, "Ports:", wall.ports.iter().map(Published::to_string).collect());
             lines.extend(wall.lines_of_origin());
             list(&mut lines, "Mounts:", wall.mounts.iter().map(Mount::line).collect());
             lines.extend(wall.lines_of_boundary());
