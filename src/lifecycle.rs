@@ -27,7 +27,7 @@ const RACES: u32 = 10;
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Pulling {
     /// When to pull the image of a new cage
-    #[arg(long, value_name = "WHEN", default_value = "always")]
+    #[arg(long, value_name = "WHEN", default_value = "always", help_heading = "Image")]
     pull: When,
 }
 

@@ -12,6 +12,10 @@ use crate::session::Session;
 /// The command runs as the image's user, with a terminal if there is one here. Its exit code is passed through; 125
 /// means that it could not be run.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage run -- npm test                One command, its exit code passed through
+  cage run -e CI=1 -- make check      With a variable, if the cage is made now
+  cage run -- sh -c 'ls | wc -l'      A pipe inside")]
 pub struct Run {
     #[command(flatten)]
     options: CreateOptions,
