@@ -29,9 +29,6 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// How many entries of a directory are looked at.
 const MANY: usize = 10_000;
 
-/// The id of an argument that takes a cage's name, in whatever command.
-const CAGE_NAME: &str = "name";
-
 /// The script for a shell.
 ///
 /// # Errors
@@ -102,25 +99,49 @@ fn without_options(command: Command) -> Command {
 }
 
 fn with_completer(arg: Arg, global: &Global) -> Arg {
+    let Some(takes) = Takes::of(&arg) else { return arg };
     let global = global.clone();
-    let is_directory = arg.get_id() == "directory";
-    let offers: Box<dyn Fn(&str) -> Vec<CompletionCandidate> + Send + Sync> =
-        match (arg.get_id().as_str(), arg.get_value_hint()) {
-            (CAGE_NAME, _) => Box::new(move |_| cages(&global).unwrap_or_default()),
-            ("runtime", _) => Box::new(|_| ["docker", "podman"].map(CompletionCandidate::new).into()),
-            (_, hint @ (ValueHint::AnyPath | ValueHint::DirPath)) => Box::new(move |start| {
-                // What -C is relative to is where one stands; all else is relative to that.
-                let below = global.directory.as_deref().filter(|_| !is_directory);
-                paths(start, below, hint == ValueHint::AnyPath).unwrap_or_default()
-            }),
-            _ => return arg,
-        };
     arg.add(ArgValueCompleter::new(move |start: &OsStr| {
         let Some(start) = start.to_str() else { return Vec::new() };
-        let mut offers = offers(start);
+        let mut offers = match takes {
+            Takes::Cage => cages(&global).unwrap_or_default(),
+            Takes::Runtime => ["docker", "podman"].map(CompletionCandidate::new).into(),
+            Takes::Project => paths(start, None, false).unwrap_or_default(),
+            Takes::Directory => paths(start, global.directory.as_deref(), false).unwrap_or_default(),
+            Takes::File => paths(start, global.directory.as_deref(), true).unwrap_or_default(),
+        };
         offers.retain(|offer| offer.get_value().to_str().is_some_and(|value| value.starts_with(start)));
         offers
     }))
+}
+
+/// What an argument takes, if that is something that the library can't complete.
+#[derive(Debug, Clone, Copy)]
+enum Takes {
+    /// The name of a cage.
+    Cage,
+    /// docker or podman.
+    Runtime,
+    /// The directory that all else is seen from.
+    Project,
+    /// A directory.
+    Directory,
+    /// Anything with a path.
+    File,
+}
+
+impl Takes {
+    fn of(arg: &Arg) -> Option<Self> {
+        match (arg.get_id().as_str(), arg.get_value_hint()) {
+            // So it is called in every command.
+            ("name", _) => Some(Self::Cage),
+            ("runtime", _) => Some(Self::Runtime),
+            ("directory", _) => Some(Self::Project),
+            (_, ValueHint::DirPath) => Some(Self::Directory),
+            (_, ValueHint::AnyPath | ValueHint::FilePath) => Some(Self::File),
+            _ => None,
+        }
+    }
 }
 
 /// The cages there are at this moment, with what `list` says of them. A name is harmless to a shell: only a container whose

@@ -17,7 +17,7 @@ const BEST_SHELL: &str = r#"for s in "${SHELL:-}" zsh bash; do [ -n "$s" ] && co
 /// Open another shell in the project's running cage
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage shell                       Another terminal in the cage of this directory
+  cage shell                       Another terminal in this directory's cage
   cage shell cage-app-0123abcd     In the one that `cage list` calls so")]
 pub struct Shell {
     /// A cage that `list` shows [default: that of the current directory]

@@ -33,8 +33,8 @@ What it hasn't:
   https://github.com/pacificsky/cage/blob/main/SECURITY.md
 
 Leaving:
-  Ctrl-\\            leaves what runs in the cage at work; `cage start` comes back
-                    to it. CAGE_DETACH_KEYS chooses other keys
+  Ctrl-\\            leaves what runs in the cage at work; `cage start` comes
+                    back to it. CAGE_DETACH_KEYS chooses other keys
   exit              ends the shell and with it the cage, until `cage start`
 ";
 
