@@ -57,7 +57,10 @@ pub fn answer(shell: &str, words: impl IntoIterator<Item = OsString>) -> bool {
         return false;
     }
     ui::hush();
-    let words: Vec<OsString> = words.collect();
+    let mut words: Vec<OsString> = words.collect();
+    if shell == "bash" {
+        join_values(&mut words);
+    }
     let mut command = Cli::command();
     // Adds the library's own options and `help`.
     command.build();
@@ -75,6 +78,16 @@ pub fn answer(shell: &str, words: impl IntoIterator<Item = OsString>) -> bool {
         let _ = ui::data(offers.trim_end_matches('\n'));
     }
     true
+}
+
+/// bash takes the `=` of `--home=project` for a word of its own. Where it stood there is a switch without meaning here
+/// instead: the library counts words as bash does.
+fn join_values(words: &mut [OsString]) {
+    for index in 1..words.len() {
+        if words[index] == "=" && words[index - 1].as_encoded_bytes().starts_with(b"--") {
+            words[index] = std::mem::replace(&mut words[index - 1], "--verbose".into());
+        }
+    }
 }
 
 /// The global options of a command line that isn't complete.

@@ -90,6 +90,13 @@ impl Keyboard {
         self.0.send_control('u').unwrap();
         self
     }
+
+    /// Leaves the shell, which doesn't go away for being asked to.
+    #[track_caller]
+    fn leaves(&mut self) {
+        self.0.send_line("exit").unwrap();
+        self.0.exp_eof().unwrap();
+    }
 }
 
 const SET_UP_BASH: &str = r#"bind 'set show-all-if-ambiguous on'; bind 'set enable-bracketed-paste off'; eval "$(cage completions bash)""#;
@@ -107,9 +114,12 @@ fn bash_completes_commands_cages_values_and_directories() {
         bash.tab(&format!("cage {command} "), &regex(&name));
     }
     bash.tab("cage start --home pr", "project ");
+    bash.tab("cage start --home=pr", "--home=project ");
+    bash.tab("cage --runtime=docker stop cage-", &regex(&name));
     bash.tab("cage -C bel", "below/");
+    bash.tab("cage --directory=bel", "=below/");
     bash.tab("cage -C below/", "below/deeper/");
-    bash.tab("cage start --no-s", "--no-ssh ");
+    bash.tab("cage start --no-s", "--no-ssh ").leaves();
 }
 
 #[test]
@@ -120,7 +130,7 @@ fn zsh_completes_the_same_from_its_start_file() {
     zsh.tab("cage st", r"(?s)start .*stop .*status ");
     zsh.tab("cage stop cage-", &regex(&name));
     zsh.tab("cage rm ", &regex(&name));
-    zsh.tab("cage start --home pr", "project");
+    zsh.tab("cage start --home pr", "project").leaves();
 }
 
 #[test]
@@ -130,8 +140,7 @@ fn zsh_completes_at_the_first_tab_from_a_file_in_fpath() {
     fs::write(machine.home().join("functions/_cage"), machine.cage("completions zsh").stdout).unwrap();
     let setup = "fpath=(~/functions $fpath); autoload -U compinit; compinit -u -D";
     let Some(mut zsh) = Keyboard::of(&machine, "zsh", &["-f", "-i"], setup) else { return };
-    zsh.tab("cage stop cage-", &regex(&name));
-    zsh.tab("cage stop cage-", &regex(&name));
+    zsh.tab("cage stop cage-", &regex(&name)).leaves();
 }
 
 #[test]
