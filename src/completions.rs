@@ -58,6 +58,9 @@ pub fn answer(shell: &str, words: impl IntoIterator<Item = OsString>) -> bool {
     }
     ui::hush();
     let mut words: Vec<OsString> = words.collect();
+    if words.is_empty() {
+        return true;
+    }
     if shell == "bash" {
         join_values(&mut words);
     }
