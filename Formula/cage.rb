@@ -9,10 +9,14 @@ class Cage < Formula
 
   def install
     system "cargo", "install", *std_cargo_args
+    generate_completions_from_executable(bin/"cage", "completions")
+    system bin/"cage", "man", man1
   end
 
   test do
     assert_match "cage 0.9.0", shell_output("#{bin}/cage version")
+    assert_match "CAGE_COMPLETE", (bash_completion/"cage").read
+    assert_path_exists man1/"cage-start.1"
     # Without an engine in PATH cage says so, and what to do.
     output = shell_output("env PATH=#{testpath} #{bin}/cage list 2>&1", 1)
     assert_match "no container runtime found", output

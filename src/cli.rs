@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::commands::{
-    check::Check, list::List, obliterate::Obliterate, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
-    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
+    check::Check, completions::Completions, list::List, man::Man, obliterate::Obliterate, restart::Restart,
+    rm::Rm, rmconfig::Rmconfig, run::Run, shell::Shell, start::Start, status::Status, stop::Stop,
+    update::Update, upgrade::Upgrade,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -18,12 +19,21 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Cyan.on_default());
 
 const AFTER_HELP: &str = "\
+Examples:
+  cage start                 In a project: make its cage and sit down in it
+  cage shell                 In a second terminal: another shell in it
+  cage run -- npm test       One command, in a script or a pipe
+  cage restart -p 3000:3000  A clean box, and a port of it on 127.0.0.1
+  cage help start            What a cage has of yours, and what it hasn't
+
 Environment:
-  CAGE_IMAGE        Image for new cages; one without a slash is local, never pulled
+  CAGE_IMAGE        Image for new cages; never pulled if it has no slash
                     [default: ghcr.io/pacificsky/devcontainer-lite:latest]
   CAGE_RUNTIME      docker, podman, or the path of one
   CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\]
-  CAGE_SSH          off: keep your SSH agent out of new cages
+  CAGE_HOME, CAGE_SSH, CAGE_NO_ROOT, CAGE_NETWORK, CAGE_MEMORY, CAGE_CPUS,
+  CAGE_PIDS_LIMIT, CAGE_GPUS, CAGE_PULL
+                    Your own defaults for options: `cage help start` names them
   CAGE_CREATE_ARGS  Arguments for the engine's own create
   CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
   CAGE_LABEL        Label that marks cages [default: cage.project]
@@ -31,8 +41,7 @@ Environment:
 Files:
   ~/.config/cage/env    Variables for every cage, KEY=VALUE
   .cage.env             Variables for this project's cage; they win
-  ~/.config/cage/home/  Files copied to the home of new cages, never over one that
-                        is there";
+  ~/.config/cage/home/  Files copied to the home of new cages, never over others";
 
 /// Run coding agents in an isolated container: the project mounted at its own path, everything else out of reach
 #[derive(Debug, Parser)]
@@ -51,7 +60,7 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Act as if started in DIR
-    #[arg(short = 'C', long, value_name = "DIR", global = true)]
+    #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
 
     /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
@@ -83,7 +92,10 @@ pub enum Command {
     Upgrade(Upgrade),
     Rmconfig(Rmconfig),
     Obliterate(Obliterate),
+    Completions(Completions),
+    Man(Man),
     /// Print the version
+    #[command(after_help = "Examples:\n  cage version   As does `cage --version`")]
     Version,
 }
 

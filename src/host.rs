@@ -282,6 +282,14 @@ fn is_key(key: &str) -> bool {
     }
 }
 
+/// The variable in which a script of `cage completions` says which shell asks how a command line could go on.
+pub const COMPLETE: &str = "CAGE_COMPLETE";
+
+/// The shell that asks so, if one does.
+pub fn asking_shell() -> Option<String> {
+    env::var(COMPLETE).ok()
+}
+
 /// The address that this machine has towards others. Nothing is sent: a datagram socket is only told where it would go, an
 /// address that is nobody's (RFC 5737).
 pub fn address() -> Option<IpAddr> {

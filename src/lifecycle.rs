@@ -31,7 +31,7 @@ pub struct Pulling {
     /// When to pull the image of a new cage
     ///
     /// [default: always] [env: `CAGE_PULL`]
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", help_heading = "Image")]
     pull: Option<When>,
 }
 

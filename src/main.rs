@@ -7,6 +7,7 @@
 mod boundary;
 mod cli;
 mod commands;
+mod completions;
 mod container;
 mod creation;
 mod defaults;
@@ -36,6 +37,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(shell) = host::asking_shell()
+        && completions::answer(&shell, std::env::args_os().skip(1))
+    {
+        return ExitCode::SUCCESS;
+    }
     let cli = cli::Cli::parse();
     let (failure_code, json) = (cli.failure_code(), cli.json());
     commands::run(cli).unwrap_or_else(|error| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum, ValueHint};
 
 use crate::boundary;
 use crate::env_file;
@@ -16,61 +16,73 @@ use crate::mount::Mount;
 use crate::publish::Publish;
 use crate::ui;
 
+/// The headings of these options in help.
+const MOUNTS: &str = "Ports, mounts and variables";
+const WALL: &str = "The wall";
+const LIMITS: &str = "Limits";
+
 /// What can be chosen about a cage when it is created.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct CreateOptions {
     /// Publish a port of the cage on this machine: [[ADDRESS:]HOST:]PORT[/PROTOCOL]; on 127.0.0.1 unless an address is
     /// written, on any free port unless one is
-    #[arg(short, long, value_name = "HOST:PORT", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "HOST:PORT", allow_hyphen_values = true, help_heading = MOUNTS)]
     pub publish: Vec<Publish>,
 
     /// Mount another directory, file or volume: SOURCE:TARGET[:ro]
-    #[arg(short, long, value_name = "SOURCE:TARGET", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "SOURCE:TARGET",
+        allow_hyphen_values = true,
+        help_heading = MOUNTS,
+        value_hint = ValueHint::AnyPath
+    )]
     pub volume: Vec<Mount>,
 
     /// Set a variable inside: KEY=VALUE, or KEY for its value here. It wins over env files
-    #[arg(short, long, value_name = "KEY[=VALUE]", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "KEY[=VALUE]", allow_hyphen_values = true, help_heading = MOUNTS)]
     pub env: Vec<Variable>,
 
     /// Whose home: the one that all cages share, or one of this project's own [env: `CAGE_HOME`]
-    #[arg(long, value_name = "WHOSE")]
+    #[arg(long, value_name = "WHOSE", help_heading = MOUNTS)]
     pub home: Option<Home>,
 
     /// Keep your SSH agent out of the cage [env: `CAGE_SSH=off`]
-    #[arg(long)]
+    #[arg(long, help_heading = WALL)]
     pub no_ssh: bool,
 
     /// No root inside: sudo and the like don't work, and setuid programs get nothing [env: `CAGE_NO_ROOT=1`]
-    #[arg(long)]
+    #[arg(long, help_heading = WALL)]
     pub no_root: bool,
 
     /// The engine's network to be in, such as `none` [default: the engine's default one] [env: `CAGE_NETWORK`]
-    #[arg(long, value_name = "MODE", value_parser = word)]
+    #[arg(long, value_name = "MODE", value_parser = word, help_heading = WALL)]
     pub network: Option<String>,
 
     /// The most memory that all of the cage may use, such as 4g [env: `CAGE_MEMORY`]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
     pub memory: Option<String>,
 
     /// How many processors' time the cage may use, such as 1.5 [env: `CAGE_CPUS`]
-    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    #[arg(long, value_name = "NUMBER", value_parser = number, help_heading = LIMITS)]
     pub cpus: Option<String>,
 
     /// How many processes there may be inside [default: 4096] [env: `CAGE_PIDS_LIMIT`]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = LIMITS)]
     pub pids_limit: Option<u32>,
 
     /// The graphics processors that the cage may use: all, or device=0,1 (docker also takes how many) [env: `CAGE_GPUS`]
-    #[arg(long, value_name = "WHICH", value_parser = word)]
+    #[arg(long, value_name = "WHICH", value_parser = word, help_heading = LIMITS)]
     pub gpus: Option<String>,
 
     /// Although another cage can write where the project (or a source of -v) is
-    #[arg(long)]
+    #[arg(long, help_heading = WALL)]
     pub allow_nested: bool,
 
     /// Although the project is, holds or lies in a directory with your secrets, or one that others use
-    #[arg(long)]
+    #[arg(long, help_heading = WALL)]
     pub allow_dangerous_dir: bool,
 
     /// Arguments for the engine's own `create`, unchanged.

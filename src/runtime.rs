@@ -504,7 +504,7 @@ mod tests {
             Runtime::candidates(&host, choice, project.as_deref())?
                 .into_iter()
                 .map(|(name, program)| {
-                    Runtime::identify(Runner { verbose: false, ignored: 0 }, name, program)
+                    Runtime::identify(Runner { verbose: false, ignored: 0, until: None }, name, program)
                 })
                 .collect()
         }

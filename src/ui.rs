@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one module that owns the standard streams")]
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -130,6 +131,13 @@ pub fn leave_program() {
     );
     if io::stdout().is_terminal() {
         let _ = io::stdout().write_all(LEAVE.as_bytes()).and_then(|()| io::stdout().flush());
+    }
+}
+
+/// From now on whatever is told on stderr, a panic included, reaches nobody.
+pub fn hush() {
+    if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stderr(nowhere);
     }
 }
 

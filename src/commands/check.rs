@@ -19,6 +19,10 @@ const FINDINGS: u8 = 3;
 
 /// List what an agent may have left in the project that this machine would run or trust
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage check          What is new since the cage was made; exits 3 if any
+  cage check --all    And what was there before
+  cage check --json   One object for a program")]
 pub struct Check {
     /// Also what was there before the cage
     #[arg(long)]

@@ -14,6 +14,8 @@ use crate::ui;
 
 /// List all cages
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage list     Names, states, images and projects")]
 pub struct List {}
 
 impl List {

@@ -1,7 +1,9 @@
 //! The commands, one a file: its flags, and what it does.
 
 pub mod check;
+pub mod completions;
 pub mod list;
+pub mod man;
 pub mod obliterate;
 pub mod restart;
 pub mod rm;
@@ -43,12 +45,16 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             ui::data(concat!("cage ", env!("CARGO_PKG_VERSION")))?;
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Command::Completions(completions)) => {
+            completions.run()?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(command) => command,
     };
     let mut host = Host::gather()?;
     // What a plan would do at this terminal, although the plan itself may go into a file.
     host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
-    let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals };
+    let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals, until: None };
     let session = Session { host, global: cli.global, runner, interrupts: runner.interrupts() };
     let code = match command {
         Command::Start(start) => start.run(&session),
@@ -64,7 +70,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Upgrade(upgrade) => upgrade.run(&session),
         Command::Rmconfig(rmconfig) => rmconfig.run(&session),
         Command::Obliterate(obliterate) => obliterate.run(&session),
-        Command::Version => Ok(0),
+        Command::Man(man) => man.run(&session),
+        Command::Completions(_) | Command::Version => Ok(0),
     };
     code.map(ExitCode::from)
 }

@@ -13,6 +13,9 @@ use crate::session::Session;
 
 /// Remove all cages and the home that they share
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage obliterate             Asks before all cages and their home are gone
+  cage obliterate --dry-run   Says what would go")]
 pub struct Obliterate {
     /// Don't ask (without a terminal nothing is asked)
     #[arg(short, long)]

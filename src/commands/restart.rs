@@ -16,6 +16,11 @@ use crate::ui;
 
 /// Replace the project's cage by a new one; project and home stay
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage restart                     A clean box with the options of the old one
+  cage restart -p 5432:5432        With one more port
+  cage restart --fresh --no-ssh    With these options and no others
+  cage restart --pull never -d     Of the image that is here, in the background")]
 pub struct Restart {
     #[command(flatten)]
     renew: Renew,

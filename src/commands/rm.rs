@@ -14,6 +14,10 @@ use crate::session::Session;
 
 /// Stop and remove the project's cage; project and home stay
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage rm                          The cage of this directory
+  cage rm cage-app-0123abcd        The one that `cage list` calls so
+  cage rm --home                   With the home of its own that it has")]
 pub struct Rm {
     /// A cage that `list` shows [default: that of the current directory]
     name: Option<String>,

@@ -18,6 +18,9 @@ use crate::user::{Ids, Mapping};
 /// The cages stay and have a fresh home when they start again. A volume can't be removed while containers exist that
 /// use it, so as long as there are cages the home is emptied and filled anew from the image.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage rmconfig         Asks before logins, settings and histories are gone
+  cage rmconfig --yes   Doesn't")]
 pub struct Rmconfig {
     /// Don't ask (without a terminal nothing is asked)
     #[arg(short, long)]

@@ -15,6 +15,13 @@ use crate::session::Session;
 /// The command runs as the image's user, with a terminal if there is one here. Its exit code is passed through; 125
 /// means that it could not be run.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage run claude -p 'Fix the tests'  An agent, in one line
+  cage run -- npm test                One command, its exit code passed through
+  cage run -e TOKEN -- make publish   With a variable, for this command alone
+  cage run -u root -- apt-get update  As root inside
+  cage run -w src -- ls               In a directory, seen from this one
+  cage run -- sh -c 'ls | wc -l'      A pipe inside")]
 pub struct Run {
     #[command(flatten)]
     options: CreateOptions,

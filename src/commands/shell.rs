@@ -14,6 +14,10 @@ use crate::session::{Session, Target};
 
 /// Open another shell in the project's running cage
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage shell                       Another terminal in this directory's cage
+  cage shell cage-app-0123abcd     In the one that `cage list` calls so
+  cage shell -- claude --continue  A command instead of a shell")]
 pub struct Shell {
     /// A cage that `list` shows [default: that of the current directory]
     name: Option<String>,

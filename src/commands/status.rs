@@ -18,6 +18,10 @@ use crate::user::{Ids, ImageUser};
 
 /// Show the project's cage: name, state, ports, and what keeps it in
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage status                      The cage of this directory
+  cage status cage-app-0123abcd    The one that `cage list` calls so
+  cage status --json               For a script")]
 pub struct Status {
     /// A cage that `list` shows [default: that of the current directory]
     name: Option<String>,

@@ -11,6 +11,9 @@ use crate::session::Session;
 
 /// Stop the project's cage; `start` comes back to it
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage stop                        The cage of this directory
+  cage stop cage-app-0123abcd      The one that `cage list` calls so")]
 pub struct Stop {
     /// A cage that `list` shows [default: that of the current directory]
     name: Option<String>,

@@ -12,6 +12,8 @@ use crate::session::Session;
 
 /// Pull the latest image
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage update     New cages are made of it; `cage upgrade` renews this one, too")]
 pub struct Update {}
 
 impl Update {

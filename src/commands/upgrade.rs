@@ -12,6 +12,9 @@ use crate::session::Session;
 
 /// Pull the latest image and, if the project's cage is not made of it, replace the cage
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage upgrade        Pull; if this cage's image is another one, make it anew
+  cage upgrade -d     The same without sitting down in it")]
 pub struct Upgrade {
     #[command(flatten)]
     renew: Renew,

@@ -10,8 +10,11 @@
     reason = "tests start processes, read the environment, print, and fail by panicking"
 )]
 
+mod completions;
 mod engines;
 mod fake;
+mod help;
+mod manual;
 mod repository;
 mod terminal;
 mod threats;

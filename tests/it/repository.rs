@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
 }
 
 /// The subcommands that `cage --help` lists.
-fn subcommands() -> BTreeSet<String> {
+pub fn subcommands() -> BTreeSet<String> {
     let help = Machine::new().cage("--help").stdout;
     let list = help.split("Commands:\n").nth(1).expect("help lists commands").split("\n\n").next().unwrap();
     let is_entry = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
@@ -77,6 +77,49 @@ fn every_command_that_the_documents_mention_exists() {
             assert!(word.starts_with('-') || known.contains(word), "{file}: `cage {mention}`");
         }
     }
+}
+
+/// Options of other programs that the documents mention.
+const OTHERS_OPTIONS: [&str; 9] = [
+    "--dangerously-skip-permissions", // Claude Code
+    "--global",                       // git config
+    "--internal",                     // docker network create
+    "--locked",                       // cargo install
+    "--path",                         // cargo install
+    "--cap-add",                      // the engines' create
+    "--gpus",
+    "--log-driver",
+    "--ssh-agent", // colima start
+];
+
+#[test]
+fn every_option_that_the_documents_mention_exists() {
+    let machine = Machine::new();
+    let mut known = BTreeSet::new();
+    for command in subcommands() {
+        known.extend(options_in(&machine.cage(&format!("help {command}")).stdout));
+    }
+    let others = BTreeSet::from(OTHERS_OPTIONS.map(str::to_owned));
+    let mut mentioned = BTreeSet::new();
+    for file in ["README.md", "SECURITY.md"] {
+        let options = options_in(&read(file));
+        for option in &options {
+            assert!(
+                known.contains(option) || others.contains(option),
+                "{file}: no command of cage takes {option}"
+            );
+        }
+        mentioned.extend(options);
+    }
+    assert!(others.is_subset(&mentioned), "not all of these are mentioned any more: {others:?}");
+}
+
+/// The long options that a text mentions.
+fn options_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let words = words
+        .filter(|word| word.starts_with("--") && word[2..].starts_with(|c: char| c.is_ascii_lowercase()));
+    words.map(str::to_owned).collect()
 }
 
 #[test]

@@ -171,14 +171,14 @@ pub fn run(engine: Engine, registry: bool, body: fn(&World)) {
 
 /// Skips a test aloud for want of something that the lab brings up, and fails where there must be everything.
 #[track_caller]
-pub fn absent(engine: Engine, why: &str) {
+pub fn absent(engine: impl fmt::Display, why: &str) {
     let must_be_there = env::var_os("CI").is_some_and(|ci| ci == "true");
     assert!(!must_be_there, "{engine}: {why}; tests/lab/up brings it up");
     skipped(engine, why);
 }
 
 /// Tells that something could not be tested. Not with `eprintln!`, which the test runner hides when a test passes.
-pub fn skipped(engine: Engine, why: &str) {
+pub fn skipped(engine: impl fmt::Display, why: &str) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
     let _ = writeln!(io::stderr(), "skipped: {engine}: {why} ({count} skipped so far)");
