@@ -7,8 +7,9 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    check::Check, list::List, obliterate::Obliterate, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
-    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
+    check::Check, list::List, obliterate::Obliterate, prune::Prune, restart::Restart, rm::Rm,
+    rmconfig::Rmconfig, run::Run, shell::Shell, start::Start, status::Status, stop::Stop, update::Update,
+    upgrade::Upgrade,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -81,6 +82,7 @@ pub enum Command {
     Check(Check),
     Update(Update),
     Upgrade(Upgrade),
+    Prune(Prune),
     Rmconfig(Rmconfig),
     Obliterate(Obliterate),
     /// Print the version
@@ -97,6 +99,8 @@ impl Cli {
     pub fn json(&self) -> bool {
         match &self.command {
             Some(Command::Check(check)) => check.json,
+            Some(Command::List(list)) => list.json,
+            Some(Command::Prune(prune)) => prune.json,
             _ => false,
         }
     }

@@ -1,9 +1,10 @@
 //! A container: what the engine says about one, and the description of one to be created.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use anyhow::Result;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::invocation::Stdin;
@@ -100,8 +101,10 @@ pub struct Container {
     pub image_id: String,
     /// Its labels.
     pub labels: HashMap<String, String>,
-    /// Its published ports, `3000/tcp -> 127.0.0.1:3000`.
-    pub ports: Vec<String>,
+    /// When it was made, as RFC 3339 has it, if the engine says.
+    pub created: Option<String>,
+    /// Its published ports.
+    pub ports: Vec<Published>,
     /// What is mounted.
     pub mounts: Vec<Mounted>,
     /// What keeps it in.
@@ -129,6 +132,35 @@ impl Mounted {
     /// The volume's name, if it is one.
     pub fn volume(&self) -> Option<&str> {
         self.name.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
+/// A published port, as people see it and, in JSON, as programs do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// The port inside.
+    pub port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The address of the host where it can be reached.
+    pub host_address: String,
+    /// The port there; none while that is any free one.
+    pub host_port: Option<u16>,
+}
+
+/// `3000/tcp -> 127.0.0.1:3000`.
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} -> ", self.port, self.protocol)?;
+        if self.host_address.contains(':') {
+            write!(f, "[{}]:", self.host_address)?;
+        } else {
+            write!(f, "{}:", self.host_address)?;
+        }
+        match self.host_port {
+            Some(port) => write!(f, "{port}"),
+            None => f.write_str("(any)"),
+        }
     }
 }
 
@@ -239,6 +271,14 @@ pub struct Image {
     pub id: String,
     /// The day it was made, `YYYY-MM-DD`, if it says.
     pub date: Option<String>,
+    /// The names that it has.
+    pub tags: Vec<String>,
+    /// The repositories that it came from, `REPOSITORY@sha256:…`.
+    pub digests: Vec<String>,
+    /// The names that it had; only podman keeps them.
+    pub former_names: Vec<String>,
+    /// In bytes; it may share some of them with others.
+    pub size: u64,
 }
 
 /// The first eight digits of an image's ID.
@@ -281,6 +321,8 @@ struct RawContainer {
     id: String,
     name: String,
     image: String,
+    #[serde(default)]
+    created: Option<String>,
     state: RawState,
     config: RawConfig,
     #[serde(default)]
@@ -329,24 +371,33 @@ struct Binding {
     host_port: String,
 }
 
+impl Binding {
+    /// This place on the host for a port of the container, `3000/tcp`.
+    fn of(&self, port: &str) -> Option<Published> {
+        let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+        Some(Published {
+            port: number.parse().ok()?,
+            protocol: protocol.to_owned(),
+            host_address: if self.host_ip.is_empty() { "0.0.0.0".into() } else { self.host_ip.clone() },
+            host_port: self.host_port.parse().ok(),
+        })
+    }
+}
+
 impl From<RawContainer> for Container {
     fn from(raw: RawContainer) -> Self {
         // The ports of a running container are those it got; of another one, those it will ask for.
         let got = raw.network_settings.ports.unwrap_or_default();
         let bindings = if got.is_empty() { raw.host_config.port_bindings.unwrap_or_default() } else { got };
-        let ports = bindings.iter().flat_map(|(port, bindings)| {
-            bindings.iter().flatten().map(move |binding| {
-                let ip = if binding.host_ip.is_empty() { "0.0.0.0" } else { &binding.host_ip };
-                let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-                let host_port = if binding.host_port.is_empty() { "(any)" } else { &binding.host_port };
-                format!("{port} -> {ip}:{host_port}")
-            })
-        });
+        let ports = bindings
+            .iter()
+            .flat_map(|(port, bindings)| bindings.iter().flatten().filter_map(|binding| binding.of(port)));
         Self {
             name: raw.name.trim_start_matches('/').to_owned(),
             state: State::parse(&raw.state.status),
             image_id: raw.image,
             labels: raw.config.labels.unwrap_or_default(),
+            created: raw.created,
             ports: ports.collect(),
             environment: raw.config.env.unwrap_or_default(),
             mounts: raw.mounts.unwrap_or_default(),
@@ -364,14 +415,28 @@ struct RawImage {
     id: String,
     #[serde(default)]
     created: Option<String>,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    repo_digests: Option<Vec<String>>,
+    #[serde(default)]
+    names_history: Option<Vec<String>>,
+    #[serde(default)]
+    size: u64,
 }
 
 impl From<RawImage> for Image {
     fn from(raw: RawImage) -> Self {
         // Reproducible images say the year 1 or nothing.
-        let date =
-            raw.created.as_deref().and_then(|time| time.get(..10)).filter(|date| !date.starts_with("0001"));
-        Self { date: date.map(str::to_owned), id: raw.id }
+        let created = raw.created.filter(|time| !time.starts_with("0001"));
+        Self {
+            date: created.as_deref().and_then(|time| time.get(..10)).map(str::to_owned),
+            id: raw.id,
+            tags: raw.repo_tags.unwrap_or_default(),
+            digests: raw.repo_digests.unwrap_or_default(),
+            former_names: raw.names_history.unwrap_or_default(),
+            size: raw.size,
+        }
     }
 }
 
@@ -477,6 +542,21 @@ impl ContainerSpec {
 }
 
 #[cfg(test)]
+impl Image {
+    /// An image of which little is known.
+    pub fn sample(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            date: None,
+            tags: Vec::new(),
+            digests: Vec::new(),
+            former_names: Vec::new(),
+            size: 0,
+        }
+    }
+}
+
+#[cfg(test)]
 impl Container {
     /// A cage for `project` in this state.
     pub fn sample(project: &Project, state: State) -> Self {
@@ -486,6 +566,7 @@ impl Container {
             state,
             image_id: "sha256:1111111111".into(),
             labels: HashMap::from([("cage.project".into(), project.path.clone())]),
+            created: Some("2026-11-23T14:56:50.18856206Z".into()),
             ports: Vec::new(),
             mounts: vec![Mounted {
                 name: Some("cage-home".into()),
@@ -526,7 +607,7 @@ mod tests {
         let found = Inspected::parse(DOCKER.as_bytes()).unwrap();
         let container = &found.containers[0];
         assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Running));
-        assert_eq!(container.ports, ["80/tcp -> 127.0.0.1:3999"]);
+        assert_eq!(container.ports[0].to_string(), "80/tcp -> 127.0.0.1:3999");
         assert_eq!(container.place_of("cage-home"), Some("/home/vscode"));
         assert_eq!(container.place_of("other"), None);
         assert_eq!(short_id(&container.image_id), "84961777");
@@ -534,7 +615,7 @@ mod tests {
 
         let container = &Inspected::parse(PODMAN.as_bytes()).unwrap().containers[0];
         assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Stopped));
-        assert_eq!(container.ports, ["80/tcp -> 0.0.0.0:3999"]);
+        assert_eq!(container.ports[0].to_string(), "80/tcp -> 0.0.0.0:3999");
         assert_eq!(short_id(&container.image_id), "84961777");
     }
 

@@ -6,13 +6,13 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -141,6 +141,8 @@ pub struct Runner {
     pub verbose: bool,
     /// The signals that were ignored when cage started, a bit each from 1 on.
     pub ignored: u64,
+    /// When a command whose output is captured is ended, if it hasn't by itself.
+    pub until: Option<Instant>,
 }
 
 impl Runner {
@@ -191,7 +193,14 @@ impl Runner {
             if let Some(what) = invocation.slow {
                 scope.spawn(move || ui::tell_while(what, &ended));
             }
-            started.and_then(|child| feed(child, input))
+            started.and_then(|child| {
+                // Hung up when the command has ended, too.
+                let (_running, ended) = mpsc::channel();
+                if let (Some(until), Some(client)) = (self.until, id(&child)) {
+                    scope.spawn(move || end_at(until, client, &ended));
+                }
+                feed(child, input)
+            })
         });
         output.map_err(|error| EngineError::not_started(invocation, &error))
     }
@@ -222,7 +231,7 @@ impl Runner {
         let handle = signals.handle();
         let terminal = SavedTerminal::new();
         let child = invocation.command().stderr(Stdio::piped()).spawn().map_err(not_started)?;
-        let client = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let client = id(&child);
         let ended = AtomicBool::new(false);
         let output = thread::scope(|scope| {
             if let Some(meanwhile) = meanwhile {
@@ -370,7 +379,19 @@ fn other_platform(stderr: &[u8]) -> Option<String> {
     Some(line.trim_start_matches("WARNING: ").to_owned())
 }
 
-fn feed(mut child: std::process::Child, input: Option<&[u8]>) -> io::Result<Output> {
+fn id(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+/// Ends a process group at that time, unless `ended` is hung up before.
+fn end_at(until: Instant, group: Pid, ended: &mpsc::Receiver<()>) {
+    let left = until.saturating_duration_since(Instant::now());
+    if ended.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn feed(mut child: Child, input: Option<&[u8]>) -> io::Result<Output> {
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         match pipe.write_all(input) {
             // The command ended without reading: its status says why.

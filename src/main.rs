@@ -26,6 +26,7 @@ mod runtime;
 mod session;
 mod ssh_agent;
 mod ui;
+mod unused;
 mod user;
 mod worktree;
 

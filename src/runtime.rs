@@ -1,5 +1,6 @@
 //! The container runtime: docker or podman, which of them is used, and what it is asked.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
@@ -394,6 +395,54 @@ impl Runtime {
         // podman takes the beginning of a name for the name, if there is only one such volume.
         Ok(Some(volume).filter(|volume| volume.name == name))
     }
+
+    /// The names of all volumes.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn volumes(&self, runner: Runner) -> Result<Vec<String>> {
+        self.lines(runner, &["volume", "ls", "--format", "{{.Name}}"])
+    }
+
+    /// The names of the volumes that have `label`, each with the label's value.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn labelled_volumes(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
+        let filter = format!("label={label}");
+        let names = self.lines(runner, &["volume", "ls", "--filter", &filter, "--format", "{{.Name}}"])?;
+        let mut found = Vec::new();
+        for name in names {
+            let inspect = ["volume", "inspect", "--format", "{{.Name}} {{json .Labels}}", &name];
+            // It may be gone by now.
+            let Ok(said) = runner.run(&self.command(inspect)) else { continue };
+            let labels = said.trim().strip_prefix(&name).map(str::trim_start).unwrap_or_default();
+            let labels: HashMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
+            found.extend(labels.get(label).map(|value| (name.clone(), value.clone())));
+        }
+        Ok(found)
+    }
+
+    /// The IDs, as long as [`Container::id`], of the containers that have a `volume`, or are made of an image or what was
+    /// made of that (`ancestor`).
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn users_of(&self, runner: Runner, what: &str, name: &str) -> Result<Vec<String>> {
+        self.lines(runner, &["ps", "--all", "--filter", &format!("{what}={name}"), "--format", "{{.ID}}"])
+    }
+
+    /// The IDs of the images that no name leads to.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn nameless_images(&self, runner: Runner) -> Result<Vec<String>> {
+        self.lines(runner, &["images", "--filter", "dangling=true", "--no-trunc", "--quiet"])
+    }
+
+    fn lines(&self, runner: Runner, args: &[&str]) -> Result<Vec<String>> {
+        Ok(runner.run(&self.command(args.iter().copied()))?.lines().map(str::to_owned).collect())
+    }
 }
 
 /// Is `error` a runtime that can't be reached, so that another one may be tried?
@@ -485,7 +534,7 @@ mod tests {
             Runtime::candidates(&host, choice, project.as_deref())?
                 .into_iter()
                 .map(|(name, program)| {
-                    Runtime::identify(Runner { verbose: false, ignored: 0 }, name, program)
+                    Runtime::identify(Runner { verbose: false, ignored: 0, until: None }, name, program)
                 })
                 .collect()
         }

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod list;
 pub mod obliterate;
+pub mod prune;
 pub mod restart;
 pub mod rm;
 pub mod rmconfig;
@@ -19,7 +20,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::CommandFactory as _;
 
-use self::list::List;
 use self::update::Update;
 use crate::cli::{Cli, Command};
 use crate::container::Container;
@@ -48,7 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let mut host = Host::gather()?;
     // What a plan would do at this terminal, although the plan itself may go into a file.
     host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
-    let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals };
+    let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals, until: None };
     let session = Session { host, global: cli.global, runner, interrupts: runner.interrupts() };
     let code = match command {
         Command::Start(start) => start.run(&session),
@@ -59,9 +59,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Rm(rm) => rm.run(&session),
         Command::Status(status) => status.run(&session),
         Command::Check(check) => check.run(&session),
-        Command::List(_) => List::run(&session),
+        Command::List(list) => list.run(&session),
         Command::Update(_) => Update::run(&session),
         Command::Upgrade(upgrade) => upgrade.run(&session),
+        Command::Prune(prune) => prune.run(&session),
         Command::Rmconfig(rmconfig) => rmconfig.run(&session),
         Command::Obliterate(obliterate) => obliterate.run(&session),
         Command::Version => Ok(0),

@@ -6,5 +6,7 @@ mod commands;
 mod differences;
 mod dry_run;
 mod hostile;
+mod list;
 pub mod machine;
+mod prune;
 mod secrets;
