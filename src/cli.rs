@@ -7,7 +7,7 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    check::Check, list::List, obliterate::Obliterate, prune::Prune, restart::Restart, rm::Rm,
+    check::Check, doctor::Doctor, list::List, obliterate::Obliterate, prune::Prune, restart::Restart, rm::Rm,
     rmconfig::Rmconfig, run::Run, shell::Shell, start::Start, status::Status, stop::Stop, update::Update,
     upgrade::Upgrade,
 };
@@ -80,6 +80,7 @@ pub enum Command {
     Status(Status),
     List(List),
     Check(Check),
+    Doctor(Doctor),
     Update(Update),
     Upgrade(Upgrade),
     Prune(Prune),
@@ -99,6 +100,7 @@ impl Cli {
     pub fn json(&self) -> bool {
         match &self.command {
             Some(Command::Check(check)) => check.json,
+            Some(Command::Doctor(doctor)) => doctor.json,
             Some(Command::List(list)) => list.json,
             Some(Command::Prune(prune)) => prune.json,
             _ => false,

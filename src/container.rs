@@ -271,6 +271,8 @@ pub struct Image {
     pub id: String,
     /// The day it was made, `YYYY-MM-DD`, if it says.
     pub date: Option<String>,
+    /// When it was made, as RFC 3339 has it, if it says.
+    pub created: Option<String>,
     /// The names that it has.
     pub tags: Vec<String>,
     /// The repositories that it came from, `REPOSITORY@sha256:…`.
@@ -279,6 +281,10 @@ pub struct Image {
     pub former_names: Vec<String>,
     /// In bytes; it may share some of them with others.
     pub size: u64,
+    /// The processor that it is for, as Go names it (`amd64`).
+    pub architecture: String,
+    /// Its user, as it was written; nothing for root.
+    pub user: String,
 }
 
 /// The first eight digits of an image's ID.
@@ -423,6 +429,17 @@ struct RawImage {
     names_history: Option<Vec<String>>,
     #[serde(default)]
     size: u64,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    config: Option<RawImageConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawImageConfig {
+    #[serde(default)]
+    user: String,
 }
 
 impl From<RawImage> for Image {
@@ -431,11 +448,14 @@ impl From<RawImage> for Image {
         let created = raw.created.filter(|time| !time.starts_with("0001"));
         Self {
             date: created.as_deref().and_then(|time| time.get(..10)).map(str::to_owned),
+            created,
             id: raw.id,
             tags: raw.repo_tags.unwrap_or_default(),
             digests: raw.repo_digests.unwrap_or_default(),
             former_names: raw.names_history.unwrap_or_default(),
             size: raw.size,
+            architecture: raw.architecture,
+            user: raw.config.map(|config| config.user).unwrap_or_default(),
         }
     }
 }
@@ -548,10 +568,13 @@ impl Image {
         Self {
             id: id.into(),
             date: None,
+            created: None,
             tags: Vec::new(),
             digests: Vec::new(),
             former_names: Vec::new(),
             size: 0,
+            architecture: "amd64".into(),
+            user: "vscode".into(),
         }
     }
 }

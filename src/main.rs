@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod container;
 mod creation;
+mod doctor;
 mod env_file;
 mod error;
 mod git_config;

@@ -293,19 +293,31 @@ impl Runtime {
                 Ok(Engine { mode, machine, selinux: host.selinux, remaps: false, unenforced: Vec::new() })
             }
             RuntimeKind::Docker => {
-                let ask = self.command(["info", "--format", "{{json .}}"]);
-                let said = runner.run(&ask)?;
-                let info: DockerInfo = serde_json::from_str(&said)
-                    .with_context(|| format!("cannot read the answer of `{ask}`"))?;
-                ensure!(
-                    !info.is_podman(),
-                    // Its client can't map users as podman's own does, and podman's `cp` changes owners.
-                    Failure::new(format!("`{}` talks to podman here", ui::escape(&self.name)))
-                        .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
-                );
-                Ok(info.engine(host))
+                let said = runner.run(&self.info())?;
+                self.read_engine(&said, host)
             }
         }
+    }
+
+    /// Asks the engine for all that it says of itself.
+    pub fn info(&self) -> Invocation {
+        self.command(["info", "--format", "{{json .}}"])
+    }
+
+    /// Reads what a docker says of itself.
+    ///
+    /// # Errors
+    /// When it can't be read, or is a podman's.
+    pub fn read_engine(&self, said: &str, host: &Host) -> Result<Engine> {
+        let info: DockerInfo = serde_json::from_str(said)
+            .with_context(|| format!("cannot read the answer of `{}`", self.info()))?;
+        ensure!(
+            !info.is_podman(),
+            // Its client can't map users as podman's own does, and podman's `cp` changes owners.
+            Failure::new(format!("`{}` talks to podman here", ui::escape(&self.name)))
+                .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
+        );
+        Ok(info.engine(host))
     }
 
     /// Looks at containers by name or ID; one that doesn't exist is not an error.
@@ -432,6 +444,16 @@ impl Runtime {
         self.lines(runner, &["ps", "--all", "--filter", &format!("{what}={name}"), "--format", "{{.ID}}"])
     }
 
+    /// How many bytes these containers have written besides what is mounted.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn sizes(&self, runner: Runner, ids: &[&str]) -> Result<u64> {
+        let args = ["container", "inspect", "--size", "--format", "{{.SizeRw}}"];
+        let lines = self.lines(runner, &args.iter().chain(ids).copied().collect::<Vec<_>>())?;
+        Ok(lines.iter().filter_map(|line| line.parse::<u64>().ok()).fold(0, u64::saturating_add))
+    }
+
     /// The IDs of the images that no name leads to.
     ///
     /// # Errors
@@ -484,6 +506,14 @@ impl Engine {
         host.os = os;
         host.nodename = Some("vm".into());
         serde_json::from_str::<DockerInfo>(info).unwrap().engine(&host)
+    }
+}
+
+#[cfg(test)]
+impl Volume {
+    /// A local volume with these options.
+    pub fn sample(name: &str, options: &str) -> Self {
+        Self { name: name.into(), driver: "local".into(), options: options.into() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands, one a file: its flags, and what it does.
 
 pub mod check;
+pub mod doctor;
 pub mod list;
 pub mod obliterate;
 pub mod prune;
@@ -45,7 +46,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Some(command) => command,
     };
-    let mut host = Host::gather()?;
+    let (mut host, mut wrong) = Host::gather()?;
+    if !matches!(command, Command::Doctor(_)) && !wrong.is_empty() {
+        return Err(wrong.remove(0));
+    }
     // What a plan would do at this terminal, although the plan itself may go into a file.
     host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
     let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals, until: None };
@@ -59,6 +63,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Rm(rm) => rm.run(&session),
         Command::Status(status) => status.run(&session),
         Command::Check(check) => check.run(&session),
+        Command::Doctor(doctor) => doctor.run(&session, &wrong),
         Command::List(list) => list.run(&session),
         Command::Update(_) => Update::run(&session),
         Command::Upgrade(upgrade) => upgrade.run(&session),

@@ -95,7 +95,8 @@ fn wall(label: &str, runtime: &Runtime, engine: &Engine, container: &Container) 
     lines
 }
 
-fn place(engine: &Engine) -> String {
+/// Where an engine runs, and who runs it.
+pub fn place(engine: &Engine) -> String {
     match (engine.mode, engine.machine) {
         (Mode::Rootful, None) => "run by root on this machine".to_owned(),
         (Mode::Rootless, None) => "run without root on this machine".to_owned(),

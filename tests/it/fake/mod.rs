@@ -4,6 +4,7 @@ mod bad_input;
 mod check;
 mod commands;
 mod differences;
+mod doctor;
 mod dry_run;
 mod hostile;
 mod list;
