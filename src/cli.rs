@@ -7,9 +7,9 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::commands::{
-    check::Check, completions::Completions, list::List, man::Man, obliterate::Obliterate, restart::Restart,
-    rm::Rm, rmconfig::Rmconfig, run::Run, shell::Shell, start::Start, status::Status, stop::Stop,
-    update::Update, upgrade::Upgrade,
+    check::Check, completions::Completions, doctor::Doctor, list::List, man::Man, obliterate::Obliterate,
+    prune::Prune, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run, shell::Shell, start::Start,
+    status::Status, stop::Stop, update::Update, upgrade::Upgrade,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -88,8 +88,10 @@ pub enum Command {
     Status(Status),
     List(List),
     Check(Check),
+    Doctor(Doctor),
     Update(Update),
     Upgrade(Upgrade),
+    Prune(Prune),
     Rmconfig(Rmconfig),
     Obliterate(Obliterate),
     Completions(Completions),
@@ -110,6 +112,9 @@ impl Cli {
         match &self.command {
             Some(Command::Check(check)) => check.json,
             Some(Command::Status(status)) => status.json,
+            Some(Command::Doctor(doctor)) => doctor.json,
+            Some(Command::List(list)) => list.json,
+            Some(Command::Prune(prune)) => prune.json,
             _ => false,
         }
     }

@@ -166,7 +166,7 @@ impl Takes {
 ///
 /// [`Container::project`]: crate::container::Container::project
 fn cages(global: &Global) -> Result<Vec<CompletionCandidate>> {
-    let host = Host::gather()?;
+    let (host, _) = Host::gather()?;
     let runner =
         Runner { verbose: false, ignored: host.ignored_signals, until: Some(Instant::now() + PATIENCE) };
     let global = Global { verbose: false, ..global.clone() };
@@ -190,7 +190,7 @@ fn cages(global: &Global) -> Result<Vec<CompletionCandidate>> {
 /// Whoever is in a cage can give files names of any kind, and a script that completes puts them into the command line as
 /// they are. So only names that mean themselves to every shell are offered.
 fn paths(start: &str, below: Option<&Path>, files: bool) -> Option<Vec<CompletionCandidate>> {
-    let host = Host::gather().ok()?;
+    let (host, _) = Host::gather().ok()?;
     let (before, name) = start.split_at(start.rfind('/').map_or(0, |slash| slash + 1));
     let dir = match before.strip_prefix("~/") {
         Some(rest) => host.home?.join(rest),

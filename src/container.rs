@@ -275,6 +275,20 @@ pub struct Image {
     pub id: String,
     /// The day it was made, `YYYY-MM-DD`, if it says.
     pub date: Option<String>,
+    /// When it was made, as RFC 3339 has it, if it says.
+    pub created: Option<String>,
+    /// The names that it has.
+    pub tags: Vec<String>,
+    /// The repositories that it came from, `REPOSITORY@sha256:…`.
+    pub digests: Vec<String>,
+    /// The names that it had; only podman keeps them.
+    pub former_names: Vec<String>,
+    /// In bytes; it may share some of them with others.
+    pub size: u64,
+    /// The processor that it is for, as Go names it (`amd64`).
+    pub architecture: String,
+    /// Its user, as it was written; nothing for root.
+    pub user: String,
 }
 
 /// The first eight digits of an image's ID.
@@ -411,14 +425,42 @@ struct RawImage {
     id: String,
     #[serde(default)]
     created: Option<String>,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    repo_digests: Option<Vec<String>>,
+    #[serde(default)]
+    names_history: Option<Vec<String>>,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    config: Option<RawImageConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawImageConfig {
+    #[serde(default)]
+    user: String,
 }
 
 impl From<RawImage> for Image {
     fn from(raw: RawImage) -> Self {
         // Reproducible images say the year 1 or nothing.
-        let date =
-            raw.created.as_deref().and_then(|time| time.get(..10)).filter(|date| !date.starts_with("0001"));
-        Self { date: date.map(str::to_owned), id: raw.id }
+        let created = raw.created.filter(|time| !time.starts_with("0001"));
+        Self {
+            date: created.as_deref().and_then(|time| time.get(..10)).map(str::to_owned),
+            created,
+            id: raw.id,
+            tags: raw.repo_tags.unwrap_or_default(),
+            digests: raw.repo_digests.unwrap_or_default(),
+            former_names: raw.names_history.unwrap_or_default(),
+            size: raw.size,
+            architecture: raw.architecture,
+            user: raw.config.map(|config| config.user).unwrap_or_default(),
+        }
     }
 }
 
@@ -520,6 +562,24 @@ impl ContainerSpec {
         args.extend(self.engine_args.iter().cloned());
         args.push(self.image.clone());
         args
+    }
+}
+
+#[cfg(test)]
+impl Image {
+    /// An image of which little is known.
+    pub fn sample(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            date: None,
+            created: None,
+            tags: Vec::new(),
+            digests: Vec::new(),
+            former_names: Vec::new(),
+            size: 0,
+            architecture: "amd64".into(),
+            user: "vscode".into(),
+        }
     }
 }
 

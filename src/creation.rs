@@ -14,6 +14,7 @@ use crate::env_file::EnvFiles;
 use crate::error::Failure;
 use crate::home::{self, Preparation};
 use crate::host::{self, Host};
+use crate::invocation::Runner;
 use crate::leftovers::Baseline;
 use crate::lifecycle::remove;
 use crate::mount::Mount;
@@ -89,7 +90,7 @@ impl Beforehand {
     ) -> Result<Self> {
         project.check(&session.host, options.allow_dangerous_dir)?;
         let env = EnvFiles::read(&session.host, project)?;
-        let endpoint = endpoint(session, runtime)?;
+        let endpoint = endpoint(&session.host, session.runner, runtime)?;
         ensure!(
             !is_remote(&endpoint),
             Failure::new(format!("the engine is on another machine, {}", ui::escape(&endpoint))).hint(
@@ -190,6 +191,12 @@ impl Creation {
         if let Some(Agent::Link(link)) = self.agent(host, options) {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
+        }
+        if options.home == Some(Home::Project) {
+            // The label ties it to the project when both cage and directory are gone. One that is there keeps what it has.
+            let label = format!("{}={}", host.label, project.path);
+            let home = home_volume(host, project, options);
+            plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &home])));
         }
         let spec = self.spec(host, runtime.kind, project, name, options);
         let mut create = runtime.command(spec.create_args()).stdin(spec.env_file);
@@ -527,25 +534,28 @@ pub fn own_home(host: &Host, name: &str) -> String {
 }
 
 /// The address of the engine, as far as the client tells; nothing for a podman on this machine.
-fn endpoint(session: &Session, runtime: &Runtime) -> Result<String> {
+///
+/// # Errors
+/// When the client can't be started.
+pub fn endpoint(host: &Host, runner: Runner, runtime: &Runtime) -> Result<String> {
     let variable = match runtime.kind {
         RuntimeKind::Docker => "DOCKER_HOST",
         RuntimeKind::Podman => "CONTAINER_HOST",
     };
-    if let Some(endpoint) = session.host.variable(variable) {
+    if let Some(endpoint) = host.variable(variable) {
         return Ok(endpoint.to_owned());
     }
     if runtime.kind == RuntimeKind::Podman {
         return Ok(String::new());
     }
     let ask = runtime.command(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
-    let output = session.runner.capture(&ask)?;
+    let output = runner.capture(&ask)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Is the engine at this address on another machine? One on a loopback port is a virtual machine's, or a tunnel's; those
 /// can't be told apart, and the first is common.
-fn is_remote(endpoint: &str) -> bool {
+pub fn is_remote(endpoint: &str) -> bool {
     let Some((scheme, rest)) = endpoint.split_once("://") else { return false };
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);

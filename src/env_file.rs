@@ -48,6 +48,11 @@ impl EnvFiles {
         Ok(all)
     }
 
+    /// How many variables there are.
+    pub fn count(&self) -> usize {
+        self.variables.len()
+    }
+
     /// A variable's value, if it is set.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.variables.get(key).map(String::as_str)

@@ -23,6 +23,28 @@ pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
 /// editors use; and podman sees two keys only if they arrive apart.
 pub const DEFAULT_DETACH_KEYS: &str = r"ctrl-\";
 
+/// The variables that cage takes settings from. README.md has the same.
+pub const SETTINGS: [&str; 15] = [
+    "CAGE_IMAGE",
+    "CAGE_RUNTIME",
+    "CAGE_DETACH_KEYS",
+    "CAGE_HOME",
+    "CAGE_SSH",
+    "CAGE_NO_ROOT",
+    "CAGE_NETWORK",
+    "CAGE_MEMORY",
+    "CAGE_CPUS",
+    "CAGE_PIDS_LIMIT",
+    "CAGE_GPUS",
+    "CAGE_PULL",
+    "CAGE_CREATE_ARGS",
+    "CAGE_HOME_VOLUME",
+    "CAGE_LABEL",
+];
+
+/// Variables of the same kind of name that are no settings: cage itself sets them for what it starts.
+const OWN_VARIABLES: [&str; 2] = ["CAGE_SESSION", "CAGE_COMPLETE"];
+
 /// The operating system that cage runs on: a value, so that every system's rules are tested on any machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Os {
@@ -90,17 +112,24 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads the facts.
+    /// Reads the facts. Beside them is what is wrong with `CAGE_…` variables that have a value which no engine could take;
+    /// the facts are without those.
     ///
     /// # Errors
-    /// When a `CAGE_…` variable has a value that no engine could take.
-    pub fn gather() -> Result<Self> {
+    /// When settings contradict each other.
+    pub fn gather() -> Result<(Self, Vec<anyhow::Error>)> {
         let os = match env::consts::OS {
             "linux" => Os::Linux,
             "macos" => Os::Mac,
             _ => Os::Other,
         };
-        let mut host = Self::new(os, env::vars_os())?;
+        let mut wrong = Vec::new();
+        let environment = env::vars_os().filter(|(name, value)| {
+            let alone = SETTINGS.iter().any(|setting| name == setting).then(|| (name.clone(), value.clone()));
+            Self::new(os, alone).map_err(|error| wrong.push(error)).is_ok()
+        });
+        let environment: Vec<_> = environment.collect();
+        let mut host = Self::new(os, environment)?;
         host.home = dirs::home_dir().filter(|home| home.is_absolute());
         host.cwd = env::current_dir().ok();
         host.terminal = ui::terminal();
@@ -122,7 +151,7 @@ impl Host {
         host.cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
-        Ok(host)
+        Ok((host, wrong))
     }
 
     /// A host on `os` with this environment and nothing else, without a terminal.
@@ -199,6 +228,22 @@ impl Host {
     /// The value of an environment variable, if it is set and text; it may be empty.
     pub fn any_variable(&self, name: &str) -> Option<&str> {
         self.environment.get(&OsString::from(name))?.to_str()
+    }
+
+    /// The names of all variables that are, or look like, cage's own; those that are not text are not.
+    pub fn cage_variables(&self) -> Vec<&str> {
+        let names = self.environment.keys().filter_map(|name| name.to_str());
+        let is_own = |name: &&str| name.starts_with("CAGE_") && !OWN_VARIABLES.contains(name);
+        let mut names: Vec<&str> = names.filter(is_own).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// May data be coloured? On a terminal, unless the person wants none (<https://no-color.org>).
+    pub fn wants_colors(&self) -> bool {
+        self.terminal.stdout
+            && self.variable("NO_COLOR").is_none()
+            && self.variable("TERM").is_some_and(|term| term != "dumb")
     }
 
     /// What programs in a cage should know about the terminal.
@@ -303,6 +348,11 @@ pub fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Is there a program of this name in PATH?
+pub fn is_installed(host: &Host, name: &str) -> bool {
+    which::which_in_global(name, host.path_variable("PATH")).is_ok_and(|mut found| found.next().is_some())
+}
+
 /// What Linux tells about this process; elsewhere nothing is known to be ignored.
 fn ignored_signals() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -339,6 +389,17 @@ mod tests {
         assert_eq!(refused("CAGE_HOME_VOLUME", "/etc"), "CAGE_HOME_VOLUME `/etc` is not a volume name");
         assert_eq!(refused("CAGE_LABEL", "a=b"), "CAGE_LABEL `a=b` is not a label name");
         assert_eq!(refused("CAGE_DETACH_KEYS", "foo"), "CAGE_DETACH_KEYS `foo` is not a sequence of keys");
+    }
+
+    #[test]
+    fn the_readme_has_every_setting() {
+        let rows = include_str!("../README.md").lines();
+        let named = rows.filter_map(|row| row.strip_prefix("| `CAGE_")?.split('`').next());
+        let mut named: Vec<String> = named.map(|name| format!("CAGE_{name}")).collect();
+        let mut settings = SETTINGS;
+        named.sort();
+        settings.sort_unstable();
+        assert_eq!(named, settings);
     }
 
     #[test]

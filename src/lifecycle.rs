@@ -602,7 +602,7 @@ mod tests {
     ) -> String {
         let host = Host::sample(variables);
         let (runtime, project) = (Runtime::sample(kind), project(path));
-        let image = Image { id: NEWER.into(), date: None };
+        let image = Image::sample(NEWER);
         plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) }).script()
     }
 

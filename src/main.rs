@@ -11,6 +11,7 @@ mod completions;
 mod container;
 mod creation;
 mod defaults;
+mod doctor;
 mod env_file;
 mod error;
 mod git_config;
@@ -29,6 +30,7 @@ mod runtime;
 mod session;
 mod ssh_agent;
 mod ui;
+mod unused;
 mod user;
 mod worktree;
 

@@ -135,7 +135,9 @@ impl Mount {
         };
         fields.push(format!("target={}", self.target));
         if self.readonly {
-            fields.push("readonly".to_owned());
+            // podman 4 knows the long word for the host's own directories only.
+            let word = if self.source_path().is_some() { "readonly" } else { "ro" };
+            fields.push(word.to_owned());
         }
         fields.iter().map(|field| csv_field(field)).collect::<Vec<_>>().join(",")
     }
@@ -234,6 +236,7 @@ mod tests {
         assert_eq!(flag("./a b:/c:ro"), "type=bind,source=./a b,target=/c,readonly");
         assert_eq!(flag("..:/up:rw,cached"), "type=bind,source=..,target=/up");
         assert_eq!(flag("pg:/var/lib/pg"), "type=volume,source=pg,target=/var/lib/pg");
+        assert_eq!(flag("pg:/var/lib/pg:ro"), "type=volume,source=pg,target=/var/lib/pg,ro");
         assert_eq!(flag("/cache"), "type=volume,target=/cache");
     }
 

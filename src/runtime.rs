@@ -1,5 +1,6 @@
 //! The container runtime: docker or podman, which of them is used, and what it is asked.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -297,19 +298,31 @@ impl Runtime {
                 Ok(Engine { mode, machine, selinux: host.selinux, remaps: false, unenforced: Vec::new() })
             }
             RuntimeKind::Docker => {
-                let ask = self.command(["info", "--format", "{{json .}}"]);
-                let said = runner.run(&ask)?;
-                let info: DockerInfo = serde_json::from_str(&said)
-                    .with_context(|| format!("cannot read the answer of `{ask}`"))?;
-                ensure!(
-                    !info.is_podman(),
-                    // Its client can't map users as podman's own does, and podman's `cp` changes owners.
-                    Failure::new(format!("`{}` talks to podman here", ui::escape(&self.name)))
-                        .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
-                );
-                Ok(info.engine(host))
+                let said = runner.run(&self.info())?;
+                self.read_engine(&said, host)
             }
         }
+    }
+
+    /// Asks the engine for all that it says of itself.
+    pub fn info(&self) -> Invocation {
+        self.command(["info", "--format", "{{json .}}"])
+    }
+
+    /// Reads what a docker says of itself.
+    ///
+    /// # Errors
+    /// When it can't be read, or is a podman's.
+    pub fn read_engine(&self, said: &str, host: &Host) -> Result<Engine> {
+        let info: DockerInfo = serde_json::from_str(said)
+            .with_context(|| format!("cannot read the answer of `{}`", self.info()))?;
+        ensure!(
+            !info.is_podman(),
+            // Its client can't map users as podman's own does, and podman's `cp` changes owners.
+            Failure::new(format!("`{}` talks to podman here", ui::escape(&self.name)))
+                .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
+        );
+        Ok(info.engine(host))
     }
 
     /// Looks at containers by name or ID; one that doesn't exist is not an error.
@@ -399,6 +412,64 @@ impl Runtime {
         // podman takes the beginning of a name for the name, if there is only one such volume.
         Ok(Some(volume).filter(|volume| volume.name == name))
     }
+
+    /// The names of all volumes.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn volumes(&self, runner: Runner) -> Result<Vec<String>> {
+        self.lines(runner, &["volume", "ls", "--format", "{{.Name}}"])
+    }
+
+    /// The names of the volumes that have `label`, each with the label's value.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn labelled_volumes(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
+        let filter = format!("label={label}");
+        let names = self.lines(runner, &["volume", "ls", "--filter", &filter, "--format", "{{.Name}}"])?;
+        let mut found = Vec::new();
+        for name in names {
+            let inspect = ["volume", "inspect", "--format", "{{.Name}} {{json .Labels}}", &name];
+            // It may be gone by now.
+            let Ok(said) = runner.run(&self.command(inspect)) else { continue };
+            let labels = said.trim().strip_prefix(&name).map(str::trim_start).unwrap_or_default();
+            let labels: HashMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
+            found.extend(labels.get(label).map(|value| (name.clone(), value.clone())));
+        }
+        Ok(found)
+    }
+
+    /// The IDs, as long as [`Container::id`], of the containers that have a `volume`, or are made of an image or what was
+    /// made of that (`ancestor`).
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn users_of(&self, runner: Runner, what: &str, name: &str) -> Result<Vec<String>> {
+        self.lines(runner, &["ps", "--all", "--filter", &format!("{what}={name}"), "--format", "{{.ID}}"])
+    }
+
+    /// How many bytes these containers have written besides what is mounted.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn sizes(&self, runner: Runner, ids: &[&str]) -> Result<u64> {
+        let args = ["container", "inspect", "--size", "--format", "{{.SizeRw}}"];
+        let lines = self.lines(runner, &args.iter().chain(ids).copied().collect::<Vec<_>>())?;
+        Ok(lines.iter().filter_map(|line| line.parse::<u64>().ok()).fold(0, u64::saturating_add))
+    }
+
+    /// The IDs of the images that no name leads to.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn nameless_images(&self, runner: Runner) -> Result<Vec<String>> {
+        self.lines(runner, &["images", "--filter", "dangling=true", "--no-trunc", "--quiet"])
+    }
+
+    fn lines(&self, runner: Runner, args: &[&str]) -> Result<Vec<String>> {
+        Ok(runner.run(&self.command(args.iter().copied()))?.lines().map(str::to_owned).collect())
+    }
 }
 
 /// Is `error` a runtime that can't be reached, so that another one may be tried?
@@ -455,6 +526,14 @@ impl Engine {
         host.os = os;
         host.nodename = Some("vm".into());
         serde_json::from_str::<DockerInfo>(info).unwrap().engine(&host)
+    }
+}
+
+#[cfg(test)]
+impl Volume {
+    /// A local volume with these options.
+    pub fn sample(name: &str, options: &str) -> Self {
+        Self { name: name.into(), driver: "local".into(), options: options.into() }
     }
 }
 

@@ -6,8 +6,11 @@
 //! starting.
 
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -23,6 +26,9 @@ pub const SOCKET: &str = "/run/host-services/ssh-auth.sock";
 /// The file with a Colima profile's settings, wherever its home is (`~/.colima`, `~/.config/colima`, `$COLIMA_HOME`): it is
 /// beside the profile's socket.
 const COLIMA_CONFIG: &str = "colima.yaml";
+
+/// How long an agent may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where a link leads when there is no agent.
 const NO_AGENT: &str = "/dev/null";
@@ -42,6 +48,11 @@ impl Link {
         let agent = host.path_variable("SSH_AUTH_SOCK").filter(|path| is_socket(path));
         let target = agent.map_or_else(|| PathBuf::from(NO_AGENT), Path::to_owned);
         Some(Self { path: host.state_dir()?.join(format!("{name}.agent")), target })
+    }
+
+    /// Is there no agent?
+    pub fn leads_nowhere(&self) -> bool {
+        self.target == Path::new(NO_AGENT)
     }
 
     /// Makes the link lead where it is to lead.
@@ -70,6 +81,27 @@ impl Link {
         };
         self.target != Path::new(NO_AGENT) && (leads_to != self.target || younger)
     }
+}
+
+/// How many keys the agent at `socket` has, asked as `ssh-add -l` does
+/// (<https://datatracker.ietf.org/doc/html/draft-ietf-sshm-ssh-agent>, requesting a list of keys).
+///
+/// # Errors
+/// When nobody answers there.
+pub fn keys(socket: &Path) -> io::Result<u32> {
+    const REQUEST_IDENTITIES: [u8; 5] = [0, 0, 0, 1, 11];
+    const IDENTITIES_ANSWER: u8 = 12;
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(&REQUEST_IDENTITIES)?;
+    let mut head = [0; 5];
+    stream.read_exact(&mut head)?;
+    if head[4] != IDENTITIES_ANSWER {
+        return Err(io::Error::other("it does not tell its keys"));
+    }
+    let mut count = [0; 4];
+    stream.read_exact(&mut count)?;
+    Ok(u32::from_be_bytes(count))
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -182,6 +214,33 @@ mod tests {
         assert_eq!(Agent::decide(None, false, None), None, "without a home there is no place for a link");
         let elsewhere = Host::sample(&[("XDG_STATE_HOME", "/state")]);
         assert_eq!(Link::of(&elsewhere, "cage-x").unwrap().path, Path::new("/state/cage/cage-x.agent"));
+    }
+
+    #[test]
+    fn an_agent_tells_how_many_keys_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("agent");
+        assert!(keys(&socket).is_err());
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answer = |bytes: &'static [u8]| {
+            let agent = std::thread::spawn({
+                let listener = listener.try_clone().unwrap();
+                move || {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut request = [0; 5];
+                    stream.read_exact(&mut request).unwrap();
+                    stream.write_all(bytes).unwrap();
+                    request
+                }
+            });
+            let keys = keys(&socket);
+            assert_eq!(agent.join().unwrap(), [0, 0, 0, 1, 11]);
+            keys.map_err(|error| error.kind())
+        };
+        assert_eq!(answer(&[0, 0, 0, 5, 12, 0, 0, 0, 2]), Ok(2));
+        assert_eq!(answer(&[0, 0, 0, 1, 5]), Err(io::ErrorKind::Other));
+        assert_eq!(answer(&[0, 0, 0, 5, 12, 0]), Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(answer(&[]), Err(io::ErrorKind::UnexpectedEof));
     }
 
     #[test]

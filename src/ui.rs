@@ -65,6 +65,22 @@ pub fn data(line: &str) -> io::Result<()> {
     ignore_broken_pipe(writeln!(io::stdout(), "{line}"))
 }
 
+/// A number of bytes for people: `193 MB`, in powers of 1000 as the engines have it.
+pub fn bytes(number: u64) -> String {
+    let mut whole = number;
+    let mut rest = 0;
+    for unit in ["B", "kB", "MB", "GB", "TB"] {
+        if whole < 1000 || unit == "TB" {
+            // One digit more where there is only one.
+            let digit = if whole < 10 && unit != "B" { format!(".{}", rest / 100) } else { String::new() };
+            return format!("{whole}{digit} {unit}");
+        }
+        rest = whole % 1000;
+        whole /= 1000;
+    }
+    number.to_string()
+}
+
 /// The version of what [`json`] prints. It grows when a field goes away or means something else, not when one is added.
 pub const JSON_VERSION: u32 = 1;
 
@@ -198,6 +214,12 @@ mod tests {
     fn what_could_drive_a_terminal_is_spelled_out() {
         assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}d\u{9b}é"), r"a\u{1b}[31mb\nc\u{202e}d\u{9b}é");
         assert_eq!(escape_lines("a\nb\r"), "a\nb\\r");
+    }
+
+    #[test]
+    fn bytes_are_shown_as_engines_have_them() {
+        let shown = [0, 999, 1000, 9_990, 192_724_902, 1_950_000_000, u64::MAX].map(bytes);
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "9.9 kB", "192 MB", "1.9 GB", "18446744 TB"]);
     }
 
     proptest! {

@@ -25,7 +25,8 @@ pub struct Ids {
 }
 
 impl Ids {
-    const ROOT: Self = Self { uid: 0, gid: 0 };
+    /// Root.
+    pub const ROOT: Self = Self { uid: 0, gid: 0 };
 }
 
 impl fmt::Display for Ids {

@@ -5,30 +5,52 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::container::{Container, short_id};
+use crate::container::{Container, Published, short_id};
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::ui;
 
 /// List all cages
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  cage list     Names, states, images and projects")]
-pub struct List {}
+#[command(after_help = "\
+Examples:
+  cage list                       Show every cage, its state, image and project
+  cage list --quiet               Print names only, one a line
+  cage list --json                Print one JSON object, for a script")]
+pub struct List {
+    /// Print names only, one a line
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
 
 impl List {
     /// Does it.
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn run(session: &Session) -> Result<u8> {
+    pub fn run(&self, session: &Session) -> Result<u8> {
         let label = &session.host.label;
         let (runtime, found) = session.ask(None, |runtime| runtime.labelled(session.runner, label))?;
         let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
         let mut cages = runtime.containers(session.runner, &ids)?;
         cages.retain(|cage| cage.project(label).is_some());
+        if self.json {
+            let cages = cages.iter().filter_map(|cage| PrintedCage::of(cage, label)).collect();
+            ui::json(&Printed { version: ui::JSON_VERSION, cages })?;
+            return Ok(0);
+        }
+        let mut plan = Plan::default();
+        if self.quiet {
+            plan.print(cages.into_iter().map(|cage| cage.name));
+            return session.carry_out(&plan);
+        }
 
         let mut image_ids: Vec<&str> = cages.iter().map(|cage| cage.image_id.as_str()).collect();
         image_ids.sort_unstable();
@@ -41,9 +63,45 @@ impl List {
             .filter_map(|cage| Some(row(cage, cage.project(label)?, &statuses, &dates)))
             .collect();
 
-        let mut plan = Plan::default();
         plan.print(table(&rows, session.host.size.map(|(columns, _)| columns.into())));
         session.carry_out(&plan)
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    version: u32,
+    cages: Vec<PrintedCage<'a>>,
+}
+
+#[derive(Serialize)]
+struct PrintedCage<'a> {
+    name: &'a str,
+    id: &'a str,
+    state: &'static str,
+    project: &'a str,
+    directory_exists: bool,
+    image: &'a str,
+    image_id: &'a str,
+    created: Option<&'a str>,
+    ports: &'a [Published],
+}
+
+impl<'a> PrintedCage<'a> {
+    fn of(cage: &'a Container, label: &str) -> Option<Self> {
+        let project = cage.project(label)?;
+        Some(Self {
+            name: &cage.name,
+            id: &cage.id,
+            state: cage.state.name(),
+            project,
+            directory_exists: Path::new(project).is_dir(),
+            image: cage.image(),
+            image_id: &cage.image_id,
+            created: cage.created.as_deref(),
+            ports: &cage.ports,
+        })
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub mod check;
 pub mod completions;
+pub mod doctor;
 pub mod list;
 pub mod man;
 pub mod obliterate;
+pub mod prune;
 pub mod restart;
 pub mod rm;
 pub mod rmconfig;
@@ -21,7 +23,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::CommandFactory as _;
 
-use self::list::List;
 use self::update::Update;
 use crate::cli::{Cli, Command};
 use crate::container::Container;
@@ -51,7 +52,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Some(command) => command,
     };
-    let mut host = Host::gather()?;
+    let (mut host, mut wrong) = Host::gather()?;
+    if !matches!(command, Command::Doctor(_)) && !wrong.is_empty() {
+        return Err(wrong.remove(0));
+    }
     // What a plan would do at this terminal, although the plan itself may go into a file.
     host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
     let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals, until: None };
@@ -65,9 +69,11 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Rm(rm) => rm.run(&session),
         Command::Status(status) => status.run(&session),
         Command::Check(check) => check.run(&session),
-        Command::List(_) => List::run(&session),
+        Command::Doctor(doctor) => doctor.run(&session, &wrong),
+        Command::List(list) => list.run(&session),
         Command::Update(_) => Update::run(&session),
         Command::Upgrade(upgrade) => upgrade.run(&session),
+        Command::Prune(prune) => prune.run(&session),
         Command::Rmconfig(rmconfig) => rmconfig.run(&session),
         Command::Obliterate(obliterate) => obliterate.run(&session),
         Command::Man(man) => man.run(&session),

@@ -101,6 +101,8 @@ struct Place<'a> {
     runtime: &'a str,
     rootless: bool,
     machine: Option<String>,
+    #[serde(skip)]
+    shown: String,
 }
 
 #[derive(Serialize)]
@@ -169,6 +171,7 @@ impl<'a> Wall<'a> {
                 runtime: &runtime.name,
                 rootless: engine.mode == Mode::Rootless,
                 machine: engine.machine.map(|product| product.to_string()),
+                shown: place(engine),
             },
             user,
             mounts,
@@ -184,6 +187,15 @@ impl<'a> Wall<'a> {
             warnings: boundary::weaknesses(&options.engine_args, options.network.as_deref(), project),
             engine_args: options.engine_args,
         }
+    }
+}
+
+/// Where an engine runs, and who runs it.
+pub fn place(engine: &Engine) -> String {
+    match (engine.mode, engine.machine) {
+        (Mode::Rootful, None) => "run by root on this machine".to_owned(),
+        (Mode::Rootless, None) => "run without root on this machine".to_owned(),
+        (_, Some(product)) => format!("in a virtual machine ({product})"),
     }
 }
 
@@ -263,7 +275,7 @@ impl Wall<'_> {
     fn lines_of_origin(&self) -> Vec<String> {
         let chosen = if self.image == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
         let mut lines = vec![
-            format!("Engine:    {}, {}", ui::escape(self.engine.runtime), self.engine.line()),
+            format!("Engine:    {}, {}", ui::escape(self.engine.runtime), self.engine.shown),
             format!("Image:     {}{chosen}", ui::escape(self.image)),
         ];
         lines.extend(self.user.as_ref().map(|user| {
@@ -295,16 +307,6 @@ impl Wall<'_> {
         }
         lines.extend(self.warnings.iter().map(|weakness| format!("Warning:   {}", ui::escape(weakness))));
         lines
-    }
-}
-
-impl Place<'_> {
-    fn line(&self) -> String {
-        match (&self.machine, self.rootless) {
-            (Some(product), _) => format!("in a virtual machine ({product})"),
-            (None, false) => "run by root on this machine".to_owned(),
-            (None, true) => "run without root on this machine".to_owned(),
-        }
     }
 }
 

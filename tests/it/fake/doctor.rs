@@ -1,0 +1,414 @@
+//! `cage doctor`: that it tells what is wrong, whatever is wrong, and that it makes nothing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::machine::{Cage, Machine, Outcome, Speaks};
+
+const BOTH: [Speaks; 2] = [Speaks::Docker, Speaks::Podman];
+
+/// What an engine says of itself when doctor asks, and what is seen from inside.
+fn healthy(machine: &Machine) {
+    let engine = machine.engine();
+    match engine.speaks {
+        Speaks::Docker => {
+            let version = json!({
+                "Client": {"Version": "28.2.2"},
+                "Server": {
+                    "Version": "28.2.2", "Arch": "amd64", "Platform": {"Name": "Docker Engine - Community"},
+                    "Components": [{"Name": "runc", "Version": "1.3.3"}, {"Name": "docker-init", "Version": "0.19.0"}],
+                },
+            });
+            engine.answer("version-format", 0, "", &version.to_string());
+            let info = json!({
+                "OperatingSystem": "Debian GNU/Linux 12 (bookworm)", "Name": "vm",
+                "SecurityOptions": ["name=seccomp,profile=default"],
+            });
+            engine.answer("info-format", 0, "", &info.to_string());
+        }
+        Speaks::Podman => {
+            engine.answer("version-format", 0, "", "5.4.2\n");
+            let info = json!({
+                "host": {"arch": "amd64", "ociRuntime": {"name": "runc", "version": "runc version 1.3.3\n"},
+                    "security": {"seccompEnabled": true}},
+                "version": {"Version": "5.4.2"},
+            });
+            engine.answer("info-format", 0, "", &info.to_string());
+        }
+    }
+    inside(machine, "echo agent 0; echo 256 SHA256:x me");
+}
+
+/// What a look from inside finds.
+fn inside(machine: &Machine, script: &str) {
+    for call in ["run", "exec"] {
+        machine.engine().act(call, &format!("case \"$*\" in *ssh-add*) {script}; exit 0 ;; esac"));
+    }
+}
+
+/// A machine where all is well, but for an agent that nobody answers for.
+fn machine(speaks: Speaks, words: &str) -> Machine {
+    let machine = Machine::in_story(speaks, words);
+    healthy(&machine);
+    machine
+}
+
+/// The checks that are not ok, by name and level.
+fn wrong(outcome: &Outcome) -> Vec<(String, String)> {
+    let printed: Value =
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|_| panic!("{}", outcome.stdout));
+    assert_eq!(printed["version"], 1);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let checks = printed["checks"].as_array().unwrap().iter();
+    let checks = checks.map(|check| (text(&check["name"]), text(&check["level"])));
+    checks.filter(|(name, level)| level != "ok" && name != "ssh-agent" && name != "user-namespaces").collect()
+}
+
+fn one(name: &str, level: &str) -> Vec<(String, String)> {
+    vec![(name.to_owned(), level.to_owned())]
+}
+
+#[test]
+fn all_is_well_and_nothing_is_made() {
+    for speaks in BOTH {
+        for words in ["none", "running", "stopped", "paused", "restarting", "no home"] {
+            let machine = machine(speaks, words);
+            let outcome = machine.cage("doctor --json");
+            assert_eq!(
+                (outcome.code, wrong(&outcome)),
+                (0, vec![]),
+                "{speaks:?}, {words}: {}",
+                outcome.stdout
+            );
+            // All that is not a question is a container that goes away by itself, and it is never pulled for.
+            for call in outcome.changes() {
+                let goes = call[0] == "run" && call[1] == "--rm" && call.join(" ").contains("--pull never");
+                let asks = ["version", "system", "images", "exec", "volume"].contains(&call[0].as_str());
+                assert!(goes || asks, "{call:?}");
+                assert!(!call.join(" ").starts_with("volume create"), "{call:?}");
+            }
+            let runs = outcome.calls.iter().filter(|call| call[0] == "run").count();
+            // The cage that runs is asked, and has told of its image's user.
+            assert_eq!(
+                runs,
+                match words {
+                    "running" => 0,
+                    "stopped" | "paused" | "restarting" => 1,
+                    _ => 2,
+                }
+            );
+            assert_eq!(machine.state_files(), [""; 0].map(std::path::PathBuf::from));
+        }
+        let machine = machine(speaks, "image missing");
+        let outcome = machine.cage("doctor --json");
+        assert_eq!((outcome.code, wrong(&outcome)), (0, vec![]));
+        assert!(
+            outcome.calls.iter().all(|call| call[0] != "run" && call[0] != "pull"),
+            "{:?}",
+            outcome.calls
+        );
+        let outcome = machine.cage("doctor --dry-run");
+        assert!(outcome.calls.iter().all(|call| call[0] != "run"));
+    }
+}
+
+#[test]
+fn people_get_a_line_for_each_thing_and_the_fix_below() {
+    let mut machine = machine(Speaks::Docker, "none, local image, image missing");
+    machine.env.push(("CAGE_IMGAE", "x".into()));
+    let outcome = machine.cage("doctor");
+    assert_eq!(outcome.code, 1);
+    assert_eq!(outcome.stderr, "cage: 1 problem, 2 warnings\n");
+    let told = machine.anonymous(&outcome.stdout);
+    let begin = "\
+warning  settings     CAGE_IMGAE means nothing to cage
+                      fix: is CAGE_IMAGE meant?
+ok       settings     set: CAGE_IMAGE
+ok       engine       docker: 28.2.2 answers; cage uses it: docker comes first
+ok       mode         run by root on this machine
+ok       oci-runtime  runc 1.3.3
+ok       limits       processes, memory and processors can be limited
+ok       protections  seccomp
+problem  image        lab is not here, and a name without a slash is never pulled
+                      fix: build it, or set CAGE_IMAGE to an image that can be pulled
+";
+    assert!(told.starts_with(begin), "{told}");
+    assert!(told.ends_with("ok       project      DIR\n"), "{told}");
+    assert!(!told.contains('\u{1b}'), "no colour but on a terminal");
+}
+
+#[test]
+fn an_engine_that_is_absent_down_or_forbidden_is_told() {
+    let mut absent = Machine::new();
+    let outcome = absent.cage("doctor --json");
+    assert_eq!((outcome.code, wrong(&outcome)), (1, one("engine", "problem")));
+    assert!(outcome.stdout.contains("no container runtime found"), "{}", outcome.stdout);
+    absent.env.push(("CAGE_RUNTIME", "podmann".into()));
+    assert!(absent.cage("doctor").stdout.contains("container runtime `podmann` not found"));
+
+    let refuse = |machine: &Machine, words: &str| machine.engine().answer("version-format", 1, words, "");
+    let words = "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?";
+    let down = machine(Speaks::Docker, "none");
+    refuse(&down, words);
+    let outcome = down.cage("doctor");
+    assert_eq!(outcome.code, 1);
+    assert!(
+        outcome.stdout.contains("problem  engine     docker: it does not answer\n"),
+        "{}",
+        outcome.stdout
+    );
+    let forbidden = machine(Speaks::Docker, "none");
+    let words = "permission denied while trying to connect to the Docker daemon socket at unix:///x";
+    refuse(&forbidden, words);
+    let outcome = forbidden.cage("doctor");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("you have no permission to use docker"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("fix: add yourself to the engine's group"), "{}", outcome.stdout);
+
+    // With another engine that answers it is a warning, as cage goes on to that.
+    let mut both = forbidden;
+    both.install("podman", Speaks::Podman);
+    healthy(&both);
+    let outcome = both.cage("doctor --json");
+    assert_eq!((outcome.code, wrong(&outcome)), (0, one("engine", "warning")), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("podman: 5.4.2 answers; cage uses it"), "{}", outcome.stdout);
+    // Unless it is the one that was chosen.
+    let outcome = both.cage("--runtime docker doctor");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("or use what answers: `--runtime podman`"), "{}", outcome.stdout);
+}
+
+#[test]
+fn an_engine_that_hangs_does_not_hang_doctor() {
+    for call in ["version-format", "run"] {
+        let machine = machine(Speaks::Docker, "none");
+        machine.engine().act(call, "/bin/sleep 100");
+        let start = Instant::now();
+        let outcome = machine.cage("doctor");
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        let said = &outcome.stdout;
+        if call == "run" {
+            assert!(said.contains("ok       engine") && said.contains("problem  image"), "{said}");
+            let name = outcome.call("rm").last().unwrap();
+            assert!(name.starts_with("cage-doctor-"), "what may have been left is removed: {name}");
+        } else {
+            assert!(said.contains("it does not answer in time; cage waits for it"), "{said}");
+            assert_eq!(outcome.code, 1);
+        }
+        assert!(said.contains("ok       project"), "the rest is told: {said}");
+    }
+}
+
+#[test]
+fn settings_that_would_end_other_commands_are_told_and_done_without() {
+    for (name, value) in [
+        ("CAGE_IMAGE", "--privileged"),
+        ("CAGE_LABEL", "a=b"),
+        ("CAGE_HOME_VOLUME", "/etc"),
+        ("CAGE_DETACH_KEYS", "foo"),
+        ("CAGE_SSH", "maybe"),
+        ("CAGE_MEMORY", "lots"),
+        ("CAGE_CREATE_ARGS", "'secret"),
+    ] {
+        let mut machine = machine(Speaks::Docker, "none");
+        machine.env.push((name, value.into()));
+        assert_eq!(machine.cage("start").code, 1, "the control");
+        let outcome = machine.cage("doctor --json");
+        assert_eq!((outcome.code, wrong(&outcome)), (1, one("settings", "problem")), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains(name) && !outcome.stdout.contains("secret"), "{}", outcome.stdout);
+        let given = |call: &Vec<String>| call.iter().any(|word| word == value);
+        assert!(!outcome.calls.iter().any(given), "{:?}", outcome.calls);
+    }
+}
+
+#[test]
+fn files_are_told_by_name_and_line_and_never_by_value() {
+    let machine = machine(Speaks::Docker, "none");
+    fs::write(machine.project.join(".cage.env"), "TOKEN=hunter2\nhunter3 x=1\n").unwrap();
+    let outcome = machine.cage("doctor --json");
+    assert_eq!((outcome.code, wrong(&outcome)), (1, one("env-files", "problem")));
+    assert!(outcome.stdout.contains(".cage.env, line 2: white space"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("hunter"), "{}", outcome.stdout);
+    fs::write(machine.project.join(".cage.env"), "TOKEN=hunter2\n").unwrap();
+    let outcome = machine.cage("doctor --verbose");
+    assert_eq!(outcome.code, 0);
+    assert!(outcome.stdout.contains("env-files    variables: 1"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("hunter") && !outcome.stderr.contains("hunter"));
+
+    let seed = machine.home().join(".config/cage/home");
+    fs::write(&seed, "").unwrap();
+    assert_eq!(wrong(&machine.cage("doctor --json")), one("seed", "problem"));
+    fs::remove_file(&seed).unwrap();
+}
+
+#[test]
+fn where_no_project_can_be_is_a_warning() {
+    let machine = machine(Speaks::Docker, "none");
+    for dir in ["/", "/nonexistent", machine.home().to_str().unwrap()] {
+        let outcome = machine.cage_args(["-C", dir, "doctor", "--json"]);
+        assert_eq!((outcome.code, wrong(&outcome)), (0, one("project", "warning")), "{}", outcome.stdout);
+    }
+    // Where somebody stands whose directory is gone.
+    let gone = machine.project.join("gone");
+    let mut command = machine.command("/bin/sh");
+    let script = "/bin/mkdir gone && cd gone && /bin/rmdir ../gone && exec \"$0\" doctor --json";
+    let outcome = machine.run(command.args(["-c", script, env!("CARGO_BIN_EXE_cage")]));
+    assert!(!gone.exists());
+    assert_eq!((outcome.code, wrong(&outcome)), (0, one("project", "warning")), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_agent_is_followed_from_one_end_to_the_other() {
+    for speaks in BOTH {
+        let mut machine = machine(speaks, "none");
+        let told = |machine: &Machine| {
+            let outcome = machine.cage("doctor");
+            assert_eq!(outcome.code, 0, "{}", outcome.stdout);
+            let line = outcome.stdout.lines().find(|line| line.contains(" ssh-agent ")).unwrap().to_owned();
+            (line.split_whitespace().next().unwrap().to_owned(), line, outcome)
+        };
+        let (level, line, _) = told(&machine);
+        assert_eq!(level, "warning", "{line}");
+        assert!(line.contains("SSH_AUTH_SOCK is not set"), "{line}");
+
+        let (socket, listener) = machine.agent();
+        let answers = std::thread::spawn(move || {
+            use std::io::{Read as _, Write as _};
+            for stream in listener.incoming().take(3) {
+                let mut stream = stream.unwrap();
+                stream.read_exact(&mut [0; 5]).unwrap();
+                stream.write_all(&[0, 0, 0, 5, 12, 0, 0, 0, 2]).unwrap();
+            }
+        });
+        let (level, line, outcome) = told(&machine);
+        assert_eq!((level.as_str(), line.ends_with("here 2 keys; inside 1 key")), ("ok", true), "{line}");
+        let look =
+            outcome.calls.iter().find(|call| call.iter().any(|word| word.contains("ssh-add"))).unwrap();
+        let mount = format!("type=bind,source={},target=/run/host-services/ssh-auth.sock", socket.display());
+        assert!(look.contains(&mount), "{look:?}");
+
+        inside(&machine, "echo agent 2; echo 'Error connecting to agent: Permission denied'");
+        let (level, line, _) = told(&machine);
+        assert_eq!(level, "warning");
+        assert!(
+            line.ends_with("inside it does not work: Error connecting to agent: Permission denied"),
+            "{line}"
+        );
+
+        let refused = "Error response from daemon: invalid mount config for type \"bind\": bind source path does not exist: /agent";
+        inside(
+            &machine,
+            &format!("case \"$*\" in *ssh-auth.sock*) echo '{refused}' >&2; exit 125;; esac; echo home 0:0"),
+        );
+        let (level, line, _) = told(&machine);
+        assert_eq!(level, "warning", "{line}");
+        assert!(line.contains("here 2 keys; inside it does not work: the engine can't see"), "{line}");
+        answers.join().unwrap();
+
+        machine.env.push(("CAGE_SSH", "off".into()));
+        let (level, line, outcome) = told(&machine);
+        assert_eq!(level, "ok", "{line}");
+        assert!(!outcome.calls.concat().concat().contains("ssh-auth.sock"));
+    }
+}
+
+#[test]
+fn what_is_done_without_where_it_lacks_is_told() {
+    let machine = machine(Speaks::Podman, "none");
+    let words =
+        "Error: container-init binary not found on the host: stat catatonit: no such file or directory";
+    inside(&machine, &format!("case \" $* \" in *' --init '*) echo '{words}' >&2; exit 125;; esac"));
+    assert_eq!(wrong(&machine.cage("doctor --json")), one("init", "warning"));
+}
+
+#[test]
+fn cages_that_have_lost_their_directory_are_told() {
+    let mut machine = machine(Speaks::Docker, "none");
+    machine.enter("gone");
+    let cage = Cage { status: "exited".into(), ..Cage::of(&machine.project) };
+    fs::remove_dir(&machine.project).unwrap();
+    machine.enter("app");
+    machine.engine().add(&cage);
+    machine.engine().tell_cages(&[cage]);
+    let outcome = machine.cage("doctor --json");
+    assert_eq!((outcome.code, wrong(&outcome)), (0, one("unused", "warning")));
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["cages"], json!({"total": 1, "up": 0, "directory_gone": 1}));
+}
+
+#[test]
+fn scripts_get_plain_facts() {
+    let mut machine = machine(Speaks::Docker, "running");
+    machine.env.push(("CAGE_CREATE_ARGS", "-e TOKEN=hunter2".into()));
+    let df = "VOLUME NAME   LINKS     SIZE\ncage-home   1   1.5GB\n";
+    machine.engine().answer("system", 0, "", df);
+    let outcome = machine.cage("doctor --json");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(outcome.stdout.lines().count(), 1);
+    assert_eq!(printed["os"], "linux");
+    assert_eq!(printed["engine"]["kind"], "docker");
+    assert_eq!(printed["engine"]["oci_runtime_version"], "1.3.3");
+    assert_eq!(printed["engines"][0]["used"], true);
+    assert_eq!(printed["home"], json!({"volume": "cage-home", "present": true, "size_bytes": 1_500_000_000}));
+    assert_eq!(printed["image"]["created"], "2026-11-23T14:48:27.577478026Z");
+    assert_eq!(printed["variables"], json!(["CAGE_CREATE_ARGS"]));
+    assert_eq!(printed["error"], Value::Null);
+    assert!(!outcome.stdout.contains("hunter2"));
+}
+
+#[test]
+fn nothing_from_outside_drives_the_terminal() {
+    let evil = "\u{1b}[2J\u{202e}\u{9b}";
+    for speaks in BOTH {
+        let mut machine = Machine::in_story(speaks, "none");
+        machine.enter(format!("a{evil}"));
+        machine.env.push(("CAGE_\u{1b}[2J", "x".into()));
+        machine.env.push(("DOCKER_HOST", format!("unix:///{evil}").into()));
+        let version = json!({
+            "Client": {"Version": evil}, "Server": {"Version": evil, "Arch": evil, "Platform": {"Name": evil},
+            "Components": [{"Name": "runc", "Version": evil}]},
+        });
+        let info = json!({
+            "OperatingSystem": evil, "Name": evil, "version": {"Version": evil},
+            "host": {"arch": evil, "ociRuntime": {"name": evil, "version": evil}},
+        });
+        machine.engine().answer("version-format", 0, "", &version.to_string());
+        machine.engine().answer("info-format", 0, "", &info.to_string());
+        inside(&machine, &format!("echo agent 2; echo '{evil}'"));
+        for args in ["doctor", "doctor --json"] {
+            let outcome = machine.cage(args);
+            outcome.assert_harmless();
+            assert!(outcome.stdout.contains("\\u"), "the control: {}", outcome.stdout);
+        }
+    }
+}
+
+#[test]
+fn rubbish_from_an_engine_is_told() {
+    for (version, info) in
+        [("", ""), ("[]", "{}"), ("{\"Server\":{}}", "null"), ("{}", "{\"SecurityOptions\": 7}")]
+    {
+        for speaks in BOTH {
+            let machine = Machine::in_story(speaks, "none");
+            machine.engine().answer("version-format", 0, "", version);
+            machine.engine().answer("info-format", 0, "", info);
+            let outcome = machine.cage("doctor --json");
+            assert!([0, 1].contains(&outcome.code), "{}", outcome.stderr);
+            let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            assert!(printed["checks"].as_array().is_some_and(|checks| checks.len() > 3), "{printed}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_can_not_be_run_is_told() {
+    let machine = Machine::new();
+    let program = machine.root().join("bin/docker");
+    fs::write(&program, "#!/nonexistent\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let outcome = machine.cage("doctor --json");
+    assert_eq!((outcome.code, wrong(&outcome)), (1, one("engine", "problem")), "{}", outcome.stdout);
+}
