@@ -29,6 +29,7 @@ use self::trial::Setting;
 pub use self::trial::{AgentInside, Trial};
 use crate::boundary;
 use crate::container::USER_LABEL;
+use crate::creation;
 use crate::env_file::EnvFiles;
 use crate::error;
 use crate::home;
@@ -249,7 +250,8 @@ impl Inside {
         let store = Store::ask(host, runtime, runner);
         let none = Store::default();
         let known = store.as_ref().unwrap_or(&none);
-        let image = known.image.as_ref().filter(|_| !session.global.dry_run);
+        let is_remote = creation::is_remote(&candidate.endpoint);
+        let image = known.image.as_ref().filter(|_| !session.global.dry_run && !is_remote);
         let person = project.and_then(|project| user::person(host, project).ok()).unwrap_or(host.ids);
         let setting = Setting {
             host,

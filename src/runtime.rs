@@ -428,16 +428,20 @@ impl Runtime {
     pub fn labelled_volumes(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
         let filter = format!("label={label}");
         let names = self.lines(runner, &["volume", "ls", "--filter", &filter, "--format", "{{.Name}}"])?;
-        let mut found = Vec::new();
-        for name in names {
-            let inspect = ["volume", "inspect", "--format", "{{.Name}} {{json .Labels}}", &name];
-            // It may be gone by now.
-            let Ok(said) = runner.run(&self.command(inspect)) else { continue };
-            let labels = said.trim().strip_prefix(&name).map(str::trim_start).unwrap_or_default();
-            let labels: HashMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
-            found.extend(labels.get(label).map(|value| (name.clone(), value.clone())));
+        if names.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(found)
+        let format = "{{.Name}} {{json .Labels}}";
+        let inspect = ["volume", "inspect", "--format", format].into_iter().map(str::to_owned);
+        // One that has gone meanwhile makes it fail, and the others are printed all the same.
+        let output = runner.capture(&self.command(inspect.chain(names)))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let rows = said.lines().filter_map(|line| {
+            let (name, labels) = line.split_once(' ')?;
+            let mut labels: HashMap<String, String> = serde_json::from_str(labels).ok()?;
+            Some((name.to_owned(), labels.remove(label)?))
+        });
+        Ok(rows.collect())
     }
 
     /// The IDs, as long as [`Container::id`], of the containers that have a `volume`, or are made of an image or what was

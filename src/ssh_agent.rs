@@ -91,17 +91,19 @@ impl Link {
 pub fn keys(socket: &Path) -> io::Result<u32> {
     const REQUEST_IDENTITIES: [u8; 5] = [0, 0, 0, 1, 11];
     const IDENTITIES_ANSWER: u8 = 12;
+    const LONGEST_ANSWER: u32 = 256 * 1024;
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(&REQUEST_IDENTITIES)?;
-    let mut head = [0; 5];
-    stream.read_exact(&mut head)?;
-    if head[4] != IDENTITIES_ANSWER {
-        return Err(io::Error::other("it does not tell its keys"));
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    // All of it: an agent complains of who hangs up before.
+    let mut answer = Vec::new();
+    stream.take(u32::from_be_bytes(length).min(LONGEST_ANSWER).into()).read_to_end(&mut answer)?;
+    match answer[..] {
+        [IDENTITIES_ANSWER, a, b, c, d, ..] => Ok(u32::from_be_bytes([a, b, c, d])),
+        _ => Err(io::Error::other("it does not tell its keys")),
     }
-    let mut count = [0; 4];
-    stream.read_exact(&mut count)?;
-    Ok(u32::from_be_bytes(count))
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -239,7 +241,7 @@ mod tests {
         };
         assert_eq!(answer(&[0, 0, 0, 5, 12, 0, 0, 0, 2]), Ok(2));
         assert_eq!(answer(&[0, 0, 0, 1, 5]), Err(io::ErrorKind::Other));
-        assert_eq!(answer(&[0, 0, 0, 5, 12, 0]), Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(answer(&[0, 0, 0, 5, 12, 0]), Err(io::ErrorKind::Other));
         assert_eq!(answer(&[]), Err(io::ErrorKind::UnexpectedEof));
     }
 

@@ -78,9 +78,10 @@ impl Prune {
     }
 }
 
-/// What goes, line by line.
-fn lines(unused: &Unused) -> Vec<String> {
+/// What goes, line by line; with what is in doubt about it, if somebody is asked.
+fn lines(unused: &Unused, asked: bool) -> Vec<String> {
     let place = |project: &str, doubt: Option<&String>| {
+        let doubt = doubt.filter(|_| asked);
         let doubt = doubt.map(|doubt| format!("; {doubt}")).unwrap_or_default();
         format!("{} is gone{doubt}", ui::escape(project))
     };
@@ -99,14 +100,15 @@ fn lines(unused: &Unused) -> Vec<String> {
 }
 
 fn question(unused: &Unused) -> String {
-    let lines: Vec<String> = lines(unused).into_iter().map(|line| format!("this removes {line}")).collect();
+    let lines: Vec<String> =
+        lines(unused, true).into_iter().map(|line| format!("this removes {line}")).collect();
     format!("{}\nContinue?", lines.join("\n"))
 }
 
 /// Nothing is forced: an engine refuses to remove what has come to run, or to be used, in the meantime.
 fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
     let mut plan = Plan::default();
-    let mut lines = lines(unused).into_iter().map(|line| format!("Removing {line}"));
+    let mut lines = lines(unused, false).into_iter().map(|line| format!("Removing {line}"));
     for lost in &unused.cages {
         let cage = &lost.container;
         lines.next().into_iter().for_each(|line| plan.say(line));

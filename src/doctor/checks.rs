@@ -108,6 +108,7 @@ fn engine(facts: &Facts, candidate: &Candidate, is_chosen: bool) -> Check {
             }
             let mut fix = match silence.why {
                 Why::Down => Some(how_to_start(facts.host.os, candidate)),
+                Why::Late if is_remote(&candidate.endpoint) => Some(how_to_start(facts.host.os, candidate)),
                 _ => silence.told.fix.clone(),
             };
             let other = facts.candidates.iter().find(|other| other.server.is_ok());

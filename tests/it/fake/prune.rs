@@ -140,13 +140,14 @@ fn what_may_be_on_a_disk_that_is_not_mounted_goes_only_when_somebody_says_so() {
 fn volumes(lost: &Lost, all: &[&str], labelled: &[(&str, &str)]) {
     let engine = lost.machine.engine();
     engine.answer("volume-ls-format", 0, "", &format!("{}\n", all.join("\n")));
-    let (mut names, mut cases) = (String::new(), String::new());
+    let (mut names, mut rows) = (String::new(), String::new());
     for (name, path) in labelled {
         let _ = writeln!(names, "{name}");
-        let _ = writeln!(cases, "{name}) echo '{name} {}'; exit 0 ;;", json!({"cage.project": path}));
+        let _ = writeln!(rows, "{name} {}", json!({"cage.project": path, "a": "b c"}));
     }
     engine.answer("volume-ls", 0, "", &names);
-    engine.act("volume-inspect-format", &format!("case $5 in {cases} esac"));
+    // The one that is missing is one that has gone meanwhile.
+    engine.answer("volume-inspect-format", 1, "Error: no such volume: x", &rows);
     engine.act("ps", "case \"$*\" in *volume=*) exit 0 ;; esac");
 }
 

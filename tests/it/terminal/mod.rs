@@ -24,6 +24,7 @@ on_each_engine!(
     a_command_gets_the_terminal,
     restart_goes_in,
     what_cant_be_undone_is_asked,
+    prune_asks_first,
     the_terminals_modes_come_back,
     the_screen_comes_back_from_a_program_that_is_left,
     a_dry_run_for_a_terminal_is_a_script_for_a_terminal,
@@ -316,6 +317,28 @@ fn what_cant_be_undone_is_asked(world: &World) {
     assert_eq!((world.cages().len(), world.has_volume()), (0, false));
     // Nothing to lose, nothing to ask.
     Terminal::cage(world, "obliterate").shows("No cage containers to remove").shows("code=0.").ends();
+}
+
+fn prune_asks_first(world: &World) {
+    let lost = world.root().join("lost/app");
+    world.mkdir(&lost);
+    let name = world.cage("start -d").dir(&lost).ok().out.trim().to_owned();
+    world.cage("stop").dir(&lost).ok();
+    fs::remove_dir_all(world.root().join("lost")).unwrap();
+    // What a person can say is not for a script to say.
+    world
+        .cage("prune")
+        .ok()
+        .says(&format!("cage: {name} stays: "))
+        .says("is it on a disk that is not mounted?");
+    let mut terminal = Terminal::cage(world, "prune");
+    terminal.shows(&format!("this removes {name}")).shows("is it on a disk that is not mounted");
+    terminal.shows("Continue? [y/N] ").types("n").shows("cage: nothing was done").shows("code=1.").ends();
+    assert_eq!(world.cages(), std::slice::from_ref(&name));
+    let mut terminal = Terminal::cage(world, "prune");
+    terminal.shows(&name).shows("y/N").types("y").shows("code=0.").ends();
+    assert!(world.cages().is_empty());
+    Terminal::cage(world, "prune").shows("cage: nothing to prune").shows("code=0.").ends();
 }
 
 fn the_terminals_modes_come_back(world: &World) {

@@ -1,0 +1,130 @@
+//! `cage prune` removes what nobody will miss, and nothing else.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::lab::World;
+
+on_each_engine!(
+    a_cage_whose_directory_is_gone_goes_and_others_stay,
+    a_running_cage_stays_although_its_directory_is_gone,
+    the_home_of_a_project_that_is_gone_goes,
+);
+
+on_each_engine!(registry: an_image_that_was_replaced_goes_when_no_cage_uses_it);
+
+/// A second project, beside the first, with a cage.
+fn second(world: &World, start: &str) -> (PathBuf, String) {
+    let project = world.root().join("second");
+    world.mkdir(&project);
+    let name = world.cage(start).dir(&project).ok().out.trim().to_owned();
+    (project, name)
+}
+
+fn has_volume(world: &World, name: &str) -> bool {
+    world.engine("volume ls --quiet").ok().out.lines().any(|volume| volume == name)
+}
+
+fn a_cage_whose_directory_is_gone_goes_and_others_stay(world: &World) {
+    let (project, name) = second(world, "start -d");
+    let first = world.cage("start -d").ok().out.trim().to_owned();
+    world.cage("stop").ok();
+    world.cage(&format!("stop {name}")).ok();
+    let link = world.home.join(".local/state/cage").join(format!("{name}.agent"));
+    assert!(link.is_symlink(), "the control");
+    world.cage("prune").ok().says("cage: nothing to prune\n").prints("");
+
+    fs::remove_dir_all(&project).unwrap();
+    let dry = world.cage("prune --dry-run").ok();
+    assert!(dry.out.contains(&format!("Removing {name} ({} is gone)", project.display())), "{dry}");
+    assert_eq!(world.cages().len(), 2);
+    let ran = world.cage("prune --json").ok().says(&format!("cage: Removing {name}"));
+    let printed: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(printed["cages"][0]["name"], name.as_str());
+    assert_eq!((&printed["homes"], &printed["images"]), (&json!([]), &json!([])));
+    assert_eq!(world.cages(), [first]);
+    assert!(!link.is_symlink());
+    assert!(world.has_volume(), "the home that all share stays");
+
+    // Also when nobody uses it; the control: nothing but cage keeps it.
+    world.cage("rm").ok();
+    world.cage("prune --yes").ok().says("cage: nothing to prune\n");
+    assert!(world.has_volume());
+    world.engine(&format!("volume rm {}", world.volume())).ok();
+}
+
+fn a_running_cage_stays_although_its_directory_is_gone(world: &World) {
+    let (project, name) = second(world, "start -d");
+    fs::remove_dir_all(&project).unwrap();
+    let left = world.cage("prune --yes").ok().says(&format!("cage: {name} stays, for it runs"));
+    left.says("cage: nothing to prune\n");
+    assert_eq!(world.inspect_container(&name, "{{.State.Status}}"), "running");
+    // One that comes to run after it was looked at is kept by the engine; the control is that a forced removal isn't.
+    assert_ne!(world.engine(&format!("rm --volumes {name}")).run().code, 0);
+    world.cage(&format!("stop {name}")).ok();
+    world.cage("prune --yes").ok().says(&format!("cage: Removing {name}"));
+    assert!(world.cages().is_empty());
+}
+
+fn the_home_of_a_project_that_is_gone_goes(world: &World) {
+    let (project, name) = second(world, "start -d --home project");
+    let first = world.cage("start -d --home project").ok().out.trim().to_owned();
+    let home = |name: &str| name.replacen("cage", &world.volume(), 1);
+    // With a cage, and without one.
+    for keep_cage in [true, false] {
+        world.mkdir(&project);
+        world.cage("start -d --home project").dir(&project).ok();
+        if keep_cage {
+            world.cage("stop").dir(&project).ok();
+        } else {
+            world.cage("rm").dir(&project).ok();
+        }
+        assert!(has_volume(world, &home(&name)), "the control");
+        world.cage("prune").ok().says("cage: nothing to prune\n");
+        fs::remove_dir_all(&project).unwrap();
+        world.cage("prune").ok().says(&format!("cage: Removing the home {}, with its logins", home(&name)));
+        assert!(!has_volume(world, &home(&name)) && has_volume(world, &home(&first)));
+    }
+    // One that does not say whose it is.
+    let nobodys = format!("{}-x-0123abcd", world.volume());
+    world.engine(&format!("volume create {nobodys}")).ok();
+    let left = world.cage("prune --yes").ok();
+    let is_left = has_volume(world, &nobodys);
+    world.engine(&format!("volume rm {nobodys}")).ok();
+    left.says(&format!("cage: the home {nobodys} stays: it doesn't say whose it is"));
+    assert!(is_left);
+    world.cage("rm --home").ok();
+    assert!(!has_volume(world, &home(&first)));
+}
+
+fn an_image_that_was_replaced_goes_when_no_cage_uses_it(world: &World) {
+    let image = world.registry_image();
+    let cage = |words: &str| world.cage(words).env("CAGE_IMAGE", &image);
+    // Each world's own, or its layers would be another world's, too.
+    let older = world.build("older", "LABEL older=yes");
+    world.push(&older, &image);
+    world.engine(&format!("rmi {older}")).ok();
+    cage("start -d").ok();
+    let id = |name: &str| world.engine(&format!("image inspect --format '{{{{.Id}}}}' {name}")).run();
+    let old = id(&image).out.trim().to_owned();
+    let newer = world.build("newer", "LABEL newer=yes");
+    world.push(&newer, &image);
+    cage("update").ok();
+    assert_ne!(id(&image).out.trim(), old, "the control: it was replaced");
+    cage("prune --yes").ok().says("cage: nothing to prune\n");
+
+    cage("upgrade").ok();
+    if world.engine.is_docker() {
+        // Under another name it is somebody else's. podman would remove it with that name.
+        world.engine(&format!("tag {old} {older}")).ok();
+        cage("prune --yes").ok().says("cage: nothing to prune\n");
+        world.engine(&format!("rmi {older}")).ok();
+    }
+    assert_eq!(id(&old).code, 0, "the control");
+    cage("prune").ok().says("cage: Removing the old image ");
+    assert_ne!(id(&old).code, 0);
+    assert_eq!(id(&image).code, 0);
+    world.cage("run true").env("CAGE_IMAGE", &image).ok();
+}
