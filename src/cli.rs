@@ -7,8 +7,9 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    check::Check, list::List, obliterate::Obliterate, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
-    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
+    check::Check, forward::Forward, list::List, obliterate::Obliterate, restart::Restart, rm::Rm,
+    rmconfig::Rmconfig, run::Run, shell::Shell, start::Start, status::Status, stop::Stop, update::Update,
+    upgrade::Upgrade,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -73,6 +74,7 @@ pub enum Command {
     Start(Start),
     Shell(Shell),
     Run(Run),
+    Forward(Forward),
     Stop(Stop),
     Restart(Restart),
     Rm(Rm),

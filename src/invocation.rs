@@ -4,9 +4,10 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -298,6 +299,25 @@ impl Runner {
         }
     }
 
+    /// Starts a client whose three streams are the caller's to connect. In a process group of its own, so that Ctrl-C doesn't
+    /// reach it: what it stands for would go on.
+    pub fn open(self, client: &Invocation) -> Result<Child, EngineError> {
+        self.echo(client);
+        let mut command = client.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.spawn().map_err(|error| EngineError::not_started(client, &error))
+    }
+
+    /// A stream that can be read from, without waiting, once a signal has come that would end cage.
+    pub fn signals(self) -> io::Result<UnixStream> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        for number in self.listens_to() {
+            signal_hook::low_level::pipe::register(number, writer.try_clone()?)?;
+        }
+        Ok(reader)
+    }
+
     /// The signals that cage passes on: not those that were ignored when it started, as `nohup` has it.
     fn listens_to(self) -> impl Iterator<Item = i32> {
         [SIGHUP, SIGTERM, SIGINT, SIGQUIT]
@@ -370,7 +390,7 @@ fn other_platform(stderr: &[u8]) -> Option<String> {
     Some(line.trim_start_matches("WARNING: ").to_owned())
 }
 
-fn feed(mut child: std::process::Child, input: Option<&[u8]>) -> io::Result<Output> {
+fn feed(mut child: Child, input: Option<&[u8]>) -> io::Result<Output> {
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         match pipe.write_all(input) {
             // The command ended without reading: its status says why.

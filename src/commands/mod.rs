@@ -1,6 +1,7 @@
 //! The commands, one a file: its flags, and what it does.
 
 pub mod check;
+pub mod forward;
 pub mod list;
 pub mod obliterate;
 pub mod restart;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Start(start) => start.run(&session),
         Command::Shell(shell) => shell.run(&session),
         Command::Run(run) => run.run(&session),
+        Command::Forward(forward) => forward.run(&session),
         Command::Stop(stop) => stop.run(&session),
         Command::Restart(restart) => restart.run(&session),
         Command::Rm(rm) => rm.run(&session),

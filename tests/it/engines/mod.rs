@@ -45,6 +45,7 @@ mod agent;
 mod commands;
 mod differences;
 mod dry_run;
+pub mod forward;
 mod interrupted;
 mod leftovers;
 mod machines;
