@@ -5,6 +5,7 @@ mod check;
 mod commands;
 mod differences;
 mod dry_run;
+mod forward;
 mod hostile;
 pub mod machine;
 mod secrets;
