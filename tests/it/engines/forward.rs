@@ -41,7 +41,7 @@ impl Forwarding {
         let heard = Arc::clone(&said);
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                *heard.lock().unwrap() += &format!("{line}\n");
+                heard.lock().unwrap().extend([line.as_str(), "\n"]);
             }
         });
         let mut forwarding = Self { process, ports: Vec::new(), said };
@@ -249,7 +249,7 @@ fn websocket(mut stream: TcpStream) {
         if size < 126 {
             frame.push(0x80 | u8::try_from(size).unwrap());
         } else {
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7e);
             frame.extend(size.to_be_bytes());
         }
         frame.extend(mask);
@@ -279,7 +279,7 @@ fn either_half_may_end_first(world: &World) {
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "bye");
     thread::sleep(Duration::from_millis(300));
-    stream.write_all(&[b'y'; 300_000]).unwrap();
+    stream.write_all(&vec![b'y'; 300_000]).unwrap();
     drop(stream);
     let got = world.project.join("halves");
     eventually("the server has all", || fs::read_to_string(&got).is_ok_and(|got| got == "300000"));

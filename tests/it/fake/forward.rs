@@ -169,16 +169,15 @@ fn ten_thousand_connections_leave_nothing() {
     let machine = echoing();
     let forwarding = forward(&machine, 3000);
     assert_eq!(forwarding.ask("first"), "first");
-    let mut before = [0; 3];
-    eventually("all is given back", || {
-        before = forwarding.belongings();
-        before[2] == 1
-    });
+    // Nothing but the keeper is there between connections.
+    eventually("all is given back", || forwarding.belongings()[1..] == [1, 1]);
+    thread::sleep(Duration::from_millis(200));
+    let before = forwarding.belongings();
     for number in 0..10_000 {
         let text = number.to_string();
         assert_eq!(forwarding.ask(&text), text);
     }
-    eventually("all is given back", || forwarding.belongings() == before);
+    eventually(&format!("all but {before:?} is given back"), || forwarding.belongings() == before);
     assert_eq!(forwarding.said().lines().count(), 1, "{}", forwarding.said());
 }
 
@@ -194,7 +193,7 @@ fn more_than_there_can_be_at_once_wait() {
     for stream in &mut streams {
         stream.write_all(b"x").unwrap();
     }
-    eventually("the first are answered", || streams[..20].iter().all(|stream| is_answered(stream)));
+    eventually("the first are answered", || streams[..20].iter().all(is_answered));
     assert!(!streams[20..].iter().any(is_answered), "the rest waits");
     streams.drain(..30);
     eventually("the rest is answered", || streams.iter().all(is_answered));
