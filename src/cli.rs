@@ -7,9 +7,9 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::commands::{
-    check::Check, completions::Completions, doctor::Doctor, list::List, man::Man, obliterate::Obliterate,
-    prune::Prune, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run, shell::Shell, start::Start,
-    status::Status, stop::Stop, update::Update, upgrade::Upgrade,
+    check::Check, completions::Completions, doctor::Doctor, forward::Forward, list::List, man::Man,
+    obliterate::Obliterate, prune::Prune, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
+    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -82,6 +82,7 @@ pub enum Command {
     Start(Start),
     Shell(Shell),
     Run(Run),
+    Forward(Forward),
     Stop(Stop),
     Restart(Restart),
     Rm(Rm),

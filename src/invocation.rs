@@ -4,6 +4,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -334,6 +335,25 @@ impl Runner {
                 Ok(u8::try_from(128 + number.unwrap_or(0)).unwrap_or(1))
             }
         }
+    }
+
+    /// Starts a client whose three streams are the caller's to connect. In a process group of its own, so that Ctrl-C doesn't
+    /// reach it: what it stands for would go on.
+    pub fn open(self, client: &Invocation) -> Result<Child, EngineError> {
+        self.echo(client);
+        let mut command = client.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.spawn().map_err(|error| EngineError::not_started(client, &error))
+    }
+
+    /// A stream that can be read from, without waiting, once a signal has come that would end cage.
+    pub fn signals(self) -> io::Result<UnixStream> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        for number in self.listens_to() {
+            signal_hook::low_level::pipe::register(number, writer.try_clone()?)?;
+        }
+        Ok(reader)
     }
 
     /// The signals that cage passes on: not those that were ignored when it started, as `nohup` has it.

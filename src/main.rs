@@ -26,6 +26,7 @@ mod options;
 mod plan;
 mod project;
 mod publish;
+mod relay;
 mod runtime;
 mod session;
 mod ssh_agent;

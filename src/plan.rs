@@ -10,6 +10,7 @@ use anyhow::{Result, bail, ensure};
 use crate::boundary;
 use crate::error::Failure;
 use crate::invocation::{EngineError, Interrupts, Invocation, Runner, Trouble, quote};
+use crate::relay::Relay;
 use crate::ssh_agent::Link;
 use crate::ui;
 
@@ -66,6 +67,8 @@ pub enum Step {
     Attach(Attach),
     /// Run a command in a container at the terminal or in a pipe, and pass its exit code on. The end of a plan.
     Exec(Exec),
+    /// Forward ports of a container to this machine until a signal comes. The end of a plan.
+    Relay(Relay),
 }
 
 /// A command in a container.
@@ -221,6 +224,7 @@ impl Plan {
                     drop(lock.take());
                     return exec.execute(runner);
                 }
+                Step::Relay(relay) => return relay.execute(runner, interrupted),
             }
         }
         Ok(0)
@@ -275,6 +279,7 @@ impl Plan {
                 }
                 Step::Attach(attach) => writeln!(script, "{}", attach.script()),
                 Step::Exec(exec) => writeln!(script, "exec {}", exec.client),
+                Step::Relay(relay) => writeln!(script, "{}", relay.script()),
             };
         }
     }

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod completions;
 pub mod doctor;
+pub mod forward;
 pub mod list;
 pub mod man;
 pub mod obliterate;
@@ -64,6 +65,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Start(start) => start.run(&session),
         Command::Shell(shell) => shell.run(&session),
         Command::Run(run) => run.run(&session),
+        Command::Forward(forward) => forward.run(&session),
         Command::Stop(stop) => stop.run(&session),
         Command::Restart(restart) => restart.run(&session),
         Command::Rm(rm) => rm.run(&session),

@@ -46,6 +46,7 @@ mod commands;
 mod differences;
 mod doctor;
 mod dry_run;
+pub mod forward;
 mod interrupted;
 mod leftovers;
 mod machines;

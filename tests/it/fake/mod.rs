@@ -7,6 +7,7 @@ mod commands;
 mod differences;
 mod doctor;
 mod dry_run;
+mod forward;
 mod hostile;
 mod list;
 pub mod machine;

@@ -1,0 +1,178 @@
+//! `cage forward`: ports of the cage on this machine.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::container::{Container, State};
+use crate::error::Failure;
+use crate::plan::{Plan, Step};
+use crate::relay::bridge::{Bridge, NAMES, PROBE};
+use crate::relay::{Relay, Way};
+use crate::session::Session;
+
+/// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C
+///
+/// Also those of servers that listen only to the cage's own localhost, without a restart, and whether they listen already
+/// or not. There can be 200 connections at once; more wait.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cage forward 3000            Reach port 3000 of the cage at 127.0.0.1:3000
+  cage forward 8080:80 5432    Reach port 80 at 127.0.0.1:8080, and port 5432
+  cage forward 0:3000          Reach port 3000 at any port that is free here")]
+pub struct Forward {
+    /// A port in the cage, with the one to reach it at if that is another (0: any free one)
+    #[arg(value_name = "[HOST_PORT:]PORT", required = true)]
+    ports: Vec<Ports>,
+}
+
+/// A port of this machine, and one in the cage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ports {
+    /// Zero: any that is free.
+    host: u16,
+    inside: u16,
+}
+
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let port = |text: &str, least: u16| match text.parse::<u16>() {
+            // `parse` takes a plus sign.
+            Ok(port) if port >= least && !text.starts_with('+') => Ok(port),
+            _ => Err(format!(
+                "`{text}` is not a port from {least} to 65535; expected [HOST_PORT:]PORT, such as 3000 or 8080:3000"
+            )),
+        };
+        match text.rsplit_once(':') {
+            Some((host, inside)) => Ok(Self { host: port(host, 0)?, inside: port(inside, 1)? }),
+            None => port(text, 1).map(|port| Self { host: port, inside: port }),
+        }
+    }
+}
+
+impl Forward {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When a port is taken, the cage is not running or stops, or nothing in it can connect.
+    pub fn run(self, session: &Session) -> Result<u8> {
+        let ways = self.ways(session.global.dry_run)?;
+        let (target, runtime, container) = session.find_nearest(None)?;
+        let container = running(container, target.name())?;
+        let probe = ["exec", "--workdir", "/", &container.id, "/bin/sh", "-c", PROBE];
+        let answer = session.runner.run(&runtime.command(probe))?;
+        let Some(bridge) = Bridge::parse(&answer) else {
+            bail!(
+                Failure::new(format!("nothing in {} can connect to a port", container.name))
+                    .hint(format!("install {NAMES} in it; or publish the port: `cage restart -p 3000:3000`"))
+            );
+        };
+        let session_mark = format!("CAGE_SESSION={}", session.host.session);
+        let relay = Relay {
+            name: container.name,
+            container: container.id,
+            runtime,
+            mark: session_mark,
+            bridge,
+            ways,
+        };
+        session.carry_out(&Plan::new([Step::Relay(relay)]))
+    }
+
+    /// Listens, if it isn't a dry run. Before anything is asked, since what is wrong here can be told at once.
+    fn ways(&self, dry_run: bool) -> Result<Vec<Way>> {
+        let mut ways: Vec<Way> = Vec::new();
+        for &Ports { host, inside } in &self.ports {
+            if host != 0 && ways.iter().any(|way| way.host == host) {
+                bail!(Failure::new(format!("port 127.0.0.1:{host} is wanted twice")));
+            }
+            let mut way = Way { host, inside, listener: None };
+            if !dry_run {
+                let listener = listen(host).map_err(|error| failure(&error, host, inside))?;
+                way.host = listener.local_addr()?.port();
+                way.listener = Some(listener);
+            }
+            ways.push(way);
+        }
+        Ok(ways)
+    }
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn failure(error: &io::Error, host: u16, inside: u16) -> Failure {
+    // One that most likely is free, and says which it stands for.
+    let other = if host < 1024 { 8000 + host } else { host.checked_add(1).unwrap_or(8080) };
+    let instead = format!("`cage forward {other}:{inside}`");
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::new(format!("port 127.0.0.1:{host} is taken"))
+            .hint(format!("stop what listens there, or use another: {instead}")),
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(format!("you may not listen on port 127.0.0.1:{host}"))
+                .hint(format!("ports below 1024 are root's; use another: {instead}"))
+        }
+        _ => Failure::new(format!("can't listen on port 127.0.0.1:{host}: {error}")),
+    }
+}
+
+fn running(container: Option<Container>, name: &str) -> Result<Container> {
+    let why = match container {
+        Some(container) if container.state == State::Running => return Ok(container),
+        Some(container) if container.state == State::Paused => "is paused",
+        _ => "is not running",
+    };
+    bail!(Failure::new(format!("Container {name} {why}")).hint("`cage start` brings it up"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_the_same_on_both_sides() {
+        for (typed, host, inside) in [("3000", 3000, 3000), ("8080:80", 8080, 80), ("0:1", 0, 1)] {
+            assert_eq!(typed.parse(), Ok(Ports { host, inside }));
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_named() {
+        for (typed, named) in [
+            ("0", "`0` is not a port from 1"),
+            ("65536", "`65536` is not a port from 1"),
+            ("-1", "`-1` is"),
+            ("+80", "`+80` is"),
+            ("", "`` is"),
+            ("http", "`http` is"),
+            ("80/udp", "`80/udp` is"),
+            ("80-90", "`80-90` is"),
+            (":80", "`` is not a port from 0"),
+            ("80:", "`` is not a port from 1"),
+            ("65536:80", "`65536` is not a port from 0"),
+            ("127.0.0.1:80:80", "`127.0.0.1:80` is"),
+        ] {
+            let why = typed.parse::<Ports>().unwrap_err();
+            assert!(why.starts_with(named), "{typed}: {why}");
+        }
+    }
+
+    #[test]
+    fn another_port_is_proposed() {
+        let hint = |kind: io::ErrorKind, host| {
+            let failure = failure(&kind.into(), host, 80);
+            crate::error::hint(&failure.into()).unwrap()
+        };
+        assert!(hint(io::ErrorKind::AddrInUse, 3000).ends_with("`cage forward 3001:80`"));
+        assert!(hint(io::ErrorKind::AddrInUse, u16::MAX).ends_with("`cage forward 8080:80`"));
+        assert!(hint(io::ErrorKind::PermissionDenied, 443).ends_with("`cage forward 8443:80`"));
+    }
+}

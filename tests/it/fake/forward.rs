@@ -1,0 +1,311 @@
+//! `cage forward`, with an engine that runs on this machine what is to run inside: a great many connections, and each of the
+//! programs that connect.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::machine::{Machine, Speaks};
+use crate::engines::forward::Forwarding;
+use crate::engines::lab::{eventually, free_port};
+
+/// Takes a call of `exec` apart and runs it here. BRIDGE is what is found inside.
+const RUN_HERE: &str = r#"
+shift
+while :; do
+    case $1 in
+    --interactive) shift ;;
+    --workdir) shift 2 ;;
+    --env) export "$2"; shift 2 ;;
+    *) break ;;
+    esac
+done
+shift
+case "$*" in *works*) echo "BRIDGE"; exit ;; esac
+PATH=/usr/bin:/bin exec "$@"
+"#;
+
+/// A machine whose engine does so.
+fn machine(bridge: &str) -> Machine {
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    machine.engine().act("exec", &RUN_HERE.replace("BRIDGE", bridge));
+    machine
+}
+
+fn forward(machine: &Machine, inside: u16) -> Forwarding {
+    let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
+    command.args(["forward", &format!("0:{inside}")]);
+    Forwarding::start(command, 1)
+}
+
+/// A server that does `what` with each connection. Returns its port.
+fn server(address: &str, what: fn(TcpStream)) -> u16 {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || what(stream));
+        }
+    });
+    port
+}
+
+/// Reads all there is, and says how much.
+fn count(mut stream: TcpStream) {
+    let size = std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or_default();
+    thread::sleep(Duration::from_millis(50));
+    let _ = stream.write_all(format!("got {size}").as_bytes());
+}
+
+/// Says something, and is gone.
+fn say(mut stream: TcpStream) {
+    let _ = stream.write_all(b"said");
+}
+
+/// Ends its half first, and says to another one how much came afterwards.
+fn end_half(mut stream: TcpStream) {
+    let _ = stream.write_all(b"said").and_then(|()| stream.shutdown(Shutdown::Write));
+    let size = std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or_default();
+    CAME.lock().unwrap().push(size);
+}
+
+/// What came to [`end_half`].
+static CAME: std::sync::Mutex<Vec<u64>> = std::sync::Mutex::new(Vec::new());
+
+/// Where a program is, in the first place that has one that is no script.
+fn find(program: &str) -> Option<String> {
+    ["/usr/bin", "/bin", "/usr/local/bin"]
+        .iter()
+        .map(|dir| format!("{dir}/{program}"))
+        .find(|path| Path::new(path).exists())
+}
+
+fn each_way(bridge: &str, ends_halves: [bool; 2]) {
+    let Some(path) = find(bridge) else {
+        let _ = writeln!(std::io::stderr(), "skipped: no {bridge} on this machine");
+        return;
+    };
+    let machine = machine(&format!("{bridge} {path}"));
+    let mut text = vec![0; 3_000_000];
+    fs::File::open("/dev/urandom").unwrap().read_exact(&mut text).unwrap();
+
+    if ends_halves[0] {
+        let forwarding = forward(&machine, server("127.0.0.1", count));
+        let mut stream = forwarding.connect();
+        stream.write_all(&text).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "got 3000000", "{bridge}");
+    }
+    if ends_halves[1] {
+        let forwarding = forward(&machine, server("127.0.0.1", end_half));
+        let mut stream = forwarding.connect();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "said", "{bridge}");
+        let size = 1_000_000 + bridge.len();
+        stream.write_all(&text[..size]).unwrap();
+        drop(stream);
+        eventually("the server has all", || CAME.lock().unwrap().contains(&(size as u64)));
+    }
+    for address in ["127.0.0.1", "::1"] {
+        if TcpListener::bind((address, 0)).is_ok() {
+            let forwarding = forward(&machine, server(address, say));
+            let mut answer = String::new();
+            forwarding.connect().read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, "said", "{bridge} at {address}");
+        }
+    }
+    let forwarding = forward(&machine, free_port());
+    for _ in 0..3 {
+        assert_eq!(forwarding.ask("hello"), "");
+    }
+    forwarding.says("cage: nothing listens on port ");
+    assert_eq!(forwarding.said().lines().count(), 2, "{bridge}: {}", forwarding.said());
+}
+
+#[test]
+fn perl_connects() {
+    each_way("perl", [true, true]);
+}
+
+#[test]
+fn python3_connects() {
+    each_way("python3", [true, true]);
+}
+
+#[test]
+fn node_connects() {
+    each_way("node", [true, true]);
+}
+
+#[test]
+fn busybox_connects() {
+    each_way("busybox", [true, false]);
+}
+
+#[test]
+fn bash_connects() {
+    each_way("bash", [false, false]);
+}
+
+/// Whatever is said comes back: the program inside is `cat`.
+fn echoing() -> Machine {
+    let machine = machine("perl /usr/bin/perl");
+    let cat = "case \"$*\" in *pump*) exec /bin/cat ;; esac\n";
+    machine.engine().act("exec", &format!("{cat}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
+    machine
+}
+
+#[test]
+fn ten_thousand_connections_leave_nothing() {
+    let machine = echoing();
+    let forwarding = forward(&machine, 3000);
+    assert_eq!(forwarding.ask("first"), "first");
+    // Nothing but the keeper is there between connections.
+    eventually("all is given back", || forwarding.belongings()[1..] == [1, 1]);
+    thread::sleep(Duration::from_millis(200));
+    let before = forwarding.belongings();
+    for number in 0..10_000 {
+        let text = number.to_string();
+        assert_eq!(forwarding.ask(&text), text);
+    }
+    eventually(&format!("all but {before:?} is given back"), || forwarding.belongings() == before);
+    assert_eq!(forwarding.said().lines().count(), 1, "{}", forwarding.said());
+}
+
+#[test]
+fn more_than_there_can_be_at_once_wait() {
+    let machine = echoing();
+    let mut command = Command::new("/bin/sh");
+    // Room for twenty connections, as long as others don't change the sum.
+    let script = format!("ulimit -n 120; exec {} forward 0:3000", env!("CARGO_BIN_EXE_cage"));
+    command.args(["-c", &script]).env_clear().envs(machine.env.iter().cloned()).current_dir(&machine.project);
+    let forwarding = Forwarding::start(command, 1);
+    let mut streams: Vec<TcpStream> = (0..50).map(|_| forwarding.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(b"x").unwrap();
+    }
+    eventually("the first are answered", || streams[..20].iter().all(is_answered));
+    assert!(!streams[20..].iter().any(is_answered), "the rest waits");
+    streams.drain(..30);
+    eventually("the rest is answered", || streams.iter().all(is_answered));
+    assert_eq!(forwarding.said().lines().count(), 1, "{}", forwarding.said());
+}
+
+fn is_answered(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    stream.peek(&mut [0]).is_ok_and(|size| size == 1)
+}
+
+#[test]
+fn every_signal_that_asks_for_the_end_is_a_good_end() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let machine = machine("perl /usr/bin/perl");
+        let mut forwarding = forward(
+            &machine,
+            server("127.0.0.1", |stream| {
+                let _ = (&stream).write_all(b"said");
+                // Holds on to it, and never looks again.
+                thread::sleep(Duration::from_secs(60));
+            }),
+        );
+        let mut stream = forwarding.connect();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        forwarding.kill(signal);
+        forwarding.exits(0);
+        assert_eq!(stream.read(&mut [0; 4]).unwrap(), 0);
+        assert_eq!(forwarding.said().lines().count(), 1, "{}", forwarding.said());
+    }
+}
+
+#[test]
+fn what_an_engine_complains_of_is_told_once_and_harmless() {
+    let machine = machine("perl /usr/bin/perl");
+    let words = "case \"$*\" in *pump*) printf 'Error: no \\033[31mroom\\n' >&2; exit 1 ;; esac\n";
+    machine.engine().act("exec", &format!("{words}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
+    let forwarding = forward(&machine, 3000);
+    for _ in 0..3 {
+        assert_eq!(forwarding.ask("hello"), "");
+    }
+    forwarding.says(r"cage: warning: could not connect to port 3000 in cage-app-");
+    assert!(forwarding.said().ends_with(": Error: no \\u{1b}[31mroom\n"), "{}", forwarding.said());
+    assert_eq!(forwarding.said().lines().count(), 2, "{}", forwarding.said());
+}
+
+#[test]
+fn endless_words_from_inside_neither_fill_memory_nor_the_terminal() {
+    let machine = machine("perl /usr/bin/perl");
+    let words = "case \"$*\" in *pump*) /usr/bin/head -c 300000000 /dev/zero >&2; exit 1 ;; esac\n";
+    machine.engine().act("exec", &format!("{words}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
+    let forwarding = forward(&machine, 3000);
+    assert_eq!(forwarding.ask("hello"), "");
+    forwarding.says("could not connect");
+    assert!(forwarding.said().len() < 100_000, "{}", forwarding.said().len());
+    assert!(forwarding.peak_memory() < 100_000, "{} kB", forwarding.peak_memory());
+}
+
+#[test]
+fn ports_are_looked_at_before_anything_is_asked() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (words, code, says) in [
+        ("", 2, "<[HOST_PORT:]PORT>..."),
+        ("0", 2, "`0` is not a port from 1 to 65535"),
+        ("65536", 2, "`65536` is not a port from 1 to 65535"),
+        ("65536:80", 2, "`65536` is not a port from 0 to 65535"),
+        ("http", 2, "`http` is not a port from 1 to 65535"),
+        (
+            &format!("{port}:80"),
+            1,
+            &*format!("error: port 127.0.0.1:{port} is taken\nhint: stop what listens"),
+        ),
+        ("18080:80 18080:81", 1, "error: port 127.0.0.1:18080 is wanted twice"),
+    ] {
+        let machine = machine("perl /usr/bin/perl");
+        let outcome = machine.cage(&format!("forward {words}"));
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{words}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(says), "{words}: {}", outcome.stderr);
+        assert!(machine.engine().all_calls().is_empty(), "{words}");
+    }
+}
+
+#[test]
+fn only_a_running_cage_has_ports() {
+    for (words, says) in [("none", "is not running"), ("stopped", "is not running"), ("paused", "is paused")]
+    {
+        let machine = Machine::in_story(Speaks::Podman, words);
+        let outcome = machine.cage("forward 0:3000");
+        assert_eq!(outcome.code, 1);
+        assert!(
+            outcome.stderr.ends_with(&format!("{says}\nhint: `cage start` brings it up\n")),
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_shows_what_carries_a_connection_and_listens_to_nothing() {
+    let machine = machine("busybox /bin/busybox");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let outcome = machine.cage(&format!("--dry-run forward {port}:3000"));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    let script = outcome.stdout.replace(&port.to_string(), "PORT");
+    assert!(script.contains("# cage itself would listen on 127.0.0.1, PORT, and for each"), "{script}");
+    // What it shows works: the standard streams are the connection's.
+    let (stdout, inside) = (outcome.stdout, server("127.0.0.1", count));
+    let run = format!("printf 12345 | {{ {}\n}}", stdout.replace("3000", &inside.to_string()));
+    let ran = machine.run(machine.command("/bin/bash").args(["-c", &run]));
+    if find("busybox").is_some() {
+        assert_eq!(ran.stdout, "got 5", "{}", ran.stderr);
+    }
+}
