@@ -71,6 +71,7 @@ pub struct Beforehand {
     env: EnvFiles,
     endpoint: String,
     others: Vec<Container>,
+    no_root: bool,
 }
 
 impl Beforehand {
@@ -99,7 +100,7 @@ impl Beforehand {
             boundary::check_nested(project, options, &others, &session.host.label)?;
         }
         boundary::check_home(runtime.volume(session.runner, &home_volume(&session.host, project, options))?)?;
-        Ok(Self { env, endpoint, others })
+        Ok(Self { env, endpoint, others, no_root: options.no_root })
     }
 }
 
@@ -115,7 +116,7 @@ impl Creation {
         project: &Project,
         image: Option<&Image>,
         old: Option<&Container>,
-        Beforehand { env, endpoint, others }: Beforehand,
+        Beforehand { env, endpoint, others, no_root }: Beforehand,
         parts: Parts,
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
@@ -138,7 +139,17 @@ impl Creation {
                 ImageUser::probe(runtime, runner, &host.image, directory)?
             }
         };
-        let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?, looks);
+        let person = user::person(host, project)?;
+        let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, looks);
+        if no_root && engine.mode == Mode::Rootful && engine.machine.is_none() {
+            mapping = mapping.without_root(&user, person).ok_or_else(|| {
+                Failure::new(format!(
+                    "--no-root can't be kept here: whoever writes the project {} in the cage has root's number",
+                    ui::escape(&project.path)
+                ))
+                .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
+            })?;
+        }
         let advice = ssh_agent::advice(engine.machine, &endpoint);
         let link = Link::of(host, &project.name);
         let seed = home::seed_dir(host)?;
@@ -222,11 +233,7 @@ impl Creation {
                 warnings.push(advice.clone());
             }
         }
-        warnings.extend(boundary::weaknesses(
-            &options.engine_args,
-            options.network.as_deref(),
-            &project.path,
-        ));
+        warnings.extend(boundary::weaknesses(host, options, &project.path));
         for other in self.robbed(&home_volume(host, project, options)) {
             warnings.push(format!(
                 "the home that {other} uses, too, comes to belong to this project's owner: {other} can't write it any more. \

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::boundary;
 use crate::container::{Container, Mounted, OWNER_LABEL, USER_LABEL, Wall};
+use crate::host::Host;
 use crate::plan::Plan;
 use crate::runtime::{Engine, Limit, Mode, Runtime};
 use crate::session::Session;
@@ -32,7 +33,7 @@ impl Status {
         let mut lines = summary(target.name(), container.as_ref());
         if let Some(container) = &container {
             let engine = runtime.engine(&session.host, session.runner)?;
-            lines.extend(wall(&session.host.label, &runtime, &engine, container));
+            lines.extend(wall(&session.host, &runtime, &engine, container));
         }
         let mut plan = Plan::default();
         plan.print(lines);
@@ -55,7 +56,7 @@ fn summary(name: &str, container: Option<&Container>) -> Vec<String> {
 }
 
 /// What keeps a cage in, and what it has of the host.
-fn wall(label: &str, runtime: &Runtime, engine: &Engine, container: &Container) -> Vec<String> {
+fn wall(host: &Host, runtime: &Runtime, engine: &Engine, container: &Container) -> Vec<String> {
     let Wall { privileged, cap_drop, cap_add, network_mode, security_opt, .. } = &container.wall;
     let mut lines = vec![format!("Engine:    {}, {}", ui::escape(&runtime.name), place(engine))];
     let user = container.label(USER_LABEL).and_then(ImageUser::from_label);
@@ -88,8 +89,8 @@ fn wall(label: &str, runtime: &Runtime, engine: &Engine, container: &Container) 
     if !options.engine_args.is_empty() {
         lines.push(format!("Passed on: {}", ui::escape(&shell_words::join(&options.engine_args))));
     }
-    let project = container.project(label).unwrap_or_default();
-    for weakness in boundary::weaknesses(&options.engine_args, options.network.as_deref(), project) {
+    let project = container.project(&host.label).unwrap_or_default();
+    for weakness in boundary::weaknesses(host, &options, project) {
         lines.push(format!("Warning:   {}", ui::escape(&weakness)));
     }
     lines

@@ -46,7 +46,6 @@ mod commands;
 mod differences;
 mod dry_run;
 mod interrupted;
-mod leftovers;
 mod machines;
 mod people;
 mod places;
