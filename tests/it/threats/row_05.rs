@@ -76,7 +76,7 @@ fn what_would_hang_the_client_is_refused_at_once(world: &World) {
 
 fn a_file_too_large_to_start_with_is_refused(world: &World) {
     let file = world.project.join(".cage.env");
-    let large: String = (0..100).map(|n| format!("ROW5_{n}={}\n", "x".repeat(50_000))).collect();
+    let large = (0..100).fold(String::new(), |text, n| text + &format!("ROW5_{n}={}\n", "x".repeat(50_000)));
     world.write(&file, &large);
     // The control: the kernel takes no more than some megabytes, so nothing starts in a container that has this.
     let read = format!("run --rm --env-file {} cage-lab true", file.display());
