@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 
 pub use self::engine_args::{check_engine_args, dropped, weaknesses};
 
-use crate::container::Container;
+use crate::container::{Container, State};
 use crate::error::Failure;
 use crate::options::CreateOptions;
 use crate::project::Project;
@@ -60,21 +60,45 @@ pub fn check_nested(
     Ok(())
 }
 
+/// The other cages that run and can write where one of these is, so that they could put a link in its place while it is being
+/// mounted. One that can write no more than the thing itself can't.
+pub fn neighbours<'a>(
+    name: &str,
+    sources: &[PathBuf],
+    cages: &'a [Container],
+    label: &str,
+) -> Vec<&'a Container> {
+    let can_swap = |cage: &&Container| {
+        let writable = cage.writable_sources(label);
+        let below =
+            |path: &PathBuf, source: &str| path.starts_with(source) && path.as_path() != Path::new(source);
+        sources.iter().any(|path| writable.iter().any(|source| below(path, source)))
+    };
+    cages
+        .iter()
+        .filter(|cage| cage.cage_name() != name && cage.state == State::Running)
+        .filter(can_swap)
+        .collect()
+}
+
+/// What of the host a container mounts, but for what was passed on to the engine, which is taken as it was written, and the
+/// SSH agent's socket or `link`, which are cage's own.
+pub fn mounted_sources(container: &Container, link: Option<&Link>) -> Vec<PathBuf> {
+    let passed_on = engine_args::all_mounted(&container.options().engine_args);
+    let as_written = |source: &str| passed_on.iter().any(|mount| mount.name == source);
+    let is_agents =
+        |source: &str| source == SOCKET || link.is_some_and(|link| link.path == Path::new(source));
+    let sources = container.sources().filter(|source| !as_written(source) && !is_agents(source));
+    sources.map(PathBuf::from).collect()
+}
+
 /// Checks that what a stopped cage mounts is where it was: whoever was in a cage that can write there may have put a link
 /// in the path, such as in that of the repository of a worktree, and the engine would follow it. `link` is cage's own.
 ///
 /// # Errors
 /// When there is one.
 pub fn check_mounts(container: &Container, link: Option<&Link>) -> Result<()> {
-    let passed_on = engine_args::all_mounted(&container.options().engine_args);
-    for source in container.sources() {
-        // What was passed on to the engine is taken as it was written.
-        let as_written = passed_on.iter().any(|mount| mount.name == source);
-        if !as_written && source != SOCKET && link.is_none_or(|link| link.path != Path::new(source)) {
-            check_unlinked(Path::new(source))?;
-        }
-    }
-    Ok(())
+    mounted_sources(container, link).iter().try_for_each(|source| check_unlinked(source))
 }
 
 /// Checks that there is no link on the way to what is about to be mounted, nor anything that can't be looked at: an engine

@@ -161,7 +161,7 @@ impl Creation {
         }
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
-        let add_host = add_host(runtime.kind, &engine, host::address);
+        let add_host = add_host(runtime.kind, &engine, no_root, host::address);
         Ok(Self { engine, user, mapping, env, git, link, advice, seed, parts, baseline, others, add_host })
     }
 
@@ -178,6 +178,15 @@ impl Creation {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
         plan.extend(self.warnings(host, project, options).into_iter().map(Step::Warn));
+        if let GitDir::Outside(dir) = &self.git {
+            let dirs = [PathBuf::from(dir)];
+            for other in boundary::neighbours(&project.name, &dirs, &self.others, &host.label) {
+                plan.say(format!(
+                    "the repository {dir} is in {}, too: whoever is in one of the two can set hooks for the other, and for you",
+                    other.name
+                ));
+            }
+        }
         if let Some(Agent::Link(link)) = self.agent(host, options) {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
@@ -265,6 +274,13 @@ impl Creation {
             GitDir::None | GitDir::Inside | GitDir::Refused(_) => None,
         };
         [project.dir()].into_iter().chain(options.sources()).chain(git)
+    }
+
+    /// The other cages that could put a link in the way to what it mounts: to the repository of a linked worktree that is in
+    /// their project, or to anything where `--allow-nested` was said.
+    pub fn neighbours(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<&Container> {
+        let sources: Vec<_> = self.sources(project, options).collect();
+        boundary::neighbours(&project.name, &sources, &self.others, &host.label)
     }
 
     /// Does the SSH agent come in by the socket of a virtual machine's product?
@@ -412,12 +428,15 @@ impl Creation {
 pub fn add_host(
     runtime: RuntimeKind,
     engine: &Engine,
+    no_root: bool,
     address: impl FnOnce() -> Option<IpAddr>,
 ) -> Option<String> {
     let address = match (runtime, engine.mode, engine.machine) {
         (RuntimeKind::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
         // The gateway would be one in the engine's own network, where nothing of the host's listens.
         (RuntimeKind::Docker, Mode::Rootless, None) => address()?.to_string(),
+        // Nobody writes it where nobody is root.
+        (RuntimeKind::Podman, _, None) if no_root => address()?.to_string(),
         _ => return None,
     };
     Some(format!("host.docker.internal:{address}"))

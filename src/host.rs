@@ -240,6 +240,8 @@ impl Host {
                 ".kube",
                 ".docker",
                 ".config/cage",
+                ".config/cage/env",
+                ".config/cage/home",
                 ".config/containers",
                 ".config/gcloud",
                 ".config/gh",
@@ -260,6 +262,26 @@ impl Host {
             .chain(chosen.filter(|path| path.is_absolute()).map(Path::to_owned))
             .chain(self.state_dir())
             .collect()
+    }
+
+    /// Files of the home that programs run or trust whenever they start, some of which dotfile managers make links.
+    pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
+        let names = [
+            ".bash_profile",
+            ".bashrc",
+            ".config/fish/config.fish",
+            ".config/git/config",
+            ".gitconfig",
+            ".profile",
+            ".ssh/authorized_keys",
+            ".ssh/config",
+            ".tmux.conf",
+            ".vimrc",
+            ".zprofile",
+            ".zshenv",
+            ".zshrc",
+        ];
+        self.home.iter().flat_map(move |home| names.map(|name| home.join(name)))
     }
 
     /// The sockets of engines and of the SSH agent.

@@ -16,6 +16,7 @@ on_each_engine!(
     without_root_no_setuid_file_is_made,
     nor_by_an_image_whose_user_is_root,
     where_nobody_but_root_could_write_it_is_refused,
+    nobody_is_made_root_by_cage_itself,
     without_root_no_setuid_file_works,
 );
 
@@ -152,6 +153,34 @@ fn where_nobody_but_root_could_write_it_is_refused(world: &World) {
     assert!(world.cages().is_empty());
     ordinary(world);
     world.cage("start -d --no-root").ok();
+}
+
+/// Leaves a program that acts as root, if root's number runs it.
+const TRAP: &str = r#"#!/bin/dash
+if [ "$(id -u)" = 0 ]; then cp /usr/bin/id "$TRAPPED/tool" && chmod 4755 "$TRAPPED/tool"; fi
+exec /bin/dash "$@"
+"#;
+
+fn nobody_is_made_root_by_cage_itself(world: &World) {
+    ordinary(world);
+    let project = world.project.display();
+    let tool = world.project.join("tool");
+    // Whatever anybody runs in it by `/bin/sh` runs this first, as a library that is loaded into everything would do.
+    let trap = shell_words::quote(TRAP).replace('\n', "\\n");
+    let image = world.build("trap", &format!("USER root\nRUN printf {trap} >/bin/trapped && chmod 755 /bin/trapped && ln -sf trapped /bin/sh\nUSER vscode"));
+    let cage = |words: &str| world.cage(words).env("CAGE_IMAGE", &image);
+    world.write(&world.project.join(".cage.env"), &format!("TRAPPED={project}\n"));
+    fs::set_permissions(&world.project, fs::Permissions::from_mode(0o777)).unwrap();
+    cage("start -d --no-root").ok();
+    for command in ["stop", "start -d", "restart", "run true", "status"] {
+        cage(command).ok();
+    }
+    assert!(!tool.exists() || owner(&tool) == owner(&world.project), "root ran it");
+    cage("run -- bash -c 'exec 3<>/dev/tcp/host.docker.internal/1'").exits(1).says("Connection refused");
+    // The control: what root's number runs there does leave it.
+    let _ = fs::remove_file(&tool);
+    world.engine(&format!("exec --user 0 {} /bin/sh -c :", world.name())).ok();
+    assert!(acts_as(world, &tool) == 0 || world.engine.is_rootless());
 }
 
 fn without_root_no_setuid_file_works(world: &World) {
