@@ -75,6 +75,7 @@ pub struct Beforehand {
     endpoint: String,
     others: Vec<Container>,
     is_first: bool,
+    no_root: bool,
 }
 
 impl Beforehand {
@@ -106,7 +107,7 @@ impl Beforehand {
         let volume = runtime.volume(session.runner, &home)?;
         let is_first = volume.is_none() && home == session.host.home_volume;
         boundary::check_home(volume)?;
-        Ok(Self { env, endpoint, others, is_first })
+        Ok(Self { env, endpoint, others, is_first, no_root: options.no_root })
     }
 }
 
@@ -122,7 +123,7 @@ impl Creation {
         project: &Project,
         image: Option<&Image>,
         old: Option<&Container>,
-        Beforehand { env, endpoint, others, is_first }: Beforehand,
+        Beforehand { env, endpoint, others, is_first, no_root }: Beforehand,
         parts: Parts,
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
@@ -145,7 +146,17 @@ impl Creation {
                 ImageUser::probe(runtime, runner, &host.image, directory)?
             }
         };
-        let mapping = Mapping::decide(runtime.kind, &engine, &user, user::person(host, project)?, looks);
+        let person = user::person(host, project)?;
+        let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, looks);
+        if no_root && engine.mode == Mode::Rootful && engine.machine.is_none() {
+            mapping = mapping.without_root(&user, person).ok_or_else(|| {
+                Failure::new(format!(
+                    "--no-root can't be kept here: whoever writes the project {} in the cage has root's number",
+                    ui::escape(&project.path)
+                ))
+                .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
+            })?;
+        }
         let advice = ssh_agent::advice(engine.machine, &endpoint);
         let link = Link::of(host, &project.name);
         let seed = home::seed_dir(host)?;
@@ -157,7 +168,7 @@ impl Creation {
         }
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
-        let add_host = add_host(runtime.kind, &engine, host::address);
+        let add_host = add_host(runtime.kind, &engine, no_root, host::address);
         Ok(Self {
             engine,
             user,
@@ -188,6 +199,15 @@ impl Creation {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
         plan.extend(self.warnings(host, project, options).into_iter().map(Step::Warn));
+        if let GitDir::Outside(dir) = &self.git {
+            let dirs = [PathBuf::from(dir)];
+            for other in boundary::neighbours(&project.name, &dirs, &self.others, &host.label) {
+                plan.say(format!(
+                    "the repository {dir} is in {}, too: whoever is in one of the two can set hooks for the other, and for you",
+                    other.name
+                ));
+            }
+        }
         if let Some(Agent::Link(link)) = self.agent(host, options) {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
@@ -270,11 +290,7 @@ impl Creation {
                 warnings.push(advice.clone());
             }
         }
-        warnings.extend(boundary::weaknesses(
-            &options.engine_args,
-            options.network.as_deref(),
-            &project.path,
-        ));
+        warnings.extend(boundary::weaknesses(host, options, &project.path));
         for other in self.robbed(&home_volume(host, project, options)) {
             warnings.push(format!(
                 "the home that {other} uses, too, comes to belong to this project's owner: {other} can't write it any more. \
@@ -306,6 +322,13 @@ impl Creation {
             GitDir::None | GitDir::Inside | GitDir::Refused(_) => None,
         };
         [project.dir()].into_iter().chain(options.sources()).chain(git)
+    }
+
+    /// The other cages that could put a link in the way to what it mounts: to the repository of a linked worktree that is in
+    /// their project, or to anything where `--allow-nested` was said.
+    pub fn neighbours(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<&Container> {
+        let sources: Vec<_> = self.sources(project, options).collect();
+        boundary::neighbours(&project.name, &sources, &self.others, &host.label)
     }
 
     /// Does the SSH agent come in by the socket of a virtual machine's product?
@@ -461,12 +484,15 @@ impl Creation {
 pub fn add_host(
     runtime: RuntimeKind,
     engine: &Engine,
+    no_root: bool,
     address: impl FnOnce() -> Option<IpAddr>,
 ) -> Option<String> {
     let address = match (runtime, engine.mode, engine.machine) {
         (RuntimeKind::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
         // The gateway would be one in the engine's own network, where nothing of the host's listens.
         (RuntimeKind::Docker, Mode::Rootless, None) => address()?.to_string(),
+        // Nobody writes it where nobody is root.
+        (RuntimeKind::Podman, _, None) if no_root => address()?.to_string(),
         _ => return None,
     };
     Some(format!("host.docker.internal:{address}"))

@@ -281,6 +281,8 @@ impl Host {
                 ".kube",
                 ".docker",
                 ".config/cage",
+                ".config/cage/env",
+                ".config/cage/home",
                 ".config/containers",
                 ".config/gcloud",
                 ".config/gh",
@@ -303,12 +305,57 @@ impl Host {
             .collect()
     }
 
+    /// Files of the home that programs run or trust whenever they start, some of which dotfile managers make links.
+    pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
+        let names = [
+            ".bash_profile",
+            ".bashrc",
+            ".config/fish/config.fish",
+            ".config/git/config",
+            ".gitconfig",
+            ".profile",
+            ".ssh/authorized_keys",
+            ".ssh/config",
+            ".tmux.conf",
+            ".vimrc",
+            ".zprofile",
+            ".zshenv",
+            ".zshrc",
+        ];
+        self.home.iter().flat_map(move |home| names.map(|name| home.join(name)))
+    }
+
     /// The sockets of engines and of the SSH agent.
     pub fn sockets(&self) -> impl Iterator<Item = PathBuf> {
-        let engines = ["DOCKER_HOST", "CONTAINER_HOST"].into_iter().filter_map(|name| self.variable(name));
-        let engines = engines.filter_map(|endpoint| endpoint.strip_prefix("unix://")).map(PathBuf::from);
-        let usual = ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
-        self.path_variable("SSH_AUTH_SOCK").map(Path::to_owned).into_iter().chain(engines).chain(usual)
+        self.path_variable("SSH_AUTH_SOCK").map(Path::to_owned).into_iter().chain(self.engine_sockets())
+    }
+
+    /// The sockets that engines usually have, and those that are named, whether they are there or not; whoever can talk to one
+    /// of them can do what the engine can. Those of products are in [`Host::secret_dirs`], too.
+    pub fn engine_sockets(&self) -> impl Iterator<Item = PathBuf> {
+        let named = ["DOCKER_HOST", "CONTAINER_HOST"].into_iter().filter_map(|name| self.variable(name));
+        let named = named.filter_map(|endpoint| endpoint.strip_prefix("unix://")).map(PathBuf::from);
+        let system = [
+            "/var/run/docker.sock",
+            "/run/docker.sock",
+            "/run/podman/podman.sock",
+            "/run/containerd/containerd.sock",
+            "/run/crio/crio.sock",
+            "/run/buildkit/buildkitd.sock",
+        ];
+        let own = self.path_variable("XDG_RUNTIME_DIR").into_iter();
+        let own = own.flat_map(|dir| ["docker.sock", "podman/podman.sock"].map(|socket| dir.join(socket)));
+        let products = [
+            ".docker/run/docker.sock",
+            ".docker/desktop/docker.sock",
+            ".colima/default/docker.sock",
+            ".config/colima/default/docker.sock",
+            ".orbstack/run/docker.sock",
+            ".rd/docker.sock",
+        ];
+        let products = self.home.iter().flat_map(move |home| products.map(|socket| home.join(socket)));
+        let products = products.filter(|socket| socket.exists());
+        named.chain(system.map(PathBuf::from)).chain(own).chain(products)
     }
 
     fn setting(&self, name: &str, default: &str) -> String {

@@ -34,8 +34,12 @@ const MAX_LABEL: usize = 4096;
 const SALT: usize = 16;
 const DIGEST: usize = 8;
 
-/// More than these are not remembered.
+/// More than these are not remembered, and more than these are not looked through when somebody waits.
 const MAX_FINDINGS: usize = 20_000;
+const MAX_GLANCED: usize = 2_000;
+
+/// How long a person who leaves a cage waits at most, with what is to be done afterwards.
+const GLANCE: Duration = Duration::from_millis(30);
 
 /// How many findings a short report names.
 const SHORT: usize = 3;
@@ -76,11 +80,31 @@ pub struct Report {
 /// Looks at a project. What only the walk finds is new if it has changed `since`, in Unix seconds; all of it if that is not
 /// known. [`unseen`] tells what is new.
 pub fn look(project: &Path, scope: Scope, since: Option<i64>) -> Report {
-    let limits = match scope {
-        Scope::Near => Limits::new(Duration::from_secs(1), 20_000, 32 * 1024 * 1024),
-        Scope::Whole => Limits::new(Duration::from_secs(5), 300_000, 512 * 1024 * 1024),
+    let (time, entries, bytes) = match scope {
+        // What is missed here looks new later.
+        Scope::Near => (Duration::from_secs(3), NEAR_ENTRIES, NEAR_BYTES),
+        Scope::Whole => (Duration::from_secs(5), 300_000, 512 * 1024 * 1024),
     };
-    let mut found = Found { list: Vec::new(), known: HashSet::new(), since, deep: false, limits: &limits };
+    look_within(project, scope, since, Limits::new(time, entries, bytes, MAX_FINDINGS))
+}
+
+/// Looks at what is near for the time that nobody minds, and says if that was too short.
+pub fn glance(project: &Path) -> Report {
+    look_within(project, Scope::Near, None, Limits::new(GLANCE, NEAR_ENTRIES, NEAR_BYTES, MAX_GLANCED))
+}
+
+const NEAR_ENTRIES: usize = 20_000;
+const NEAR_BYTES: u64 = 32 * 1024 * 1024;
+
+fn look_within(project: &Path, scope: Scope, since: Option<i64>, limits: Limits) -> Report {
+    let mut found = Found {
+        list: Vec::new(),
+        known: HashSet::new(),
+        since,
+        deep: false,
+        floor: i64::MIN,
+        limits: &limits,
+    };
     match Tree::open(project, Path::new(""), &limits) {
         Err(error) => limits.stop(format!("the project can't be opened: {error}")),
         Ok(tree) => {
@@ -104,6 +128,8 @@ struct Found<'a> {
     known: HashSet<[u8; 32]>,
     since: Option<i64>,
     deep: bool,
+    /// When what is being looked at came to be where it is: a directory that was renamed has old files in it.
+    floor: i64,
     limits: &'a Limits,
 }
 
@@ -118,6 +144,11 @@ impl Found<'_> {
         content: &[u8],
         changed: i64,
     ) {
+        // What was read when the time was over may not be all.
+        if self.limits.was_late() {
+            return;
+        }
+        let changed = changed.max(self.floor);
         let what = what.into();
         let mut hash = Sha256::new();
         for part in [path.as_os_str().as_bytes(), what.as_bytes()] {
@@ -132,7 +163,7 @@ impl Found<'_> {
         if (self.deep && self.known.contains(&shown)) || self.known.contains(&identity) {
             return;
         }
-        if self.list.len() >= MAX_FINDINGS {
+        if self.list.len() >= self.limits.findings {
             self.limits.stop("there is too much to tell");
         } else {
             self.known.extend([shown, identity]);
@@ -211,11 +242,14 @@ impl Baseline {
 
 /// What was not there when the cage was created. Without a label that is all that is near.
 pub fn unseen(findings: Vec<Finding>, label: Option<&str>) -> Vec<Finding> {
+    let is_known = label.is_some();
     let label = label.unwrap_or_default();
     let salt = label.get(..SALT).unwrap_or_default();
     let digests: HashSet<&[u8]> =
         label.as_bytes().get(SALT..).unwrap_or_default().chunks_exact(DIGEST).collect();
     let is_new = |finding: &Finding| match finding.deep {
+        // Nearly every repository has one, so that it tells something only where it is known what was there before.
+        _ if !is_known && finding.trigger == keys::REMOTE => false,
         None => !digests.contains(finding.digest(salt).as_bytes()),
         Some(old) => !old,
     };

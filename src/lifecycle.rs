@@ -1,5 +1,6 @@
 //! How a cage comes up, what goes on in it, and how it goes away: the plans that the commands share.
 
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -189,16 +190,17 @@ fn come_back(
             .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
     };
     ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
+    let mut cages = Vec::new();
     if !container.state.is_up() {
         let kept = container.options();
         kept.check_sources()?;
         boundary::check_mounts(container, facts.link(container).as_ref())?;
+        cages = session.cages(facts.runtime)?;
         if !options.allow_nested && !kept.allow_nested {
-            let cages = session.cages(facts.runtime)?;
             boundary::check_nested(facts.project, &kept, &cages, &session.host.label)?;
         }
     }
-    let code = session.carry_out(&facts.come_back(container, options, stale, then))?;
+    let code = session.carry_out(&facts.come_back(container, &cages, options, stale, then))?;
     Ok(leave(session, facts.project, then, code, container.label(SEEN_LABEL)))
 }
 
@@ -253,6 +255,25 @@ pub fn is_local(image: &str) -> bool {
     !image.contains('/') || image.starts_with("localhost/")
 }
 
+/// What a container may need once it has started.
+#[derive(Clone, Copy)]
+struct Settling {
+    /// It has the SSH agent's socket of a virtual machine's product.
+    machines_agent: bool,
+    /// Nobody in it is to be root.
+    no_root: bool,
+}
+
+/// How a container is started that other cages could lead astray.
+struct Held<'a> {
+    /// Those cages.
+    neighbours: &'a [&'a Container],
+    /// What it mounts.
+    sources: Vec<PathBuf>,
+    /// What undoes all that was done before.
+    undo: &'a dyn Fn() -> Plan,
+}
+
 /// What of the host a running cage has that is no longer there.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stale {
@@ -286,25 +307,42 @@ impl Facts<'_> {
             plan.run(remove(self.runtime, &container.id));
         }
         let undo = Unmake::All(creation.link.as_ref());
+        let neighbours = creation.neighbours(self.host, self.project, options);
         plan.append(creation.make(self.host, self.runtime, self.project, &new, options, undo));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.push(Step::Undo(undo.plan(self.runtime, name)));
         plan.extend(creation.welcome(self.host, options).into_iter().map(Step::Say));
+        let held = Held {
+            neighbours: &neighbours,
+            sources: creation.sources(self.project, options).collect(),
+            undo: &|| undo.plan(self.runtime, name),
+        };
+        let settling = Settling {
+            machines_agent: creation.uses_machines_agent(self.host, options),
+            no_root: options.no_root,
+        };
         match then {
-            Then::Attach => {
-                let settle = self.settle(name, creation.uses_machines_agent(self.host, options));
+            Then::Attach if neighbours.is_empty() => {
+                let settle = self.settle(name, settling);
                 plan.push(self.start_attached(name, settle, Some(undo.plan(self.runtime, name))));
             }
-            Then::Name | Then::Exec(_) => {
-                plan.append(self.start_new(name, creation.uses_machines_agent(self.host, options)));
+            Then::Attach | Then::Name | Then::Exec(_) => {
+                plan.append(self.start_new(name, settling, held));
                 plan.append(self.go_on(name, then));
             }
         }
         plan
     }
 
-    /// There is a cage: starts it if it doesn't run.
-    fn come_back(&self, container: &Container, options: &CreateOptions, stale: Stale, then: &Then) -> Plan {
+    /// There is a cage: starts it if it doesn't run. `cages` are all that there are.
+    fn come_back(
+        &self,
+        container: &Container,
+        cages: &[Container],
+        options: &CreateOptions,
+        stale: Stale,
+        then: &Then,
+    ) -> Plan {
         let mut plan = tell_ignored(container, options);
         if !matches!(then, Then::Exec(_)) {
             plan.append(self.tell_image(container));
@@ -324,16 +362,20 @@ impl Facts<'_> {
         if let Some(link) = self.link(container).filter(|_| !container.state.is_up()) {
             plan.push(Step::Link(link));
         }
-        let start = ["start", &container.id];
-        let settle = self.settle(&container.id, container.mounts_machines_agent());
+        let no_root = container.options().no_root;
+        let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
+        let settle = self.settle(&container.id, settling);
+        let sources = boundary::mounted_sources(container, self.link(container).as_ref());
+        let neighbours = boundary::neighbours(&self.project.name, &sources, cages, &self.host.label);
         match (container.state, then) {
-            (State::Created | State::Stopped | State::Dead, Then::Attach) => {
+            (State::Created | State::Stopped | State::Dead, Then::Attach) if neighbours.is_empty() => {
                 plan.say(format!("Restarting {}", container.name));
                 plan.push(self.start_attached(&container.id, settle, None));
             }
             (State::Created | State::Stopped | State::Dead, _) => {
                 plan.say(format!("Restarting {}", container.name));
-                plan.run(self.runtime.command(start));
+                let held = Held { neighbours: &neighbours, sources, undo: &Plan::default };
+                plan.append(self.start_held(&container.id, held));
                 plan.extend(settle.map(Step::Try));
                 plan.append(self.go_on(&container.id, then));
             }
@@ -378,17 +420,55 @@ impl Facts<'_> {
                 Step::Say(format!("{name} is the old one still, and stopped")),
             ])));
             plan.extend(creation.sources(self.project, options).map(Step::Unlinked));
-            let note = format!("{name} is the old one again; what ran in it has ended");
-            plan.push(Step::Undo(Plan::new([
-                Step::Run(remove(self.runtime, &new)),
-                Step::Run(self.runtime.command(["start", &old.id])),
-                Step::Say(note),
-            ])));
+            plan.push(Step::Undo(self.restore(old, &new)));
         }
-        plan.append(self.start_new(&new, creation.uses_machines_agent(self.host, options)));
+        let neighbours = creation.neighbours(self.host, self.project, options);
+        let held = Held {
+            neighbours: &neighbours,
+            sources: creation.sources(self.project, options).collect(),
+            undo: &|| self.restore(old, &new),
+        };
+        let settling = Settling {
+            machines_agent: creation.uses_machines_agent(self.host, options),
+            no_root: options.no_root,
+        };
+        plan.append(self.start_new(&new, settling, held));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.append(self.go_on(name, then));
+        plan
+    }
+
+    /// Takes away what was to replace `old`, which is started again if it ran.
+    fn restore(&self, old: &Container, new: &str) -> Plan {
+        let mut plan = Plan::default();
+        plan.run(remove(self.runtime, new));
+        if old.state.is_up() {
+            plan.run(self.runtime.command(["start", &old.id]));
+            plan.say(format!("{} is the old one again; what ran in it has ended", self.project.name));
+        }
+        plan
+    }
+
+    /// Starts a container while no other cage can put a link in the way to what it mounts: those that could stand still
+    /// meanwhile, where the engine can do that.
+    fn start_held(&self, container: &str, held: Held) -> Plan {
+        let mut plan = Plan::default();
+        let ids = held.neighbours.iter().map(|cage| cage.id.as_str());
+        let all = |verb| Step::Try(self.runtime.command([verb].into_iter().chain(ids.clone())));
+        let start = self.runtime.command(["start", container]);
+        if held.neighbours.is_empty() {
+            plan.run(start);
+            return plan;
+        }
+        plan.push(all("pause"));
+        let mut undo = Plan::new([all("unpause")]);
+        undo.append((held.undo)());
+        plan.push(Step::Undo(undo));
+        plan.extend(held.sources.into_iter().map(Step::Unlinked));
+        plan.run(start);
+        plan.push(all("unpause"));
+        plan.push(Step::Undo((held.undo)()));
         plan
     }
 
@@ -411,19 +491,22 @@ impl Facts<'_> {
 
     /// Starts a new container and sees that it goes on running: with the engine's init as the first process, an image whose
     /// own command can't run starts, and then stops at once.
-    fn start_new(&self, container: &str, machines_agent: bool) -> Plan {
+    fn start_new(&self, container: &str, settling: Settling, held: Held) -> Plan {
         let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]);
-        Plan::new([
-            Step::Run(self.runtime.command(["start", container])),
-            Step::Run(self.settle(container, machines_agent).unwrap_or_else(look)),
-            Step::Keep,
-        ])
+        let mut plan = self.start_held(container, held);
+        plan.run(self.settle(container, settling).unwrap_or_else(look));
+        plan.push(Step::Keep);
+        plan
     }
 
     /// What is to be done in a container each time it has started, if anything; it fails only if the container doesn't run.
-    fn settle(&self, container: &str, machines_agent: bool) -> Option<Invocation> {
+    ///
+    /// It is done as root and with the container's own variables, such as `LD_PRELOAD` from the project's env file: where nobody
+    /// is to be root, that would make somebody root. In a virtual machine that is nobody's root.
+    fn settle(&self, container: &str, settling: Settling) -> Option<Invocation> {
+        let Settling { machines_agent, no_root } = settling;
         let socket = if machines_agent { SOCKET } else { "" };
-        (machines_agent || self.runtime.kind == RuntimeKind::Podman).then(|| {
+        (machines_agent || (self.runtime.kind == RuntimeKind::Podman && !no_root)).then(|| {
             self.runtime.command(["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket])
         })
     }
@@ -464,7 +547,7 @@ impl Facts<'_> {
     fn unsettle_size(&self, container: &str) -> Option<Invocation> {
         let (_, rows) = self.host.size.filter(|_| self.runtime.kind == RuntimeKind::Podman)?;
         let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
-        let stty = ["exec", "--user", "0", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
+        let stty = ["exec", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
         Some(self.runtime.command(stty))
     }
 
@@ -571,7 +654,8 @@ mod tests {
         let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
         let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids, None);
         let link = Link::of(facts.host, &facts.project.name);
-        let add_host = add_host(facts.runtime.kind, &engine, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
+        let add_host =
+            add_host(facts.runtime.kind, &engine, false, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
         Creation {
             engine,
             user,
@@ -617,7 +701,7 @@ mod tests {
         script(kind, &[], "/p/app", |facts| {
             let mut container = Container::sample(facts.project, state);
             container.image_id = NEWER.into();
-            facts.come_back(&container, &options(typed), Stale::default(), then)
+            facts.come_back(&container, &[], &options(typed), Stale::default(), then)
         })
         .replace(&quote(SETTLE), "SETTLE")
         .replace(&quote(BECOME), "BECOME")
@@ -791,7 +875,7 @@ mod tests {
         insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r#"
         set -e -o pipefail
         printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
-        (sleep 1; podman exec --user 0 0123456789ab /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
+        (sleep 1; podman exec 0123456789ab /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
         code=0
         podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
@@ -965,7 +1049,7 @@ mod tests {
         trap - EXIT
         podman rm --force --volumes 0123456789ab >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        (sleep 1; podman exec --user 0 cage-app-f6965073 /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
+        (sleep 1; podman exec cage-app-f6965073 /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
         code=0
         podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073 || code=$?
         state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code

@@ -160,6 +160,16 @@ impl Project {
                 }
             }
         }
+        let leads_here = |file: &PathBuf| {
+            let real = host::real(file);
+            real != *file && real.starts_with(path)
+        };
+        if let Some(file) = host.dotfiles().find(leads_here) {
+            let file = ui::escape(&file.to_string_lossy());
+            return Some(format!(
+                "{file} leads into it, which counts on this machine as soon as it is written"
+            ));
+        }
         let socket = host.sockets().find(|socket| host::real(socket).starts_with(path))?;
         Some(format!("the socket {} is in it", ui::escape(&socket.to_string_lossy())))
     }

@@ -12,7 +12,7 @@ use crate::container::{Container, Image, SUCCESSOR, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
 use crate::invocation::{EngineError, Interrupts, Runner, Trouble};
-use crate::leftovers::{self, Scope};
+use crate::leftovers;
 use crate::lifecycle::remove;
 use crate::plan::{self, Lock, Plan};
 use crate::project::{self, Project, cage_name};
@@ -368,7 +368,7 @@ impl Session {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;
         };
-        let report = leftovers::look(&project.dir(), Scope::Near, None);
+        let report = leftovers::glance(&project.dir());
         for line in leftovers::short_report(&leftovers::unseen(report.findings, Some(seen))) {
             ui::warn(&line);
         }

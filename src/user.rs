@@ -157,6 +157,16 @@ impl Mapping {
         if image.ids == ids || image.name.is_empty() { Self::AsIs } else { Self::Renumber(ids) }
     }
 
+    /// The same for a cage where nobody is to be root, on an engine that root runs: whoever has root's number there can leave
+    /// programs that act as root, without any of root's power. `None` if the person is root, too.
+    pub fn without_root(self, image: &ImageUser, person: Ids) -> Option<Self> {
+        match self.inside(image).uid {
+            0 if person.uid == 0 => None,
+            0 => Some(Self::renumber(image, person)).filter(|mapping| mapping.inside(image).uid != 0),
+            _ => Some(self),
+        }
+    }
+
     /// The numbers that the image's user has inside.
     pub fn inside(self, image: &ImageUser) -> Ids {
         match self {
@@ -249,6 +259,19 @@ mod tests {
         assert_eq!(docker, Mapping::Renumber(Ids::ROOT));
         let podman = decide(RuntimeKind::Podman, Mode::Rootless, Some(Ids::ROOT));
         assert_eq!(podman, Mapping::KeepId(Ids { uid: 501, gid: 20 }));
+    }
+
+    #[test]
+    fn where_nobody_is_to_be_root_roots_number_is_the_persons() {
+        let (root, user) = (ImageUser { name: "root".into(), ..image(0, 0) }, image(501, 20));
+        assert_eq!(Mapping::AsIs.without_root(&root, PERSON), Some(Mapping::Renumber(PERSON)));
+        assert_eq!(Mapping::AsIs.without_root(&user, PERSON), Some(Mapping::AsIs));
+        assert_eq!(Mapping::Renumber(PERSON).without_root(&user, PERSON), Some(Mapping::Renumber(PERSON)));
+        // There is no other number that could write the project.
+        assert_eq!(Mapping::AsIs.without_root(&root, Ids::ROOT), None);
+        assert_eq!(Mapping::Renumber(Ids::ROOT).without_root(&user, Ids::ROOT), None);
+        let nameless = ImageUser { name: String::new(), ..root };
+        assert_eq!(Mapping::AsIs.without_root(&nameless, PERSON), None, "there is no row to change");
     }
 
     #[test]

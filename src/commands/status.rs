@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::boundary;
 use crate::container::{self, Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
-use crate::host::DEFAULT_IMAGE;
+use crate::host::{DEFAULT_IMAGE, Host};
 use crate::plan::Plan;
 use crate::runtime::{Engine, Limit, Mode, Runtime};
 use crate::session::{Session, Target};
@@ -43,7 +43,7 @@ impl Status {
             None => None,
             Some(container) => {
                 let engine = runtime.engine(&session.host, session.runner)?;
-                Some(Wall::new(label, &runtime, &engine, container))
+                Some(Wall::new(&session.host, &runtime, &engine, container))
             }
         };
         let project = match (&target, &container) {
@@ -143,7 +143,7 @@ struct Default {
 }
 
 impl<'a> Wall<'a> {
-    fn new(label: &str, runtime: &'a Runtime, engine: &Engine, container: &'a Container) -> Self {
+    fn new(host: &Host, runtime: &'a Runtime, engine: &Engine, container: &'a Container) -> Self {
         let wall = &container.wall;
         let no_root =
             wall.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
@@ -158,7 +158,7 @@ impl<'a> Wall<'a> {
         let mut mounts: Vec<Mount> = container.mounts.iter().map(Mount::from).collect();
         mounts.sort_by(|a, b| (a.volume, a.source, a.target).cmp(&(b.volume, b.source, b.target)));
         let options = container.options();
-        let project = container.project(label).unwrap_or_default();
+        let project = container.project(&host.label).unwrap_or_default();
         let mut chosen = options.without_defaults();
         chosen.engine_args.clear();
         let defaults = options.by_variable().into_iter();
@@ -184,7 +184,7 @@ impl<'a> Wall<'a> {
             defaults: defaults
                 .map(|(words, variable)| Default { option: shell_words::join(words), variable })
                 .collect(),
-            warnings: boundary::weaknesses(&options.engine_args, options.network.as_deref(), project),
+            warnings: boundary::weaknesses(host, &options, project),
             engine_args: options.engine_args,
         }
     }

@@ -16,7 +16,10 @@ use crate::worktree::GitDir;
 const MAX_STEPS: usize = 10_000;
 
 /// How many paths in the configuration of one repository are looked up.
-const MAX_LOOKUPS: usize = 500;
+const MAX_LOOKUPS: usize = 1000;
+
+/// How many words of a command may be programs of the project.
+const MAX_WORDS: usize = 8;
 
 /// How deep directories of submodules are nested.
 const MAX_MODULES: usize = 12;
@@ -46,14 +49,37 @@ pub fn looks_bare(has: &dyn Fn(&str) -> bool) -> bool {
     has("HEAD") && (has("commondir") || (has("objects") && has("refs")))
 }
 
+/// A path in a file of git's, which takes all but line breaks at the end for part of it.
+fn without_line_end(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|c| !matches!(c, b'\n' | b'\r')).map_or(0, |last| last + 1);
+    &text[..end]
+}
+
 /// Looks at a directory that git takes for a repository without a working tree.
 pub fn nested(tree: &Tree, dir: &Path, found: &mut Found) {
     if dir != Path::new("") {
         let changed = birth(tree, dir);
         found.add(&tree.shown(dir), "looks like a bare repository", IN_IT, b"", changed);
     }
-    Repository::new(tree, Some((tree, dir)), found).directory(dir);
+    repository(tree, dir, dir, found);
 }
+
+/// Looks at a repository whose files are in `files`. A directory becomes one by its name, and what is in it stays as old as it
+/// was: in a nested one whose directory has changed since, anything may be new.
+fn repository(tree: &Tree, files: &Path, dir: &Path, found: &mut Found) {
+    let before = found.floor;
+    if let Node::Dir(status) = tree.node(dir) {
+        found.floor = before.max(status.changed);
+    }
+    Repository::new(tree, Some((tree, files)), found).directory(dir);
+    found.floor = before;
+}
+
+const KEPT: &str = "git uses the repository there";
+
+/// What is in a repository's directory itself.
+const INTERNAL: &[&str] =
+    &["branches", "hooks", "info", "lfs", "logs", "modules", "objects", "refs", "worktrees"];
 
 const IN_IT: &str = "git commands in it use its configuration and hooks";
 
@@ -87,7 +113,7 @@ pub fn dot_git(tree: &Tree, dir: &Path, found: &mut Found) {
             if !is_own {
                 found.add(&shown, "nested repository", IN_IT, b"", birth(tree, &path));
             }
-            return Repository::new(tree, Some((tree, dir)), found).directory(&path);
+            return repository(tree, dir, &path, found);
         }
         Node::Link(target, status) => {
             found.add(
@@ -102,14 +128,14 @@ pub fn dot_git(tree: &Tree, dir: &Path, found: &mut Found) {
         Node::File(status) => {
             let text = tree.read(&path).unwrap_or_default();
             let Some(target) = text.strip_prefix(b"gitdir: ") else { return };
-            let target = PathBuf::from(OsStr::from_bytes(target.trim_ascii_end()));
+            let target = PathBuf::from(OsStr::from_bytes(without_line_end(target)));
             let what = format!("gitdir: {}", show(&target));
             found.add(&shown, what, "git uses the repository there", bytes(&target), status.changed);
             target
         }
     };
     if let Some(inside) = tree.resolve(dir, &target) {
-        Repository::new(tree, Some((tree, dir)), found).directory(&inside);
+        repository(tree, dir, &inside, found);
     }
 }
 
@@ -165,36 +191,71 @@ impl<'a, 'b, 'f> Repository<'a, 'b, 'f> {
             for state in ["rebase-merge/git-rebase-todo", "sequencer/todo"] {
                 self.todo(&dir.join(state));
             }
+            for name in ["remotes", "branches"] {
+                self.old_remotes(&dir.join(name));
+            }
+            self.lazygit(&dir.join("lazygit.yml"));
             todo.extend(self.common(&dir).map(|common| (common, depth)));
-            for worktree in self.tree.names(&dir.join("worktrees")) {
-                let worktree = dir.join("worktrees").join(worktree);
-                self.config(&worktree.join("config.worktree"));
-                self.worktree(&worktree);
+            // A linked worktree's has all that a repository has, but for what is in the common one.
+            if let Some(worktrees) =
+                self.through_link(&dir.join("worktrees"), "git keeps its worktrees there")
+            {
+                let names = self.tree.names(&worktrees);
+                let dirs = names.iter().filter_map(|name| self.through_link(&worktrees.join(name), KEPT));
+                todo.extend(dirs.map(|dir| (dir, depth)).collect::<Vec<_>>());
             }
             todo.extend(self.modules(&dir, depth));
         }
     }
 
-    /// Submodules, whose names may have slashes.
+    /// Submodules, whose names may have slashes: one may be below another one, or below what looks like one.
     fn modules(&mut self, dir: &Path, depth: usize) -> Vec<(PathBuf, usize)> {
         let mut found = Vec::new();
-        let mut todo = vec![(dir.join("modules"), depth)];
-        while let Some((dir, depth)) = todo.pop() {
+        let mut seen = HashSet::new();
+        let mut todo: Vec<_> = self
+            .through_link(&dir.join("modules"), KEPT)
+            .map(|dir| (dir, depth, false))
+            .into_iter()
+            .collect();
+        while let Some((dir, depth, is_repository)) = todo.pop() {
             if depth > MAX_MODULES {
                 self.tree.limits.stop(format!("{} is nested too deeply", self.tree.shown(&dir).display()));
                 continue;
             }
             for name in self.tree.names(&dir) {
-                let module = dir.join(name);
-                let Node::Dir(_) = self.tree.node(&module) else { continue };
-                if self.tree.has(&module.join("HEAD")) {
-                    found.push((module, depth + 1));
-                } else if self.first_time(&module) {
-                    todo.push((module, depth + 1));
+                if self.tree.limits.is_late() || (is_repository && INTERNAL.iter().any(|own| name == *own)) {
+                    continue;
                 }
+                let Some(module) = self.through_link(&dir.join(&name), KEPT) else { continue };
+                if !self.tree.is_dir(&module) || !seen.insert(module.clone()) || seen.len() > MAX_STEPS {
+                    continue;
+                }
+                let is_repository = self.tree.has(&module.join("HEAD"));
+                if is_repository {
+                    found.push((module.clone(), depth + 1));
+                }
+                todo.push((module, depth + 1, is_repository));
             }
         }
         found
+    }
+
+    /// Remotes as git once kept them, and still reads.
+    fn old_remotes(&mut self, dir: &Path) {
+        let trigger = "git fetch, pull and push go where it says";
+        let Some(dir) = self.through_link(dir, trigger) else { return };
+        for name in self.tree.names(&dir) {
+            let Some((path, text, status)) = self.text(&dir.join(name), trigger) else { continue };
+            let first = text.split(|c| *c == b'\n').next().unwrap_or_default();
+            self.add(&path, keys::shorten(&String::from_utf8_lossy(first)), trigger, &text, status);
+        }
+    }
+
+    fn lazygit(&mut self, path: &Path) {
+        let trigger = "lazygit runs the commands in it";
+        if let Some((path, text, status)) = self.text(path, trigger) {
+            self.add(&path, "file", trigger, &text, status);
+        }
     }
 
     /// A small file; or what a link says, which git follows.
@@ -244,16 +305,17 @@ impl<'a, 'b, 'f> Repository<'a, 'b, 'f> {
             let Some((path, text, status)) = self.text(&path, "git reads its configuration there") else {
                 continue;
             };
-            for entry in git_config::entries(&text) {
+            for (count, entry) in git_config::entries(&text).enumerate() {
+                if count.is_multiple_of(64) && self.tree.limits.is_late() {
+                    return;
+                }
                 let Some(trigger) = keys::trigger(&entry) else { continue };
                 if self.is_submodules_own(&path, &entry) {
                     continue;
                 }
-                let content = self.content_of_command(&entry);
+                let (content, changed) = self.content_of_command(&entry);
+                let status = Status { changed: status.changed.max(changed), ..status };
                 self.add(&path, keys::show(&entry), trigger, &content, status);
-                if self.tree.limits.is_late() {
-                    return;
-                }
                 let value = entry.value.as_deref().unwrap_or_default();
                 match (entry.section.as_str(), entry.name.as_str(), self.files) {
                     ("include" | "includeif", "path", _) => {
@@ -285,19 +347,25 @@ impl<'a, 'b, 'f> Repository<'a, 'b, 'f> {
             && self.look_up(self.tree, dir, value).is_some_and(|tree| !tree.starts_with(".git"))
     }
 
-    /// The whole value, of which not all may be shown, and the programs of the project that are named in it.
-    fn content_of_command(&mut self, entry: &Entry) -> Vec<u8> {
+    /// The whole value, of which not all may be shown, and the programs of the project that are named in it; and when one of
+    /// those changed last.
+    fn content_of_command(&mut self, entry: &Entry) -> (Vec<u8>, i64) {
         let value = entry.value.as_deref().unwrap_or_default();
-        let mut content = value.to_vec();
-        if let Some((tree, dir)) = self.files {
-            let words = value.split(|c| c.is_ascii_whitespace() || matches!(c, b'"' | b'\'' | b';' | b'!'));
-            let words = words.filter(|word| word.contains(&b'/') && word.len() < 512);
-            for word in words.take(4) {
-                let file = self.look_up(tree, dir, word);
-                content.extend(file.and_then(|file| tree.content(&file)).into_iter().flatten());
+        let (mut content, mut last) = (value.to_vec(), i64::MIN);
+        let Some((tree, dir)) = self.files else { return (content, last) };
+        let words = value.split(|c| c.is_ascii_whitespace() || b"\"';!&|()".contains(c));
+        let words = words.filter(|word| !word.is_empty() && word.len() < 512).enumerate();
+        // The first one without a slash is looked for elsewhere, as in `sh tool`.
+        let words = words.filter(|(at, word)| *at > 0 || word.contains(&b'/')).take(MAX_WORDS);
+        for (_, word) in words {
+            if let Some(file) = self.look_up(tree, dir, word)
+                && let Node::File(status) = tree.node(&file)
+            {
+                content.extend(tree.content(&file).into_iter().flatten());
+                last = last.max(status.changed);
             }
         }
-        content
+        (content, last)
     }
 
     fn hooks(&mut self, dir: &Path) {
@@ -325,9 +393,13 @@ impl<'a, 'b, 'f> Repository<'a, 'b, 'f> {
     fn todo(&mut self, path: &Path) {
         let trigger = "runs on git rebase --continue";
         let Some((path, text, status)) = self.text(path, trigger) else { return };
-        for line in text.split(|c| *c == b'\n') {
+        for (count, line) in text.split(|c| *c == b'\n').enumerate() {
+            if count.is_multiple_of(64) && self.tree.limits.is_late() {
+                return;
+            }
             let line = line.trim_ascii_start();
-            if line.starts_with(b"exec ") || line.starts_with(b"x ") {
+            let command = line.split(u8::is_ascii_whitespace).next();
+            if matches!(command, Some(b"exec" | b"x")) {
                 self.add(&path, keys::shorten(&String::from_utf8_lossy(line)), trigger, line, status);
             }
         }
@@ -338,23 +410,12 @@ impl<'a, 'b, 'f> Repository<'a, 'b, 'f> {
         let path = dir.join("commondir");
         let trigger = "git takes configuration and hooks from there";
         let (file, text, status) = self.text(&path, trigger)?;
-        let target = PathBuf::from(OsStr::from_bytes(text.trim_ascii_end()));
-        self.add(&file, format!("commondir {}", show(&target)), trigger, &text, status);
+        let target = PathBuf::from(OsStr::from_bytes(without_line_end(&text)));
+        // A linked worktree's directory is kept in that of its repository; anything else is odd.
+        let is_worktrees = dir.parent().is_some_and(|parent| parent.ends_with("worktrees"));
+        if target != Path::new("../..") || !is_worktrees {
+            self.add(&file, format!("commondir {}", show(&target)), trigger, &text, status);
+        }
         self.tree.resolve(dir, &target)
-    }
-
-    /// A linked worktree's directory, which belongs to this one: anything else is odd.
-    fn worktree(&mut self, dir: &Path) {
-        if let Node::File(_) = self.tree.node(&dir.join("commondir"))
-            && self.tree.read(&dir.join("commondir")).is_some_and(|text| text.trim_ascii_end() == b"../..")
-        {
-            return;
-        }
-        if let Some(common) = self.common(dir)
-            && common != dir
-        {
-            self.config(&common.join("config"));
-            self.hooks(&common.join("hooks"));
-        }
     }
 }

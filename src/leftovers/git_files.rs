@@ -35,6 +35,9 @@ const HOOKS: &[(&str, &str)] = &[
     ("push-to-checkout", "runs when somebody pushes here"),
 ];
 
+/// How deep directories are looked through that a link leads to.
+const BEHIND: usize = 2;
+
 /// Drivers that git has itself.
 const MERGE_DRIVERS: &[&[u8]] = &[b"text", b"binary", b"union"];
 const DIFF_DRIVERS: &[&[u8]] = &[
@@ -69,6 +72,9 @@ const DIFF_DRIVERS: &[&[u8]] = &[
 /// The hooks in a directory.
 pub fn hook_files(tree: &Tree, dir: &Path, found: &mut Found) {
     for name in tree.names(dir) {
+        if tree.limits.is_late() {
+            return;
+        }
         let path = dir.join(&name);
         if name.as_bytes().ends_with(b".sample") {
             continue;
@@ -81,23 +87,45 @@ pub fn hook_files(tree: &Tree, dir: &Path, found: &mut Found) {
                 found.add(&tree.shown(&path), "executable hook", trigger, &content, status.changed);
             }
             Node::Link(target, status) => {
-                let file = tree.resolve(dir, &target);
-                let mut content = bytes(&target).to_vec();
-                content.extend(file.and_then(|file| tree.content(&file)).into_iter().flatten());
+                let (content, changed) = behind(tree, dir, &target, status.changed);
                 let what = format!("hook, link to {}", show(&target));
-                found.add(&tree.shown(&path), what, trigger, &content, status.changed);
+                found.add(&tree.shown(&path), what, trigger, &content, changed);
             }
             _ => {}
         }
     }
 }
 
+/// What tells what is behind a link in `dir` from anything else, and when link or file changed last.
+pub fn behind(tree: &Tree, dir: &Path, target: &Path, changed: i64) -> (Vec<u8>, i64) {
+    let mut content = bytes(target).to_vec();
+    let Some(real) = tree.resolve(dir, target) else { return (content, changed) };
+    match tree.node(&real) {
+        Node::File(status) => {
+            content.extend(tree.content(&real).into_iter().flatten());
+            (content, changed.max(status.changed))
+        }
+        Node::Dir(status) => {
+            let (below, last) = tree.contents(&real, BEHIND);
+            content.extend(below);
+            (content, changed.max(status.changed).max(last))
+        }
+        _ => (content, changed),
+    }
+}
+
 /// What attributes name that a configuration may have a command for.
 pub fn attributes(tree: &Tree, path: &Path, found: &mut Found) {
     let Node::File(status) = tree.node(path) else { return };
+    if tree.limits.is_late() {
+        return;
+    }
     let Some(text) = tree.read(path) else { return };
     let mut named = HashSet::new();
-    for line in text.split(|c| *c == b'\n') {
+    for (count, line) in text.split(|c| *c == b'\n').enumerate() {
+        if count.is_multiple_of(256) && tree.limits.is_late() {
+            return;
+        }
         let line = line.trim_ascii_start();
         if line.starts_with(b"#") {
             continue;

@@ -66,11 +66,37 @@ const KEYS: &[(&str, &str)] = &[
     ("lfs.extension.*.clean", "runs on git add, by git-lfs"),
     ("lfs.extension.*.smudge", "runs on git checkout, by git-lfs"),
     ("extensions.worktreeconfig", "git reads config.worktree, too"),
+    ("extensions.partialclone", FETCHES),
+    ("remote.*.promisor", FETCHES),
+    ("core.protecthfs", "git takes names that some systems take for .git"),
+    ("core.protectntfs", "git takes names that some systems take for .git"),
+    ("fetch.bundleuri", "sends git fetch and pull elsewhere"),
+    ("http.*.cookiefile", "git fetch and pull send cookies from there, or write them there"),
+    ("http.*.savecookies", "git fetch and pull write cookies to a file"),
+    ("http.*.sslcert", "git shows it to servers"),
+    ("http.*.sslkey", "git uses it towards servers"),
+    ("http.*.delegation", "git lets servers act as you"),
+    ("http.*.proxysslcainfo", "says which proxies git trusts"),
+    ("instaweb.modulepath", "git instaweb loads it"),
+    ("lfs.url", LFS),
+    ("lfs.pushurl", LFS),
+    ("lfs.standalonetransferagent", LFS),
+    ("remote.*.lfsurl", LFS),
+    ("remote.*.lfspushurl", LFS),
+    ("gitflow.path.hooks", "git flow takes its hooks from there"),
+    ("tig.*", "tig binds keys to it, or runs it"),
 ];
 
+const FETCHES: &str = "git fetches from there by itself what is missing";
+const LFS: &str = "git-lfs sends files there, and takes them from there";
+
+/// Where a repository's branches come from and go to.
+pub const REMOTE: &str = "git fetch, pull and push go there";
+
 /// Names that end like this are commands.
-const ENDINGS: &[&str] =
-    &["cmd", "command", "program", "hook", "helper", "askpass", "editor", "pager", "browser", "tunnel"];
+const ENDINGS: &[&str] = &[
+    "cmd", "command", "program", "prog", "hook", "helper", "askpass", "editor", "pager", "browser", "tunnel",
+];
 
 /// What the host does with a setting, if it runs or trusts it.
 pub fn trigger(entry: &Entry) -> Option<&'static str> {
@@ -86,11 +112,19 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
         // Of these, yes and no choose something of git's own.
         ("core", "fsmonitor") | ("pager" | "color", _) if entry.boolean().is_some() => return None,
         ("extensions", "worktreeconfig") if entry.boolean() == Some(false) => return None,
+        ("core", "protecthfs" | "protectntfs") if entry.boolean() != Some(false) => return None,
         ("protocol", "allow") if entry.value.as_deref() == Some(b"never") => return None,
         ("advice" | "completion", _) => return None,
         _ => {}
     }
+    if goes_to(entry) {
+        return Some(REMOTE);
+    }
     let listed = KEYS.iter().find(|(key, _)| is_named(entry, key)).map(|(_, trigger)| *trigger);
+    let is_annexs = entry.section == "annex" || (entry.section == "remote" && name.starts_with("annex-"));
+    if is_annexs && name.ends_with("options") {
+        return Some("git-annex runs programs with it");
+    }
     let command = || ENDINGS.iter().any(|end| name.ends_with(end)) && entry.boolean().is_none();
     listed.or_else(|| command().then_some("runs by git, or by a program that reads git's configuration"))
 }
@@ -113,6 +147,20 @@ fn is_named(entry: &Entry, key: &str) -> bool {
                 None => subsection == middle.as_bytes(),
             }
         }
+    }
+}
+
+/// Does it say where branches come from or go to? A name of a remote does so by that remote's own setting.
+fn goes_to(entry: &Entry) -> bool {
+    let value = entry.value.as_deref().unwrap_or_default();
+    let is_place = || {
+        value.contains(&b':')
+            || [b"/".as_slice(), b"./", b"../", b"~"].iter().any(|start| value.starts_with(start))
+    };
+    match (entry.section.as_str(), entry.name.as_str()) {
+        ("remote", "url" | "pushurl") => entry.subsection.is_some(),
+        ("branch", "remote" | "pushremote") | ("remote", "pushdefault") => is_place(),
+        _ => false,
     }
 }
 

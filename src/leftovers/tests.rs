@@ -7,6 +7,7 @@ use rustix::fs::{CWD, FileType, Mode};
 
 use super::*;
 
+mod hidden;
 mod hostile;
 mod memory;
 mod places;
@@ -111,8 +112,11 @@ fn an_ordinary_project_has_nothing() {
         .link("node_modules/.bin/x", "../x/x.js")
         .link(".venv/bin/python3", "/usr/bin/python3")
         .link("itself", "itself");
-    assert_eq!(project.near(), NOTHING);
-    assert_eq!(project.whole(), NOTHING);
+    // Where it comes from is new only where it is known what was there before.
+    for scope in [Scope::Near, Scope::Whole] {
+        assert_eq!(unseen(project.look(scope).findings, None), []);
+    }
+    assert_eq!(project.whole(), [".git/config: remote.origin.url=git@example.com:x/y"]);
 }
 
 #[test]
@@ -150,6 +154,19 @@ fn settings_that_run_or_redirect_are_found() {
         ("[hook \"x\"] command = x", "hook.x.command=x"),
         ("[lfs \"customtransfer.x\"] path = x", "lfs.customtransfer.x.path=x"),
         ("[tomorrow \"x\"] newCommand = x", "tomorrow.x.newcommand=x"),
+        ("[remote \"o\"] url = https://u:secret@h/x", "remote.o.url=https://…@h/x"),
+        ("[remote \"o\"] pushurl = /elsewhere", "remote.o.pushurl=/elsewhere"),
+        ("[remote] pushDefault = https://h/x", "remote.pushdefault=https://h/x"),
+        ("[branch \"b\"] remote = ../x", "branch.b.remote=../x"),
+        ("[remote \"o\"] promisor", "remote.o.promisor"),
+        ("[http] cookieFile = ~/.bashrc", "http.cookiefile=~/.bashrc"),
+        ("[core] protectNTFS = false", "core.protectntfs=false"),
+        ("[lfs] url = https://h", "lfs.url=https://h"),
+        ("[svn] authorsProg = x", "svn.authorsprog=x"),
+        ("[tig \"bind\"] generic = x !y", "tig.bind.generic=x !y"),
+        ("[gitflow \"path\"] hooks = x", "gitflow.path.hooks=x"),
+        ("[annex] ssh-options = -o ProxyCommand=x", "annex.ssh-options=-o ProxyCommand=x"),
+        ("[remote \"o\"] annex-rsync-options = -e x", "remote.o.annex-rsync-options=-e x"),
         ("[extensions] worktreeConfig", "extensions.worktreeconfig"),
     ] {
         let project = Project::repository();
@@ -157,7 +174,7 @@ fn settings_that_run_or_redirect_are_found() {
         assert_eq!(project.near(), [format!(".git/config: {what}")], "{setting}");
     }
     let project = Project::repository();
-    project.config("[submodule \"s\"] update = none\n[protocol \"ext\"] allow = never\n[http] sslVerify = true\n[color] pager = true");
+    project.config("[submodule \"s\"] update = none\n[protocol \"ext\"] allow = never\n[http] sslVerify = true\n[color] pager = true\n[core] protectHFS = true\n[branch \"b\"] remote = .\n[branch \"c\"] remote = origin\n[annex] uuid = x");
     assert_eq!(project.near(), NOTHING);
 }
 

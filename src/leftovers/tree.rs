@@ -53,6 +53,9 @@ const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLO
 #[derive(Debug)]
 pub struct Limits {
     deadline: Instant,
+    late: Cell<bool>,
+    /// How many findings are remembered.
+    pub findings: usize,
     entries: Cell<usize>,
     bytes: Cell<u64>,
     reasons: RefCell<Vec<String>>,
@@ -60,9 +63,10 @@ pub struct Limits {
 
 impl Limits {
     /// So much and no more.
-    pub fn new(time: Duration, entries: usize, bytes: u64) -> Self {
+    pub fn new(time: Duration, entries: usize, bytes: u64, findings: usize) -> Self {
         let deadline = Instant::now() + time;
-        Self { deadline, entries: Cell::new(entries), bytes: Cell::new(bytes), reasons: RefCell::default() }
+        let (entries, bytes) = (Cell::new(entries), Cell::new(bytes));
+        Self { deadline, late: Cell::new(false), findings, entries, bytes, reasons: RefCell::default() }
     }
 
     /// Remembers why something was not looked at.
@@ -99,11 +103,16 @@ impl Limits {
 
     /// Is the time over?
     pub fn is_late(&self) -> bool {
-        let late = Instant::now() >= self.deadline;
-        if late {
+        if !self.late.get() && Instant::now() >= self.deadline {
+            self.late.set(true);
             self.stop("it took too long");
         }
-        late
+        self.late.get()
+    }
+
+    /// Has anybody noticed that the time is over?
+    pub fn was_late(&self) -> bool {
+        self.late.get()
     }
 
     fn take_bytes(&self, wanted: u64) -> u64 {
@@ -295,7 +304,7 @@ impl<'a> Tree<'a> {
         }
         let mut buffer = vec![0; 64 * 1024];
         let mut left = size;
-        while left > 0 {
+        while left > 0 && !self.limits.is_late() {
             let count = file.read(&mut buffer).ok()?.min(usize::try_from(left).unwrap_or(usize::MAX));
             if count == 0 {
                 break;
@@ -304,6 +313,26 @@ impl<'a> Tree<'a> {
             left -= count as u64;
         }
         Some(hash.finalize().into())
+    }
+
+    /// What tells all files right in a directory and in those below it from others, and when one of them changed last.
+    pub fn contents(&self, dir: &Path, depth: usize) -> (Vec<u8>, i64) {
+        let (mut all, mut last) = (Vec::new(), i64::MIN);
+        for name in self.names(dir) {
+            let path = dir.join(&name);
+            let (content, changed) = match self.node(&path) {
+                Node::File(status) => (self.content(&path).unwrap_or_default().to_vec(), status.changed),
+                Node::Link(target, status) => (target.as_os_str().as_bytes().to_vec(), status.changed),
+                Node::Dir(status) if depth > 0 => {
+                    let (content, changed) = self.contents(&path, depth - 1);
+                    (content, changed.max(status.changed))
+                }
+                Node::Dir(_) | Node::Special(_) | Node::Nothing => continue,
+            };
+            all.extend(name.as_bytes().iter().chain(&[0]).chain(&content));
+            last = last.max(changed);
+        }
+        (Sha256::digest(all).to_vec(), last)
     }
 
     /// Where a path leads that the host would follow from `base`: the path without any link in it, if it stays in the tree

@@ -9,7 +9,7 @@ use rustix::fs::{Dir, FileType, Mode};
 use rustix::io::Errno;
 
 use super::places::Places;
-use super::tree::{DIR, Tree, status};
+use super::tree::{DIR, Node, Tree, status};
 use super::{Found, Scope, git, git_files, keys};
 
 /// How deep. Each level is a descriptor that is open, and systems have as few as 256 for a process.
@@ -107,7 +107,10 @@ impl Walk<'_, '_, '_> {
         }
         let mut subdirs = Vec::new();
         let fd = dir.fd().ok()?;
-        for (name, mut kind) in entries {
+        for (count, (name, mut kind)) in entries.into_iter().enumerate() {
+            if count.is_multiple_of(64) && self.tree.limits.is_late() {
+                break;
+            }
             if kind == FileType::Unknown {
                 let Ok(status) = status(fd, &name) else { continue };
                 kind = status.kind;
@@ -132,7 +135,7 @@ impl Walk<'_, '_, '_> {
     }
 
     fn goes_into(&self, names: &[&[u8]], name: &OsStr) -> bool {
-        self.scope == Scope::Whole || self.places.leads_on(names, name.as_bytes())
+        self.scope == Scope::Whole || self.places.leads_on(names, name.as_bytes(), true)
     }
 
     /// Files that something runs or trusts because of their name.
@@ -149,23 +152,28 @@ impl Walk<'_, '_, '_> {
         }
         let trigger = self.places.trigger(names, name.as_bytes());
         // A directory's place may be taken by a link, too.
-        let for_link = || (is_link && self.places.leads_on(names, name.as_bytes())).then_some(LINKED);
-        let Some(trigger) = trigger.or_else(for_link) else { return };
+        let leads_on = || is_link && self.places.leads_on(names, name.as_bytes(), self.scope == Scope::Near);
+        let Some((trigger, dirs)) = trigger.or_else(|| leads_on().then_some((LINKED, 0))) else { return };
         let file = file();
         let (what, content, changed) = match self.tree.node(&file) {
-            super::tree::Node::File(status) => {
+            Node::File(status) => {
                 // Deep in the tree it is the time that counts.
                 let content = if self.found.deep { None } else { self.tree.content(&file) };
                 ("file".to_owned(), content.map(Vec::from).unwrap_or_default(), status.changed)
             }
-            super::tree::Node::Link(target, status) => {
-                let real = self.tree.resolve(&self.path, &target);
-                let mut content = target.as_os_str().as_bytes().to_vec();
-                content.extend(real.and_then(|real| self.tree.content(&real)).into_iter().flatten());
-                (format!("link to {}", keys::shorten(&target.to_string_lossy())), content, status.changed)
+            Node::Link(target, _) if is_pythons(&self.path, name, &target) => return,
+            Node::Link(target, status) => {
+                let (content, changed) = git_files::behind(self.tree, &self.path, &target, status.changed);
+                (format!("link to {}", keys::shorten(&target.to_string_lossy())), content, changed)
             }
             _ => return,
         };
+        // A file may have come to its place by a new name of the directory that it is in.
+        let above = self.path.ancestors().take(dirs).map(|dir| match self.tree.node(dir) {
+            Node::Dir(status) => status.changed,
+            _ => i64::MIN,
+        });
+        let changed = above.fold(changed, i64::max);
         self.found.add(&self.tree.shown(&file), what, trigger, &content, changed);
     }
 

@@ -87,7 +87,7 @@ const OTHERS_OPTIONS: [&str; 9] = [
     "--locked",                       // cargo install
     "--path",                         // cargo install
     "--cap-add",                      // the engines' create
-    "--gpus",
+    "--http-proxy",
     "--log-driver",
     "--ssh-agent", // colima start
 ];
@@ -134,6 +134,44 @@ fn manifest_changelog_and_formula_agree_on_the_version() {
     let numbers = formula.split(|c: char| !c.is_ascii_digit() && c != '.').map(|word| word.trim_matches('.'));
     let versions: BTreeSet<&str> = numbers.filter(|word| word.matches('.').count() == 2).collect();
     assert_eq!(versions, BTreeSet::from([version]), "Formula/cage.rb");
+}
+
+/// The columns of a table's row, without the outer bars.
+fn columns(row: &str) -> Vec<&str> {
+    row.trim_matches('|').split(" | ").map(str::trim).collect()
+}
+
+#[test]
+fn every_row_of_the_table_of_threats_has_tests_that_run_on_every_engine() {
+    let security = read("SECURITY.md");
+    let rows = security
+        .lines()
+        .filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()));
+    let rows: Vec<_> = rows.map(columns).collect();
+    let modules = read("tests/it/threats/mod.rs");
+    for (row, number) in rows.iter().zip(1..) {
+        let [name, file] = [format!("row_{number:02}"), format!("tests/it/threats/row_{number:02}.rs")];
+        assert_eq!(row.len(), 6, "{row:?}");
+        assert_eq!(row[0], number.to_string());
+        assert!(row.iter().all(|column| !column.is_empty()), "{row:?}");
+        assert_eq!(row[4], format!("[`threats::{name}`]({file})"));
+        assert!(row[5].starts_with("all"), "{row:?}");
+        assert!(modules.contains(&format!("\nmod {name};\n")), "{name} is no module");
+        // The bodies that the file names are there, and one test for each engine is made of each.
+        let text = read(&file);
+        assert!(text.starts_with(&format!("//! Row {number}: ")), "{file}");
+        let mut bodies = 0;
+        for list in text.split("on_each_engine!(").skip(1) {
+            let list = list.split(')').next().unwrap().trim().trim_start_matches("everybody:");
+            assert!(!list.contains(':'), "{file} leaves an engine out");
+            for body in list.split(',').map(str::trim).filter(|body| !body.is_empty()) {
+                assert!(text.contains(&format!("\nfn {body}(world: &World) {{\n")), "{file}: {body}");
+                bodies += 1;
+            }
+        }
+        assert!(bodies > 0, "{file} has no tests");
+    }
+    assert_eq!(rows.len(), 23);
 }
 
 #[test]

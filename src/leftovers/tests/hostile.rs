@@ -128,8 +128,11 @@ fn large_files_and_many_findings_are_cut_short_aloud() {
     project.config(&config).write(".envrc", "");
     let report = project.look(Scope::Whole);
     assert_eq!(
-        (report.findings.len(), report.stopped.as_deref()),
-        (MAX_FINDINGS, Some("there is too much to tell"))
+        (
+            report.findings.len(),
+            report.stopped.is_some_and(|why| why.starts_with("there is too much to tell"))
+        ),
+        (MAX_FINDINGS, true)
     );
 
     let project = Project::repository();

@@ -48,7 +48,6 @@ mod doctor;
 mod dry_run;
 pub mod forward;
 mod interrupted;
-mod leftovers;
 mod machines;
 mod people;
 mod places;

@@ -7,6 +7,7 @@ on_each_engine!(
     arguments_for_the_engine_are_passed_kept_shown_and_warned_about,
     the_ones_that_cage_depends_on_are_refused,
     the_variable_is_split_as_a_shell_does,
+    a_mount_in_disguise_is_what_is_said_of_it,
 );
 
 /// The bit of `SYS_PTRACE`.
@@ -61,6 +62,14 @@ fn arguments_for_the_engine_are_passed_kept_shown_and_warned_about(world: &World
         ("--network host", "the cage reaches everything that listens on this machine"),
         ("--pid host", "the cage shares it with this machine"),
         ("-v /srv:/srv", "it can change /srv"),
+        ("-itv/srv:/srv", "it can change /srv"),
+        ("-v /run:/r:ro", "takes the cage down"),
+        (
+            "--mount type=volume,target=/v,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/srv",
+            "it can change /srv",
+        ),
+        ("--security-opt=systempaths=unconfined", "it changes a protection"),
+        ("--env-file .cage.env", "any variable of yours"),
     ] {
         let plan = world.cage(&format!("restart --dry-run -- {args}")).ok();
         assert!(plan.out.contains(args) && plan.out.contains(why), "{plan}");
@@ -77,6 +86,8 @@ fn the_ones_that_cage_depends_on_are_refused(world: &World) {
         "--cidfile x",
         "--pull always",
         "--label cage.project=/x",
+        "-tlcage.x=y",
+        "-itl cage.image=y",
         &project,
     ] {
         world.cage(&format!("start -d -- {args}")).exits(1).says(refused);
@@ -84,9 +95,31 @@ fn the_ones_that_cage_depends_on_are_refused(world: &World) {
         world.cage("start -d").env("CAGE_CREATE_ARGS", args).exits(1).says(refused);
     }
     assert!(world.cages().is_empty());
-    // The control: another name or label is the engine's business.
-    world.cage("start -d -- --label mine=1").ok();
+    // The control: another name or label is the engine's business, and it reads letters in one word as is said here.
+    world.cage("start -d -- -itlmine=1 -e --rm").ok();
+    assert_eq!(world.inspect("{{index .Config.Labels \"mine\"}}"), "1");
+    world.cage("stop").ok();
+    world.cage("start -d").ok();
     world.cage("restart -- --name=mine").exits(1).says(refused);
+}
+
+fn a_mount_in_disguise_is_what_is_said_of_it(world: &World) {
+    let (dir, project) = (world.root().join("elsewhere"), world.project.display());
+    world.mkdir(&dir);
+    let volume = world.extra_volume();
+    let disguised = format!(
+        "--mount type=volume,source={volume},target=/v,volume-opt=type=none,volume-opt=o=bind,volume-opt=device={}",
+        dir.display()
+    );
+    world.cage(&format!("start -d -- {disguised}")).ok().says(&format!("it can change {}", dir.display()));
+    // The control: so it can.
+    world.inside("touch /v/canary || sudo touch /v/canary").ok();
+    assert!(dir.join("canary").exists());
+    let own = format!("-v {project}:/again");
+    world.cage(&format!("restart --fresh -- {own}")).ok().says_not("weakens");
+    world.cage("restart --fresh -v /run:/r:ro").ok().says("takes the cage down");
+    let status = world.cage("status").ok().out;
+    assert!(status.contains("Warning:   `-v /run:/r:ro` takes the cage down"), "{status}");
 }
 
 fn the_variable_is_split_as_a_shell_does(world: &World) {

@@ -10,6 +10,7 @@ use crate::engines::yours::{Agent, links};
 on_each_engine!(
     what_is_nobodys_project_is_refused,
     a_directory_with_secrets_is_refused_by_its_reason,
+    so_is_one_where_links_of_the_home_lead,
     so_is_one_that_holds_the_agents_socket,
     a_system_directory_is_refused_whatever_is_asked,
 );
@@ -27,6 +28,8 @@ fn what_is_nobodys_project_is_refused(world: &World) {
     world.cage("-C / start --dry-run").exits(1);
     // So is whatever the home is in.
     world.cage(&format!("-C {} start --dry-run", world.root().display())).exits(1).says("can't be a project");
+    // The control: the engine has nothing against it.
+    assert!(the_engine_shows(world, "/etc".as_ref(), "passwd").contains("root:"));
     for target in ["/etc", "/etc/", "/etc/passwd", "/"] {
         world.cage(&format!("start -d -v .:{target}")).exits(2);
         world.cage(&format!("start -d -v x:{target}")).exits(2);
@@ -75,6 +78,31 @@ fn a_directory_with_secrets_is_refused_by_its_reason(world: &World) {
     // What lies beside is a project like any other.
     world.mkdir(&home.join(".config/editor"));
     world.cage(&format!("-C {} run true", home.join(".config/editor").display())).ok();
+}
+
+fn so_is_one_where_links_of_the_home_lead(world: &World) {
+    // As managers of dotfiles make them.
+    let dotfiles = world.root().join("dotfiles");
+    let cage = |words: &str| world.cage(&format!("-C {} {words}", dotfiles.display()));
+    world.write(&dotfiles.join("cage-env"), "");
+    world.write(&dotfiles.join("bashrc"), "");
+    cage("run true").ok();
+    cage("rm").ok();
+    world.mkdir(&world.home.join(".config/cage"));
+    for (link, file) in [(".bashrc", "bashrc"), (".config/cage/env", "cage-env")] {
+        symlink(dotfiles.join(file), world.home.join(link)).unwrap();
+        cage("start -d")
+            .exits(1)
+            .says(&format!("{}/{link} ", world.home.display()))
+            .says("--allow-dangerous-dir");
+        std::fs::remove_file(world.home.join(link)).unwrap();
+    }
+    // The control: this is what the cage could do.
+    symlink(dotfiles.join("cage-env"), world.home.join(".config/cage/env")).unwrap();
+    cage("start -d --allow-dangerous-dir").ok();
+    cage("run -- sh -c 'echo ROW3_TOKEN >cage-env'").ok();
+    world.cage("run printenv ROW3_TOKEN").env("ROW3_TOKEN", "canary-4f1c").ok().prints("canary-4f1c\n");
+    cage("rm").ok();
 }
 
 fn so_is_one_that_holds_the_agents_socket(world: &World) {

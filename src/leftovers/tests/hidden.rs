@@ -1,0 +1,278 @@
+//! What somebody would try who knows how it is looked for.
+
+use super::*;
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+}
+
+/// Waits until what is old is a second older than what comes.
+fn wait() -> i64 {
+    std::thread::sleep(Duration::from_millis(1100));
+    now()
+}
+
+/// What is new in the project after `change`, in the whole of it.
+fn new_after(project: &Project, change: impl FnOnce(&Project)) -> Vec<String> {
+    let label = seen_label(&project.look(Scope::Near).findings);
+    let since = wait();
+    let new = || {
+        let report = look(&project.path(""), Scope::Whole, Some(since));
+        assert_eq!(report.stopped, None);
+        let new = unseen(report.findings, Some(&label));
+        new.into_iter().map(|finding| format!("{}: {}", finding.path, finding.what)).collect::<Vec<_>>()
+    };
+    assert_eq!(new(), NOTHING, "the control: nothing is new by itself");
+    change(project);
+    new()
+}
+
+fn rename(project: &Project, from: &str, to: &str) {
+    fs::rename(project.path(from), project.path(to)).unwrap();
+}
+
+#[test]
+fn an_old_directory_that_gets_a_name() {
+    let project = Project::repository();
+    project
+        .init("a/dot_git")
+        .write("a/dot_git/config", "[core] fsmonitor = ./x")
+        .write("b/dot_vscode/tasks.json", "")
+        .write("c/dot_claude/hooks/x", "");
+    let new = new_after(&project, |project| {
+        rename(project, "a/dot_git", "a/.git");
+        rename(project, "b/dot_vscode", "b/.vscode");
+        rename(project, "c/dot_claude", "c/.claude");
+    });
+    assert_eq!(
+        new,
+        ["a/.git/config: core.fsmonitor=./x", "b/.vscode/tasks.json: file", "c/.claude/hooks/x: file"]
+    );
+}
+
+#[test]
+fn what_is_behind_a_link_that_was_there() {
+    let project = Project::repository();
+    project
+        .write("v/tasks.json", "1")
+        .link(".vscode", "v")
+        .write("e", "1")
+        .link("deep/.envrc", "../e")
+        .write("w/tasks.json", "1")
+        .link("deep/.vscode", "../w")
+        .program("hook", "1")
+        .link(".git/hooks/pre-push", "../../hook");
+    let new = new_after(&project, |project| {
+        project.write("v/tasks.json", "2").write("e", "2").write("w/tasks.json", "2").program("hook", "2");
+    });
+    assert_eq!(
+        new,
+        [
+            ".git/hooks/pre-push: hook, link to ../../hook",
+            ".vscode: link to v",
+            "deep/.envrc: link to ../e",
+            "deep/.vscode: link to ../w",
+        ]
+    );
+}
+
+#[test]
+fn a_program_that_an_old_setting_names() {
+    let project = Project::repository();
+    project
+        .config("[core] pager = sh tool\n[core] editor = ./other -x")
+        .write("tool", "1")
+        .write("other", "1")
+        .init("deep/.git")
+        .write("deep/.git/config", "[core] fsmonitor = ./x")
+        .write("deep/x", "1");
+    let new = new_after(&project, |project| {
+        project.write("tool", "2").write("other", "2").write("deep/x", "2");
+    });
+    assert_eq!(
+        new,
+        [
+            ".git/config: core.editor=./other -x",
+            ".git/config: core.pager=sh tool",
+            "deep/.git/config: core.fsmonitor=./x",
+        ]
+    );
+}
+
+#[test]
+fn repositories_behind_links_and_below_decoys() {
+    let project = Project::repository();
+    project
+        .write(".git/modules/a/HEAD", "")
+        .init(".git/modules/a/b")
+        .write(".git/modules/a/b/config", "[core] pager = x")
+        .init("elsewhere/c")
+        .write("elsewhere/c/config", "[core] editor = x")
+        .link(".git/modules/c", "../../elsewhere/c")
+        .init("elsewhere/w/modules/d")
+        .write("elsewhere/w/modules/d/config", "[core] askPass = x")
+        .write("elsewhere/w/commondir", "../..\n")
+        .link(".git/worktrees", "../elsewhere");
+    let near = project.found(Scope::Near);
+    for line in [
+        ".git/modules/a/b/config: core.pager=x",
+        ".git/modules/c: link to ../../elsewhere/c",
+        "elsewhere/c/config: core.editor=x",
+        ".git/worktrees: link to ../elsewhere",
+        "elsewhere/w/modules/d/config: core.askpass=x",
+    ] {
+        assert!(near.contains(&line.to_owned()), "{line}: {near:#?}");
+    }
+    // All of the directory with them.
+    let project = Project::repository();
+    project.init("m/a").write("m/a/config", "[core] pager = x").link(".git/modules", "../m");
+    let near = project.near();
+    assert!(near.contains(&"m/a/config: core.pager=x".into()), "{near:?}");
+}
+
+#[test]
+fn a_linked_worktrees_directory_is_looked_at_entry_by_entry() {
+    let project = Project::repository();
+    project
+        .write(".git/worktrees/w/commondir", "../..\n")
+        .write(".git/worktrees/w/config", "[core] pager = x")
+        .write(".git/worktrees/w/config.worktree", "[core] editor = x")
+        .init(".git/worktrees/w/modules/s")
+        .write(".git/worktrees/w/modules/s/config", "[core] askPass = x")
+        .program(".git/worktrees/w/hooks/pre-commit", "")
+        .write(".git/worktrees/w/info/attributes", "* filter=evil")
+        .write(".git/worktrees/w/rebase-merge/git-rebase-todo", "exec\tsh\nx  sh\npick 1\nexecutor\n");
+    assert_eq!(
+        project.near(),
+        [
+            ".git/worktrees/w/config: core.pager=x",
+            ".git/worktrees/w/config.worktree: core.editor=x",
+            ".git/worktrees/w/hooks/pre-commit: executable hook",
+            ".git/worktrees/w/info/attributes: filter=evil",
+            ".git/worktrees/w/modules/s/config: core.askpass=x",
+            ".git/worktrees/w/rebase-merge/git-rebase-todo: exec\tsh",
+            ".git/worktrees/w/rebase-merge/git-rebase-todo: x  sh",
+        ]
+    );
+}
+
+#[test]
+fn a_blank_at_the_end_of_a_path_is_part_of_it() {
+    let project = Project::new();
+    project
+        .init("evil")
+        .init("evil ")
+        .write("evil /config", "[core] pager = x")
+        .write(".git", "gitdir: evil \n");
+    assert_eq!(project.near(), [".git: gitdir: evil ", "evil /config: core.pager=x"]);
+    let project = Project::repository();
+    project
+        .init("evil")
+        .init("evil ")
+        .write("evil /config", "[core] pager = x")
+        .write(".git/commondir", "../evil \r\n");
+    assert_eq!(project.near(), [".git/commondir: commondir ../evil ", "evil /config: core.pager=x"]);
+}
+
+#[test]
+fn what_git_once_read_and_others_read_in_its_directory() {
+    let project = Project::repository();
+    project
+        .write(".git/remotes/origin", "URL: ext::sh -c x\n")
+        .write(".git/branches/b", "https://elsewhere#main\n")
+        .write(".git/lazygit.yml", "");
+    assert_eq!(
+        project.near(),
+        [
+            ".git/branches/b: https://elsewhere#main",
+            ".git/lazygit.yml: file",
+            ".git/remotes/origin: URL: ext::sh -c x",
+        ]
+    );
+}
+
+#[test]
+fn another_spelling_of_a_name() {
+    let project = Project::new();
+    project
+        .write(".VSCode/Tasks.json", "")
+        .write("Claude.md", "")
+        .write("a/.ENVRC", "")
+        .link("b/.Vscode", "../c");
+    project.write("c/tasks.json", "");
+    assert_eq!(
+        project.whole(),
+        [".VSCode/Tasks.json: file", "Claude.md: file", "a/.ENVRC: file", "b/.Vscode: link to ../c"]
+    );
+}
+
+#[test]
+fn a_virtual_environment_is_told_unless_it_only_leads_to_the_systems_python() {
+    let project = Project::new();
+    project.link(".venv/bin/python", "/usr/bin/python3").link(".venv/bin/python3", "python");
+    assert_eq!(project.whole(), NOTHING);
+    project.program("venv/bin/python3", "").write("venv/bin/activate", "");
+    assert_eq!(project.near(), ["venv/bin/activate: file", "venv/bin/python3: file"]);
+}
+
+#[test]
+fn a_glance_is_short_whatever_it_is_at() {
+    let hostile: [fn(&Project); 6] = [
+        |project| {
+            let config = (0..60_000).fold(String::new(), |text, n| text + &format!("[alias] a{n}=x y z\n"));
+            project.config(&config);
+        },
+        |project| {
+            project.config(&"[a]b=c\n".repeat(140_000));
+        },
+        |project| {
+            for n in 0..20 {
+                project.program(&format!(".git/hooks/h{n}"), &"x".repeat(7 << 20));
+            }
+        },
+        |project| {
+            for n in 0..15_000 {
+                project.write(&format!("f{n}"), "");
+            }
+        },
+        |project| {
+            project.config(
+                &(0..900)
+                    .map(|n| format!("[core] attributesFile = a{}\n", n % 40))
+                    .collect::<Vec<_>>()
+                    .concat(),
+            );
+            for n in 0..40 {
+                project.write(&format!("a{n}"), "* filter=x\n".repeat(90_000));
+            }
+        },
+        |project| {
+            project.write(".git/rebase-merge/git-rebase-todo", "exec sh\n".repeat(130_000));
+            for n in 0..3000 {
+                project
+                    .write(&format!(".git/modules/m{n}/HEAD"), "")
+                    .write(&format!(".git/worktrees/w{n}/config"), "");
+            }
+        },
+    ];
+    for (which, make) in hostile.iter().enumerate() {
+        let project = Project::repository();
+        project.write(".envrc", "");
+        make(&project);
+        // The control: it takes longer than that, or there is more than that.
+        let label = seen_label(&project.look(Scope::Near).findings);
+        let start = Instant::now();
+        let report = glance(&project.path(""));
+        let stopped = report.stopped.clone();
+        let new = unseen(report.findings, Some(&label));
+        let took = start.elapsed();
+        #[expect(clippy::disallowed_macros, reason = "a measurement is worth a look")]
+        {
+            println!("{which}: {took:?} {stopped:?}, {} new", new.len());
+        }
+        // Not optimized, and on a machine with other things to do.
+        assert!(took < Duration::from_millis(400), "{which}: {took:?}");
+        // What was not looked at to its end is not told as new.
+        assert!(is_incomplete(&label) || new.is_empty() || which == 2, "{which}: {} new", new.len());
+    }
+}
