@@ -80,14 +80,15 @@ fn every_command_that_the_documents_mention_exists() {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 9] = [
+const OTHERS_OPTIONS: [&str; 10] = [
     "--dangerously-skip-permissions", // Claude Code
     "--global",                       // git config
     "--internal",                     // docker network create
     "--locked",                       // cargo install
+    "--test",                         // cargo test
     "--path",                         // cargo install
     "--cap-add",                      // the engines' create
-    "--http-proxy",
+    "--http-proxy",                   // podman's create
     "--log-driver",
     "--ssh-agent", // colima start
 ];
