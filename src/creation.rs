@@ -263,7 +263,7 @@ impl Creation {
         }
         let agent = if self.agent(host, options).is_some() { ", your SSH agent" } else { "" };
         vec![
-            format!("welcome! Of yours, a cage has the project{agent} and the network, and no more"),
+            format!("welcome! Of yours, a cage has the project{agent} and what you name, and no more"),
             format!(
                 "  home:    {}, shared by all cages: log in once (volume {})",
                 self.user.home, host.home_volume

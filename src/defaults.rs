@@ -63,6 +63,12 @@ impl Default {
 }
 
 impl CreateOptions {
+    /// What is wrong with the variables, each by itself.
+    pub fn wrong_defaults(host: &Host) -> Vec<anyhow::Error> {
+        let set = DEFAULTS.iter().filter_map(|default| Some((default, host.variable(default.variable)?)));
+        set.filter_map(|(default, value)| default.options(value).err()).collect()
+    }
+
     /// Adds the options for which there are variables and that were not chosen otherwise.
     ///
     /// # Errors

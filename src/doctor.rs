@@ -35,6 +35,7 @@ use crate::error;
 use crate::home;
 use crate::host::{Host, SETTINGS};
 use crate::invocation::Runner;
+use crate::lifecycle::Pulling;
 use crate::options::CreateOptions;
 use crate::project::Project;
 use crate::session::Session;
@@ -198,11 +199,7 @@ impl Facts {
         let inside =
             chosen.and_then(|index| Inside::gather(session, &candidates[index], project.as_ref().ok()));
         Self {
-            wrong: wrong
-                .iter()
-                .chain(&CreateOptions::default().with_defaults(host).err())
-                .map(Told::of)
-                .collect(),
+            wrong: wrong.iter().chain(&wrong_options(host)).map(Told::of).collect(),
             choice: choice.map(|(by, _)| by),
             candidates,
             none_found: none_found.map(told),
@@ -240,6 +237,14 @@ fn meant(name: &str) -> Option<&'static str> {
     let distance = |setting: &&&str| strsim::damerau_levenshtein(name, setting);
     let nearest = SETTINGS.iter().min_by_key(distance)?;
     (distance(&nearest) <= 2).then_some(nearest)
+}
+
+/// What is wrong with variables that are looked at only when a cage is made.
+fn wrong_options(host: &Host) -> Vec<anyhow::Error> {
+    let mut wrong = CreateOptions::wrong_defaults(host);
+    wrong.extend(Pulling::default().when(host).err());
+    wrong.extend(boundary::check_engine_args(&host.create_args, &host.label).err());
+    wrong
 }
 
 impl Inside {

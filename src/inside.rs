@@ -9,7 +9,8 @@ use crate::runtime::{Runtime, RuntimeKind};
 
 /// Becomes the command that follows a directory, in that directory if it is not empty. The engines' own way to choose a
 /// directory and to look for the program has other exit codes on each, and docker 20.10 complains on stdout.
-pub const BECOME: &str = r#"[ -z "$1" ] || cd -- "$1" || exit 125; shift; exec "$@""#;
+pub const BECOME: &str = r#"[ -z "$1" ] || cd -- "$1" 2>/dev/null || { echo "error: there is no such directory in the cage, or none for this user" >&2; exit 125; }
+shift; exec "$@""#;
 
 /// Becomes the user's shell: the one the image names, or the best there is. In the directory $1, if that can be.
 const BEST_SHELL: &str = r#"[ -z "$1" ] || cd -- "$1"
@@ -67,7 +68,10 @@ impl Inside {
         let script = if self.command.is_empty() { BEST_SHELL } else { BECOME };
         args.extend([script, "sh", &self.workdir]);
         args.extend(self.command.iter().map(String::as_str));
-        let signal = ["exec", container, "/bin/sh", "-c", SIGNAL, "sh", &session];
+        // As the same user: others can't tell whose a process is, not even root, which lacks the capability to trace.
+        let mut signal = vec!["exec"];
+        signal.extend(self.user.iter().flat_map(|user| ["--user", user]));
+        signal.extend([container, "/bin/sh", "-c", SIGNAL, "sh", &session]);
         Step::Exec(Exec {
             name: name.to_owned(),
             client: runtime.command(args).env_file(self.secret()),

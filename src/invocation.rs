@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one module that starts processes")]
 
 use std::fmt::{self, Write as _};
-use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::io::{self, PipeReader, PipeWriter, Read, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -30,6 +30,7 @@ pub struct Invocation {
     stdin: Option<Secret>,
     env_file: Option<Secret>,
     slow: Option<&'static str>,
+    within: Option<Duration>,
 }
 
 /// Text for a command to read, which must not be among its arguments, with a shell command that prints the same.
@@ -51,7 +52,7 @@ impl Invocation {
     /// `program`, called `name` when it is shown, with these arguments.
     pub fn new<A: Into<String>>(program: PathBuf, name: String, args: impl IntoIterator<Item = A>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { program, name, args, stdin: None, env_file: None, slow: None }
+        Self { program, name, args, stdin: None, env_file: None, slow: None, within: None }
     }
 
     /// Gives the command something to read.
@@ -73,6 +74,13 @@ impl Invocation {
     #[must_use]
     pub fn slow(mut self, what: &'static str) -> Self {
         self.slow = Some(what);
+        self
+    }
+
+    /// Ends the command if it takes longer than this.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
         self
     }
 
@@ -222,7 +230,9 @@ impl Runner {
             started.and_then(|child| {
                 // Hung up when the command has ended, too.
                 let (_running, ended) = mpsc::channel();
-                if let (Some(until), Some(client)) = (self.until, id(&child)) {
+                let within = invocation.within.map(|time| Instant::now() + time);
+                let until = self.until.into_iter().chain(within).min();
+                if let (Some(until), Some(client)) = (until, id(&child)) {
                     scope.spawn(move || end_at(until, client, &ended));
                 }
                 feed(child, input)
@@ -457,7 +467,25 @@ fn feed(mut child: Child, input: Option<&[u8]>) -> io::Result<Output> {
             result => result?,
         }
     }
-    child.wait_with_output()
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = thread::scope(|scope| {
+        let stderr = scope.spawn(|| read_some(stderr));
+        (read_some(stdout), stderr.join().unwrap_or_default())
+    });
+    Ok(Output { status: child.wait()?, stdout, stderr })
+}
+
+/// The most that is kept of what a command prints, in bytes: what a thousand containers are like takes less. It may be what
+/// somebody in a cage prints without end; then nobody reads any more, and the command ends of that.
+const MAX_OUTPUT: u64 = 64 * 1024 * 1024;
+
+fn read_some(stream: Option<impl Read>) -> Vec<u8> {
+    let mut read = Vec::new();
+    if let Some(stream) = stream {
+        // What could be read is as good as it gets: the command's status tells whether it is all.
+        let _ = stream.take(MAX_OUTPUT).read_to_end(&mut read);
+    }
+    read
 }
 
 /// A runtime command that failed: its command line, its status and its own words.

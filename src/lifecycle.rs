@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::boundary;
@@ -23,11 +23,14 @@ use crate::session::Session;
 use crate::ssh_agent::{Link, SOCKET};
 use crate::ui;
 
+/// How long what cage itself runs in a cage may take: whoever is in there may have replaced the programs.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;
 
 /// When the image of a new cage is pulled.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Pulling {
     /// When to pull the image of a new cage
     ///
@@ -38,7 +41,10 @@ pub struct Pulling {
 
 impl Pulling {
     /// What was typed, or what is in `CAGE_PULL`.
-    fn when(self, host: &Host) -> Result<When> {
+    ///
+    /// # Errors
+    /// When that is none of the possible ones.
+    pub fn when(self, host: &Host) -> Result<When> {
         let variable = host.variable("CAGE_PULL").unwrap_or("always");
         let default = When::from_str(variable, false).map_err(|_| {
             Failure::new(format!("CAGE_PULL `{}` is none of always, missing and never", ui::escape(variable)))
@@ -49,7 +55,7 @@ impl Pulling {
 
 /// When something is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum When {
+pub enum When {
     /// Each time; one that is here will do if that fails
     Always,
     /// If it isn't here
@@ -182,6 +188,11 @@ fn come_back(
     options: &CreateOptions,
     then: &Then,
 ) -> Result<u8> {
+    let Some(container) = &session.once_released(facts.runtime, container.clone())? else {
+        bail!(Failure::new(format!("{} is gone", container.name)).hint("`cage start` makes a new one"));
+    };
+    // What starts it may hold other cages still, which is done by one command at a time.
+    let lock = if container.state == State::Running { None } else { session.lock()? };
     let stale = Stale {
         directory: session.has_stale_directory(facts.runtime, facts.project, container)?,
         agent: facts.link(container).is_some_and(|link| link.is_stale()),
@@ -200,7 +211,8 @@ fn come_back(
             boundary::check_nested(facts.project, &kept, &cages, &session.host.label)?;
         }
     }
-    let code = session.carry_out(&facts.come_back(container, &cages, options, stale, then))?;
+    let plan = facts.come_back(container, &cages, options, stale, then);
+    let code = session.carry_out_locked(&plan, lock)?;
     Ok(leave(session, facts.project, then, code, container.label(SEEN_LABEL)))
 }
 
@@ -492,7 +504,7 @@ impl Facts<'_> {
     /// Starts a new container and sees that it goes on running: with the engine's init as the first process, an image whose
     /// own command can't run starts, and then stops at once.
     fn start_new(&self, container: &str, settling: Settling, held: Held) -> Plan {
-        let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]);
+        let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]).within(PATIENCE);
         let mut plan = self.start_held(container, held);
         plan.run(self.settle(container, settling).unwrap_or_else(look));
         plan.push(Step::Keep);
@@ -507,7 +519,8 @@ impl Facts<'_> {
         let Settling { machines_agent, no_root } = settling;
         let socket = if machines_agent { SOCKET } else { "" };
         (machines_agent || (self.runtime.kind == RuntimeKind::Podman && !no_root)).then(|| {
-            self.runtime.command(["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket])
+            let settle = ["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket];
+            self.runtime.command(settle).within(PATIENCE)
         })
     }
 
@@ -548,7 +561,7 @@ impl Facts<'_> {
         let (_, rows) = self.host.size.filter(|_| self.runtime.kind == RuntimeKind::Podman)?;
         let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
         let stty = ["exec", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
-        Some(self.runtime.command(stty))
+        Some(self.runtime.command(stty).within(PATIENCE))
     }
 
     /// podman's client hands its own hangup on to the container, so that closing the terminal would end the cage;

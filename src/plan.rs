@@ -296,8 +296,11 @@ impl Exec {
         let state = runner.capture(&self.state)?;
         let error = EngineError::new(&self.state, state.status, &state.stderr);
         ensure!(state.status.success() || error.trouble() == Trouble::NoSuchContainer, error);
-        let runs = String::from_utf8_lossy(&state.stdout).starts_with("running");
-        ensure!(runs, Failure::new(format!("{} does not run any more", self.name)));
+        let state = String::from_utf8_lossy(&state.stdout);
+        ensure!(
+            state.starts_with("running") || state.starts_with("paused"),
+            Failure::new(format!("{} does not run any more", self.name))
+        );
         Ok(code)
     }
 }

@@ -78,7 +78,7 @@ impl Relay {
         let mut running = Running::new(self, runner, &mut keeper)?;
         for way in &self.ways {
             ui::info(&format!(
-                "http://127.0.0.1:{} reaches port {} in {}; Ctrl-C ends it",
+                "127.0.0.1:{} reaches port {} in {}; Ctrl-C ends it",
                 way.host, way.inside, self.name
             ));
         }
@@ -163,6 +163,8 @@ struct Running<'a> {
     woken: UnixStream,
     /// How the last connection of each way ended.
     last: Vec<Option<Outcome>>,
+    /// It was told that there can't be more connections.
+    told_full: bool,
 }
 
 impl<'a> Running<'a> {
@@ -186,6 +188,7 @@ impl<'a> Running<'a> {
             were_over,
             woken,
             last: relay.ways.iter().map(|_| None).collect(),
+            told_full: false,
         })
     }
 
@@ -194,6 +197,10 @@ impl<'a> Running<'a> {
         let listeners: Vec<&TcpListener> =
             self.relay.ways.iter().filter_map(|way| way.listener.as_ref()).collect();
         while !interrupted.load(Ordering::Relaxed) {
+            if self.connections.len() == self.at_once && !self.told_full {
+                self.told_full = true;
+                ui::info(&format!("{} connections are open, and more wait until one ends", self.at_once));
+            }
             let ready = {
                 let mut streams = vec![signals.as_fd(), self.keeper_lives.as_fd(), self.woken.as_fd()];
                 if self.connections.len() < self.at_once {

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::host::{Host, Os};
 use crate::invocation::{EngineError, Interrupts, Runner, Trouble};
 use crate::leftovers;
-use crate::lifecycle::remove;
+use crate::lifecycle::{PATIENCE, remove};
 use crate::plan::{self, Lock, Plan};
 use crate::project::{self, Project, cage_name};
 use crate::runtime::{self, Runtime};
@@ -192,7 +192,23 @@ impl Session {
             return Ok(None);
         };
         ui::info(&format!("using {}, the cage of {path}", cage.name));
-        Ok(Some((Project::locate(&self.host, Some(Path::new(path)))?, cage.clone())))
+        let found = Project::locate(&self.host, Some(Path::new(path)))?;
+        // Whoever is in a cage further up may be putting a link there.
+        ensure!(found.path == path, Failure::new(format!("{} is not where it was", ui::escape(path))));
+        Ok(Some((found, cage.clone())))
+    }
+
+    /// A container that was looked at, once no other command of this person holds it still, which is done for the moment in
+    /// which another cage starts. `None` if it is gone by then.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn once_released(&self, runtime: &Runtime, container: Container) -> Result<Option<Container>> {
+        if container.state != State::Paused {
+            return Ok(Some(container));
+        }
+        drop(self.lock()?);
+        Ok(runtime.containers(self.runner, &[&container.id])?.into_iter().next())
     }
 
     /// Brings to its end what a command that was killed left half done: a container that was to replace a cage, or to
@@ -338,7 +354,7 @@ impl Session {
             return Ok(false);
         }
         let look = ["exec", "--workdir", "/", &container.id, "/bin/ls", "-di", &project.path];
-        let output = self.runner.capture(&runtime.command(look))?;
+        let output = self.runner.capture(&runtime.command(look).within(PATIENCE))?;
         let inode = String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_owned);
         Ok(inode != Some(project.inode.to_string()))
     }

@@ -92,6 +92,9 @@ fn doubt(host: &Host, path: &Path) -> Option<String> {
     if host.wsl {
         return Some("another WSL distribution may have it".to_owned());
     }
+    if path.parent().is_some_and(has_disks) {
+        return Some("it may be on a disk that is not mounted".to_owned());
+    }
     let missing = path.ancestors().skip(1).take_while(|dir| !dir.exists()).last();
     if let Some(missing) = missing {
         let missing = ui::escape(&missing.to_string_lossy());
@@ -101,6 +104,12 @@ fn doubt(host: &Host, path: &Path) -> Option<String> {
     let is_empty = fs::read_dir(parent).is_ok_and(|mut entries| entries.next().is_none());
     let parent = ui::escape(&parent.to_string_lossy());
     is_empty.then(|| format!("{parent} is empty: is it on a disk that is not mounted?"))
+}
+
+/// Is it a directory in which systems mount disks?
+fn has_disks(dir: &Path) -> bool {
+    let by_person = dir.parent().is_some_and(|dir| ["/media", "/run/media"].map(Path::new).contains(&dir));
+    by_person || ["/Volumes", "/mnt", "/media", "/run/media"].map(Path::new).contains(&dir)
 }
 
 impl Unused {
@@ -304,6 +313,9 @@ mod tests {
         };
         assert_eq!(doubt("disk/src/app"), "/disk is gone, too: is it on a disk that is not mounted?");
         assert_eq!(doubt("empty/app"), "/empty is empty: is it on a disk that is not mounted?");
+        for disk in ["/Volumes/Disk", "/mnt/disk", "/media/disk", "/run/media/me/disk", "/media/me/disk"] {
+            assert!(matches!(Directory::look(&host, disk), Directory::Gone(Some(_))), "{disk}");
+        }
         assert!(matches!(Directory::look(&host, "/a\0b"), Directory::Unknown(_)));
         let mut wsl = host;
         wsl.wsl = true;

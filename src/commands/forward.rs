@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::container::{Container, State};
 use crate::error::Failure;
+use crate::lifecycle::PATIENCE;
 use crate::plan::{Plan, Step};
 use crate::relay::bridge::{Bridge, NAMES, PROBE};
 use crate::relay::{Relay, Way};
@@ -62,25 +63,22 @@ impl Forward {
     /// When a port is taken, the cage is not running or stops, or nothing in it can connect.
     pub fn run(self, session: &Session) -> Result<u8> {
         let ways = self.ways(session.global.dry_run)?;
-        let (target, runtime, container) = session.find_nearest(None)?;
+        let (target, runtime, found) = session.find_nearest(None)?;
+        let container = match found {
+            Some(container) => session.once_released(&runtime, container)?,
+            None => None,
+        };
         let container = running(container, target.name())?;
         let probe = ["exec", "--workdir", "/", &container.id, "/bin/sh", "-c", PROBE];
-        let answer = session.runner.run(&runtime.command(probe))?;
+        let answer = session.runner.run(&runtime.command(probe).within(PATIENCE))?;
         let Some(bridge) = Bridge::parse(&answer) else {
             bail!(
                 Failure::new(format!("nothing in {} can connect to a port", container.name))
                     .hint(format!("install {NAMES} in it; or publish the port: `cage restart -p 3000:3000`"))
             );
         };
-        let session_mark = format!("CAGE_SESSION={}", session.host.session);
-        let relay = Relay {
-            name: container.name,
-            container: container.id,
-            runtime,
-            mark: session_mark,
-            bridge,
-            ways,
-        };
+        let mark = format!("CAGE_SESSION={}", session.host.session);
+        let relay = Relay { name: container.name, container: container.id, runtime, mark, bridge, ways };
         session.carry_out(&Plan::new([Step::Relay(relay)]))
     }
 

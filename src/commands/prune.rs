@@ -29,7 +29,7 @@ Examples:
   cage prune --yes                Remove it without a question
   cage prune --yes --json         The same, and what went as one JSON object")]
 pub struct Prune {
-    /// Don't ask (without a terminal nothing is asked)
+    /// Don't ask (without a terminal it is done unasked)
     #[arg(short, long)]
     yes: bool,
 
@@ -53,6 +53,11 @@ impl Prune {
                 .hint("whether a project is gone can be seen there only")
         );
         let mut unused = Unused::find(host, &runtime, session.runner, &cages)?;
+        ensure!(
+            self.yes || host.can_ask() || !host.terminal.stdin || session.global.dry_run,
+            Failure::new("somebody is here, but can't be asked: stderr is not a terminal")
+                .hint("`cage prune --dry-run` shows what would go, `--yes` removes it without a question")
+        );
         if !self.yes && !host.can_ask() {
             unused.leave_doubtful();
         }
@@ -62,6 +67,9 @@ impl Prune {
         if unused.is_empty() {
             ui::info("nothing to prune");
         } else if !session.confirm(self.yes, &question(&unused))? {
+            if self.json {
+                ui::json(&Printed::of(&Unused::default(), session.global.dry_run))?;
+            }
             return Ok(1);
         } else {
             let lock = session.lock()?;

@@ -33,7 +33,11 @@ impl Shell {
     /// # Errors
     /// When the cage is not running.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let (target, runtime, container) = session.find_nearest(self.name)?;
+        let (target, runtime, found) = session.find_nearest(self.name)?;
+        let container = match found {
+            Some(container) => session.once_released(&runtime, container)?,
+            None => None,
+        };
         let running = container.filter(|container| matches!(container.state, State::Running | State::Paused));
         let Some(container) = running else {
             bail!(

@@ -48,9 +48,9 @@ impl Forwarding {
         eventually("it forwards", || {
             let said = forwarding.said();
             assert!(forwarding.process.try_wait().unwrap().is_none(), "it ended: {said}");
-            let told = said.lines().filter_map(|line| {
-                line.strip_prefix("cage: http://127.0.0.1:")?.split(' ').next()?.parse().ok()
-            });
+            let told = said
+                .lines()
+                .filter_map(|line| line.strip_prefix("cage: 127.0.0.1:")?.split(' ').next()?.parse().ok());
             forwarding.ports = told.collect();
             forwarding.ports.len() == ports
         });

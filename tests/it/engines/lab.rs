@@ -326,6 +326,14 @@ impl World {
         }
     }
 
+    /// Makes the user the owner again of what was somebody else's.
+    pub fn give_back(&self, path: &Path) {
+        if is_root() {
+            chown(path, Some(0), Some(0)).unwrap();
+            self.give(path);
+        }
+    }
+
     /// The name of the project's cage.
     #[track_caller]
     pub fn name(&self) -> String {

@@ -18,6 +18,8 @@ on_each_engine!(
     a_scheduler_needs_no_terminal_and_hardly_an_environment,
 );
 
+on_each_engine!(everybody: signals_reach_the_command_whoever_runs_it);
+
 fn variables_and_directories_are_the_commands_own(world: &World) {
     let sub = world.project.join("src/deep");
     world.mkdir(&sub);
@@ -150,4 +152,22 @@ fn a_scheduler_needs_no_terminal_and_hardly_an_environment(world: &World) {
     let closed =
         format!("cd {} && {} run -- echo done <&-", world.project.display(), world.binary().display());
     world.call("sh", &["-c".to_owned(), closed]).ok().prints("done\n");
+}
+
+fn signals_reach_the_command_whoever_runs_it(world: &World) {
+    world.cage("start").ok();
+    let runs = |seconds: &str| world.inside(&format!("pgrep -fx 'sleep {seconds}'")).run().code == 0;
+    for (number, words) in ["run", "run -u root --"].iter().enumerate() {
+        for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+            let seconds = format!("{}", 7000 + number);
+            let words = shell_words::split(&format!("{words} sleep {seconds}")).unwrap();
+            let mut command = world.command(world.binary());
+            let mut child = command.args(&words).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            eventually("it runs", || runs(&seconds));
+            let kill = ["-s".to_owned(), signal.to_owned(), child.id().to_string()];
+            world.call("kill", &kill).ok();
+            eventually("it has ended", || !runs(&seconds));
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{words:?} {signal}");
+        }
+    }
 }

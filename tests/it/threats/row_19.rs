@@ -1,8 +1,8 @@
 //! Row 19: an engine's client that the project brings along.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 
-use crate::engines::lab::{PATH, World};
+use crate::engines::lab::{PATH, World, is_root};
 use crate::engines::on_each_engine;
 
 on_each_engine!(a_client_in_the_project_is_not_run);
@@ -46,7 +46,18 @@ fn a_client_in_the_project_is_not_run(world: &World) {
             .dir(&world.home)
             .env("PATH", path)
             .ok();
-        assert!(!canary.exists(), "{path}");
+        // Nor from below, whoever the directories above have been given to from inside.
+        let sub = world.project.join("src/deep");
+        world.mkdir(&sub);
+        for owner in [None, Some(12345)] {
+            if let (Some(owner), true) = (owner, is_root()) {
+                chown(&world.project, Some(owner), Some(owner)).unwrap();
+            }
+            world.cage("list").dir(&sub).env("PATH", path).ok();
+            world.cage("stop").dir(&sub).env("PATH", path).ok();
+            assert!(!canary.exists(), "{path}");
+        }
+        world.give_back(&world.project);
     }
 
     // One that is asked for is refused, whatever the way to it.
