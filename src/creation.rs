@@ -261,7 +261,12 @@ impl Creation {
         if !self.is_first || !host.terminal.stderr {
             return Vec::new();
         }
-        let agent = if self.agent(host, options).is_some() { ", your SSH agent" } else { "" };
+        let has_agent = match self.agent(host, options) {
+            Some(Agent::Link(link)) => link.has_agent(),
+            Some(Agent::Machine) => true,
+            None => false,
+        };
+        let agent = if has_agent { ", your SSH agent" } else { "" };
         vec![
             format!("welcome! Of yours, a cage has the project{agent} and what you name, and no more"),
             format!(

@@ -87,7 +87,11 @@ impl Invocation {
     /// The command line without the text of scripts, which would hide what went wrong.
     fn brief(&self) -> String {
         let short = |arg: &String| if arg.contains('\n') { "'…'".to_owned() } else { quote(arg) };
-        std::iter::once(quote(&self.name)).chain(self.args.iter().map(short)).collect::<Vec<_>>().join(" ")
+        let line: Vec<String> =
+            std::iter::once(quote(&self.name)).chain(self.args.iter().map(short)).collect();
+        let all = line.join(" ");
+        // What the engine said about it would be lost below more; `--verbose` shows all of it.
+        if all.len() > 150 { format!("{} …", line[..2.min(line.len())].join(" ")) } else { all }
     }
 
     fn command(&self) -> Command {

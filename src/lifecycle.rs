@@ -119,6 +119,8 @@ pub fn bring_up(
     pulling: Pulling,
     then: &Then,
 ) -> Result<u8> {
+    // Before anything else is wrong with it.
+    project.check(&session.host, true)?;
     let wanted = options.clone().with_defaults(&session.host)?;
     let mut races = 0;
     loop {
@@ -201,6 +203,7 @@ fn come_back(
             .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
     };
     ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
+    check_wall(container, options)?;
     let mut cages = Vec::new();
     if !container.state.is_up() {
         let kept = container.options();
@@ -214,6 +217,24 @@ fn come_back(
     let plan = facts.come_back(container, &cages, options, stale, then);
     let code = session.carry_out_locked(&plan, lock)?;
     Ok(leave(session, facts.project, then, code, container.label(SEEN_LABEL)))
+}
+
+/// Checks that a cage is closed as it is wanted: to sit down in one that is more open, only told so, would be a trap.
+fn check_wall(container: &Container, options: &CreateOptions) -> Result<()> {
+    let missing = options.missing_from(&container.options());
+    let wall = CreateOptions {
+        no_ssh: missing.no_ssh,
+        no_root: missing.no_root,
+        network: missing.network,
+        ..CreateOptions::default()
+    };
+    let words = shell_words::join(wall.words().concat());
+    ensure!(
+        words.is_empty(),
+        Failure::new(format!("{} exists without `{words}`", container.name))
+            .hint(format!("`cage restart {words}` applies it"))
+    );
+    Ok(())
 }
 
 /// Somebody has left a cage, if there was anybody in it: tells what was left. The exit code is what it was.

@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::container::{Container, Image, SUCCESSOR, State};
 use crate::error::Failure;
 use crate::host::{Host, Os};
-use crate::invocation::{EngineError, Interrupts, Runner, Trouble};
+use crate::invocation::{EngineError, Interrupts, Runner, Trouble, quote};
 use crate::leftovers;
 use crate::lifecycle::{PATIENCE, remove};
 use crate::plan::{self, Lock, Plan};
@@ -60,6 +60,17 @@ impl Target {
             Self::Project(project) => &project.name,
             Self::Name(name) => name,
         }
+    }
+
+    /// It is not running. `here`: the directory that the command is about.
+    pub fn not_running(&self, here: Option<&Project>) -> Failure {
+        let hint = match (self, here) {
+            (Self::Project(project), Some(here)) if here.path != project.path => {
+                format!("`cage start -C {}` brings it up", quote(&project.path))
+            }
+            _ => "`cage start` brings it up".to_owned(),
+        };
+        Failure::new(format!("Container {} is not running", self.name())).hint(hint)
     }
 
     /// There is no such cage.

@@ -55,6 +55,11 @@ impl Link {
         self.target == Path::new(NO_AGENT)
     }
 
+    /// Is there an agent that it leads to?
+    pub fn has_agent(&self) -> bool {
+        self.target != Path::new(NO_AGENT)
+    }
+
     /// Makes the link lead where it is to lead.
     ///
     /// # Errors

@@ -11,9 +11,10 @@ use crate::container::{Container, State};
 use crate::error::Failure;
 use crate::lifecycle::PATIENCE;
 use crate::plan::{Plan, Step};
+use crate::project::Project;
 use crate::relay::bridge::{Bridge, NAMES, PROBE};
 use crate::relay::{Relay, Way};
-use crate::session::Session;
+use crate::session::{Session, Target};
 
 /// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C
 ///
@@ -68,7 +69,7 @@ impl Forward {
             Some(container) => session.once_released(&runtime, container)?,
             None => None,
         };
-        let container = running(container, target.name())?;
+        let container = running(container, &target, session.project().ok().as_ref())?;
         let probe = ["exec", "--workdir", "/", &container.id, "/bin/sh", "-c", PROBE];
         let answer = session.runner.run(&runtime.command(probe).within(PATIENCE))?;
         let Some(bridge) = Bridge::parse(&answer) else {
@@ -122,13 +123,17 @@ fn failure(error: &io::Error, host: u16, inside: u16) -> Failure {
     }
 }
 
-fn running(container: Option<Container>, name: &str) -> Result<Container> {
-    let why = match container {
-        Some(container) if container.state == State::Running => return Ok(container),
-        Some(container) if container.state == State::Paused => "is paused",
-        _ => "is not running",
-    };
-    bail!(Failure::new(format!("Container {name} {why}")).hint("`cage start` brings it up"))
+fn running(container: Option<Container>, target: &Target, here: Option<&Project>) -> Result<Container> {
+    match container {
+        Some(container) if container.state == State::Running => Ok(container),
+        Some(container) if container.state == State::Paused => {
+            bail!(
+                Failure::new(format!("Container {} is paused", container.name))
+                    .hint("`cage start` brings it up")
+            )
+        }
+        _ => bail!(target.not_running(here)),
+    }
 }
 
 #[cfg(test)]

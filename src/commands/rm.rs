@@ -3,14 +3,14 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::container::Container;
+use crate::container::{Container, SEEN_LABEL};
 use crate::creation::own_home;
 use crate::home;
 use crate::host::Host;
 use crate::lifecycle::{halt, remove, unlink};
 use crate::plan::{Plan, Step};
 use crate::runtime::Runtime;
-use crate::session::Session;
+use crate::session::{Session, Target};
 
 /// Stop and remove the project's cage; project and home stay
 #[derive(Debug, Args)]
@@ -40,11 +40,23 @@ impl Rm {
             ensure!(self.home && runtime.has_volume(session.runner, &own)?, target.missing());
             return session.carry_out(&remove_home(&runtime, &own));
         };
-        session.carry_out(&plan(&session.host, &runtime, &container, self.home))
+        let own = own_home(&session.host, &container.name);
+        let own = if self.home {
+            Some(container.place_of(&own).is_some() || runtime.has_volume(session.runner, &own)?)
+        } else {
+            None
+        };
+        let code = session.carry_out(&plan(&session.host, &runtime, &container, own))?;
+        if let Target::Project(project) = &target {
+            // Nothing remembers any more what is new.
+            session.tell_leftovers(project, container.label(SEEN_LABEL));
+        }
+        Ok(code)
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, container: &Container, home: bool) -> Plan {
+/// `own`: whether there is a home of its own, which is to go, too; nothing if it isn't to.
+fn plan(host: &Host, runtime: &Runtime, container: &Container, own: Option<bool>) -> Plan {
     let mut plan = Plan::default();
     let what = if container.state.is_up() { "Stopping and removing" } else { "Removing" };
     plan.say(format!("{what} {}", container.name));
@@ -57,13 +69,10 @@ fn plan(host: &Host, runtime: &Runtime, container: &Container, home: bool) -> Pl
     {
         plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
     }
-    if home {
-        let own = own_home(host, &container.name);
-        if container.place_of(&own).is_some() {
-            plan.append(remove_home(runtime, &own));
-        } else {
-            plan.say(format!("{} has no home of its own", container.name));
-        }
+    match own {
+        None => {}
+        Some(true) => plan.append(remove_home(runtime, &own_home(host, &container.name))),
+        Some(false) => plan.say(format!("{} has no home of its own", container.name)),
     }
     plan
 }

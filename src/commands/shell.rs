@@ -4,7 +4,6 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::container::{Container, SEEN_LABEL, State};
-use crate::error::Failure;
 use crate::host::Host;
 use crate::inside::Inside;
 use crate::lifecycle::replaced_while_running;
@@ -34,17 +33,13 @@ impl Shell {
     /// When the cage is not running.
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, found) = session.find_nearest(self.name)?;
+        ensure!(found.is_some() || matches!(target, Target::Project(_)), target.missing());
         let container = match found {
             Some(container) => session.once_released(&runtime, container)?,
             None => None,
         };
         let running = container.filter(|container| matches!(container.state, State::Running | State::Paused));
-        let Some(container) = running else {
-            bail!(
-                Failure::new(format!("Container {} is not running", target.name()))
-                    .hint("`cage start` brings it up")
-            );
-        };
+        let Some(container) = running else { bail!(target.not_running(session.project().ok().as_ref())) };
         let mut inside = Inside { command: self.command, ..Inside::default() };
         if let Target::Project(project) = &target {
             ensure!(

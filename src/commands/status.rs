@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
@@ -38,6 +38,7 @@ impl Status {
     /// When the engine doesn't answer.
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name)?;
+        ensure!(container.is_some() || matches!(target, Target::Project(_)), target.missing());
         let label = &session.host.label;
         let wall = match &container {
             None => None,
