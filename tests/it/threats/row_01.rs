@@ -36,7 +36,8 @@ fn a_project_where_another_cage_can_write_is_refused(world: &World) {
     cage("start -d").exits(1).says(&said).says("--allow-nested");
     cage("start -d --home project --no-ssh").exits(1).says(&said);
     cage("start --dry-run").exits(1).says(&said);
-    cage("run cat file").exits(125).says(&said);
+    // That is in the other cage, which has it anyway.
+    cage("run cat file").ok().prints("harmless").says(&format!("using {name}"));
     // A stopped one can be started again.
     world.cage("stop").ok();
     cage("start -d").exits(1).says(&said);
