@@ -10,13 +10,13 @@ use anyhow::{Result, bail, ensure};
 
 pub use self::engine_args::{check_engine_args, dropped, weaknesses};
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::container::{Container, State};
-use crate::error::Failure;
 use crate::options::CreateOptions;
 use crate::project::Project;
 use crate::runtime::Volume;
 use crate::ssh_agent::{Link, SOCKET};
-use crate::ui;
 
 /// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
 /// of the host could use in the project, and writing to its audit log. Package managers, sudo, debuggers and databases work
@@ -51,8 +51,8 @@ pub fn check_nested(
                 };
                 return Err(Failure::new(format!(
                     "{} is in {}, where {} can write",
-                    ui::escape(&path.to_string_lossy()),
-                    ui::escape(&source),
+                    console::escape(&path.to_string_lossy()),
+                    console::escape(&source),
                     cage.name
                 ))
                 .hint(hint)
@@ -113,14 +113,14 @@ pub fn check_unlinked(path: &Path) -> Result<()> {
     let mut here = PathBuf::new();
     for part in path.components() {
         here.push(part);
-        let shown = || ui::escape(&here.to_string_lossy());
+        let shown = || console::escape(&here.to_string_lossy());
         match fs::symlink_metadata(&here) {
             Ok(metadata) if metadata.is_symlink() => {
                 let leads = fs::read_link(&here).unwrap_or_default();
                 return Err(Failure::new(format!(
                     "{} in the cage now leads to {}",
                     shown(),
-                    ui::escape(&leads.to_string_lossy())
+                    console::escape(&leads.to_string_lossy())
                 ))
                 .hint("somebody put a link there; put back what it was, or `cage restart` without it")
                 .into());

@@ -6,11 +6,24 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::commands::{
-    check::Check, completions::Completions, doctor::Doctor, forward::Forward, list::List, man::Man,
-    obliterate::Obliterate, prune::Prune, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
-    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
-};
+use crate::commands::check::Check;
+use crate::commands::completions::Completions;
+use crate::commands::doctor::Doctor;
+use crate::commands::forward::Forward;
+use crate::commands::list::List;
+use crate::commands::man::Man;
+use crate::commands::obliterate::Obliterate;
+use crate::commands::prune::Prune;
+use crate::commands::restart::Restart;
+use crate::commands::rm::Rm;
+use crate::commands::rmconfig::Rmconfig;
+use crate::commands::run::Run;
+use crate::commands::shell::Shell;
+use crate::commands::start::Start;
+use crate::commands::status::Status;
+use crate::commands::stop::Stop;
+use crate::commands::update::Update;
+use crate::commands::upgrade::Upgrade;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

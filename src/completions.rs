@@ -16,12 +16,12 @@ use clap_complete::Shell;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
 
+use crate::base::console;
 use crate::cli::{Cli, Global};
 use crate::host::{COMPLETE, Host};
 use crate::invocation::Runner;
 use crate::project;
 use crate::session::Session;
-use crate::ui;
 
 /// How long an engine may take to name its cages. Somebody waits with a finger on the key.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -56,7 +56,7 @@ pub fn answer(shell: &str, words: impl IntoIterator<Item = OsString>) -> bool {
     if words.next().is_none_or(|word| word != "--") {
         return false;
     }
-    ui::hush();
+    console::hush();
     let mut words: Vec<OsString> = words.collect();
     if words.is_empty() {
         return true;
@@ -78,7 +78,7 @@ pub fn answer(shell: &str, words: impl IntoIterator<Item = OsString>) -> bool {
         .is_some_and(|adapter| adapter.write_complete(&mut command, words, None, &mut offers).is_ok());
     let offers = String::from_utf8_lossy(&offers);
     if answered && !offers.is_empty() {
-        let _ = ui::data(offers.trim_end_matches('\n'));
+        let _ = console::data(offers.trim_end_matches('\n'));
     }
     true
 }
@@ -177,7 +177,7 @@ fn cages(global: &Global) -> Result<Vec<CompletionCandidate>> {
     cages.retain(|cage| project::is_engine_name(&cage.name));
     cages.sort_by(|one, other| one.name.cmp(&other.name));
     let offer = |cage: &crate::container::Container| {
-        let path = ui::escape(cage.project(&session.host.label).unwrap_or_default());
+        let path = console::escape(cage.project(&session.host.label).unwrap_or_default());
         let about = format!("{}, {path}", cage.state.name());
         CompletionCandidate::new(&cage.name).help(Some(about.into()))
     };

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::boundary;
 use crate::container::{
     Container, ContainerSpec, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL,
     OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
 };
 use crate::env_file::EnvFiles;
-use crate::error::Failure;
-use crate::home::{self, Preparation};
-use crate::host::{self, Host};
+use crate::home;
+use crate::home::Preparation;
+use crate::host;
+use crate::host::Host;
 use crate::invocation::Runner;
 use crate::leftovers::Baseline;
 use crate::lifecycle::remove;
@@ -23,9 +26,10 @@ use crate::plan::{Plan, Step};
 use crate::project::Project;
 use crate::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::session::Session;
-use crate::ssh_agent::{self, Agent, Link};
-use crate::ui;
-use crate::user::{self, ImageUser, Mapping};
+use crate::ssh_agent;
+use crate::ssh_agent::{Agent, Link};
+use crate::user;
+use crate::user::{ImageUser, Mapping};
 use crate::worktree::GitDir;
 
 /// What is found on this machine for a new cage.
@@ -94,7 +98,7 @@ impl Beforehand {
         let endpoint = endpoint(&session.host, session.runner, runtime)?;
         ensure!(
             !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", ui::escape(&endpoint))).hint(
+            Failure::new(format!("the engine is on another machine, {}", console::escape(&endpoint))).hint(
                 "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
             )
         );
@@ -136,7 +140,7 @@ impl Creation {
         let (user, looks) = match known {
             Some(known) => known,
             None if session.global.dry_run && image.is_none() => {
-                ui::warn(
+                console::warn(
                     "the image is not here yet: assuming that its user is vscode, as in the published one",
                 );
                 (ImageUser::published(), None)
@@ -152,7 +156,7 @@ impl Creation {
             mapping = mapping.without_root(&user, person).ok_or_else(|| {
                 Failure::new(format!(
                     "--no-root can't be kept here: whoever writes the project {} in the cage has root's number",
-                    ui::escape(&project.path)
+                    console::escape(&project.path)
                 ))
                 .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
             })?;

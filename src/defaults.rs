@@ -4,10 +4,10 @@
 
 use anyhow::{Result, bail};
 
-use crate::error::Failure;
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::host::Host;
 use crate::options::CreateOptions;
-use crate::ui;
 
 /// A variable that stands for an option.
 struct Default {
@@ -52,7 +52,7 @@ impl Default {
                 Failure::new(format!(
                     "{} `{}` is not what {} takes",
                     self.variable,
-                    ui::escape(value),
+                    console::escape(value),
                     self.flag
                 ))
                 .hint("`cage help start` tells what it takes")

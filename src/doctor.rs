@@ -27,11 +27,11 @@ use self::kernel::Kernel;
 pub use self::store::{Disk, Store};
 use self::trial::Setting;
 pub use self::trial::{AgentInside, Trial};
+use crate::base::error;
 use crate::boundary;
 use crate::container::USER_LABEL;
 use crate::creation;
 use crate::env_file::EnvFiles;
-use crate::error;
 use crate::home;
 use crate::host::{Host, SETTINGS};
 use crate::invocation::Runner;
@@ -41,7 +41,8 @@ use crate::project::Project;
 use crate::session::Session;
 use crate::ssh_agent;
 use crate::unused::Unused;
-use crate::user::{self, Ids, ImageUser};
+use crate::user;
+use crate::user::{Ids, ImageUser};
 
 /// How long an engine may take to say what it is.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -13,12 +13,12 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::Failure;
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::host::Host;
 use crate::invocation::{Secret, quote};
 use crate::options::Variable;
 use crate::project::Project;
-use crate::ui;
 
 /// The largest env file, in bytes. All of it ends in the container's configuration and in every process's memory.
 const MAX_SIZE: u64 = 64 * 1024;
@@ -103,7 +103,7 @@ impl EnvFiles {
         let Some(text) = read_checked(&file, flags)? else { return Ok(()) };
         let bare = if flags.contains(OFlags::NOFOLLOW) { Bare::Refused } else { Bare::FromHost };
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let place = || format!("{}, line {}", ui::escape(&file.to_string_lossy()), number + 1);
+            let place = || format!("{}, line {}", console::escape(&file.to_string_lossy()), number + 1);
             // Engines drop one of these at the end of each line that they read.
             let line = line.trim_end_matches('\r');
             match parse_line(line).map_err(|why| Failure::new(format!("{}: {why}", place())))? {
@@ -123,7 +123,7 @@ impl EnvFiles {
                             Failure::new(format!(
                                 "{}: the value of {} has line breaks",
                                 place(),
-                                ui::escape(key)
+                                console::escape(key)
                             ))
                         );
                         self.variables.insert(key.to_owned(), value);
@@ -180,7 +180,8 @@ fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
 
 /// Reads a file that is there; what was checked is what is read, since it is opened once, without waiting.
 pub fn read_checked(path: &Path, flags: OFlags) -> Result<Option<String>> {
-    let refuse = |why: &str| Failure::new(format!("env file {}: {why}", ui::escape(&path.to_string_lossy())));
+    let refuse =
+        |why: &str| Failure::new(format!("env file {}: {why}", console::escape(&path.to_string_lossy())));
     let file = match rustix::fs::open(
         path,
         OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | flags,

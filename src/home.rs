@@ -6,12 +6,12 @@ use std::io::ErrorKind;
 
 use anyhow::{Result, bail};
 
-use crate::error::Failure;
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::host::Host;
 use crate::invocation::Invocation;
 use crate::mount::Mount;
 use crate::runtime::Runtime;
-use crate::ui;
 use crate::user::{ImageUser, Mapping};
 
 /// Makes a home ready, as root: `HOME UID:GID ROOM USER`.
@@ -97,7 +97,7 @@ pub const UNCONFINED: &str = "--security-opt=label=disable";
 pub fn seed_dir(host: &Host) -> Result<Option<String>> {
     let Some(dir) = host.config_dir().map(|dir| dir.join("home")) else { return Ok(None) };
     let unusable =
-        |why: &str| Failure::new(format!("cannot use {}: {why}", ui::escape(&dir.to_string_lossy())));
+        |why: &str| Failure::new(format!("cannot use {}: {why}", console::escape(&dir.to_string_lossy())));
     let is_empty = match fs::read_dir(&dir) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == ErrorKind::NotFound => true,

@@ -11,9 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 
-use crate::error::Failure;
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::project;
-use crate::ui;
 use crate::user::Ids;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
@@ -132,8 +132,8 @@ impl Host {
         let mut host = Self::new(os, environment)?;
         host.home = dirs::home_dir().filter(|home| home.is_absolute());
         host.cwd = env::current_dir().ok();
-        host.terminal = ui::terminal();
-        host.size = ui::size();
+        host.terminal = console::terminal();
+        host.size = console::size();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         host.session = format!("{}-{}", std::process::id(), now.as_nanos());
         host.ignored_signals = ignored_signals().unwrap_or_default();
@@ -199,7 +199,7 @@ impl Host {
             host.detach_keys.split(',').all(is_key),
             Failure::new(format!(
                 "CAGE_DETACH_KEYS `{}` is not a sequence of keys",
-                ui::escape(&host.detach_keys)
+                console::escape(&host.detach_keys)
             ))
             .hint("keys are letters or `ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
         );

@@ -19,7 +19,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::ui;
+use crate::base::console;
 
 /// A command line of the runtime, before it runs.
 #[derive(Debug, Clone)]
@@ -133,14 +133,14 @@ pub fn quote(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) && !word.starts_with('=') {
         return word.to_owned();
     }
-    if !word.chars().any(ui::is_unsafe) {
+    if !word.chars().any(console::is_unsafe) {
         return shell_words::quote(word).into_owned();
     }
     let mut quoted = String::from("$'");
     for c in word.chars() {
         match c {
             '\'' | '\\' => quoted.extend(['\\', c]),
-            c if ui::is_unsafe(c) => {
+            c if console::is_unsafe(c) => {
                 let mut bytes = [0; 4];
                 for byte in c.encode_utf8(&mut bytes).bytes() {
                     // Writing to a string can't fail.
@@ -190,7 +190,7 @@ impl Runner {
         if output.status.success() {
             let creates = invocation.args.first().is_some_and(|verb| verb == "create");
             if let Some(mismatch) = other_platform(&output.stderr).filter(|_| creates) {
-                ui::warn(&format!("{mismatch} (it is slow, if it runs at all)"));
+                console::warn(&format!("{mismatch} (it is slow, if it runs at all)"));
             }
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -229,7 +229,7 @@ impl Runner {
             // Hung up when the command has ended.
             let (_running, ended) = mpsc::channel();
             if let Some(what) = invocation.slow {
-                scope.spawn(move || ui::tell_while(what, &ended));
+                scope.spawn(move || console::tell_while(what, &ended));
             }
             started.and_then(|child| {
                 // Hung up when the command has ended, too.
@@ -342,7 +342,7 @@ impl Runner {
         match (status.code(), status.signal()) {
             (Some(code), _) => Ok(u8::try_from(code).unwrap_or(1)),
             (None, number) => {
-                ui::leave_program();
+                console::leave_program();
                 if !passed {
                     self.pass_on(signal, SIGHUP);
                 }
@@ -397,7 +397,7 @@ impl Runner {
 
     fn echo(self, invocation: &Invocation) {
         if self.verbose {
-            ui::echo(&invocation.to_string());
+            console::echo(&invocation.to_string());
         }
     }
 }
@@ -805,7 +805,7 @@ mod tests {
         #[test]
         fn every_word_is_quoted_for_a_shell(word in any::<String>()) {
             let quoted = quote(&word);
-            prop_assert!(!quoted.contains(ui::is_unsafe));
+            prop_assert!(!quoted.contains(console::is_unsafe));
             if !quoted.starts_with("$'") {
                 prop_assert_eq!(shell_words::split(&quoted).unwrap(), [word]);
             }

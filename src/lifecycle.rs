@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::boundary;
 use crate::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::env_file::EnvFiles;
-use crate::error::Failure;
 use crate::host::Host;
 use crate::inside::Inside;
 use crate::invocation::{Invocation, Trouble};
@@ -21,7 +22,6 @@ use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::session::Session;
 use crate::ssh_agent::{Link, SOCKET};
-use crate::ui;
 
 /// How long what cage itself runs in a cage may take: whoever is in there may have replaced the programs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,7 +47,10 @@ impl Pulling {
     pub fn when(self, host: &Host) -> Result<When> {
         let variable = host.variable("CAGE_PULL").unwrap_or("always");
         let default = When::from_str(variable, false).map_err(|_| {
-            Failure::new(format!("CAGE_PULL `{}` is none of always, missing and never", ui::escape(variable)))
+            Failure::new(format!(
+                "CAGE_PULL `{}` is none of always, missing and never",
+                console::escape(variable)
+            ))
         })?;
         Ok(self.pull.unwrap_or(default))
     }

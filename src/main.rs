@@ -4,6 +4,7 @@
 //! The data flows one way. Facts are gathered ([`host`], [`project`], [`runtime`], [`container`]), a subcommand in
 //! [`commands`] turns them into a [`plan`], and the plan is shown or carried out.
 
+mod base;
 mod boundary;
 mod cli;
 mod commands;
@@ -13,7 +14,6 @@ mod creation;
 mod defaults;
 mod doctor;
 mod env_file;
-mod error;
 mod git_config;
 mod home;
 mod host;
@@ -30,7 +30,6 @@ mod relay;
 mod runtime;
 mod session;
 mod ssh_agent;
-mod ui;
 mod unused;
 mod user;
 mod worktree;
@@ -38,6 +37,8 @@ mod worktree;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use crate::base::console;
 
 fn main() -> ExitCode {
     if let Some(shell) = host::asking_shell()
@@ -49,9 +50,9 @@ fn main() -> ExitCode {
     let (failure_code, json) = (cli.failure_code(), cli.json());
     commands::run(cli).unwrap_or_else(|error| {
         if json {
-            ui::json_failure(&error);
+            console::json_failure(&error);
         }
-        ui::failure(&error);
+        console::failure(&error);
         ExitCode::from(failure_code)
     })
 }

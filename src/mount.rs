@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::error::Failure;
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::project;
-use crate::ui;
 
 /// Something mounted into a cage. Always passed as `--mount`: `-v` can't express a path with a colon, and makes a
 /// directory, owned by root, of a source that is missing.
@@ -83,13 +83,13 @@ impl Mount {
     /// is in a cage that can write there may have put it, and an engine would follow it.
     pub fn check_source(&self) -> Result<()> {
         let Source::Path(source) = &self.source else { return Ok(()) };
-        let shown = ui::escape(source);
+        let shown = console::escape(source);
         match fs::canonicalize(source) {
             Ok(path) if path == Path::new(source) => Ok(()),
             Ok(path) => bail!(
                 Failure::new(format!(
                     "volume source {shown} now leads to {}",
-                    ui::escape(&path.to_string_lossy())
+                    console::escape(&path.to_string_lossy())
                 ))
                 .hint("if that is what you want, say so: `cage restart --fresh -v …`")
             ),
@@ -108,19 +108,22 @@ impl Mount {
         let found = match fs::canonicalize(base.join(source)) {
             Ok(found) => found,
             Err(error) => bail!(
-                Failure::new(format!("volume source {}: {error}", ui::escape(source)))
+                Failure::new(format!("volume source {}: {error}", console::escape(source)))
                     .hint("create it first: cage makes nothing on the host")
             ),
         };
         let Ok(found) = found.into_os_string().into_string() else {
-            bail!(Failure::new(format!("volume source {}: its path is not valid UTF-8", ui::escape(source))));
+            bail!(Failure::new(format!(
+                "volume source {}: its path is not valid UTF-8",
+                console::escape(source)
+            )));
         };
         let found = Self { source: Source::Path(found), ..self };
         ensure!(
             found.is_readable(),
             Failure::new(format!(
                 "volume source {}: engines can't read a path with \\r\\n in it",
-                ui::escape(source)
+                console::escape(source)
             ))
         );
         Ok(found)

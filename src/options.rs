@@ -8,13 +8,13 @@ use std::str::FromStr;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Parser, ValueEnum, ValueHint};
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::boundary;
 use crate::env_file;
-use crate::error::Failure;
 use crate::host::Host;
 use crate::mount::Mount;
 use crate::publish::Publish;
-use crate::ui;
 
 /// The headings of these options in help.
 const MOUNTS: &str = "Ports, mounts and variables";
@@ -156,7 +156,7 @@ impl Variable {
     /// # Errors
     /// When there is none here either, or one that an env file can't hold.
     pub fn resolve(mut self, host: &Host) -> Result<Self> {
-        let shown = ui::escape(&self.name);
+        let shown = console::escape(&self.name);
         ensure!(
             env_file::is_name(&self.name),
             Failure::new(format!("-e: `{shown}` is not a variable's name")).hint("expected KEY=VALUE or KEY")

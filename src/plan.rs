@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail, ensure};
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::boundary;
-use crate::error::Failure;
 use crate::invocation::{EngineError, Interrupts, Invocation, Runner, Trouble, quote};
 use crate::relay::Relay;
 use crate::ssh_agent::Link;
-use crate::ui;
 
 /// The steps of a command, in order.
 #[derive(Debug, Default)]
@@ -154,7 +154,7 @@ impl Plan {
             if let (Err(_), Some(undo)) = (&result, undo)
                 && let Err(error) = undo.undo(runner)
             {
-                ui::warn(&format!("could not undo what was done so far: {error}"));
+                console::warn(&format!("could not undo what was done so far: {error}"));
             }
             result
         })
@@ -180,9 +180,9 @@ impl Plan {
                 bail!(Failure::new("interrupted"));
             }
             match step {
-                Step::Say(message) => ui::info(message),
-                Step::Warn(message) => ui::warn(message),
-                Step::Print(line) => ui::data(line)?,
+                Step::Say(message) => console::info(message),
+                Step::Warn(message) => console::warn(message),
+                Step::Print(line) => console::data(line)?,
                 Step::Link(link) => link.set()?,
                 Step::Unlink(path) => drop(fs::remove_file(path)),
                 Step::Unlinked(path) => boundary::check_unlinked(path)?,
@@ -194,7 +194,7 @@ impl Plan {
                         match unless {
                             _ if interrupted.load(Ordering::Relaxed) => return Err(error.into()),
                             Some(have) if runner.capture(have)?.status.success() => {
-                                ui::warn("could not pull; going on with the image that is here");
+                                console::warn("could not pull; going on with the image that is here");
                             }
                             _ => bail!(
                                 Failure::new(format!("could not pull: {error}"))
@@ -313,11 +313,11 @@ impl Attach {
         let state = String::from_utf8_lossy(&state.stdout);
         let end = End::of(&state, code, complaint.words());
         if end == End::Detached || code.is_none() {
-            ui::leave_program();
+            console::leave_program();
         }
         match end {
             End::Detached => {
-                ui::info_below(&format!(
+                console::info_below(&format!(
                     "detached; {} goes on running, `cage start` comes back to it",
                     self.name
                 ));
@@ -339,7 +339,7 @@ impl Attach {
             End::Failed => Err(complaint.into()),
             End::Exited(code) => Ok(code),
             End::Gone => {
-                ui::info_below(&format!("{} was removed or replaced meanwhile", self.name));
+                console::info_below(&format!("{} was removed or replaced meanwhile", self.name));
                 Ok(code.unwrap_or(1))
             }
         }
@@ -413,7 +413,7 @@ pub const STATE_FORMAT: &str = "{{.State.Status}} {{.State.ExitCode}}";
 
 /// `echo` would make something of backslashes in some shells.
 fn tell(message: &str) -> String {
-    format!("printf '%s\\n' {} >&2", quote(&ui::escape(message)))
+    format!("printf '%s\\n' {} >&2", quote(&console::escape(message)))
 }
 
 fn quote_path(path: &Path) -> String {

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::Failure;
-use crate::host::{self, Host};
+use crate::base::console;
+use crate::base::error::Failure;
+use crate::host;
+use crate::host::Host;
 use crate::mount::Mount;
-use crate::ui;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
 const MAX_NAME: usize = 64;
@@ -58,7 +59,7 @@ impl Project {
             .map_or(path.clone(), |pwd| directory.map_or(pwd.to_owned(), |directory| pwd.join(directory)));
         let shown = directory.unwrap_or(&path).display().to_string();
         let unusable =
-            |why: &str| Failure::new(format!("cannot use directory {}: {why}", ui::escape(&shown)));
+            |why: &str| Failure::new(format!("cannot use directory {}: {why}", console::escape(&shown)));
 
         let path = fs::canonicalize(&path).map_err(|error| unusable(&error.to_string()))?;
         let metadata = fs::metadata(&path).map_err(|error| unusable(&error.to_string()))?;
@@ -79,7 +80,7 @@ impl Project {
     /// # Errors
     /// When it may not.
     pub fn check(&self, host: &Host, dangerous: bool) -> Result<()> {
-        let shown = ui::escape(&self.path);
+        let shown = console::escape(&self.path);
         if let Some(why) = self.is_the_systems() {
             // It is mounted at its own path, over what the image has there: with `/etc` the cage's users would be the host's,
             // and a change to them too. So there is no flag for it.
@@ -150,7 +151,7 @@ impl Project {
         }
         for secret in host.secret_dirs() {
             // By whatever way one gets there.
-            let shown = ui::escape(&secret.to_string_lossy());
+            let shown = console::escape(&secret.to_string_lossy());
             for secret in [&secret, &host::real(&secret)] {
                 if path.starts_with(secret) {
                     return Some(format!("it is {shown} or in it, which is not for others"));
@@ -165,13 +166,13 @@ impl Project {
             real != *file && real.starts_with(path)
         };
         if let Some(file) = host.dotfiles().find(leads_here) {
-            let file = ui::escape(&file.to_string_lossy());
+            let file = console::escape(&file.to_string_lossy());
             return Some(format!(
                 "{file} leads into it, which counts on this machine as soon as it is written"
             ));
         }
         let socket = host.sockets().find(|socket| host::real(socket).starts_with(path))?;
-        Some(format!("the socket {} is in it", ui::escape(&socket.to_string_lossy())))
+        Some(format!("the socket {} is in it", console::escape(&socket.to_string_lossy())))
     }
 
     /// The paths of the directories above it that could have a cage, nearest first.

@@ -23,11 +23,11 @@ use rustix::process::{Resource, getrlimit};
 
 use self::bridge::{Bridge, KEEPER};
 use self::connection::{Connection, Keeper, Outcome, STACK};
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::container::State;
-use crate::error::Failure;
 use crate::invocation::{EngineError, Invocation, Runner};
 use crate::runtime::Runtime;
-use crate::ui;
 
 /// How many connections there can be at once. Each has a client of the engine's, which takes some 20 MB. More wait in the
 /// kernel's queue.
@@ -77,7 +77,7 @@ impl Relay {
         let mut keeper = runner.open(&self.keeper())?;
         let mut running = Running::new(self, runner, &mut keeper)?;
         for way in &self.ways {
-            ui::info(&format!(
+            console::info(&format!(
                 "127.0.0.1:{} reaches port {} in {}; Ctrl-C ends it",
                 way.host, way.inside, self.name
             ));
@@ -199,7 +199,10 @@ impl<'a> Running<'a> {
         while !interrupted.load(Ordering::Relaxed) {
             if self.connections.len() == self.at_once && !self.told_full {
                 self.told_full = true;
-                ui::info(&format!("{} connections are open, and more wait until one ends", self.at_once));
+                console::info(&format!(
+                    "{} connections are open, and more wait until one ends",
+                    self.at_once
+                ));
             }
             let ready = {
                 let mut streams = vec![signals.as_fd(), self.keeper_lives.as_fd(), self.woken.as_fd()];
@@ -281,11 +284,11 @@ impl<'a> Running<'a> {
             | (Some(Outcome::Refused), Outcome::Refused)
             | (Some(Outcome::Failed(_)), Outcome::Failed(_)) => {}
             (Some(Outcome::Answered), Outcome::Refused) => {
-                ui::info(&format!("nothing listens on port {port} in {name} any more"));
+                console::info(&format!("nothing listens on port {port} in {name} any more"));
             }
-            (_, Outcome::Refused) => ui::info(&format!("nothing listens on port {port} in {name} yet")),
+            (_, Outcome::Refused) => console::info(&format!("nothing listens on port {port} in {name} yet")),
             (_, Outcome::Failed(words)) => {
-                ui::warn(&format!("could not connect to port {port} in {name}: {words}"));
+                console::warn(&format!("could not connect to port {port} in {name}: {words}"));
             }
         }
         self.last[way] = Some(outcome);
@@ -302,7 +305,7 @@ impl<'a> Running<'a> {
         self.keeper.dismiss();
         while goes_on(signals, &self.keeper_lives, deadline) && self.keeper_is_alive() {}
         if !self.connections.is_empty() {
-            ui::warn(&format!("not everything that was forwarded in {} has ended", self.relay.name));
+            console::warn(&format!("not everything that was forwarded in {} has ended", self.relay.name));
         }
     }
 }

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::container::{Container, Image, Inspected};
-use crate::error::Failure;
-use crate::host::{self, Host, Os};
+use crate::host;
+use crate::host::{Host, Os};
 use crate::invocation::{EngineError, Invocation, Runner, Trouble};
 use crate::project::is_everybodys;
-use crate::ui;
 
 /// What a runtime's command line speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,11 +229,11 @@ impl Runtime {
             (_, Some(project)) if find(None).next().is_some() => {
                 Failure::new(format!(
                     "the container runtime is inside {}, or in a directory above it that may be a project",
-                    ui::escape(&project.to_string_lossy())
+                    console::escape(&project.to_string_lossy())
                 ))
                 .hint("whoever is in a cage there could replace it; choose a smaller directory, or name the runtime by its path")
             }
-            (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", ui::escape(choice)))
+            (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", console::escape(choice)))
                 .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one"),
             (None, _) => Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
                 "install Docker (https://docs.docker.com/get-docker), colima or podman (https://podman.io)",
@@ -318,7 +319,7 @@ impl Runtime {
         ensure!(
             !info.is_podman(),
             // Its client can't map users as podman's own does, and podman's `cp` changes owners.
-            Failure::new(format!("`{}` talks to podman here", ui::escape(&self.name)))
+            Failure::new(format!("`{}` talks to podman here", console::escape(&self.name)))
                 .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
         );
         Ok(info.engine(host))

@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::cli::Global;
 use crate::container::{Container, Image, SUCCESSOR, State};
-use crate::error::Failure;
 use crate::host::{Host, Os};
 use crate::invocation::{EngineError, Interrupts, Runner, Trouble, quote};
 use crate::leftovers;
 use crate::lifecycle::{PATIENCE, remove};
-use crate::plan::{self, Lock, Plan};
-use crate::project::{self, Project, cage_name};
-use crate::runtime::{self, Runtime};
-use crate::ui;
+use crate::plan;
+use crate::plan::{Lock, Plan};
+use crate::project;
+use crate::project::{Project, cage_name};
+use crate::runtime;
+use crate::runtime::Runtime;
 
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -76,7 +79,9 @@ impl Target {
     /// There is no such cage.
     pub fn missing(&self) -> Failure {
         match self {
-            Self::Project(project) => Failure::new(format!("No container for {}", ui::escape(&project.path))),
+            Self::Project(project) => {
+                Failure::new(format!("No container for {}", console::escape(&project.path)))
+            }
             Self::Name(name) => {
                 Failure::new(format!("No cage named {name}")).hint("`cage list` shows all cages")
             }
@@ -101,7 +106,7 @@ impl Session {
         let Some(name) = name else { return Ok(Target::Project(self.project()?)) };
         ensure!(
             project::is_engine_name(&name),
-            Failure::new(format!("`{}` is not the name of a cage", ui::escape(&name)))
+            Failure::new(format!("`{}` is not the name of a cage", console::escape(&name)))
                 .hint("`cage list` shows names; for a directory use `-C DIR`")
         );
         Ok(Target::Name(name))
@@ -131,7 +136,7 @@ impl Session {
                         } else {
                             "no answer from"
                         };
-                        ui::warn(&format!("{why} {first}; using {name}"));
+                        console::warn(&format!("{why} {first}; using {name}"));
                     }
                     return Ok(answer);
                 }
@@ -202,10 +207,10 @@ impl Session {
         let Some((path, cage)) = project.above().find_map(|path| Some((path, cage_of(path)?))) else {
             return Ok(None);
         };
-        ui::info(&format!("using {}, the cage of {path}", cage.name));
+        console::info(&format!("using {}, the cage of {path}", cage.name));
         let found = Project::locate(&self.host, Some(Path::new(path)))?;
         // Whoever is in a cage further up may be putting a link there.
-        ensure!(found.path == path, Failure::new(format!("{} is not where it was", ui::escape(path))));
+        ensure!(found.path == path, Failure::new(format!("{} is not where it was", console::escape(path))));
         Ok(Some((found, cage.clone())))
     }
 
@@ -320,9 +325,9 @@ impl Session {
         if yes || self.global.dry_run || !self.host.can_ask() {
             return Ok(true);
         }
-        let agreed = ui::confirm(question)?;
+        let agreed = console::confirm(question)?;
         if !agreed {
-            ui::info("nothing was done");
+            console::info("nothing was done");
         }
         Ok(agreed)
     }
@@ -335,12 +340,12 @@ impl Session {
             Target::Name(_) => path.is_some(),
         };
         let owner = match container.labels.get(&self.host.label) {
-            Some(path) => format!("is labelled as the cage of {}", ui::escape(path)),
+            Some(path) => format!("is labelled as the cage of {}", console::escape(path)),
             None => "was not made by cage".to_owned(),
         };
         ensure!(
             right,
-            Failure::new(format!("container {} {owner}", ui::escape(&container.name)))
+            Failure::new(format!("container {} {owner}", console::escape(&container.name)))
                 .hint("cage leaves it alone; rename or remove it with the engine if the name is to be free")
         );
         Ok(())
@@ -381,7 +386,7 @@ impl Session {
         match home.try_lock() {
             Ok(()) => Ok(Some(home)),
             Err(TryLockError::WouldBlock) => {
-                ui::info("waiting for another cage command to finish");
+                console::info("waiting for another cage command to finish");
                 home.lock()?;
                 Ok(Some(home))
             }
@@ -397,10 +402,10 @@ impl Session {
         };
         let report = leftovers::glance(&project.dir());
         for line in leftovers::short_report(&leftovers::unseen(report.findings, Some(seen))) {
-            ui::warn(&line);
+            console::warn(&line);
         }
         if let Some(why) = report.stopped {
-            ui::warn(&format!(
+            console::warn(&format!(
                 "not everything in the project was looked at: {why}; `cage check` takes its time"
             ));
         }
@@ -420,7 +425,7 @@ impl Session {
     /// When a step fails.
     pub fn carry_out_locked(&self, plan: &Plan, lock: Option<Lock>) -> Result<u8> {
         if self.global.dry_run {
-            ui::data(plan.script().trim_end())?;
+            console::data(plan.script().trim_end())?;
             return Ok(0);
         }
         plan.execute(self.runner, lock, &self.interrupts)

@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::host::{self, Host};
+use crate::base::console;
+use crate::host;
+use crate::host::Host;
 use crate::mount::Mount;
 use crate::runtime::Product;
-use crate::ui;
 
 /// Where the agent's socket is inside. In the virtual machines of Docker Desktop, `OrbStack` and Colima the products put
 /// it at this very path, and Docker Desktop wants the same path inside.
@@ -65,7 +66,7 @@ impl Link {
     /// # Errors
     /// When it can't be made.
     pub fn set(&self) -> Result<()> {
-        let place = || format!("cannot set {}", ui::escape(&self.path.to_string_lossy()));
+        let place = || format!("cannot set {}", console::escape(&self.path.to_string_lossy()));
         let new = self.path.with_extension(format!("{}", std::process::id()));
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).with_context(place)?;

@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::error::Failure;
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::host::Host;
 use crate::invocation::Runner;
 use crate::mount::Mount;
 use crate::project::Project;
 use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
-use crate::ui;
 
 /// A user and a group, as the kernel counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +96,11 @@ impl ImageUser {
             }
         }
         bail!(
-            Failure::new(format!("cannot tell the user of image {image} from `{}`", ui::escape(said.trim())))
-                .hint("an image for cage has `id` and a POSIX `/bin/sh`, and a user with a home directory")
+            Failure::new(format!(
+                "cannot tell the user of image {image} from `{}`",
+                console::escape(said.trim())
+            ))
+            .hint("an image for cage has `id` and a POSIX `/bin/sh`, and a user with a home directory")
         )
     }
 
@@ -194,7 +197,7 @@ pub fn person(host: &Host, project: &Project) -> Result<Ids> {
         return Ok(host.ids);
     }
     let owner = fs::metadata(&project.path)
-        .with_context(|| format!("cannot look at {}", ui::escape(&project.path)))?;
+        .with_context(|| format!("cannot look at {}", console::escape(&project.path)))?;
     Ok(Ids { uid: owner.uid(), gid: owner.gid() })
 }
 

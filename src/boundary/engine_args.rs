@@ -8,10 +8,11 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::DROPPED;
-use crate::error::Failure;
-use crate::host::{self, Host};
+use crate::base::console;
+use crate::base::error::Failure;
+use crate::host;
+use crate::host::Host;
 use crate::options::CreateOptions;
-use crate::ui;
 
 /// Arguments that cage itself depends on.
 const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];
@@ -210,7 +211,7 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
         None => Ok(()),
         Some(flag @ Flag { name: "l" | "label", .. }) => bail!(Failure::new(format!(
             "label `{}` can't be passed on to the engine: it is cage's own",
-            ui::escape(flag.value)
+            console::escape(flag.value)
         ))),
         Some(flag) => {
             bail!(Failure::new(format!(

@@ -7,12 +7,12 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::base::{console, error};
 use crate::container::{Container, SEEN_LABEL, SINCE_LABEL};
-use crate::error;
-use crate::leftovers::{self, Finding, Scope};
+use crate::leftovers;
+use crate::leftovers::{Finding, Scope};
 use crate::project::Project;
 use crate::session::{Session, Target};
-use crate::ui;
 
 /// The exit code when there is something to look at.
 const FINDINGS: u8 = 3;
@@ -56,8 +56,8 @@ impl Check {
             let since = since.and_then(|since| u64::try_from(since).ok()).map(rfc3339);
             let findings = shown.iter().map(PrintedFinding::from).collect();
             let stopped = report.stopped.as_deref();
-            ui::json(&Printed {
-                version: ui::JSON_VERSION,
+            console::json(&Printed {
+                version: console::JSON_VERSION,
                 project: &project.path,
                 since,
                 findings,
@@ -65,16 +65,16 @@ impl Check {
             })?;
         } else {
             for finding in shown {
-                ui::data(&ui::escape(&finding.line()))?;
+                console::data(&console::escape(&finding.line()))?;
             }
         }
         if let Some(why) = &report.stopped {
-            ui::warn(&format!("not everything was looked at: {why}"));
+            console::warn(&format!("not everything was looked at: {why}"));
         }
         if seen.is_some_and(leftovers::is_incomplete) && !new.is_empty() {
-            ui::warn("there was too much to remember when the cage was made: some of this may be older");
+            console::warn("there was too much to remember when the cage was made: some of this may be older");
         }
-        ui::info(&summary(&new, old, self.all, before.is_some()));
+        console::info(&summary(&new, old, self.all, before.is_some()));
         // What was not looked at may be anything.
         Ok(if shown.is_empty() && report.stopped.is_none() { 0 } else { FINDINGS })
     }
@@ -93,19 +93,19 @@ impl Before {
         let (project, container) = match session.find_nearest(None) {
             Ok((Target::Project(project), _, Some(container))) => (project, container),
             Ok(_) => {
-                ui::info(&format!("there is no cage here, {all}"));
+                console::info(&format!("there is no cage here, {all}"));
                 return (here, None);
             }
             Err(error) => {
                 let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
                 let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
-                ui::warn(&format!("the cage can't be asked, {all}: {said}{hint}"));
+                console::warn(&format!("the cage can't be asked, {all}: {said}{hint}"));
                 return (here, None);
             }
         };
         let before = Self::of(&container);
         if before.is_none() {
-            ui::info(&format!("the cage doesn't remember what was here before, {all}"));
+            console::info(&format!("the cage doesn't remember what was here before, {all}"));
         }
         (project, before)
     }

@@ -8,11 +8,11 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::base::console;
 use crate::doctor::{AgentInside, Candidate, Check, Facts, Inside, Level, Server, checks};
 use crate::host::Os;
 use crate::runtime::{Mode, RuntimeKind};
 use crate::session::Session;
-use crate::ui;
 
 /// The exit code when something doesn't work.
 const PROBLEMS: u8 = 1;
@@ -48,16 +48,16 @@ impl Doctor {
         let count = |level| checks.iter().filter(|check| check.level == level).count();
         let (problems, warnings) = (count(Level::Problem), count(Level::Warning));
         if self.json {
-            ui::json(&Printed::of(&facts, &checks))?;
+            console::json(&Printed::of(&facts, &checks))?;
         } else {
             let host = &session.host;
             let width =
                 host.terminal.stdout.then_some(host.size).flatten().map(|(columns, _)| columns.into());
             for line in lines(&checks, width, host.wants_colors()) {
-                ui::data(&line)?;
+                console::data(&line)?;
             }
         }
-        ui::info(&summary(problems, warnings));
+        console::info(&summary(problems, warnings));
         Ok(if problems == 0 { 0 } else { PROBLEMS })
     }
 }
@@ -88,7 +88,7 @@ fn lines(checks: &[Check], width: Option<usize>, colors: bool) -> Vec<String> {
         let mut head = format!("{style}{word}{style:#}{}{:names$}  ", " ".repeat(9 - word.len()), check.name);
         let fix = check.fix.as_ref().map(|fix| format!("{FIX}{fix}"));
         for text in [Some(&check.message), fix.as_ref()].into_iter().flatten() {
-            for part in wrapped(&ui::escape(text), room) {
+            for part in wrapped(&console::escape(text), room) {
                 lines.push(format!("{head}{part}"));
                 head = " ".repeat(indent);
             }
@@ -209,7 +209,7 @@ impl<'a> Printed<'a> {
         let user = inside.and_then(|inside| inside.user.as_ref()?.as_ref().ok());
         let (variables, unknown_variables) = facts.variables();
         Self {
-            version: ui::JSON_VERSION,
+            version: console::JSON_VERSION,
             checks,
             cage_version: env!("CARGO_PKG_VERSION"),
             os: match host.os {

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::base::error::Failure;
 use crate::container::{Container, State};
-use crate::error::Failure;
 use crate::lifecycle::PATIENCE;
 use crate::plan::{Plan, Step};
 use crate::project::Project;
@@ -172,7 +172,7 @@ mod tests {
     fn another_port_is_proposed() {
         let hint = |kind: io::ErrorKind, host| {
             let failure = failure(&kind.into(), host, 80);
-            crate::error::hint(&failure.into()).unwrap()
+            crate::base::error::hint(&failure.into()).unwrap()
         };
         assert!(hint(io::ErrorKind::AddrInUse, 3000).ends_with("`cage forward 3001:80`"));
         assert!(hint(io::ErrorKind::AddrInUse, u16::MAX).ends_with("`cage forward 8080:80`"));

@@ -8,10 +8,10 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use crate::base::console;
 use crate::container::{Container, Published, short_id};
 use crate::plan::Plan;
 use crate::session::Session;
-use crate::ui;
 
 /// List all cages
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ impl List {
         cages.retain(|cage| cage.project(label).is_some());
         if self.json {
             let cages = cages.iter().filter_map(|cage| PrintedCage::of(cage, label)).collect();
-            ui::json(&Printed { version: ui::JSON_VERSION, cages })?;
+            console::json(&Printed { version: console::JSON_VERSION, cages })?;
             return Ok(0);
         }
         let mut plan = Plan::default();
@@ -116,7 +116,7 @@ fn row(
     let status = statuses.get(&cage.id).map_or(cage.state.name(), |status| status);
     let gone = if Path::new(project).is_dir() { "" } else { " (directory gone)" };
     let image = image(cage.image(), &cage.image_id, dates.get(&cage.image_id).map(String::as_str));
-    [cage.name.clone(), ui::escape(status), image, format!("{}{gone}", ui::escape(project))]
+    [cage.name.clone(), console::escape(status), image, format!("{}{gone}", console::escape(project))]
 }
 
 /// `TAG (ID, DATE)`, each part left out when unknown.
@@ -132,7 +132,7 @@ fn image(name: &str, id: &str, date: Option<&str>) -> String {
         (None, Some(id), None) => id.to_owned(),
         (_, None, _) => name.to_owned(),
     };
-    ui::escape(&text)
+    console::escape(&text)
 }
 
 /// Lines in columns as wide as their content. On a terminal the last column is cut so that a row stays on a line.

@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Command, CommandFactory as _, ValueHint};
 use clap_mangen::roff::{Roff, bold, roman};
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::cli::Cli;
-use crate::error::Failure;
 use crate::invocation::quote;
 use crate::session::Session;
-use crate::ui;
 
 /// The first line of a page, by which one is known that may be replaced.
 const MARK: &str = ".\\\" Written by `cage man`.\n";
@@ -39,19 +39,19 @@ impl Man {
         let below = session.global.directory.iter().chain([&self.dir]);
         let dir = below.fold(session.host.cwd.clone().unwrap_or_default(), |dir, part| dir.join(part));
         if session.global.dry_run {
-            ui::data(&format!("cage man {}", quote(&dir.to_string_lossy())))?;
+            console::data(&format!("cage man {}", quote(&dir.to_string_lossy())))?;
             return Ok(0);
         }
         let pages = pages()?;
         for (name, _) in &pages {
             refuse_others(&dir.join(name))?;
         }
-        let shown = |path: &Path| ui::escape(&path.to_string_lossy());
+        let shown = |path: &Path| console::escape(&path.to_string_lossy());
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", shown(&dir)))?;
         for (name, text) in &pages {
             let path = dir.join(name);
             write(&dir, name, text).with_context(|| format!("cannot write {}", shown(&path)))?;
-            ui::data(&shown(&path))?;
+            console::data(&shown(&path))?;
         }
         Ok(0)
     }
@@ -59,7 +59,7 @@ impl Man {
 
 /// Refuses a path at which there is anything else than a page.
 fn refuse_others(path: &Path) -> Result<()> {
-    let shown = ui::escape(&path.to_string_lossy());
+    let shown = console::escape(&path.to_string_lossy());
     let is_page = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => bail!("cannot look at {shown}: {error}"),

@@ -25,13 +25,13 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 
 use self::update::Update;
+use crate::base::console;
 use crate::cli::{Cli, Command};
 use crate::container::Container;
 use crate::host::Host;
 use crate::invocation::Runner;
 use crate::runtime::Runtime;
 use crate::session::Session;
-use crate::ui;
 
 /// Does what the command line says.
 ///
@@ -40,11 +40,11 @@ use crate::ui;
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let command = match cli.command {
         None => {
-            ui::ignore_broken_pipe(Cli::command().print_help())?;
+            console::ignore_broken_pipe(Cli::command().print_help())?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Version) => {
-            ui::data(concat!("cage ", env!("CARGO_PKG_VERSION")))?;
+            console::data(concat!("cage ", env!("CARGO_PKG_VERSION")))?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Completions(completions)) => {
@@ -96,7 +96,11 @@ fn question(does: &str, cages: &[Container], home: Option<&String>, label: &str)
     let mut lines: Vec<String> = cages
         .iter()
         .map(|cage| {
-            format!("this {does} {} ({})", cage.name, ui::escape(cage.project(label).unwrap_or_default()))
+            format!(
+                "this {does} {} ({})",
+                cage.name,
+                console::escape(cage.project(label).unwrap_or_default())
+            )
         })
         .collect();
     lines.extend(

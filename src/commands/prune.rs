@@ -4,16 +4,16 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::container::short_id;
 use crate::creation::{endpoint, is_remote};
-use crate::error::Failure;
 use crate::home;
 use crate::host::Host;
 use crate::lifecycle::unlink;
 use crate::plan::{Plan, Step};
 use crate::runtime::Runtime;
 use crate::session::Session;
-use crate::ui;
 use crate::unused::Unused;
 
 /// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
@@ -49,7 +49,7 @@ impl Prune {
         let endpoint = endpoint(host, session.runner, &runtime)?;
         ensure!(
             !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", ui::escape(&endpoint)))
+            Failure::new(format!("the engine is on another machine, {}", console::escape(&endpoint)))
                 .hint("whether a project is gone can be seen there only")
         );
         let mut unused = Unused::find(host, &runtime, session.runner, &cages)?;
@@ -62,13 +62,13 @@ impl Prune {
             unused.leave_doubtful();
         }
         for line in &unused.left {
-            ui::info(line);
+            console::info(line);
         }
         if unused.is_empty() {
-            ui::info("nothing to prune");
+            console::info("nothing to prune");
         } else if !session.confirm(self.yes, &question(&unused))? {
             if self.json {
-                ui::json(&Printed::of(&Unused::default(), session.global.dry_run))?;
+                console::json(&Printed::of(&Unused::default(), session.global.dry_run))?;
             }
             return Ok(1);
         } else {
@@ -80,7 +80,7 @@ impl Prune {
             }
         }
         if self.json {
-            ui::json(&Printed::of(&unused, session.global.dry_run))?;
+            console::json(&Printed::of(&unused, session.global.dry_run))?;
         }
         Ok(0)
     }
@@ -91,7 +91,7 @@ fn lines(unused: &Unused, asked: bool) -> Vec<String> {
     let place = |project: &str, doubt: Option<&String>| {
         let doubt = doubt.filter(|_| asked);
         let doubt = doubt.map(|doubt| format!("; {doubt}")).unwrap_or_default();
-        format!("{} is gone{doubt}", ui::escape(project))
+        format!("{} is gone{doubt}", console::escape(project))
     };
     let cages = unused
         .cages
@@ -102,7 +102,7 @@ fn lines(unused: &Unused, asked: bool) -> Vec<String> {
     });
     let images = unused.images.iter().map(|image| {
         let date = image.date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
-        format!("the old image {}{date} (up to {})", short_id(&image.id), ui::bytes(image.size))
+        format!("the old image {}{date} (up to {})", short_id(&image.id), console::bytes(image.size))
     });
     cages.chain(homes).chain(images).collect()
 }
@@ -179,7 +179,7 @@ impl<'a> Printed<'a> {
             unused.homes.iter().map(|lost| PrintedHome { volume: &lost.volume, project: &lost.project });
         let images = unused.images.iter().map(|image| PrintedImage { id: &image.id, size_bytes: image.size });
         Self {
-            version: ui::JSON_VERSION,
+            version: console::JSON_VERSION,
             dry_run,
             cages: cages.collect(),
             homes: homes.collect(),

@@ -3,16 +3,16 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::base::console;
+use crate::base::error::Failure;
 use crate::container::{Container, SEEN_LABEL};
 use crate::creation::{Beforehand, Creation, Parts};
-use crate::error::Failure;
 use crate::host::Host;
 use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};
 use crate::options::{CreateOptions, Home};
 use crate::plan::Plan;
 use crate::project::Project;
 use crate::session::{Found, Session};
-use crate::ui;
 
 /// Replace the project's cage by a new one; project and home stay
 #[derive(Debug, Args)]
@@ -120,7 +120,7 @@ impl Restart {
         let project = session.project()?;
         let typed = self.renew.typed(&session.host, &project)?;
         let missing = || {
-            let path = ui::escape(&project.path);
+            let path = console::escape(&project.path);
             Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
         };
         let (runtime, found) = session.find_all(&project)?;

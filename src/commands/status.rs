@@ -6,14 +6,15 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
+use crate::base::console;
 use crate::boundary;
-use crate::container::{self, Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
+use crate::container;
+use crate::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
 use crate::host::{DEFAULT_IMAGE, Host};
 use crate::plan::Plan;
 use crate::runtime::{Engine, Limit, Mode, Runtime};
 use crate::session::{Session, Target};
 use crate::ssh_agent::SOCKET;
-use crate::ui;
 use crate::user::{Ids, ImageUser};
 
 /// Show the project's cage: name, state, ports, and what keeps it in
@@ -52,10 +53,15 @@ impl Status {
             (Target::Name(_), container) => container.as_ref().and_then(|cage| cage.project(label)),
         };
         let state = container.as_ref().map_or("none", |container| container.state.name());
-        let report =
-            Report { version: ui::JSON_VERSION, name: target.name(), state, project, cage: wall.as_ref() };
+        let report = Report {
+            version: console::JSON_VERSION,
+            name: target.name(),
+            state,
+            project,
+            cage: wall.as_ref(),
+        };
         if self.json {
-            ui::json(&report)?;
+            console::json(&report)?;
             return Ok(0);
         }
         let mut plan = Plan::default();
@@ -276,37 +282,38 @@ impl Wall<'_> {
     fn lines_of_origin(&self) -> Vec<String> {
         let chosen = if self.image == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
         let mut lines = vec![
-            format!("Engine:    {}, {}", ui::escape(self.engine.runtime), self.engine.shown),
-            format!("Image:     {}{chosen}", ui::escape(self.image)),
+            format!("Engine:    {}, {}", console::escape(self.engine.runtime), self.engine.shown),
+            format!("Image:     {}{chosen}", console::escape(self.image)),
         ];
         lines.extend(self.user.as_ref().map(|user| {
             let power = if user.can_be_root { "" } else { ", without root's power" };
-            format!("User:      {} ({}:{}){power}", ui::escape(&user.name), user.uid, user.gid)
+            format!("User:      {} ({}:{}){power}", console::escape(&user.name), user.uid, user.gid)
         }));
         lines
     }
 
     fn lines_of_boundary(&self) -> Vec<String> {
-        let mut lines = vec![format!("Network:   {}", ui::escape(self.network))];
+        let mut lines = vec![format!("Network:   {}", console::escape(self.network))];
         lines.push(format!("Limits:    {}", self.limits.line()));
         if self.privileged {
             lines.push("Root:      has all the power of this machine's root (--privileged)".to_owned());
         } else {
-            lines.push(format!("Without:   {}", ui::escape(&self.capabilities_dropped.join(" "))));
+            lines.push(format!("Without:   {}", console::escape(&self.capabilities_dropped.join(" "))));
             if !self.capabilities_added.is_empty() {
-                lines.push(format!("With:      {}", ui::escape(&self.capabilities_added.join(" "))));
+                lines.push(format!("With:      {}", console::escape(&self.capabilities_added.join(" "))));
             }
         }
         if !self.options.is_empty() {
-            lines.push(format!("Options:   {}", ui::escape(&self.options.join(" "))));
+            lines.push(format!("Options:   {}", console::escape(&self.options.join(" "))));
         }
         for Default { option, variable } in &self.defaults {
-            lines.push(format!("Default:   {} ({variable})", ui::escape(option)));
+            lines.push(format!("Default:   {} ({variable})", console::escape(option)));
         }
         if !self.engine_args.is_empty() {
-            lines.push(format!("Passed on: {}", ui::escape(&shell_words::join(&self.engine_args))));
+            lines.push(format!("Passed on: {}", console::escape(&shell_words::join(&self.engine_args))));
         }
-        lines.extend(self.warnings.iter().map(|weakness| format!("Warning:   {}", ui::escape(weakness))));
+        lines
+            .extend(self.warnings.iter().map(|weakness| format!("Warning:   {}", console::escape(weakness))));
         lines
     }
 }
@@ -314,11 +321,11 @@ impl Wall<'_> {
 impl Mount<'_> {
     fn line(&self) -> String {
         let mut text = match self.volume {
-            Some(name) => format!("volume {}", ui::escape(name)),
-            None => ui::escape(self.source),
+            Some(name) => format!("volume {}", console::escape(name)),
+            None => console::escape(self.source),
         };
         if self.target != self.source {
-            let _ = write!(text, " -> {}", ui::escape(self.target));
+            let _ = write!(text, " -> {}", console::escape(self.target));
         }
         if self.target == SOCKET {
             text.push_str(" (your SSH agent)");

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::error::Failure;
+use crate::base::error::Failure;
 use crate::host::Host;
 use crate::lifecycle::{fetch, is_local};
 use crate::plan::{Plan, Step};

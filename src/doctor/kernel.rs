@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::{Check, Level};
-use crate::host::{self, Host, Os};
+use crate::host;
+use crate::host::{Host, Os};
 
 /// What this machine's kernel and files say.
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,8 @@ use super::Found;
 use super::git_files::{attributes, bytes, hook_files, show};
 use super::keys;
 use super::tree::{Node, Status, Tree};
-use crate::git_config::{self, Entry};
+use crate::git_config;
+use crate::git_config::Entry;
 use crate::worktree::GitDir;
 
 /// How many files and directories of one repository are looked at.

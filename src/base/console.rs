@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::error;
+use crate::base::error;
 use crate::host::Terminal;
 
 /// Tells what is happening.
