@@ -13,8 +13,8 @@ pub use self::engine_args::{check_engine_args, dropped, weaknesses};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::container::{Container, State};
+use crate::host::project::Project;
 use crate::options::CreateOptions;
-use crate::project::Project;
 use crate::runtime::Volume;
 use crate::ssh_agent::{Link, SOCKET};
 

@@ -18,9 +18,9 @@ use clap_complete::env::Shells;
 
 use crate::base::console;
 use crate::cli::{Cli, Global};
-use crate::host::{COMPLETE, Host};
+use crate::host::machine::{COMPLETE, Host};
+use crate::host::project;
 use crate::invocation::Runner;
-use crate::project;
 use crate::session::Session;
 
 /// How long an engine may take to name its cages. Somebody waits with a finger on the key.

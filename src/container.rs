@@ -7,10 +7,10 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::host::project::{Project, cage_name};
 use crate::invocation::Secret;
 use crate::mount::Mount;
 use crate::options::CreateOptions;
-use crate::project::{Project, cage_name};
 use crate::publish::Publish;
 use crate::ssh_agent::SOCKET;
 
@@ -603,7 +603,7 @@ impl Container {
             }],
             wall: Wall::default(),
             environment: Vec::new(),
-            image: crate::host::DEFAULT_IMAGE.into(),
+            image: crate::host::machine::DEFAULT_IMAGE.into(),
         }
     }
 }

@@ -15,22 +15,22 @@ use crate::container::{
 use crate::env_file::EnvFiles;
 use crate::home;
 use crate::home::Preparation;
-use crate::host;
-use crate::host::Host;
+use crate::host::machine;
+use crate::host::machine::Host;
+use crate::host::project::Project;
+use crate::host::worktree::GitDir;
 use crate::invocation::Runner;
 use crate::leftovers::Baseline;
 use crate::lifecycle::remove;
 use crate::mount::Mount;
 use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};
-use crate::project::Project;
 use crate::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::session::Session;
 use crate::ssh_agent;
 use crate::ssh_agent::{Agent, Link};
 use crate::user;
 use crate::user::{ImageUser, Mapping};
-use crate::worktree::GitDir;
 
 /// What is found on this machine for a new cage.
 #[derive(Debug)]
@@ -172,7 +172,7 @@ impl Creation {
         }
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
-        let add_host = add_host(runtime.kind, &engine, no_root, host::address);
+        let add_host = add_host(runtime.kind, &engine, no_root, machine::address);
         Ok(Self {
             engine,
             user,

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::options::CreateOptions;
 
 /// A variable that stands for an option.

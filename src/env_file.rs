@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::host::Host;
+use crate::host::machine::Host;
+use crate::host::project::Project;
 use crate::invocation::{Secret, quote};
 use crate::options::Variable;
-use crate::project::Project;
 
 /// The largest env file, in bytes. All of it ends in the container's configuration and in every process's memory.
 const MAX_SIZE: u64 = 64 * 1024;

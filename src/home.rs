@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::invocation::Invocation;
 use crate::mount::Mount;
 use crate::runtime::Runtime;

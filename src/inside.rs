@@ -1,7 +1,7 @@
 //! Commands in a cage besides its first process: shells, and what `cage run` runs.
 
 use crate::env_file;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::invocation::Secret;
 use crate::options::Variable;
 use crate::plan::{Exec, STATE_FORMAT, Step};

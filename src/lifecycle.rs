@@ -13,12 +13,12 @@ use crate::boundary;
 use crate::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::env_file::EnvFiles;
-use crate::host::Host;
+use crate::host::machine::Host;
+use crate::host::project::Project;
 use crate::inside::Inside;
 use crate::invocation::{Invocation, Trouble};
 use crate::options::CreateOptions;
 use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
-use crate::project::Project;
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::session::Session;
 use crate::ssh_agent::{Link, SOCKET};
@@ -664,14 +664,14 @@ mod tests {
     use crate::container::IMAGE_LABEL;
     use crate::creation::add_host;
     use crate::home::PREPARE;
-    use crate::host::Os;
+    use crate::host::machine::Os;
+    use crate::host::project::cage_name;
+    use crate::host::worktree::GitDir;
     use crate::inside::BECOME;
     use crate::invocation::quote;
     use crate::leftovers::Baseline;
-    use crate::project::cage_name;
     use crate::runtime::{Engine, Mode, Product};
     use crate::user::{Ids, ImageUser, Mapping};
-    use crate::worktree::GitDir;
 
     /// Who runs the containers, and in which virtual machine.
     type Where = (Mode, Option<Product>);

@@ -14,7 +14,6 @@ mod creation;
 mod defaults;
 mod doctor;
 mod env_file;
-mod git_config;
 mod home;
 mod host;
 mod inside;
@@ -24,7 +23,6 @@ mod lifecycle;
 mod mount;
 mod options;
 mod plan;
-mod project;
 mod publish;
 mod relay;
 mod runtime;
@@ -32,7 +30,6 @@ mod session;
 mod ssh_agent;
 mod unused;
 mod user;
-mod worktree;
 
 use std::process::ExitCode;
 
@@ -41,7 +38,7 @@ use clap::Parser;
 use crate::base::console;
 
 fn main() -> ExitCode {
-    if let Some(shell) = host::asking_shell()
+    if let Some(shell) = host::machine::asking_shell()
         && completions::answer(&shell, std::env::args_os().skip(1))
     {
         return ExitCode::SUCCESS;

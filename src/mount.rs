@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::project;
+use crate::host::project;
 
 /// Something mounted into a cage. Always passed as `--mount`: `-v` can't express a path with a colon, and makes a
 /// directory, owned by root, of a source that is missing.

@@ -12,7 +12,7 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::boundary;
 use crate::env_file;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::mount::Mount;
 use crate::publish::Publish;
 

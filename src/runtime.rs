@@ -12,10 +12,10 @@ use serde::Deserialize;
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::container::{Container, Image, Inspected};
-use crate::host;
-use crate::host::{Host, Os};
+use crate::host::machine;
+use crate::host::machine::{Host, Os};
+use crate::host::project::is_everybodys;
 use crate::invocation::{EngineError, Invocation, Runner, Trouble};
-use crate::project::is_everybodys;
 
 /// What a runtime's command line speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +248,7 @@ impl Runtime {
     /// # Errors
     /// When it doesn't say, or is a runtime that cage can't use.
     pub fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
-        let real = host::real(&program);
+        let real = machine::real(&program);
         let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut runtime = Self { kind: RuntimeKind::Docker, name: name.to_owned(), program };
         let says = if is_script(&real) { runner.run(&runtime.command(["--version"]))? } else { real_name };
@@ -493,7 +493,7 @@ fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathB
     let above: Vec<&Path> =
         dirs().flat_map(|dir| dir.ancestors().skip(1).take_while(may_be)).filter(|_| !by_path).collect();
     let trusted = |program: &PathBuf| {
-        let real = host::real(program);
+        let real = machine::real(program);
         let inside = |dir: &Path| program.starts_with(dir) || real.starts_with(dir);
         program.is_absolute() && !dirs().chain(above.iter().copied()).any(inside)
     };

@@ -11,14 +11,14 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::cli::Global;
 use crate::container::{Container, Image, SUCCESSOR, State};
-use crate::host::{Host, Os};
+use crate::host::machine::{Host, Os};
+use crate::host::project;
+use crate::host::project::{Project, cage_name};
 use crate::invocation::{EngineError, Interrupts, Runner, Trouble, quote};
 use crate::leftovers;
 use crate::lifecycle::{PATIENCE, remove};
 use crate::plan;
 use crate::plan::{Lock, Plan};
-use crate::project;
-use crate::project::{Project, cage_name};
 use crate::runtime;
 use crate::runtime::Runtime;
 

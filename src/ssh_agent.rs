@@ -15,8 +15,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::base::console;
-use crate::host;
-use crate::host::Host;
+use crate::host::machine;
+use crate::host::machine::Host;
 use crate::mount::Mount;
 use crate::runtime::Product;
 
@@ -174,7 +174,7 @@ pub fn remedy(machine: Option<Product>) -> &'static str {
 fn colima_advice(endpoint: &str) -> Option<String> {
     let socket = Path::new(endpoint.strip_prefix("unix://")?);
     // /var/run/docker.sock may be a link to it.
-    let socket = host::real(socket);
+    let socket = machine::real(socket);
     let mut profile_dir = socket.parent()?.to_owned();
     // Of the default profile it is also at BASE/docker.sock, from Colima's early days.
     if !profile_dir.join(COLIMA_CONFIG).exists() && profile_dir.join("default").join(COLIMA_CONFIG).exists() {

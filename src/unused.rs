@@ -10,10 +10,10 @@ use anyhow::Result;
 use crate::base::console;
 use crate::container::{Container, Image};
 use crate::creation::own_home;
-use crate::host::Host;
+use crate::host::machine::Host;
+use crate::host::project::cage_name;
 use crate::invocation::Runner;
 use crate::lifecycle::is_local;
-use crate::project::cage_name;
 use crate::runtime::Runtime;
 
 /// What may go, and what is left.

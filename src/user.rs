@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::host::Host;
+use crate::host::machine::Host;
+use crate::host::project::Project;
 use crate::invocation::Runner;
 use crate::mount::Mount;
-use crate::project::Project;
 use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
 
 /// A user and a group, as the kernel counts them.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::base::error;
-use crate::host::Terminal;
+use crate::host::machine::Terminal;
 
 /// Tells what is happening.
 pub fn info(message: &str) {

@@ -10,8 +10,8 @@ use anyhow::{Result, bail};
 use super::DROPPED;
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::host;
-use crate::host::Host;
+use crate::host::machine;
+use crate::host::machine::Host;
 use crate::options::CreateOptions;
 
 /// Arguments that cage itself depends on.
@@ -319,7 +319,7 @@ impl Place<'_> {
         let path = Path::new(path);
         let climbs = path.components().any(|part| part == Component::ParentDir);
         // The engine's client starts where cage does.
-        let real = host::real(&self.here.join(path));
+        let real = machine::real(&self.here.join(path));
         !climbs && !path.starts_with("~") && real.starts_with(self.project)
     }
 
@@ -327,11 +327,11 @@ impl Place<'_> {
     fn holds_socket(&self, path: &Path) -> bool {
         let names = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"];
         let is_one = path.file_name().is_some_and(|name| names.iter().any(|socket| name == *socket));
-        let real = host::real(path);
+        let real = machine::real(path);
         is_one
             || self.sockets.iter().any(|socket| {
                 let below = |socket: &Path| socket.starts_with(path) || socket.starts_with(&real);
-                below(socket) || below(&host::real(socket))
+                below(socket) || below(&machine::real(socket))
             })
     }
 }

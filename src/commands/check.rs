@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::base::{console, error};
 use crate::container::{Container, SEEN_LABEL, SINCE_LABEL};
+use crate::host::project::Project;
 use crate::leftovers;
 use crate::leftovers::{Finding, Scope};
-use crate::project::Project;
 use crate::session::{Session, Target};
 
 /// The exit code when there is something to look at.

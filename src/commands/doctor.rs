@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::base::console;
 use crate::doctor::{AgentInside, Candidate, Check, Facts, Inside, Level, Server, checks};
-use crate::host::Os;
+use crate::host::machine::Os;
 use crate::runtime::{Mode, RuntimeKind};
 use crate::session::Session;
 

@@ -9,9 +9,9 @@ use clap::Args;
 
 use crate::base::error::Failure;
 use crate::container::{Container, State};
+use crate::host::project::Project;
 use crate::lifecycle::PATIENCE;
 use crate::plan::{Plan, Step};
-use crate::project::Project;
 use crate::relay::bridge::{Bridge, NAMES, PROBE};
 use crate::relay::{Relay, Way};
 use crate::session::{Session, Target};

@@ -28,7 +28,7 @@ use self::update::Update;
 use crate::base::console;
 use crate::cli::{Cli, Command};
 use crate::container::Container;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::invocation::Runner;
 use crate::runtime::Runtime;
 use crate::session::Session;

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::{cages, question};
 use crate::container::Container;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::lifecycle::unlink;
 use crate::plan::Plan;
 use crate::runtime::Runtime;

@@ -9,7 +9,7 @@ use crate::base::error::Failure;
 use crate::container::short_id;
 use crate::creation::{endpoint, is_remote};
 use crate::home;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::lifecycle::unlink;
 use crate::plan::{Plan, Step};
 use crate::runtime::Runtime;

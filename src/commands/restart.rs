@@ -7,11 +7,11 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::container::{Container, SEEN_LABEL};
 use crate::creation::{Beforehand, Creation, Parts};
-use crate::host::Host;
+use crate::host::machine::Host;
+use crate::host::project::Project;
 use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};
 use crate::options::{CreateOptions, Home};
 use crate::plan::Plan;
-use crate::project::Project;
 use crate::session::{Found, Session};
 
 /// Replace the project's cage by a new one; project and home stay

@@ -6,7 +6,7 @@ use clap::Args;
 use crate::container::{Container, SEEN_LABEL};
 use crate::creation::own_home;
 use crate::home;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::lifecycle::{halt, remove, unlink};
 use crate::plan::{Plan, Step};
 use crate::runtime::Runtime;

@@ -6,7 +6,7 @@ use clap::Args;
 use super::{cages, question};
 use crate::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::home;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::lifecycle::halt;
 use crate::plan::Plan;
 use crate::runtime::Runtime;

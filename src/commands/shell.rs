@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::container::{Container, SEEN_LABEL, State};
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::inside::Inside;
 use crate::lifecycle::replaced_while_running;
 use crate::plan::Plan;

@@ -10,7 +10,7 @@ use crate::base::console;
 use crate::boundary;
 use crate::container;
 use crate::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
-use crate::host::{DEFAULT_IMAGE, Host};
+use crate::host::machine::{DEFAULT_IMAGE, Host};
 use crate::plan::Plan;
 use crate::runtime::{Engine, Limit, Mode, Runtime};
 use crate::session::{Session, Target};

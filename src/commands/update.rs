@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::base::error::Failure;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::lifecycle::{fetch, is_local};
 use crate::plan::{Plan, Step};
 use crate::runtime::Runtime;

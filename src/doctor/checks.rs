@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::engines::Why;
 use super::{Candidate, Check, Facts, Level, Told, agent, stock, wall};
 use crate::creation::is_remote;
-use crate::host::Os;
+use crate::host::machine::Os;
 use crate::runtime::RuntimeKind;
 
 /// What is found among `facts`, in the order in which a person would look.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::Told;
 use crate::creation::endpoint;
-use crate::host::{Host, Os};
+use crate::host::machine::{Host, Os};
 use crate::invocation::{EngineError, Runner, Trouble};
 use crate::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 

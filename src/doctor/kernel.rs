@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::{Check, Level};
-use crate::host;
-use crate::host::{Host, Os};
+use crate::host::machine;
+use crate::host::machine::{Host, Os};
 
 /// What this machine's kernel and files say.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ impl Kernel {
             restricts_namespaces: number("kernel/apparmor_restrict_unprivileged_userns") == Some(1),
             namespaces: number("user/max_user_namespaces"),
             subordinates: (range("/etc/subuid"), range("/etc/subgid")),
-            has_mappers: ["newuidmap", "newgidmap"].iter().all(|name| host::is_installed(host, name)),
+            has_mappers: ["newuidmap", "newgidmap"].iter().all(|name| machine::is_installed(host, name)),
             user,
         })
     }

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::container::{Container, Image};
-use crate::host::Host;
+use crate::host::machine::Host;
+use crate::host::project::Project;
 use crate::invocation::Runner;
-use crate::project::Project;
 use crate::runtime::{Runtime, Volume};
 use crate::unused::Unused;
 

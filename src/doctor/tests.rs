@@ -5,8 +5,8 @@ use serde_json::json;
 use super::engines::{Silence, Why, chosen};
 use super::*;
 use crate::container::{Container, Image, State};
-use crate::host::Os;
-use crate::project::cage_name;
+use crate::host::machine::Os;
+use crate::host::project::cage_name;
 use crate::runtime::{Runtime, RuntimeKind, Volume};
 use crate::unused::{LostCage, OldImage};
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Told;
 use crate::container::{Container, Image, OWNER_LABEL, State};
 use crate::home::UNCONFINED;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::invocation::{Invocation, Runner, Trouble};
 use crate::mount::Mount;
 use crate::plan::is_trouble;

@@ -3,7 +3,7 @@
 use super::{Candidate, Check, Facts, Inside, Level, Server};
 use crate::commands::status::place;
 use crate::creation::is_remote;
-use crate::host::Host;
+use crate::host::machine::Host;
 use crate::runtime::{Engine, Limit, Mode};
 
 /// What is known of an engine that answers.

@@ -9,9 +9,9 @@ use super::Found;
 use super::git_files::{attributes, bytes, hook_files, show};
 use super::keys;
 use super::tree::{Node, Status, Tree};
-use crate::git_config;
-use crate::git_config::Entry;
-use crate::worktree::GitDir;
+use crate::host::git_config;
+use crate::host::git_config::Entry;
+use crate::host::worktree::GitDir;
 
 /// How many files and directories of one repository are looked at.
 const MAX_STEPS: usize = 10_000;

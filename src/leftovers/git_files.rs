@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Found;
 use super::keys;
 use super::tree::{Node, Tree};
-use crate::git_config;
+use crate::host::git_config;
 
 const HOOKS: &[(&str, &str)] = &[
     ("pre-commit", "runs on git commit"),

@@ -1,6 +1,6 @@
 //! What in git's configuration runs a program, or takes something from elsewhere.
 
-use crate::git_config::Entry;
+use crate::host::git_config::Entry;
 
 /// How much of a value is shown.
 const SHOWN: usize = 200;

@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::project;
+use crate::host::project;
 use crate::user::Ids;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_every_setting() {
-        let rows = include_str!("../README.md").lines();
+        let rows = include_str!("../../README.md").lines();
         let named = rows.filter_map(|row| row.strip_prefix("| `CAGE_")?.split('`').next());
         let mut named: Vec<String> = named.map(|name| format!("CAGE_{name}")).collect();
         let mut settings = SETTINGS;

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::host;
-use crate::host::Host;
+use crate::host::machine;
+use crate::host::machine::Host;
 use crate::mount::Mount;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
@@ -142,7 +142,7 @@ impl Project {
     fn danger(&self, host: &Host) -> Option<String> {
         let path = Path::new(&self.path);
         if let Some(home) = &host.home
-            && host::real(home).starts_with(path)
+            && machine::real(home).starts_with(path)
         {
             return Some("your whole home directory is in it, with your keys".to_owned());
         }
@@ -152,7 +152,7 @@ impl Project {
         for secret in host.secret_dirs() {
             // By whatever way one gets there.
             let shown = console::escape(&secret.to_string_lossy());
-            for secret in [&secret, &host::real(&secret)] {
+            for secret in [&secret, &machine::real(&secret)] {
                 if path.starts_with(secret) {
                     return Some(format!("it is {shown} or in it, which is not for others"));
                 }
@@ -162,7 +162,7 @@ impl Project {
             }
         }
         let leads_here = |file: &PathBuf| {
-            let real = host::real(file);
+            let real = machine::real(file);
             real != *file && real.starts_with(path)
         };
         if let Some(file) = host.dotfiles().find(leads_here) {
@@ -171,7 +171,7 @@ impl Project {
                 "{file} leads into it, which counts on this machine as soon as it is written"
             ));
         }
-        let socket = host.sockets().find(|socket| host::real(socket).starts_with(path))?;
+        let socket = host.sockets().find(|socket| machine::real(socket).starts_with(path))?;
         Some(format!("the socket {} is in it", console::escape(&socket.to_string_lossy())))
     }
 
