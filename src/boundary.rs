@@ -12,10 +12,10 @@ pub use self::engine_args::{check_engine_args, dropped, weaknesses};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::container::{Container, State};
+use crate::engine::container::{Container, State};
+use crate::engine::runtime::Volume;
 use crate::host::project::Project;
 use crate::options::CreateOptions;
-use crate::runtime::Volume;
 use crate::ssh_agent::{Link, SOCKET};
 
 /// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users

@@ -18,9 +18,9 @@ use clap_complete::env::Shells;
 
 use crate::base::console;
 use crate::cli::{Cli, Global};
+use crate::engine::runner::Runner;
 use crate::host::machine::{COMPLETE, Host};
 use crate::host::project;
-use crate::invocation::Runner;
 use crate::session::Session;
 
 /// How long an engine may take to name its cages. Somebody waits with a finger on the key.
@@ -164,7 +164,7 @@ impl Takes {
 /// name is made of its project's path is a cage ([`Container::project`]), and such a name has letters, digits and `_.-`
 /// alone.
 ///
-/// [`Container::project`]: crate::container::Container::project
+/// [`Container::project`]: crate::engine::container::Container::project
 fn cages(global: &Global) -> Result<Vec<CompletionCandidate>> {
     let (host, _) = Host::gather()?;
     let runner =
@@ -176,7 +176,7 @@ fn cages(global: &Global) -> Result<Vec<CompletionCandidate>> {
     let (_, mut cages) = session.ask(project.as_ref(), |runtime| session.cages(runtime))?;
     cages.retain(|cage| project::is_engine_name(&cage.name));
     cages.sort_by(|one, other| one.name.cmp(&other.name));
-    let offer = |cage: &crate::container::Container| {
+    let offer = |cage: &crate::engine::container::Container| {
         let path = console::escape(cage.project(&session.host.label).unwrap_or_default());
         let about = format!("{}, {path}", cage.state.name());
         CompletionCandidate::new(&cage.name).help(Some(about.into()))

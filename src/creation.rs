@@ -8,10 +8,13 @@ use anyhow::{Result, bail, ensure};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::boundary;
-use crate::container::{
+use crate::engine::container::{
     Container, ContainerSpec, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL,
     OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
 };
+use crate::engine::mount::Mount;
+use crate::engine::runner::Runner;
+use crate::engine::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::env_file::EnvFiles;
 use crate::home;
 use crate::home::Preparation;
@@ -19,13 +22,10 @@ use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
-use crate::invocation::Runner;
 use crate::leftovers::Baseline;
 use crate::lifecycle::remove;
-use crate::mount::Mount;
 use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};
-use crate::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::session::Session;
 use crate::ssh_agent;
 use crate::ssh_agent::{Agent, Link};

@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::engine::mount::Mount;
+use crate::engine::runner::Invocation;
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::invocation::Invocation;
-use crate::mount::Mount;
-use crate::runtime::Runtime;
 use crate::user::{ImageUser, Mapping};
 
 /// Makes a home ready, as root: `HOME UID:GID ROOM USER`.

@@ -1,11 +1,11 @@
 //! Commands in a cage besides its first process: shells, and what `cage run` runs.
 
+use crate::engine::runner::Secret;
+use crate::engine::runtime::{Runtime, RuntimeKind};
 use crate::env_file;
 use crate::host::machine::Host;
-use crate::invocation::Secret;
 use crate::options::Variable;
 use crate::plan::{Exec, STATE_FORMAT, Step};
-use crate::runtime::{Runtime, RuntimeKind};
 
 /// Becomes the command that follows a directory, in that directory if it is not empty. The engines' own way to choose a
 /// directory and to look for the program has other exit codes on each, and docker 20.10 complains on stdout.

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::places::Places;
 use self::tree::{Limits, Tree};
-use crate::container::{Container, SEEN_LABEL, SINCE_LABEL};
+use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 
 /// The longest label that engines take without ado.
 const MAX_LABEL: usize = 4096;

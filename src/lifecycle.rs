@@ -10,16 +10,16 @@ use clap::{Args, ValueEnum};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::boundary;
-use crate::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::creation::{Beforehand, Creation, Parts, Unmake};
+use crate::engine::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
+use crate::engine::runner::{Invocation, Trouble};
+use crate::engine::runtime::{Runtime, RuntimeKind};
 use crate::env_file::EnvFiles;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::inside::Inside;
-use crate::invocation::{Invocation, Trouble};
 use crate::options::CreateOptions;
 use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
-use crate::runtime::{Runtime, RuntimeKind};
 use crate::session::Session;
 use crate::ssh_agent::{Link, SOCKET};
 
@@ -661,16 +661,16 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::container::IMAGE_LABEL;
     use crate::creation::add_host;
+    use crate::engine::container::IMAGE_LABEL;
+    use crate::engine::runner::quote;
+    use crate::engine::runtime::{Engine, Mode, Product};
     use crate::home::PREPARE;
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
     use crate::host::worktree::GitDir;
     use crate::inside::BECOME;
-    use crate::invocation::quote;
     use crate::leftovers::Baseline;
-    use crate::runtime::{Engine, Mode, Product};
     use crate::user::{Ids, ImageUser, Mapping};
 
     /// Who runs the containers, and in which virtual machine.

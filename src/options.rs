@@ -11,10 +11,10 @@ use clap::{Args, Parser, ValueEnum, ValueHint};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::boundary;
+use crate::engine::mount::Mount;
+use crate::engine::publish::Publish;
 use crate::env_file;
 use crate::host::machine::Host;
-use crate::mount::Mount;
-use crate::publish::Publish;
 
 /// The headings of these options in help.
 const MOUNTS: &str = "Ports, mounts and variables";

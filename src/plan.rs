@@ -10,8 +10,8 @@ use anyhow::{Result, bail, ensure};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::boundary;
-use crate::invocation::{EngineError, Interrupts, Invocation, Runner, Trouble, quote};
-use crate::relay::Relay;
+use crate::engine::forward::Relay;
+use crate::engine::runner::{EngineError, Interrupts, Invocation, Runner, Trouble, quote};
 use crate::ssh_agent::Link;
 
 /// The steps of a command, in order.

@@ -10,17 +10,17 @@ use anyhow::{Result, bail, ensure};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::cli::Global;
-use crate::container::{Container, Image, SUCCESSOR, State};
+use crate::engine::container::{Container, Image, SUCCESSOR, State};
+use crate::engine::runner::{EngineError, Interrupts, Runner, Trouble, quote};
+use crate::engine::runtime;
+use crate::engine::runtime::Runtime;
 use crate::host::machine::{Host, Os};
 use crate::host::project;
 use crate::host::project::{Project, cage_name};
-use crate::invocation::{EngineError, Interrupts, Runner, Trouble, quote};
 use crate::leftovers;
 use crate::lifecycle::{PATIENCE, remove};
 use crate::plan;
 use crate::plan::{Lock, Plan};
-use crate::runtime;
-use crate::runtime::Runtime;
 
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);

@@ -15,10 +15,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::base::console;
+use crate::engine::mount::Mount;
+use crate::engine::runtime::Product;
 use crate::host::machine;
 use crate::host::machine::Host;
-use crate::mount::Mount;
-use crate::runtime::Product;
 
 /// Where the agent's socket is inside. In the virtual machines of Docker Desktop, `OrbStack` and Colima the products put
 /// it at this very path, and Docker Desktop wants the same path inside.

@@ -8,13 +8,13 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::base::console;
-use crate::container::{Container, Image};
 use crate::creation::own_home;
+use crate::engine::container::{Container, Image};
+use crate::engine::runner::Runner;
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
-use crate::invocation::Runner;
 use crate::lifecycle::is_local;
-use crate::runtime::Runtime;
 
 /// What may go, and what is left.
 #[derive(Debug, Default)]

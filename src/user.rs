@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::engine::mount::Mount;
+use crate::engine::runner::Runner;
+use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::invocation::Runner;
-use crate::mount::Mount;
-use crate::runtime::{Engine, Mode, Runtime, RuntimeKind};
 
 /// A user and a group, as the kernel counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +204,7 @@ pub fn person(host: &Host, project: &Project) -> Result<Ids> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Product;
+    use crate::engine::runtime::Product;
 
     const PERSON: Ids = Ids { uid: 1000, gid: 1000 };
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::invocation::{EngineError, Trouble};
+use crate::engine::runner::{EngineError, Trouble};
 
 /// A failure that cage found itself.
 #[derive(Debug)]

@@ -447,7 +447,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::mount::Mount;
+    use crate::engine::mount::Mount;
 
     fn split(words: &str) -> Vec<String> {
         shell_words::split(words).unwrap()

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::base::{console, error};
-use crate::container::{Container, SEEN_LABEL, SINCE_LABEL};
+use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 use crate::host::project::Project;
 use crate::leftovers;
 use crate::leftovers::{Finding, Scope};

@@ -10,8 +10,8 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::base::console;
 use crate::doctor::{AgentInside, Candidate, Check, Facts, Inside, Level, Server, checks};
+use crate::engine::runtime::{Mode, RuntimeKind};
 use crate::host::machine::Os;
-use crate::runtime::{Mode, RuntimeKind};
 use crate::session::Session;
 
 /// The exit code when something doesn't work.

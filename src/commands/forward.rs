@@ -8,12 +8,12 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::base::error::Failure;
-use crate::container::{Container, State};
+use crate::engine::container::{Container, State};
+use crate::engine::forward::bridge::{Bridge, NAMES, PROBE};
+use crate::engine::forward::{Relay, Way};
 use crate::host::project::Project;
 use crate::lifecycle::PATIENCE;
 use crate::plan::{Plan, Step};
-use crate::relay::bridge::{Bridge, NAMES, PROBE};
-use crate::relay::{Relay, Way};
 use crate::session::{Session, Target};
 
 /// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C

@@ -9,7 +9,7 @@ use serde::Serialize;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::base::console;
-use crate::container::{Container, Published, short_id};
+use crate::engine::container::{Container, Published, short_id};
 use crate::plan::Plan;
 use crate::session::Session;
 

@@ -11,7 +11,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::cli::Cli;
-use crate::invocation::quote;
+use crate::engine::runner::quote;
 use crate::session::Session;
 
 /// The first line of a page, by which one is known that may be replaced.

@@ -27,10 +27,10 @@ use clap::CommandFactory as _;
 use self::update::Update;
 use crate::base::console;
 use crate::cli::{Cli, Command};
-use crate::container::Container;
+use crate::engine::container::Container;
+use crate::engine::runner::Runner;
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::invocation::Runner;
-use crate::runtime::Runtime;
 use crate::session::Session;
 
 /// Does what the command line says.

@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{cages, question};
-use crate::container::Container;
+use crate::engine::container::Container;
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::unlink;
 use crate::plan::Plan;
-use crate::runtime::Runtime;
 use crate::session::Session;
 
 /// Remove all cages and the home that they share

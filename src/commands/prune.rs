@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::container::short_id;
 use crate::creation::{endpoint, is_remote};
+use crate::engine::container::short_id;
+use crate::engine::runtime::Runtime;
 use crate::home;
 use crate::host::machine::Host;
 use crate::lifecycle::unlink;
 use crate::plan::{Plan, Step};
-use crate::runtime::Runtime;
 use crate::session::Session;
 use crate::unused::Unused;
 

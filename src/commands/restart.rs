@@ -5,8 +5,8 @@ use clap::Args;
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::container::{Container, SEEN_LABEL};
 use crate::creation::{Beforehand, Creation, Parts};
+use crate::engine::container::{Container, SEEN_LABEL};
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};

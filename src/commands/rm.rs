@@ -3,13 +3,13 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::container::{Container, SEEN_LABEL};
 use crate::creation::own_home;
+use crate::engine::container::{Container, SEEN_LABEL};
+use crate::engine::runtime::Runtime;
 use crate::home;
 use crate::host::machine::Host;
 use crate::lifecycle::{halt, remove, unlink};
 use crate::plan::{Plan, Step};
-use crate::runtime::Runtime;
 use crate::session::{Session, Target};
 
 /// Stop and remove the project's cage; project and home stay

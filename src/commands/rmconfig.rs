@@ -4,12 +4,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{cages, question};
-use crate::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
+use crate::engine::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
+use crate::engine::runtime::Runtime;
 use crate::home;
 use crate::host::machine::Host;
 use crate::lifecycle::halt;
 use crate::plan::Plan;
-use crate::runtime::Runtime;
 use crate::session::Session;
 use crate::user::{Ids, Mapping};
 

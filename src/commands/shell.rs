@@ -3,12 +3,12 @@
 use anyhow::{Result, bail, ensure};
 use clap::Args;
 
-use crate::container::{Container, SEEN_LABEL, State};
+use crate::engine::container::{Container, SEEN_LABEL, State};
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::inside::Inside;
 use crate::lifecycle::replaced_while_running;
 use crate::plan::Plan;
-use crate::runtime::Runtime;
 use crate::session::{Session, Target};
 
 /// Open another shell in the project's running cage

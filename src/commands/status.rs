@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::base::console;
 use crate::boundary;
-use crate::container;
-use crate::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
+use crate::engine::container;
+use crate::engine::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
+use crate::engine::runtime::{Engine, Limit, Mode, Runtime};
 use crate::host::machine::{DEFAULT_IMAGE, Host};
 use crate::plan::Plan;
-use crate::runtime::{Engine, Limit, Mode, Runtime};
 use crate::session::{Session, Target};
 use crate::ssh_agent::SOCKET;
 use crate::user::{Ids, ImageUser};

@@ -3,10 +3,10 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::container::Container;
+use crate::engine::container::Container;
+use crate::engine::runtime::Runtime;
 use crate::lifecycle::halt;
 use crate::plan::Plan;
-use crate::runtime::Runtime;
 use crate::session::Session;
 
 /// Stop the project's cage; `start` comes back to it

@@ -4,10 +4,10 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::base::error::Failure;
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::{fetch, is_local};
 use crate::plan::{Plan, Step};
-use crate::runtime::Runtime;
 use crate::session::Session;
 
 /// Pull the latest image

@@ -1,7 +1,7 @@
 //! The SSH agent, from one end to the other.
 
 use super::{AgentInside, Check, Facts, Level};
-use crate::runtime::Product;
+use crate::engine::runtime::Product;
 use crate::ssh_agent;
 
 /// What starts an agent.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::engines::Why;
 use super::{Candidate, Check, Facts, Level, Told, agent, stock, wall};
 use crate::creation::is_remote;
+use crate::engine::runtime::RuntimeKind;
 use crate::host::machine::Os;
-use crate::runtime::RuntimeKind;
 
 /// What is found among `facts`, in the order in which a person would look.
 pub fn checks(facts: &Facts) -> Vec<Check> {

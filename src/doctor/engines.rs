@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::Told;
 use crate::creation::endpoint;
+use crate::engine::runner::{EngineError, Runner, Trouble};
+use crate::engine::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::host::machine::{Host, Os};
-use crate::invocation::{EngineError, Runner, Trouble};
-use crate::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 
 /// A client that is installed, and what came of asking it.
 #[derive(Debug)]
@@ -333,7 +333,7 @@ impl Server {
     /// The podman that said this of itself.
     pub fn recorded_podman(host: &Host, info: &str) -> Self {
         let mode = if host.ids.uid == 0 { Mode::Rootful } else { Mode::Rootless };
-        let machine = (host.os != Os::Linux).then_some(crate::runtime::Product::PodmanMachine);
+        let machine = (host.os != Os::Linux).then_some(crate::engine::runtime::Product::PodmanMachine);
         let engine = Engine { mode, machine, selinux: false, remaps: false, unenforced: Vec::new() };
         podman_server(host, engine, serde_json::from_str(info).unwrap())
     }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Check, Facts, Inside, Level, Store};
 use crate::base::console;
-use crate::container::Image;
+use crate::engine::container::Image;
 use crate::lifecycle::is_local;
 use crate::user::{Ids, ImageUser, Mapping};
 

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::container::{Container, Image};
+use crate::engine::container::{Container, Image};
+use crate::engine::runner::Runner;
+use crate::engine::runtime::{Runtime, Volume};
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::invocation::Runner;
-use crate::runtime::{Runtime, Volume};
 use crate::unused::Unused;
 
 /// What there is.

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::engines::{Silence, Why, chosen};
 use super::*;
-use crate::container::{Container, Image, State};
+use crate::engine::container::{Container, Image, State};
+use crate::engine::runtime::{Runtime, RuntimeKind, Volume};
 use crate::host::machine::Os;
 use crate::host::project::cage_name;
-use crate::runtime::{Runtime, RuntimeKind, Volume};
 use crate::unused::{LostCage, OldImage};
 
 /// docker 28 on a 20.10 engine, as Debian 12 has it.
@@ -381,7 +381,9 @@ fn each_thing_that_is_wrong_is_told_and_how_to_mend_it() {
     changed("oci-runtime", warning, &|f| server_of(f).oci_runtime = Some(("runc".into(), "1.3.2".into())));
     changed("version", problem, &|f| server_of(f).version = "19.03.5".into());
     changed("version", problem, &|f| f.candidates[0].client = Some("19.03.5".into()));
-    changed("limits", warning, &|f| server_of(f).engine.unenforced = vec![crate::runtime::Limit::Memory]);
+    changed("limits", warning, &|f| {
+        server_of(f).engine.unenforced = vec![crate::engine::runtime::Limit::Memory]
+    });
     changed("protections", warning, &|f| server_of(f).seccomp = false);
     changed("store", problem, &|f| with(f, |i| i.store = Err(Told::new("x").fix("y"))));
     changed("image", problem, &|f| with(f, |i| i.user = Some(Err(Told::new("no sh").fix("y")))));

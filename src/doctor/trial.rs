@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::Told;
-use crate::container::{Container, Image, OWNER_LABEL, State};
+use crate::engine::container::{Container, Image, OWNER_LABEL, State};
+use crate::engine::mount::Mount;
+use crate::engine::runner::{Invocation, Runner, Trouble};
+use crate::engine::runtime::{Engine, Mode, Runtime};
 use crate::home::UNCONFINED;
 use crate::host::machine::Host;
-use crate::invocation::{Invocation, Runner, Trouble};
-use crate::mount::Mount;
 use crate::plan::is_trouble;
-use crate::runtime::{Engine, Mode, Runtime};
 use crate::ssh_agent::{Agent, Link, SOCKET};
 use crate::user::Ids;
 
@@ -242,8 +242,8 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invocation::quote;
-    use crate::runtime::{Product, RuntimeKind};
+    use crate::engine::runner::quote;
+    use crate::engine::runtime::{Product, RuntimeKind};
 
     #[test]
     fn what_was_seen_is_read() {

@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::engine::mount::Mount;
 use crate::host::machine;
 use crate::host::machine::Host;
-use crate::mount::Mount;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
 const MAX_NAME: usize = 64;

@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::container::{Container, Image, Inspected};
+use crate::engine::container::{Container, Image, Inspected};
+use crate::engine::runner::{EngineError, Invocation, Runner, Trouble};
 use crate::host::machine;
 use crate::host::machine::{Host, Os};
 use crate::host::project::is_everybodys;
-use crate::invocation::{EngineError, Invocation, Runner, Trouble};
 
 /// What a runtime's command line speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

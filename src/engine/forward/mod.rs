@@ -25,9 +25,9 @@ use self::bridge::{Bridge, KEEPER};
 use self::connection::{Connection, Keeper, Outcome, STACK};
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::container::State;
-use crate::invocation::{EngineError, Invocation, Runner};
-use crate::runtime::Runtime;
+use crate::engine::container::State;
+use crate::engine::runner::{EngineError, Invocation, Runner};
+use crate::engine::runtime::Runtime;
 
 /// How many connections there can be at once. Each has a client of the engine's, which takes some 20 MB. More wait in the
 /// kernel's queue.

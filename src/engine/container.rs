@@ -7,11 +7,11 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::engine::mount::Mount;
+use crate::engine::publish::Publish;
+use crate::engine::runner::Secret;
 use crate::host::project::{Project, cage_name};
-use crate::invocation::Secret;
-use crate::mount::Mount;
 use crate::options::CreateOptions;
-use crate::publish::Publish;
 use crate::ssh_agent::SOCKET;
 
 /// Keeps the options that a cage was created with.

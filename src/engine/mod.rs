@@ -1,0 +1,8 @@
+//! docker and podman: detection, queries, command lines and errors. Nothing here knows what makes a container a cage.
+
+pub mod container;
+pub mod forward;
+pub mod mount;
+pub mod publish;
+pub mod runner;
+pub mod runtime;
