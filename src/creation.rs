@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::audit::Baseline;
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::boundary;
@@ -22,7 +23,6 @@ use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
-use crate::leftovers::Baseline;
 use crate::lifecycle::remove;
 use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};

@@ -661,6 +661,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::audit::Baseline;
     use crate::creation::add_host;
     use crate::engine::container::IMAGE_LABEL;
     use crate::engine::runner::quote;
@@ -670,7 +671,6 @@ mod tests {
     use crate::host::project::cage_name;
     use crate::host::worktree::GitDir;
     use crate::inside::BECOME;
-    use crate::leftovers::Baseline;
     use crate::user::{Ids, ImageUser, Mapping};
 
     /// Who runs the containers, and in which virtual machine.

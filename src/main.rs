@@ -4,6 +4,7 @@
 //! The data flows one way. Facts are gathered ([`host`], [`project`], [`runtime`], [`container`]), a subcommand in
 //! [`commands`] turns them into a [`plan`], and the plan is shown or carried out.
 
+mod audit;
 mod base;
 mod boundary;
 mod cli;
@@ -17,7 +18,6 @@ mod env_file;
 mod home;
 mod host;
 mod inside;
-mod leftovers;
 mod lifecycle;
 mod options;
 mod plan;

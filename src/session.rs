@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use crate::audit;
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::cli::Global;
@@ -17,7 +18,6 @@ use crate::engine::runtime::Runtime;
 use crate::host::machine::{Host, Os};
 use crate::host::project;
 use crate::host::project::{Project, cage_name};
-use crate::leftovers;
 use crate::lifecycle::{PATIENCE, remove};
 use crate::plan;
 use crate::plan::{Lock, Plan};
@@ -400,8 +400,8 @@ impl Session {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;
         };
-        let report = leftovers::glance(&project.dir());
-        for line in leftovers::short_report(&leftovers::unseen(report.findings, Some(seen))) {
+        let report = audit::glance(&project.dir());
+        for line in audit::short_report(&audit::unseen(report.findings, Some(seen))) {
             console::warn(&line);
         }
         if let Some(why) = report.stopped {

@@ -7,11 +7,11 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::audit;
+use crate::audit::{Finding, Scope};
 use crate::base::{console, error};
 use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 use crate::host::project::Project;
-use crate::leftovers;
-use crate::leftovers::{Finding, Scope};
 use crate::session::{Session, Target};
 
 /// The exit code when there is something to look at.
@@ -46,9 +46,9 @@ impl Check {
         let (seen, since) =
             before.as_ref().map_or((None, None), |before| (Some(before.seen.as_str()), Some(before.since)));
 
-        let report = leftovers::look(&project.dir(), Scope::Whole, since);
+        let report = audit::look(&project.dir(), Scope::Whole, since);
         let total = report.findings.len();
-        let new = leftovers::unseen(report.findings.clone(), seen);
+        let new = audit::unseen(report.findings.clone(), seen);
         let old = total - new.len();
         let shown = if self.all { &report.findings } else { &new };
 
@@ -71,7 +71,7 @@ impl Check {
         if let Some(why) = &report.stopped {
             console::warn(&format!("not everything was looked at: {why}"));
         }
-        if seen.is_some_and(leftovers::is_incomplete) && !new.is_empty() {
+        if seen.is_some_and(audit::is_incomplete) && !new.is_empty() {
             console::warn("there was too much to remember when the cage was made: some of this may be older");
         }
         console::info(&summary(&new, old, self.all, before.is_some()));
