@@ -8,7 +8,12 @@ use anyhow::{Result, bail, ensure};
 use crate::audit::Baseline;
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::boundary;
+use crate::cage::env_file::EnvFiles;
+use crate::cage::home::Preparation;
+use crate::cage::options::{CreateOptions, Home};
+use crate::cage::ssh_agent::{Agent, Link};
+use crate::cage::user::{ImageUser, Mapping};
+use crate::cage::{home, isolation, nesting, ssh_agent, user};
 use crate::engine::container::{
     Container, ContainerSpec, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL,
     OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
@@ -16,21 +21,13 @@ use crate::engine::container::{
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
-use crate::env_file::EnvFiles;
-use crate::home;
-use crate::home::Preparation;
 use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::remove;
-use crate::options::{CreateOptions, Home};
 use crate::plan::{Plan, Step};
 use crate::session::Session;
-use crate::ssh_agent;
-use crate::ssh_agent::{Agent, Link};
-use crate::user;
-use crate::user::{ImageUser, Mapping};
 
 /// What is found on this machine for a new cage.
 #[derive(Debug)]
@@ -105,12 +102,12 @@ impl Beforehand {
         let mut others = session.cages(runtime)?;
         others.retain(|other| other.cage_name() != project.name);
         if !options.allow_nested {
-            boundary::check_nested(project, options, &others, &session.host.label)?;
+            nesting::check_nested(project, options, &others, &session.host.label)?;
         }
         let home = home_volume(&session.host, project, options);
         let volume = runtime.volume(session.runner, &home)?;
         let is_first = volume.is_none() && home == session.host.home_volume;
-        boundary::check_home(volume)?;
+        nesting::check_home(volume)?;
         Ok(Self { env, endpoint, others, is_first, no_root: options.no_root })
     }
 }
@@ -205,7 +202,7 @@ impl Creation {
         plan.extend(self.warnings(host, project, options).into_iter().map(Step::Warn));
         if let GitDir::Outside(dir) = &self.git {
             let dirs = [PathBuf::from(dir)];
-            for other in boundary::neighbours(&project.name, &dirs, &self.others, &host.label) {
+            for other in nesting::neighbours(&project.name, &dirs, &self.others, &host.label) {
                 plan.say(format!(
                     "the repository {dir} is in {}, too: whoever is in one of the two can set hooks for the other, and for you",
                     other.name
@@ -299,7 +296,7 @@ impl Creation {
                 warnings.push(advice.clone());
             }
         }
-        warnings.extend(boundary::weaknesses(host, options, &project.path));
+        warnings.extend(isolation::weaknesses(host, options, &project.path));
         for other in self.robbed(&home_volume(host, project, options)) {
             warnings.push(format!(
                 "the home that {other} uses, too, comes to belong to this project's owner: {other} can't write it any more. \
@@ -337,7 +334,7 @@ impl Creation {
     /// their project, or to anything where `--allow-nested` was said.
     pub fn neighbours(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<&Container> {
         let sources: Vec<_> = self.sources(project, options).collect();
-        boundary::neighbours(&project.name, &sources, &self.others, &host.label)
+        nesting::neighbours(&project.name, &sources, &self.others, &host.label)
     }
 
     /// Does the SSH agent come in by the socket of a virtual machine's product?
@@ -467,7 +464,7 @@ impl Creation {
             userns: self.userns(),
             security,
             group: self.group(host, project),
-            cap_drop: if options.no_root { vec!["ALL"] } else { boundary::dropped(&options.engine_args) },
+            cap_drop: if options.no_root { vec!["ALL"] } else { isolation::dropped(&options.engine_args) },
             network: options.network.clone(),
             limits: limits(runtime, options),
             engine_args: options.engine_args.clone(),
@@ -509,7 +506,7 @@ pub fn add_host(
 
 /// The limits of a cage and the devices that it may use, as flags and values.
 fn limits(runtime: RuntimeKind, options: &CreateOptions) -> Vec<(&'static str, String)> {
-    let pids = options.pids_limit.unwrap_or(boundary::PIDS_LIMIT).to_string();
+    let pids = options.pids_limit.unwrap_or(nesting::PIDS_LIMIT).to_string();
     let chosen = [("--memory", &options.memory), ("--cpus", &options.cpus)];
     let chosen = chosen.into_iter().filter_map(|(flag, value)| Some((flag, value.clone()?)));
     let gpus = options.gpus.iter().flat_map(|gpus| gpu_flags(runtime, gpus));

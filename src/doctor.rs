@@ -28,21 +28,18 @@ pub use self::store::{Disk, Store};
 use self::trial::Setting;
 pub use self::trial::{AgentInside, Trial};
 use crate::base::error;
-use crate::boundary;
+use crate::cage::env_file::EnvFiles;
+use crate::cage::options::CreateOptions;
+use crate::cage::user::{Ids, ImageUser};
+use crate::cage::{home, isolation, nesting, ssh_agent, user};
 use crate::creation;
 use crate::engine::container::USER_LABEL;
 use crate::engine::runner::Runner;
-use crate::env_file::EnvFiles;
-use crate::home;
 use crate::host::machine::{Host, SETTINGS};
 use crate::host::project::Project;
 use crate::lifecycle::Pulling;
-use crate::options::CreateOptions;
 use crate::session::Session;
-use crate::ssh_agent;
 use crate::unused::Unused;
-use crate::user;
-use crate::user::{Ids, ImageUser};
 
 /// How long an engine may take to say what it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -244,7 +241,7 @@ fn meant(name: &str) -> Option<&'static str> {
 fn wrong_options(host: &Host) -> Vec<anyhow::Error> {
     let mut wrong = CreateOptions::wrong_defaults(host);
     wrong.extend(Pulling::default().when(host).err());
-    wrong.extend(boundary::check_engine_args(&host.create_args, &host.label).err());
+    wrong.extend(isolation::check_engine_args(&host.create_args, &host.label).err());
     wrong
 }
 
@@ -279,7 +276,7 @@ impl Inside {
         let disk = Disk::ask(host, runtime, runner, known, server.root.as_deref());
         let nested = project.and_then(|project| {
             let options = CreateOptions::default();
-            boundary::check_nested(project, &options, &known.cages, &host.label).err()
+            nesting::check_nested(project, &options, &known.cages, &host.label).err()
         });
         Some(Self {
             user,

@@ -1,10 +1,10 @@
 //! Commands in a cage besides its first process: shells, and what `cage run` runs.
 
+use crate::cage::env_file;
+use crate::cage::options::Variable;
 use crate::engine::runner::Secret;
 use crate::engine::runtime::{Runtime, RuntimeKind};
-use crate::env_file;
 use crate::host::machine::Host;
-use crate::options::Variable;
 use crate::plan::{Exec, STATE_FORMAT, Step};
 
 /// Becomes the command that follows a directory, in that directory if it is not empty. The engines' own way to choose a

@@ -9,19 +9,19 @@ use clap::{Args, ValueEnum};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::boundary;
+use crate::cage::env_file::EnvFiles;
+use crate::cage::nesting;
+use crate::cage::options::CreateOptions;
+use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::engine::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::engine::runner::{Invocation, Trouble};
 use crate::engine::runtime::{Runtime, RuntimeKind};
-use crate::env_file::EnvFiles;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::inside::Inside;
-use crate::options::CreateOptions;
 use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
 use crate::session::Session;
-use crate::ssh_agent::{Link, SOCKET};
 
 /// How long what cage itself runs in a cage may take: whoever is in there may have replaced the programs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -211,10 +211,10 @@ fn come_back(
     if !container.state.is_up() {
         let kept = container.options();
         kept.check_sources()?;
-        boundary::check_mounts(container, facts.link(container).as_ref())?;
+        nesting::check_mounts(container, facts.link(container).as_ref())?;
         cages = session.cages(facts.runtime)?;
         if !options.allow_nested && !kept.allow_nested {
-            boundary::check_nested(facts.project, &kept, &cages, &session.host.label)?;
+            nesting::check_nested(facts.project, &kept, &cages, &session.host.label)?;
         }
     }
     let plan = facts.come_back(container, &cages, options, stale, then);
@@ -401,8 +401,8 @@ impl Facts<'_> {
         let no_root = container.options().no_root;
         let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
         let settle = self.settle(&container.id, settling);
-        let sources = boundary::mounted_sources(container, self.link(container).as_ref());
-        let neighbours = boundary::neighbours(&self.project.name, &sources, cages, &self.host.label);
+        let sources = nesting::mounted_sources(container, self.link(container).as_ref());
+        let neighbours = nesting::neighbours(&self.project.name, &sources, cages, &self.host.label);
         match (container.state, then) {
             (State::Created | State::Stopped | State::Dead, Then::Attach) if neighbours.is_empty() => {
                 plan.say(format!("Restarting {}", container.name));
@@ -662,16 +662,16 @@ mod tests {
 
     use super::*;
     use crate::audit::Baseline;
+    use crate::cage::home::PREPARE;
+    use crate::cage::user::{Ids, ImageUser, Mapping};
     use crate::creation::add_host;
     use crate::engine::container::IMAGE_LABEL;
     use crate::engine::runner::quote;
     use crate::engine::runtime::{Engine, Mode, Product};
-    use crate::home::PREPARE;
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
     use crate::host::worktree::GitDir;
     use crate::inside::BECOME;
-    use crate::user::{Ids, ImageUser, Mapping};
 
     /// Who runs the containers, and in which virtual machine.
     type Where = (Mode, Option<Product>);

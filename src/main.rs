@@ -6,25 +6,19 @@
 
 mod audit;
 mod base;
-mod boundary;
+mod cage;
 mod cli;
 mod commands;
 mod completions;
 mod creation;
-mod defaults;
 mod doctor;
 mod engine;
-mod env_file;
-mod home;
 mod host;
 mod inside;
 mod lifecycle;
-mod options;
 mod plan;
 mod session;
-mod ssh_agent;
 mod unused;
-mod user;
 
 use std::process::ExitCode;
 

@@ -9,10 +9,10 @@ use anyhow::{Result, bail, ensure};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::boundary;
+use crate::cage::nesting;
+use crate::cage::ssh_agent::Link;
 use crate::engine::forward::Relay;
 use crate::engine::runner::{EngineError, Interrupts, Invocation, Runner, Trouble, quote};
-use crate::ssh_agent::Link;
 
 /// The steps of a command, in order.
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ impl Plan {
                 Step::Print(line) => console::data(line)?,
                 Step::Link(link) => link.set()?,
                 Step::Unlink(path) => drop(fs::remove_file(path)),
-                Step::Unlinked(path) => boundary::check_unlinked(path)?,
+                Step::Unlinked(path) => nesting::check_unlinked(path)?,
                 Step::Run(command) => drop(runner.run(command)?),
                 Step::Pipe(from, to) => runner.pipe(from, to)?,
                 Step::Try(command) => drop(runner.capture(command)?),

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::home;
 use crate::creation::{endpoint, is_remote};
 use crate::engine::container::short_id;
 use crate::engine::runtime::Runtime;
-use crate::home;
 use crate::host::machine::Host;
 use crate::lifecycle::unlink;
 use crate::plan::{Plan, Step};

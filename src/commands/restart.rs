@@ -5,12 +5,12 @@ use clap::Args;
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::options::{CreateOptions, Home};
 use crate::creation::{Beforehand, Creation, Parts};
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};
-use crate::options::{CreateOptions, Home};
 use crate::plan::Plan;
 use crate::session::{Found, Session};
 

@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use crate::cage::home;
 use crate::creation::own_home;
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::engine::runtime::Runtime;
-use crate::home;
 use crate::host::machine::Host;
 use crate::lifecycle::{halt, remove, unlink};
 use crate::plan::{Plan, Step};

@@ -4,14 +4,14 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{cages, question};
+use crate::cage::home;
+use crate::cage::user::{Ids, Mapping};
 use crate::engine::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::engine::runtime::Runtime;
-use crate::home;
 use crate::host::machine::Host;
 use crate::lifecycle::halt;
 use crate::plan::Plan;
 use crate::session::Session;
-use crate::user::{Ids, Mapping};
 
 /// Stop all cages and remove the home that they share
 ///

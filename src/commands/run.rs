@@ -5,9 +5,9 @@ use std::mem;
 use anyhow::Result;
 use clap::Args;
 
+use crate::cage::options::CreateOptions;
 use crate::inside::Inside;
 use crate::lifecycle::{Pulling, Then, bring_up};
-use crate::options::CreateOptions;
 use crate::session::Session;
 
 /// Run a command in the project's cage, which is brought up if it isn't

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 
+use crate::cage::options::CreateOptions;
 use crate::lifecycle::{Pulling, Then, bring_up};
-use crate::options::CreateOptions;
 use crate::session::Session;
 
 const EXAMPLES: &str = "Examples:

@@ -7,15 +7,15 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::base::console;
-use crate::boundary;
+use crate::cage::isolation;
+use crate::cage::ssh_agent::SOCKET;
+use crate::cage::user::{Ids, ImageUser};
 use crate::engine::container;
 use crate::engine::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
 use crate::engine::runtime::{Engine, Limit, Mode, Runtime};
 use crate::host::machine::{DEFAULT_IMAGE, Host};
 use crate::plan::Plan;
 use crate::session::{Session, Target};
-use crate::ssh_agent::SOCKET;
-use crate::user::{Ids, ImageUser};
 
 /// Show the project's cage: name, state, ports, and what keeps it in
 #[derive(Debug, Args)]
@@ -191,7 +191,7 @@ impl<'a> Wall<'a> {
             defaults: defaults
                 .map(|(words, variable)| Default { option: shell_words::join(words), variable })
                 .collect(),
-            warnings: boundary::weaknesses(host, &options, project),
+            warnings: isolation::weaknesses(host, &options, project),
             engine_args: options.engine_args,
         }
     }

@@ -1,8 +1,8 @@
 //! The SSH agent, from one end to the other.
 
 use super::{AgentInside, Check, Facts, Level};
+use crate::cage::ssh_agent;
 use crate::engine::runtime::Product;
-use crate::ssh_agent;
 
 /// What starts an agent.
 const START: &str = "start an agent: `eval $(ssh-agent)`, then `ssh-add`";

@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Check, Facts, Inside, Level, Store};
 use crate::base::console;
+use crate::cage::user::{Ids, ImageUser, Mapping};
 use crate::engine::container::Image;
 use crate::lifecycle::is_local;
-use crate::user::{Ids, ImageUser, Mapping};
 
 /// With less than this left, in bytes, an image or a build soon fails.
 const LITTLE: u64 = 2_000_000_000;

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::Told;
+use crate::cage::home::UNCONFINED;
+use crate::cage::ssh_agent::{Agent, Link, SOCKET};
+use crate::cage::user::Ids;
 use crate::engine::container::{Container, Image, OWNER_LABEL, State};
 use crate::engine::mount::Mount;
 use crate::engine::runner::{Invocation, Runner, Trouble};
 use crate::engine::runtime::{Engine, Mode, Runtime};
-use crate::home::UNCONFINED;
 use crate::host::machine::Host;
 use crate::plan::is_trouble;
-use crate::ssh_agent::{Agent, Link, SOCKET};
-use crate::user::Ids;
 
 /// How long a container that was given up may take to go away.
 const CLEAN_UP: Duration = Duration::from_secs(3);

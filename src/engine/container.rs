@@ -7,12 +7,12 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cage::options::CreateOptions;
+use crate::cage::ssh_agent::SOCKET;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
 use crate::engine::runner::Secret;
 use crate::host::project::{Project, cage_name};
-use crate::options::CreateOptions;
-use crate::ssh_agent::SOCKET;
 
 /// Keeps the options that a cage was created with.
 pub const OPTIONS_LABEL: &str = "cage.options";

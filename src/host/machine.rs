@@ -13,8 +13,8 @@ use anyhow::{Result, ensure};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::user::Ids;
 use crate::host::project;
-use crate::user::Ids;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::env_file;
+use crate::cage::env_file;
 
 /// What else git needs.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::options::CreateOptions;
 use crate::host::machine::Host;
-use crate::options::CreateOptions;
 
 /// A variable that stands for an option.
 struct Default {
@@ -92,7 +92,7 @@ impl CreateOptions {
         let by_variable = self.by_variable();
         let mut words = self.words();
         words.retain(|words| !by_variable.iter().any(|(option, _)| option == words));
-        let set = |variable: &crate::options::Variable| {
+        let set = |variable: &crate::cage::options::Variable| {
             Some(format!("{}={}", variable.name, variable.value.as_ref()?))
         };
         let environment: Vec<String> = self.env.iter().filter_map(set).collect();

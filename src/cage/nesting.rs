@@ -1,22 +1,18 @@
 //! The wall of a cage: what it is by default, and what takes it down.
 
-mod engine_args;
-
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
-pub use self::engine_args::{check_engine_args, dropped, weaknesses};
-
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::options::CreateOptions;
+use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::container::{Container, State};
 use crate::engine::runtime::Volume;
 use crate::host::project::Project;
-use crate::options::CreateOptions;
-use crate::ssh_agent::{Link, SOCKET};
 
 /// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
 /// of the host could use in the project, and writing to its audit log. Package managers, sudo, debuggers and databases work
@@ -87,7 +83,7 @@ pub fn neighbours<'a>(
 /// What of the host a container mounts, but for what was passed on to the engine, which is taken as it was written, and the
 /// SSH agent's socket or `link`, which are cage's own.
 pub fn mounted_sources(container: &Container, link: Option<&Link>) -> Vec<PathBuf> {
-    let passed_on = engine_args::all_mounted(&container.options().engine_args);
+    let passed_on = crate::cage::isolation::all_mounted(&container.options().engine_args);
     let as_written = |source: &str| passed_on.iter().any(|mount| mount.name == source);
     let is_agents =
         |source: &str| source == SOCKET || link.is_some_and(|link| link.path == Path::new(source));

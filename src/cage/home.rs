@@ -8,11 +8,11 @@ use anyhow::{Result, bail};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::mount::Mount;
 use crate::engine::runner::Invocation;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::user::{ImageUser, Mapping};
 
 /// Makes a home ready, as root: `HOME UID:GID ROOM USER`.
 ///

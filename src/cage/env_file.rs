@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::options::Variable;
 use crate::engine::runner::{Secret, quote};
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::options::Variable;
 
 /// The largest env file, in bytes. All of it ends in the container's configuration and in every process's memory.
 const MAX_SIZE: u64 = 64 * 1024;

@@ -10,10 +10,9 @@ use clap::{Args, Parser, ValueEnum, ValueHint};
 
 use crate::base::console;
 use crate::base::error::Failure;
-use crate::boundary;
+use crate::cage::{env_file, isolation};
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
-use crate::env_file;
 use crate::host::machine::Host;
 
 /// The headings of these options in help.
@@ -204,7 +203,7 @@ impl CreateOptions {
     /// When a volume's source doesn't exist, a variable has no value, or an argument can't be the engine's.
     pub fn resolve(mut self, host: &Host, base: &Path) -> Result<Self> {
         self.engine_args.splice(..0, host.create_args.iter().cloned());
-        boundary::check_engine_args(&self.engine_args, &host.label)?;
+        isolation::check_engine_args(&self.engine_args, &host.label)?;
         self.env = self.env.into_iter().map(|variable| variable.resolve(host)).collect::<Result<_>>()?;
         let volume = self.volume.into_iter().map(|mount| mount.resolve(base)).collect::<Result<_>>()?;
         Ok(Self { volume, ..self })

@@ -7,12 +7,12 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::DROPPED;
+use super::nesting::DROPPED;
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::cage::options::CreateOptions;
 use crate::host::machine;
 use crate::host::machine::Host;
-use crate::options::CreateOptions;
 
 /// Arguments that cage itself depends on.
 const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];

@@ -1,0 +1,10 @@
+//! The model of a cage: its options, labels, user, home, environment, SSH agent and isolation.
+
+pub mod defaults;
+pub mod env_file;
+pub mod home;
+pub mod isolation;
+pub mod nesting;
+pub mod options;
+pub mod ssh_agent;
+pub mod user;
