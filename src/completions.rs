@@ -21,7 +21,7 @@ use crate::cli::{Cli, Global};
 use crate::engine::runner::Runner;
 use crate::host::machine::{COMPLETE, Host};
 use crate::host::project;
-use crate::session::Session;
+use crate::lifecycle::session::Session;
 
 /// How long an engine may take to name its cages. Somebody waits with a finger on the key.
 const PATIENCE: Duration = Duration::from_millis(1500);

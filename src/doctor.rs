@@ -32,14 +32,14 @@ use crate::cage::env_file::EnvFiles;
 use crate::cage::options::CreateOptions;
 use crate::cage::user::{Ids, ImageUser};
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
-use crate::creation;
 use crate::engine::container::USER_LABEL;
 use crate::engine::runner::Runner;
 use crate::host::machine::{Host, SETTINGS};
 use crate::host::project::Project;
-use crate::lifecycle::Pulling;
-use crate::session::Session;
-use crate::unused::Unused;
+use crate::lifecycle::create;
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::Pulling;
+use crate::lifecycle::unused::Unused;
 
 /// How long an engine may take to say what it is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -253,7 +253,7 @@ impl Inside {
         let store = Store::ask(host, runtime, runner);
         let none = Store::default();
         let known = store.as_ref().unwrap_or(&none);
-        let is_remote = creation::is_remote(&candidate.endpoint);
+        let is_remote = create::is_remote(&candidate.endpoint);
         let image = known.image.as_ref().filter(|_| !session.global.dry_run && !is_remote);
         let person = project.and_then(|project| user::person(host, project).ok()).unwrap_or(host.ids);
         let setting = Setting {

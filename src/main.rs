@@ -10,15 +10,10 @@ mod cage;
 mod cli;
 mod commands;
 mod completions;
-mod creation;
 mod doctor;
 mod engine;
 mod host;
-mod inside;
 mod lifecycle;
-mod plan;
-mod session;
-mod unused;
 
 use std::process::ExitCode;
 

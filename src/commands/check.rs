@@ -12,7 +12,7 @@ use crate::audit::{Finding, Scope};
 use crate::base::{console, error};
 use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 use crate::host::project::Project;
-use crate::session::{Session, Target};
+use crate::lifecycle::session::{Session, Target};
 
 /// The exit code when there is something to look at.
 const FINDINGS: u8 = 3;

@@ -12,7 +12,7 @@ use crate::base::console;
 use crate::doctor::{AgentInside, Candidate, Check, Facts, Inside, Level, Server, checks};
 use crate::engine::runtime::{Mode, RuntimeKind};
 use crate::host::machine::Os;
-use crate::session::Session;
+use crate::lifecycle::session::Session;
 
 /// The exit code when something doesn't work.
 const PROBLEMS: u8 = 1;

@@ -12,9 +12,9 @@ use crate::engine::container::{Container, State};
 use crate::engine::forward::bridge::{Bridge, NAMES, PROBE};
 use crate::engine::forward::{Relay, Way};
 use crate::host::project::Project;
-use crate::lifecycle::PATIENCE;
-use crate::plan::{Plan, Step};
-use crate::session::{Session, Target};
+use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::{Session, Target};
+use crate::lifecycle::start::PATIENCE;
 
 /// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C
 ///

@@ -10,8 +10,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::base::console;
 use crate::engine::container::{Container, Published, short_id};
-use crate::plan::Plan;
-use crate::session::Session;
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::Session;
 
 /// List all cages
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::cli::Cli;
 use crate::engine::runner::quote;
-use crate::session::Session;
+use crate::lifecycle::session::Session;
 
 /// The first line of a page, by which one is known that may be replaced.
 const MARK: &str = ".\\\" Written by `cage man`.\n";

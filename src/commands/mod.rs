@@ -31,7 +31,7 @@ use crate::engine::container::Container;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::session::Session;
+use crate::lifecycle::session::Session;
 
 /// Does what the command line says.
 ///

@@ -7,9 +7,9 @@ use super::{cages, question};
 use crate::engine::container::Container;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::unlink;
-use crate::plan::Plan;
-use crate::session::Session;
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::unlink;
 
 /// Remove all cages and the home that they share
 #[derive(Debug, Args)]

@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::cage::home;
-use crate::creation::{endpoint, is_remote};
 use crate::engine::container::short_id;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::unlink;
-use crate::plan::{Plan, Step};
-use crate::session::Session;
-use crate::unused::Unused;
+use crate::lifecycle::create::{endpoint, is_remote};
+use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::unlink;
+use crate::lifecycle::unused::Unused;
 
 /// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
 ///

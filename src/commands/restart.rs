@@ -6,13 +6,13 @@ use clap::Args;
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::cage::options::{CreateOptions, Home};
-use crate::creation::{Beforehand, Creation, Parts};
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::lifecycle::{Facts, Pulling, Then, pull, with_what_works};
-use crate::plan::Plan;
-use crate::session::{Found, Session};
+use crate::lifecycle::create::{Beforehand, Creation, Parts};
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::{Found, Session};
+use crate::lifecycle::start::{Facts, Pulling, Then, pull, with_what_works};
 
 /// Replace the project's cage by a new one; project and home stay
 #[derive(Debug, Args)]

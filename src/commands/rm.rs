@@ -4,13 +4,13 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::cage::home;
-use crate::creation::own_home;
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::{halt, remove, unlink};
-use crate::plan::{Plan, Step};
-use crate::session::{Session, Target};
+use crate::lifecycle::create::own_home;
+use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::{Session, Target};
+use crate::lifecycle::start::{halt, remove, unlink};
 
 /// Stop and remove the project's cage; project and home stay
 #[derive(Debug, Args)]

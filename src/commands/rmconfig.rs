@@ -9,9 +9,9 @@ use crate::cage::user::{Ids, Mapping};
 use crate::engine::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::halt;
-use crate::plan::Plan;
-use crate::session::Session;
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::halt;
 
 /// Stop all cages and remove the home that they share
 ///

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cage::options::CreateOptions;
-use crate::inside::Inside;
-use crate::lifecycle::{Pulling, Then, bring_up};
-use crate::session::Session;
+use crate::lifecycle::exec::Inside;
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::{Pulling, Then, bring_up};
 
 /// Run a command in the project's cage, which is brought up if it isn't
 ///

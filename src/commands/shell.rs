@@ -6,10 +6,10 @@ use clap::Args;
 use crate::engine::container::{Container, SEEN_LABEL, State};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::inside::Inside;
-use crate::lifecycle::replaced_while_running;
-use crate::plan::Plan;
-use crate::session::{Session, Target};
+use crate::lifecycle::exec::Inside;
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::{Session, Target};
+use crate::lifecycle::start::replaced_while_running;
 
 /// Open another shell in the project's running cage
 #[derive(Debug, Args)]

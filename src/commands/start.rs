@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cage::options::CreateOptions;
-use crate::lifecycle::{Pulling, Then, bring_up};
-use crate::session::Session;
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::{Pulling, Then, bring_up};
 
 const EXAMPLES: &str = "Examples:
   cage start                           Sit down in the cage of this directory

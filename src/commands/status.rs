@@ -14,8 +14,8 @@ use crate::engine::container;
 use crate::engine::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
 use crate::engine::runtime::{Engine, Limit, Mode, Runtime};
 use crate::host::machine::{DEFAULT_IMAGE, Host};
-use crate::plan::Plan;
-use crate::session::{Session, Target};
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::{Session, Target};
 
 /// Show the project's cage: name, state, ports, and what keeps it in
 #[derive(Debug, Args)]

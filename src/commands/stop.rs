@@ -5,9 +5,9 @@ use clap::Args;
 
 use crate::engine::container::Container;
 use crate::engine::runtime::Runtime;
-use crate::lifecycle::halt;
-use crate::plan::Plan;
-use crate::session::Session;
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::halt;
 
 /// Stop the project's cage; `start` comes back to it
 #[derive(Debug, Args)]

@@ -6,9 +6,9 @@ use clap::Args;
 use crate::base::error::Failure;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::{fetch, is_local};
-use crate::plan::{Plan, Step};
-use crate::session::Session;
+use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::{fetch, is_local};
 
 /// Pull the latest image
 #[derive(Debug, Args)]

@@ -5,10 +5,10 @@ use clap::Args;
 
 use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
-use crate::creation::Beforehand;
-use crate::lifecycle::{Facts, tell_ignored, with_what_works};
-use crate::plan::{Plan, Step};
-use crate::session::Session;
+use crate::lifecycle::create::Beforehand;
+use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::{Facts, tell_ignored, with_what_works};
 
 /// Pull the latest image and, if the project's cage is not made of it, replace the cage
 #[derive(Debug, Args)]

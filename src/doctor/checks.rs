@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::engines::Why;
 use super::{Candidate, Check, Facts, Level, Told, agent, stock, wall};
-use crate::creation::is_remote;
 use crate::engine::runtime::RuntimeKind;
 use crate::host::machine::Os;
+use crate::lifecycle::create::is_remote;
 
 /// What is found among `facts`, in the order in which a person would look.
 pub fn checks(facts: &Facts) -> Vec<Check> {

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Told;
-use crate::creation::endpoint;
 use crate::engine::runner::{EngineError, Runner, Trouble};
 use crate::engine::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::host::machine::{Host, Os};
+use crate::lifecycle::create::endpoint;
 
 /// A client that is installed, and what came of asking it.
 #[derive(Debug)]

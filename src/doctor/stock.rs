@@ -7,7 +7,7 @@ use super::{Check, Facts, Inside, Level, Store};
 use crate::base::console;
 use crate::cage::user::{Ids, ImageUser, Mapping};
 use crate::engine::container::Image;
-use crate::lifecycle::is_local;
+use crate::lifecycle::start::is_local;
 
 /// With less than this left, in bytes, an image or a build soon fails.
 const LITTLE: u64 = 2_000_000_000;

@@ -9,7 +9,7 @@ use crate::engine::runner::Runner;
 use crate::engine::runtime::{Runtime, Volume};
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::unused::Unused;
+use crate::lifecycle::unused::Unused;
 
 /// What there is.
 #[derive(Debug, Default)]

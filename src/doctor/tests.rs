@@ -8,7 +8,7 @@ use crate::engine::container::{Container, Image, State};
 use crate::engine::runtime::{Runtime, RuntimeKind, Volume};
 use crate::host::machine::Os;
 use crate::host::project::cage_name;
-use crate::unused::{LostCage, OldImage};
+use crate::lifecycle::unused::{LostCage, OldImage};
 
 /// docker 28 on a 20.10 engine, as Debian 12 has it.
 const VERSION: &str = r#"{"Client":{"Version":"28.2.2"},"Server":{"Platform":{"Name":""},"Components":[

@@ -14,7 +14,7 @@ use crate::engine::mount::Mount;
 use crate::engine::runner::{Invocation, Runner, Trouble};
 use crate::engine::runtime::{Engine, Mode, Runtime};
 use crate::host::machine::Host;
-use crate::plan::is_trouble;
+use crate::lifecycle::plan::is_trouble;
 
 /// How long a container that was given up may take to go away.
 const CLEAN_UP: Duration = Duration::from_secs(3);

@@ -2,9 +2,9 @@
 
 use super::{Candidate, Check, Facts, Inside, Level, Server};
 use crate::commands::status::place;
-use crate::creation::is_remote;
 use crate::engine::runtime::{Engine, Limit, Mode};
 use crate::host::machine::Host;
+use crate::lifecycle::create::is_remote;
 
 /// What is known of an engine that answers.
 pub fn server_checks(host: &Host, candidate: &Candidate, server: &Server) -> Vec<Check> {

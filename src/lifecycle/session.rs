@@ -18,9 +18,9 @@ use crate::engine::runtime::Runtime;
 use crate::host::machine::{Host, Os};
 use crate::host::project;
 use crate::host::project::{Project, cage_name};
-use crate::lifecycle::{PATIENCE, remove};
-use crate::plan;
-use crate::plan::{Lock, Plan};
+use crate::lifecycle::plan;
+use crate::lifecycle::plan::{Lock, Plan};
+use crate::lifecycle::start::{PATIENCE, remove};
 
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);

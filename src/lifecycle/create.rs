@@ -25,9 +25,9 @@ use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
-use crate::lifecycle::remove;
-use crate::plan::{Plan, Step};
-use crate::session::Session;
+use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::remove;
 
 /// What is found on this machine for a new cage.
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::base::console;
-use crate::creation::own_home;
 use crate::engine::container::{Container, Image};
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
-use crate::lifecycle::is_local;
+use crate::lifecycle::create::own_home;
+use crate::lifecycle::start::is_local;
 
 /// What may go, and what is left.
 #[derive(Debug, Default)]

@@ -13,15 +13,15 @@ use crate::cage::env_file::EnvFiles;
 use crate::cage::nesting;
 use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::{Link, SOCKET};
-use crate::creation::{Beforehand, Creation, Parts, Unmake};
 use crate::engine::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::engine::runner::{Invocation, Trouble};
 use crate::engine::runtime::{Runtime, RuntimeKind};
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::inside::Inside;
-use crate::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
-use crate::session::Session;
+use crate::lifecycle::create::{Beforehand, Creation, Parts, Unmake};
+use crate::lifecycle::exec::Inside;
+use crate::lifecycle::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
+use crate::lifecycle::session::Session;
 
 /// How long what cage itself runs in a cage may take: whoever is in there may have replaced the programs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -664,14 +664,14 @@ mod tests {
     use crate::audit::Baseline;
     use crate::cage::home::PREPARE;
     use crate::cage::user::{Ids, ImageUser, Mapping};
-    use crate::creation::add_host;
     use crate::engine::container::IMAGE_LABEL;
     use crate::engine::runner::quote;
     use crate::engine::runtime::{Engine, Mode, Product};
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
     use crate::host::worktree::GitDir;
-    use crate::inside::BECOME;
+    use crate::lifecycle::create::add_host;
+    use crate::lifecycle::exec::BECOME;
 
     /// Who runs the containers, and in which virtual machine.
     type Where = (Mode, Option<Product>);

@@ -1,0 +1,8 @@
+//! Creating, entering, replacing and removing a cage: the plans that commands share.
+
+pub mod create;
+pub mod exec;
+pub mod plan;
+pub mod session;
+pub mod start;
+pub mod unused;
