@@ -9,7 +9,7 @@ mod base;
 mod cage;
 mod cli;
 mod commands;
-mod completions;
+mod complete;
 mod doctor;
 mod engine;
 mod host;
@@ -23,7 +23,7 @@ use crate::base::console;
 
 fn main() -> ExitCode {
     if let Some(shell) = host::machine::asking_shell()
-        && completions::answer(&shell, std::env::args_os().skip(1))
+        && complete::answer(&shell, std::env::args_os().skip(1))
     {
         return ExitCode::SUCCESS;
     }

@@ -5,7 +5,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use crate::base::console;
-use crate::completions;
+use crate::complete;
 
 /// Print a script that makes your shell complete cage's commands, options and cages
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ impl Completions {
     /// # Errors
     /// When stdout can't be written.
     pub fn run(&self) -> Result<()> {
-        console::data(completions::script(self.shell)?.trim_matches('\n'))?;
+        console::data(complete::script(self.shell)?.trim_matches('\n'))?;
         Ok(())
     }
 }

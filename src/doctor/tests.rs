@@ -382,7 +382,7 @@ fn each_thing_that_is_wrong_is_told_and_how_to_mend_it() {
     changed("version", problem, &|f| server_of(f).version = "19.03.5".into());
     changed("version", problem, &|f| f.candidates[0].client = Some("19.03.5".into()));
     changed("limits", warning, &|f| {
-        server_of(f).engine.unenforced = vec![crate::engine::runtime::Limit::Memory]
+        server_of(f).engine.unenforced = vec![crate::engine::runtime::Limit::Memory];
     });
     changed("protections", warning, &|f| server_of(f).seccomp = false);
     changed("store", problem, &|f| with(f, |i| i.store = Err(Told::new("x").fix("y"))));
