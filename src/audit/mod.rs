@@ -19,13 +19,12 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use self::places::Places;
 use self::tree::{Limits, Tree};
-use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 
 /// The longest label that engines take without ado.
 const MAX_LABEL: usize = 4096;
@@ -204,40 +203,6 @@ pub fn seen_label(findings: &[Finding]) -> String {
 /// Was there more than a label can remember?
 pub fn is_incomplete(label: &str) -> bool {
     label.ends_with('+')
-}
-
-/// What was in a project before the first cage in a row of which each takes the place of the one before.
-#[derive(Debug, Clone, Default)]
-pub struct Baseline {
-    seen: String,
-    since: String,
-}
-
-impl Baseline {
-    /// That of `old`, whose place a new cage takes: what was left in it is not made right by that. Without one, what is in
-    /// the project now.
-    pub fn of(project: &Path, old: Option<&Container>) -> Self {
-        let kept = old.and_then(|old| Some((old.label(SEEN_LABEL)?, old.label(SINCE_LABEL)?)));
-        if let Some((seen, since)) = kept.filter(|(_, since)| since.parse::<i64>().is_ok()) {
-            return Self { seen: seen.to_owned(), since: since.to_owned() };
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seen = seen_label(&look(project, Scope::Near, None).findings);
-        Self { seen, since: now.as_secs().to_string() }
-    }
-
-    /// What [`Scope::Near`] found, as a label.
-    pub fn seen(&self) -> &str {
-        &self.seen
-    }
-
-    /// The labels that keep it; none for no project.
-    pub fn labels(&self) -> Vec<(&'static str, String)> {
-        if self.since.is_empty() {
-            return Vec::new();
-        }
-        vec![(SEEN_LABEL, self.seen.clone()), (SINCE_LABEL, self.since.clone())]
-    }
 }
 
 /// What was not there when the cage was created. Without a label that is all that is near.

@@ -1,36 +1,41 @@
-//! Linked git worktrees and submodules: their `.git` is a file that points to a directory elsewhere, without which git is
-//! dead in the cage.
+//! Linked git worktrees and submodules: their `.git` is a file that names a directory elsewhere, without which git
+//! doesn't work in the cage.
 //!
-//! Whoever is in the cage can write that file, so it is followed only where the directory that it names points back at
-//! this very project, from outside of it. cage never runs git.
+//! A program in the cage can write that file. cage therefore accepts the directory only if it lies outside the project and
+//! itself names this project as its working tree. cage never runs git.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::git_config;
 use crate::cage::env_file;
 
-/// What else git needs.
+/// The git directory that a project needs besides its own files.
 #[derive(Debug, PartialEq, Eq)]
 pub enum GitDir {
-    /// Nothing: there is no `.git`.
+    /// The project has no `.git`.
     None,
-    /// Nothing: `.git` is a directory.
+    /// The repository is inside the project.
     Inside,
-    /// This directory, at its own path.
+    /// The repository is in this directory outside the project; the cage mounts it at the same path.
     Outside(String),
-    /// `.git` points to something that doesn't point back.
+    /// cage doesn't follow `.git`, for this reason.
     Refused(String),
 }
 
 impl GitDir {
-    /// Looks at the project's `.git`.
+    /// Reads the project's `.git`.
     pub fn of(project: &Path) -> Self {
         let file = project.join(".git");
-        // A link is not followed: git makes files and directories only.
+        // A link is not followed: git itself creates only a file or a directory.
         match fs::symlink_metadata(&file) {
-            Err(_) => return Self::None,
+            Err(error) if is_absent(&error) => return Self::None,
+            Err(error) => return Self::Refused(format!("it can't be read: {error}")),
             Ok(metadata) if !metadata.is_file() => return Self::Inside,
             Ok(_) => {}
         }
@@ -41,33 +46,29 @@ impl GitDir {
     }
 }
 
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Returns the repository that `.git` names, or the reason why cage doesn't accept it.
 fn follow(project: &Path, file: &Path) -> Result<String, String> {
-    let text = read_line(file).ok_or("it can't be read")?;
+    let text = read_line(file)?.ok_or("it is gone")?;
     let target = text.strip_prefix("gitdir: ").ok_or("it doesn't say `gitdir:`")?;
     let git_dir = fs::canonicalize(project.join(target)).map_err(|error| format!("{target}: {error}"))?;
     if git_dir.starts_with(project) {
         return Err(format!("{target} is in the project"));
     }
-    let back = if let Some(back) = read_line(&git_dir.join("gitdir")) {
-        // A linked worktree's directory names the worktree's `.git`.
-        git_dir.join(back)
-    } else {
-        // A submodule's names its working tree, relative to itself.
-        let config = read_small(&git_dir.join("config")).unwrap_or_default();
-        let worktree = core_worktree(&config).ok_or_else(|| format!("{target} names no working tree"))?;
-        git_dir.join(worktree).join(".git")
-    };
-    if fs::canonicalize(back).ok().as_deref() != Some(file) {
+    if fs::canonicalize(working_tree(&git_dir)?).ok().as_deref() != Some(file) {
         return Err(format!("{target} belongs to another working tree"));
     }
-    let common = match read_line(&git_dir.join("commondir")) {
+    let common = match read_line(&git_dir.join("commondir"))? {
         Some(common) => {
             fs::canonicalize(git_dir.join(common)).map_err(|error| format!("{target}: {error}"))?
         }
         None => git_dir.clone(),
     };
-    // git keeps a worktree's directory in `worktrees` of the common one, so who can write the first owns the second. If any
-    // other place were taken, one cage could name a directory that another one is to get.
+    // git keeps a worktree's directory in `worktrees` of the common directory, so that a program that can write the first
+    // can write the second as well. If any other place were accepted, one cage could choose what another one mounts.
     let worktrees =
         git_dir.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "worktrees"));
     let is_kept_there = worktrees.and_then(Path::parent) == Some(&common);
@@ -77,32 +78,35 @@ fn follow(project: &Path, file: &Path) -> Result<String, String> {
     common.into_os_string().into_string().map_err(|_| "its path is not valid UTF-8".to_owned())
 }
 
-/// A small file's only line. What git takes for part of a path is part of it here.
-fn read_line(file: &Path) -> Option<String> {
-    let text = read_small(file)?;
-    let line = text.trim_end_matches(['\r', '\n']);
-    (!line.contains('\n')).then(|| line.to_owned())
-}
-
-/// A small regular file, which somebody may be replacing by something else meanwhile.
-fn read_small(file: &Path) -> Option<String> {
-    env_file::read_checked(file, OFlags::NOFOLLOW).ok()?
-}
-
-/// The value of `core.worktree`, as git itself writes it into a submodule's configuration.
-fn core_worktree(config: &str) -> Option<PathBuf> {
-    let mut in_core = false;
-    for line in config.lines().map(str::trim) {
-        if line.starts_with('[') {
-            in_core = line.eq_ignore_ascii_case("[core]");
-        } else if let Some((name, value)) = line.split_once('=')
-            && in_core
-            && name.trim().eq_ignore_ascii_case("worktree")
-        {
-            return Some(PathBuf::from(value.trim()));
-        }
+/// Returns the `.git` file of the working tree that a git directory says it belongs to.
+fn working_tree(git_dir: &Path) -> Result<PathBuf, String> {
+    // A linked worktree's directory names that file.
+    if let Some(file) = read_line(&git_dir.join("gitdir"))? {
+        return Ok(git_dir.join(file));
     }
-    None
+    // A submodule's directory names the working tree in its configuration.
+    let config = read_small(&git_dir.join("config"))?.unwrap_or_default();
+    let is_worktree = |entry: &git_config::Entry| {
+        entry.section == "core" && entry.subsection.is_none() && entry.name == "worktree"
+    };
+    let worktree = git_config::entries(config.as_bytes()).filter(is_worktree).last();
+    let worktree = worktree.and_then(|entry| entry.value).ok_or("its directory names no working tree")?;
+    Ok(git_dir.join(OsStr::from_bytes(&worktree)).join(".git"))
+}
+
+/// Reads the only line of a small file; `None` if the file doesn't exist. Like git, keeps blanks at the end of the line.
+fn read_line(file: &Path) -> Result<Option<String>, String> {
+    let Some(text) = read_small(file)? else { return Ok(None) };
+    let line = text.trim_end_matches(['\r', '\n']);
+    if line.contains('\n') {
+        return Err(format!("{} has more than one line", file.display()));
+    }
+    Ok(Some(line.to_owned()))
+}
+
+/// Reads a small regular file, which a program in a cage may be replacing meanwhile; `None` if it doesn't exist.
+fn read_small(file: &Path) -> Result<Option<String>, String> {
+    env_file::read_checked(file, OFlags::NOFOLLOW).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_repository_has_all_it_needs() {
+    fn an_ordinary_repository_needs_no_other_directory() {
         let trees = Trees::new();
         assert_eq!(trees.look("main"), GitDir::Inside);
         assert_eq!(trees.look("."), GitDir::None);
@@ -176,6 +180,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_refused_rather_than_ignored() {
+        let trees = Trees::new();
+        trees.git("main", &["worktree", "add", "-q", "../linked"]);
+        let git_dir = trees.path("main/.git/worktrees/linked");
+        for file in [git_dir.join("commondir"), git_dir.join("gitdir"), trees.path("linked/.git")] {
+            let text = fs::read(&file).unwrap();
+            let large = "x".repeat(100_000);
+            for broken in [b"\xff\n".as_slice(), b"a\nb\n", large.as_bytes()] {
+                fs::write(&file, broken).unwrap();
+                assert!(trees.refused("linked"), "{}", file.display());
+            }
+            fs::write(&file, text).unwrap();
+            assert_eq!(trees.look("linked"), trees.outside("main/.git"), "the control");
+        }
+        // A directory with a name that no file system takes can't be looked at.
+        let too_long = trees.path(&"x".repeat(300));
+        assert!(matches!(GitDir::of(&too_long), GitDir::Refused(_)));
+    }
+
+    #[test]
     fn a_file_that_points_elsewhere_is_not_followed() {
         let trees = Trees::new();
         trees.git("main", &["worktree", "add", "-q", "../linked"]);
@@ -184,24 +208,24 @@ mod tests {
             fs::write(trees.path("evil/.git"), format!("gitdir: {}\n", target.display())).unwrap();
         };
         fs::copy(trees.path("linked/.git"), trees.path("evil/.git")).unwrap();
-        assert!(trees.refused("evil"), "the directory points back at another worktree");
+        assert!(trees.refused("evil"), "that directory belongs to another worktree");
         point(&trees.path("main/.git"));
-        assert!(trees.refused("evil"), "a repository's own directory points back at nothing");
+        assert!(trees.refused("evil"), "a repository's own directory names no working tree");
         point(Path::new("/etc"));
         assert!(trees.refused("evil"));
         point(Path::new("/nonexistent"));
         assert!(trees.refused("evil"));
-        // A directory in the project that points back, and names any directory as the common one.
+        // A directory in the project that names the project, and any directory as the common one.
         fs::create_dir(trees.path("evil/fake")).unwrap();
         fs::write(trees.path("evil/fake/gitdir"), trees.path("evil/.git").to_str().unwrap()).unwrap();
         fs::write(trees.path("evil/fake/commondir"), "/etc\n").unwrap();
         point(&trees.path("evil/fake"));
         assert!(trees.refused("evil"));
-        // The same outside of it, where another cage may write.
+        // The same directory outside the project, where another cage may write.
         fs::rename(trees.path("evil/fake"), trees.path("fake")).unwrap();
         point(&trees.path("fake"));
         assert!(trees.refused("evil"));
-        // …naming what is above it.
+        // The common directory is above it.
         fs::create_dir_all(trees.path("other/deep")).unwrap();
         fs::rename(trees.path("fake"), trees.path("other/deep/fake")).unwrap();
         fs::write(trees.path("other/deep/fake/commondir"), "../..\n").unwrap();
@@ -209,6 +233,6 @@ mod tests {
         assert!(trees.refused("evil"));
         fs::remove_file(trees.path("evil/.git")).unwrap();
         symlink(trees.path("linked/.git"), trees.path("evil/.git")).unwrap();
-        assert_eq!(trees.look("evil"), GitDir::Inside, "a link is no `.git` file");
+        assert_eq!(trees.look("evil"), GitDir::Inside, "a link is not followed");
     }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::audit::Baseline;
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::cage::env_file::EnvFiles;
@@ -25,6 +24,7 @@ use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
+use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::remove;
@@ -314,7 +314,7 @@ impl Creation {
         }
         if let GitDir::Refused(why) = &self.git {
             warnings.push(format!(
-                "git won't work in the cage: {}/.git points outside, and is not followed: {why}",
+                "git won't work in the cage, because {}/.git is not used: {why}",
                 project.path
             ));
         }

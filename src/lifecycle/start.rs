@@ -661,7 +661,6 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::audit::Baseline;
     use crate::cage::home::PREPARE;
     use crate::cage::user::{Ids, ImageUser, Mapping};
     use crate::engine::container::IMAGE_LABEL;
@@ -670,6 +669,7 @@ mod tests {
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
     use crate::host::worktree::GitDir;
+    use crate::lifecycle::baseline::Baseline;
     use crate::lifecycle::create::add_host;
     use crate::lifecycle::exec::BECOME;
 
