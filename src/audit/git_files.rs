@@ -1,112 +1,86 @@
-//! Files that git runs, or reads for what to run: hooks, attributes, `.gitmodules`.
+//! Files of a repository that make git run commands: hooks, attributes, `.gitmodules`.
 
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::Found;
-use super::keys;
+use super::finding::{Findings, Sighting, path_bytes};
 use super::tree::{Node, Tree};
+use super::{display, git_settings};
 use crate::host::git_config;
 
+/// The names of hooks, and when git runs them.
 const HOOKS: &[(&str, &str)] = &[
-    ("pre-commit", "runs on git commit"),
-    ("prepare-commit-msg", "runs on git commit"),
-    ("commit-msg", "runs on git commit"),
-    ("post-commit", "runs on git commit"),
-    ("pre-merge-commit", "runs on git merge and pull"),
-    ("post-merge", "runs on git merge and pull"),
+    ("pre-commit prepare-commit-msg commit-msg post-commit", "runs on git commit"),
+    ("pre-merge-commit post-merge", "runs on git merge and pull"),
     ("post-checkout", "runs on git checkout, switch and worktree add"),
     ("post-rewrite", "runs on git rebase and commit --amend"),
     ("pre-rebase", "runs on git rebase"),
     ("pre-push", "runs on git push"),
     ("post-index-change", "runs on git status and add"),
-    ("reference-transaction", "runs on git commit, fetch and whatever else changes a branch"),
+    ("reference-transaction", "runs on git commands that change a branch, such as commit and fetch"),
     ("pre-auto-gc", "runs on git gc, and so on pull and fetch"),
-    ("applypatch-msg", "runs on git am"),
-    ("pre-applypatch", "runs on git am"),
-    ("post-applypatch", "runs on git am"),
+    ("applypatch-msg pre-applypatch post-applypatch", "runs on git am"),
     ("sendemail-validate", "runs on git send-email"),
-    ("pre-receive", "runs when somebody pushes here"),
-    ("update", "runs when somebody pushes here"),
-    ("proc-receive", "runs when somebody pushes here"),
-    ("post-receive", "runs when somebody pushes here"),
-    ("post-update", "runs when somebody pushes here"),
-    ("push-to-checkout", "runs when somebody pushes here"),
+    ("pre-receive update proc-receive post-receive post-update push-to-checkout", ON_PUSH_HERE),
 ];
 
-/// How deep directories are looked through that a link leads to.
-const BEHIND: usize = 2;
+const ON_PUSH_HERE: &str = "runs on a git push to this repository";
 
-/// Drivers that git has itself.
-const MERGE_DRIVERS: &[&[u8]] = &[b"text", b"binary", b"union"];
-const DIFF_DRIVERS: &[&[u8]] = &[
-    b"ada",
-    b"bash",
-    b"bibtex",
-    b"cpp",
-    b"csharp",
-    b"css",
-    b"dts",
-    b"elixir",
-    b"fortran",
-    b"fountain",
-    b"golang",
-    b"html",
-    b"ini",
-    b"java",
-    b"kotlin",
-    b"markdown",
-    b"matlab",
-    b"objc",
-    b"pascal",
-    b"perl",
-    b"php",
-    b"python",
-    b"ruby",
-    b"rust",
-    b"scheme",
-    b"tex",
-];
+/// Drivers that git has built in.
+const MERGE_DRIVERS: &str = "text binary union";
+const DIFF_DRIVERS: &str = "ada bash bibtex cpp csharp css dts elixir fortran fountain golang html ini java kotlin \
+                            markdown matlab objc pascal perl php python ruby rust scheme tex";
 
-/// The hooks in a directory.
-pub fn hook_files(tree: &Tree, dir: &Path, found: &mut Found) {
+/// The number of drivers that one file with attributes may name.
+const MAX_DRIVERS: usize = 100;
+
+/// The number of levels of a linked directory that are hashed.
+const MAX_LEVELS: usize = 2;
+
+/// Adds the hooks in a directory.
+pub fn hooks(tree: &Tree, dir: &Path, findings: &mut Findings) {
     for name in tree.names(dir) {
         if tree.limits.is_late() {
             return;
         }
-        let path = dir.join(&name);
         if name.as_bytes().ends_with(b".sample") {
             continue;
         }
-        let known = HOOKS.iter().find(|(hook, _)| name == *hook).map(|(_, trigger)| *trigger);
-        let trigger = known.unwrap_or("runs if one of the hooks runs it");
-        match tree.node(&path) {
+        let path = dir.join(&name);
+        let known = HOOKS.iter().find(|(hooks, _)| hooks.split(' ').any(|hook| name == hook));
+        let (what, (content, changed)) = match tree.node(&path) {
             Node::File(status) if status.mode & 0o111 != 0 => {
-                let content = tree.content(&path).unwrap_or_default();
-                found.add(&tree.shown(&path), "executable hook", trigger, &content, status.changed);
+                ("executable hook".to_owned(), (tree.digest(&path), status.changed))
             }
             Node::Link(target, status) => {
-                let (content, changed) = behind(tree, dir, &target, status.changed);
-                let what = format!("hook, link to {}", show(&target));
-                found.add(&tree.shown(&path), what, trigger, &content, changed);
+                let what = format!("hook, {}", display::link(&target));
+                (what, digest_of_link(tree, dir, &target, status.changed))
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        findings.add(Sighting {
+            path: tree.shown(&path),
+            what,
+            trigger: known.map_or("runs if a hook calls it", |(_, trigger)| trigger),
+            content: &content,
+            changed,
+        });
     }
 }
 
-/// What tells what is behind a link in `dir` from anything else, and when link or file changed last.
-pub fn behind(tree: &Tree, dir: &Path, target: &Path, changed: i64) -> (Vec<u8>, i64) {
-    let mut content = bytes(target).to_vec();
+/// Returns a digest of a link in `dir`, changed at `changed`, together with the file or directory that it leads to; and the
+/// time of the last change of either.
+pub fn digest_of_link(tree: &Tree, dir: &Path, target: &Path, changed: i64) -> (Vec<u8>, i64) {
+    let mut content = path_bytes(target).to_vec();
     let Some(real) = tree.resolve(dir, target) else { return (content, changed) };
     match tree.node(&real) {
         Node::File(status) => {
-            content.extend(tree.content(&real).into_iter().flatten());
+            content.extend(tree.digest(&real));
             (content, changed.max(status.changed))
         }
         Node::Dir(status) => {
-            let (below, last) = tree.contents(&real, BEHIND);
+            let (below, last) = tree.digest_below(&real, MAX_LEVELS);
             content.extend(below);
             (content, changed.max(status.changed).max(last))
         }
@@ -114,14 +88,11 @@ pub fn behind(tree: &Tree, dir: &Path, target: &Path, changed: i64) -> (Vec<u8>,
     }
 }
 
-/// What attributes name that a configuration may have a command for.
-pub fn attributes(tree: &Tree, path: &Path, found: &mut Found) {
+/// Adds the drivers that a file with attributes names, for which the user's configuration may have commands.
+pub fn attributes(tree: &Tree, path: &Path, findings: &mut Findings) {
     let Node::File(status) = tree.node(path) else { return };
-    if tree.limits.is_late() {
-        return;
-    }
     let Some(text) = tree.read(path) else { return };
-    let mut named = HashSet::new();
+    let mut drivers = HashSet::new();
     for (count, line) in text.split(|c| *c == b'\n').enumerate() {
         if count.is_multiple_of(256) && tree.limits.is_late() {
             return;
@@ -130,42 +101,50 @@ pub fn attributes(tree: &Tree, path: &Path, found: &mut Found) {
         if line.starts_with(b"#") {
             continue;
         }
-        for word in line.split(u8::is_ascii_whitespace).skip(1) {
-            let Some(equals) = word.iter().position(|c| *c == b'=') else { continue };
-            let driver = &word[equals + 1..];
-            let own: &[&[u8]] = match &word[..equals] {
-                b"filter" => &[],
-                b"diff" => DIFF_DRIVERS,
-                b"merge" => MERGE_DRIVERS,
-                _ => continue,
-            };
-            if !own.contains(&driver) && named.len() < 100 && named.insert(word) {
-                let what = keys::shorten(&String::from_utf8_lossy(word));
-                let trigger = "git runs the command that your configuration has for it, if any";
-                found.add(&tree.shown(path), what, trigger, word, status.changed);
-            }
+        drivers.extend(line.split(u8::is_ascii_whitespace).skip(1).filter(|word| names_driver(word)));
+        if drivers.len() > MAX_DRIVERS {
+            let shown = tree.shown(path);
+            tree.limits.note_gap(format!("{} names too many drivers", shown.display()));
+            break;
         }
+    }
+    for driver in drivers {
+        findings.add(Sighting {
+            path: tree.shown(path),
+            what: display::shorten(&String::from_utf8_lossy(driver)),
+            trigger: "git runs the command that your configuration has for it, if any",
+            content: driver,
+            changed: status.changed,
+        });
     }
 }
 
-/// What `.gitmodules` makes git do.
-pub fn gitmodules(tree: &Tree, path: &Path, found: &mut Found) {
+/// Returns whether an attribute names a driver that git doesn't have built in.
+fn names_driver(attribute: &[u8]) -> bool {
+    let Some(equals) = attribute.iter().position(|c| *c == b'=') else { return false };
+    let (name, driver) = (&attribute[..equals], &attribute[equals + 1..]);
+    let is_in = |drivers: &str| drivers.split(' ').any(|known| known.as_bytes() == driver);
+    match name {
+        b"filter" => true,
+        b"diff" => !is_in(DIFF_DRIVERS),
+        b"merge" => !is_in(MERGE_DRIVERS),
+        _ => false,
+    }
+}
+
+/// Adds the settings in `.gitmodules` that git acts on.
+pub fn gitmodules(tree: &Tree, path: &Path, findings: &mut Findings) {
     let Node::File(status) = tree.node(path) else { return };
     let Some(text) = tree.read(path) else { return };
     for entry in git_config::entries(&text).filter(|entry| entry.section == "submodule") {
-        if let Some(trigger) = keys::trigger(&entry) {
-            let value = entry.value.as_deref().unwrap_or_default();
-            found.add(&tree.shown(path), keys::show(&entry), trigger, value, status.changed);
+        if let Some(trigger) = git_settings::trigger(&entry) {
+            findings.add(Sighting {
+                path: tree.shown(path),
+                what: git_settings::show(&entry),
+                trigger,
+                content: entry.value.as_deref().unwrap_or_default(),
+                changed: status.changed,
+            });
         }
     }
-}
-
-/// A path for people.
-pub fn show(path: &Path) -> String {
-    keys::shorten(&path.to_string_lossy())
-}
-
-/// A path as it is.
-pub fn bytes(path: &Path) -> &[u8] {
-    path.as_os_str().as_bytes()
 }

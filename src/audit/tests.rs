@@ -5,12 +5,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, FileType, Mode};
 
+use super::record::{DIGEST, SALT};
 use super::*;
 
 mod hidden;
 mod hostile;
-mod memory;
-mod places;
+mod known_files;
+mod record;
+mod unreadable;
 
 /// A project for one test.
 struct Project(tempfile::TempDir);
@@ -20,7 +22,7 @@ impl Project {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// One with a repository as `git init` makes it.
+    /// A project with a repository as `git init` makes it.
     fn repository() -> Self {
         let project = Self::new();
         project.init(".git");
@@ -71,24 +73,24 @@ impl Project {
         self.write(".git/config", text)
     }
 
-    fn look(&self, scope: Scope) -> Report {
+    fn scan(&self, scope: Scope) -> Report {
         let start = Instant::now();
-        let report = look(&self.path(""), scope, None);
+        let report = scan(&self.path(""), scope, None);
         assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
         report
     }
 
     fn found(&self, scope: Scope) -> Vec<String> {
-        let report = self.look(scope);
-        assert_eq!(report.stopped, None);
+        let report = self.scan(scope);
+        assert_eq!(report.incomplete, None);
         report.findings.iter().map(|finding| format!("{}: {}", finding.path, finding.what)).collect()
     }
 
-    /// What is found near, which is found in the whole tree, too.
-    fn near(&self) -> Vec<String> {
-        let (near, whole) = (self.found(Scope::Near), self.found(Scope::Whole));
-        assert!(near.iter().all(|line| whole.contains(line)), "{near:?} {whole:?}");
-        near
+    /// Returns the findings at the top, which a scan of the whole tree finds as well.
+    fn top(&self) -> Vec<String> {
+        let (top, whole) = (self.found(Scope::Top), self.found(Scope::Whole));
+        assert!(top.iter().all(|line| whole.contains(line)), "{top:?} {whole:?}");
+        top
     }
 
     fn whole(&self) -> Vec<String> {
@@ -99,7 +101,7 @@ impl Project {
 const NOTHING: [&str; 0] = [];
 
 #[test]
-fn an_ordinary_project_has_nothing() {
+fn an_ordinary_project_has_no_findings() {
     let project = Project::repository();
     project
         .config("\u{feff}[core]\n\tbare = false\n\tfsmonitor = true\n[remote \"origin\"]\n\turl = git@example.com:x/y\n[pager]\n\tlog = no\n[user]\n\tname = x\n[branch \"main\"]\n\tremote = origin")
@@ -112,15 +114,15 @@ fn an_ordinary_project_has_nothing() {
         .link("node_modules/.bin/x", "../x/x.js")
         .link(".venv/bin/python3", "/usr/bin/python3")
         .link("itself", "itself");
-    // Where it comes from is new only where it is known what was there before.
-    for scope in [Scope::Near, Scope::Whole] {
-        assert_eq!(unseen(project.look(scope).findings, None), []);
+    // Without a record, a remote is not new.
+    for scope in [Scope::Top, Scope::Whole] {
+        assert_eq!(new_findings(project.scan(scope).findings, None), []);
     }
     assert_eq!(project.whole(), [".git/config: remote.origin.url=git@example.com:x/y"]);
 }
 
 #[test]
-fn settings_that_run_or_redirect_are_found() {
+fn settings_that_run_commands_or_redirect_are_found() {
     for (setting, what) in [
         ("[core] fsmonitor = ./x", "core.fsmonitor=./x"),
         ("[CORE] HooksPath = h", "core.hookspath=h"),
@@ -171,15 +173,15 @@ fn settings_that_run_or_redirect_are_found() {
     ] {
         let project = Project::repository();
         project.config(&format!("{setting}\n[broken"));
-        assert_eq!(project.near(), [format!(".git/config: {what}")], "{setting}");
+        assert_eq!(project.top(), [format!(".git/config: {what}")], "{setting}");
     }
     let project = Project::repository();
     project.config("[submodule \"s\"] update = none\n[protocol \"ext\"] allow = never\n[http] sslVerify = true\n[color] pager = true\n[core] protectHFS = true\n[branch \"b\"] remote = .\n[branch \"c\"] remote = origin\n[annex] uuid = x");
-    assert_eq!(project.near(), NOTHING);
+    assert_eq!(project.top(), NOTHING);
 }
 
 #[test]
-fn more_configuration_is_followed_only_inside() {
+fn included_configuration_is_read_only_inside_the_project() {
     let project = Project::repository();
     let outside = Project::new();
     outside.write("config", "[core] pager = secret\n");
@@ -191,7 +193,7 @@ fn more_configuration_is_followed_only_inside() {
         .write("more", "[core] pager = x\n[include] path = more\n[include] path = .git/config\n")
         .link("out", outside.path("config").to_str().unwrap())
         .write(".git/config.worktree", "[core] editor = y\n");
-    let found = project.near();
+    let found = project.top();
     assert!(
         found.contains(&"more: core.pager=x".into())
             && found.contains(&".git/config.worktree: core.editor=y".into())
@@ -201,7 +203,7 @@ fn more_configuration_is_followed_only_inside() {
 }
 
 #[test]
-fn hooks_are_found_wherever_they_are() {
+fn hooks_are_found_in_any_directory() {
     let project = Project::repository();
     project
         .program(".git/hooks/pre-commit", "")
@@ -210,7 +212,7 @@ fn hooks_are_found_wherever_they_are() {
         .program("elsewhere/post-merge", "")
         .config("[core] hooksPath = elsewhere");
     assert_eq!(
-        project.near(),
+        project.top(),
         [
             ".git/config: core.hookspath=elsewhere",
             ".git/hooks/pre-commit: executable hook",
@@ -222,45 +224,45 @@ fn hooks_are_found_wherever_they_are() {
 
 #[test]
 fn the_repository_may_have_any_shape() {
-    let link = |of: &Project| of.near().iter().any(|line| line == "evil/config: core.pager=x");
+    let link = |of: &Project| of.top().iter().any(|line| line == "evil/config: core.pager=x");
     let evil =
         |project: &Project| project.init("evil").write("evil/config", "[core] pager = x").0.path().to_owned();
 
     let project = Project::new();
     evil(&project);
     project.write(".git", "gitdir: evil\n");
-    assert!(link(&project) && project.near().contains(&".git: gitdir: evil".into()));
+    assert!(link(&project) && project.top().contains(&".git: gitdir: evil".into()));
 
     let project = Project::new();
     evil(&project);
     project.link(".git", "evil");
-    assert!(link(&project) && project.near().contains(&".git: link to evil".into()));
+    assert!(link(&project) && project.top().contains(&".git: link to evil".into()));
 
     let project = Project::repository();
     evil(&project);
     project.write(".git/commondir", "../evil\n");
-    assert!(link(&project) && project.near().contains(&".git/commondir: commondir ../evil".into()));
+    assert!(link(&project) && project.top().contains(&".git/commondir: commondir ../evil".into()));
 
     let project = Project::repository();
     evil(&project);
     fs::remove_file(project.path(".git/config")).unwrap();
     project.link(".git/config", "../evil/config");
-    assert!(link(&project) && project.near().contains(&".git/config: link to ../evil/config".into()));
+    assert!(link(&project) && project.top().contains(&".git/config: link to ../evil/config".into()));
 
     let project = Project::new();
     project.write(".git", "gitdir: /etc\n");
-    assert_eq!(project.near(), [".git: gitdir: /etc"]);
+    assert_eq!(project.top(), [".git: gitdir: /etc"]);
     let project = Project::new();
     project.fifo(".git");
-    assert_eq!(project.near(), [".git: FIFO"]);
+    assert_eq!(project.top(), [".git: FIFO"]);
 
     let project = Project::new();
     project.init(".").write("config", "[core] pager = x");
-    assert_eq!(project.near(), ["config: core.pager=x"]);
+    assert_eq!(project.top(), ["config: core.pager=x"]);
 }
 
 #[test]
-fn what_belongs_to_the_repository_is_looked_at() {
+fn submodules_worktrees_and_other_parts_of_a_repository_are_scanned() {
     let project = Project::repository();
     project
         .init(".git/modules/a/b")
@@ -280,28 +282,28 @@ fn what_belongs_to_the_repository_is_looked_at() {
         .write(".git/info/attributes", "* filter=evil\n")
         .write(".git/rebase-merge/git-rebase-todo", "pick 1\nexec sh\n");
     assert_eq!(
-        project.near(),
+        project.top(),
         [
             ".git/info/attributes: filter=evil",
             ".git/modules/a/b/config: core.pager=x",
             ".git/modules/a/b/modules/c/hooks/pre-push: executable hook",
             ".git/modules/e/config: core.worktree=../../../..",
-            ".git/objects/info/alternates: objects of /x",
-            ".git/rebase-merge/git-rebase-todo: exec sh",
+            ".git/objects/info/alternates: file",
+            ".git/rebase-merge/git-rebase-todo: file",
             ".git/worktrees/v/commondir: commondir ../../../evil",
             ".git/worktrees/w/config.worktree: core.editor=x",
             "evil/config: core.askpass=x",
         ]
     );
-    // Even where the directory with it is a link.
+    // The same if its directory is a link.
     let project = Project::repository();
     project.write("i/attributes", "* filter=evil\n").link(".git/info", "../i");
-    assert!(project.near().contains(&"i/attributes: filter=evil".into()), "{:?}", project.near());
-    assert!(project.near().contains(&".git/info: leads to i".into()));
+    assert!(project.top().contains(&"i/attributes: filter=evil".into()), "{:?}", project.top());
+    assert!(project.top().contains(&".git/info: leads to i".into()));
 }
 
 #[test]
-fn a_worktree_of_a_repository_outside_that_the_cage_gets_is_looked_at() {
+fn the_mounted_repository_of_a_linked_worktree_is_scanned() {
     let outside = Project::new();
     let project = Project::new();
     let show = |of: &Project, path: &str| of.path(path).to_str().unwrap().to_owned();
@@ -312,10 +314,10 @@ fn a_worktree_of_a_repository_outside_that_the_cage_gets_is_looked_at() {
         .write("r/.git/worktrees/p/HEAD", "ref: refs/heads/p\n")
         .write("r/.git/worktrees/p/gitdir", format!("{}\n", show(&project, ".git")));
     project.write(".git", format!("gitdir: {}\n", show(&outside, "r/.git/worktrees/p")));
-    assert_eq!(project.near(), [format!("{}: core.pager=x", show(&outside, "r/.git/config"))]);
-    // The control: one that points back at something else is not opened.
+    assert_eq!(project.top(), [format!("{}: core.pager=x", show(&outside, "r/.git/config"))]);
+    // The control: a repository that names another working tree is not opened.
     outside.write("r/.git/worktrees/p/gitdir", "/elsewhere\n");
-    assert_eq!(project.near(), [format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"))]);
+    assert_eq!(project.top(), [format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"))]);
 }
 
 #[test]
@@ -333,7 +335,7 @@ fn nested_repositories_are_found_anywhere() {
         .link("g/.git", "/etc")
         .write("h/HEAD", "")
         .write(".GIT/i/.git", "gitdir: /x\n");
-    assert_eq!(project.near(), NOTHING);
+    assert_eq!(project.top(), NOTHING);
     assert_eq!(
         project.whole(),
         [

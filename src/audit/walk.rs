@@ -1,68 +1,74 @@
-//! The walk over a tree: well-known files, nested repositories, files with privileges, devices, links that lead out.
+//! The walk over a tree: known files, nested repositories, privileged programs, devices, links that lead out.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType, Mode};
 use rustix::io::Errno;
 
-use super::places::Places;
-use super::tree::{DIR, Node, Tree, status};
-use super::{Found, Scope, git, git_files, keys};
+use super::finding::{Findings, Sighting, path_bytes};
+use super::known_files::KnownFiles;
+use super::tree::{DIR, Node, Status, Tree};
+use super::{display, git_dir, git_files};
 
-/// How deep. Each level is a descriptor that is open, and systems have as few as 256 for a process.
+/// The number of levels to descend. Each is an open descriptor, and some systems allow a process as few as 256.
 const MAX_DEPTH: usize = 100;
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const EXECUTABLE: u32 = 0o111;
 
-const LINKED: &str = "tools look there for what they run";
+/// The part of a tree to scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The project's own repository, and known files at the top.
+    Top,
+    /// The whole tree.
+    Whole,
+}
 
-/// A directory that is being walked.
+/// A directory that is open because the walk is in it or below it.
 struct Frame {
     dir: Dir,
     subdirs: Vec<OsString>,
 }
 
-struct Walk<'a, 'b, 'f> {
-    tree: &'a Tree<'b>,
-    places: &'a Places,
+struct Walk<'a> {
+    tree: &'a Tree,
+    known: &'a KnownFiles,
     scope: Scope,
-    found: &'a mut Found<'f>,
-    /// The directory of the last frame.
+    findings: &'a mut Findings,
+    /// The directory that is being scanned.
     path: PathBuf,
 }
 
-/// Walks over the tree, or over the few directories that well-known files are in.
-pub fn walk(tree: &Tree, places: &Places, scope: Scope, found: &mut Found) {
-    let mut walk = Walk { tree, places, scope, found, path: PathBuf::new() };
+/// Walks over the tree or, in the scope [`Scope::Top`], over the few directories that known files are in.
+pub fn walk(tree: &Tree, known: &KnownFiles, scope: Scope, findings: &mut Findings) {
+    let mut walk = Walk { tree, known, scope, findings, path: PathBuf::new() };
     let mut stack: Vec<Frame> = Vec::new();
-    stack.extend(tree.dir(Path::new("")).ok().and_then(|dir| walk.enter(dir)));
+    stack.extend(tree.dir(Path::new("")).and_then(|dir| walk.enter(dir)));
     while let Some(frame) = stack.last_mut() {
         let Some(name) = frame.subdirs.pop() else {
             stack.pop();
             walk.path.pop();
             continue;
         };
+        walk.path.push(&name);
         let opened = frame
             .dir
             .fd()
             .and_then(|parent| rustix::fs::openat(parent, &name, DIR, Mode::empty()))
             .and_then(Dir::new);
-        walk.path.push(&name);
         let entered = match opened {
             _ if stack.len() >= MAX_DEPTH => {
-                tree.limits.stop(format!("something is more than {MAX_DEPTH} directories deep"));
+                tree.limits.note_gap(format!("a directory is more than {MAX_DEPTH} levels deep"));
                 None
             }
             Ok(dir) => walk.enter(dir),
-            // It is gone, or another one by now.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => None,
             Err(error) => {
-                tree.limits.stop(format!("{} can't be opened: {error}", walk.path.display()));
+                tree.note_error(&walk.path, error);
                 None
             }
         };
@@ -73,185 +79,181 @@ pub fn walk(tree: &Tree, places: &Places, scope: Scope, found: &mut Found) {
     }
 }
 
-impl Walk<'_, '_, '_> {
-    /// Looks at all entries of the directory at `self.path`.
+impl Walk<'_> {
+    /// Scans the entries of the directory at `self.path`. Returns the subdirectories to enter.
     fn enter(&mut self, mut dir: Dir) -> Option<Frame> {
-        let mut entries = Vec::new();
-        loop {
-            match dir.read() {
-                None => break,
-                Some(Err(error)) => {
-                    self.tree.limits.stop(format!("{} can't be read: {error}", self.path.display()));
-                    break;
-                }
-                Some(Ok(entry)) => {
-                    let name = entry.file_name().to_bytes();
-                    if name == b"." || name == b".." {
-                        continue;
-                    }
-                    if !self.tree.limits.take_entry() {
-                        break;
-                    }
-                    entries.push((OsStr::from_bytes(name).to_owned(), entry.file_type()));
-                }
-            }
-        }
         let path = self.path.clone();
+        let entries = self.tree.entries(&mut dir, &path);
         let names: Vec<&[u8]> = path.iter().map(OsStr::as_bytes).collect();
         let in_git = names.iter().any(|name| is_dot_git(name));
-        let is_repository = self.scope == Scope::Whole
-            && !in_git
-            && git::looks_bare(&|name| entries.iter().any(|(entry, _)| entry == name));
-        if is_repository && !names.is_empty() {
-            git::nested(self.tree, &path, self.found);
+        // The project's own repository is scanned in any scope, before the walk.
+        let finds_nested = self.scope == Scope::Whole && !in_git && !names.is_empty();
+        if finds_nested && git_dir::looks_bare(|name| entries.iter().any(|(entry, _)| entry == name)) {
+            git_dir::scan_bare(self.tree, &path, self.findings);
         }
         let mut subdirs = Vec::new();
-        let fd = dir.fd().ok()?;
+        let fd = dir.fd().map_err(|error| self.tree.note_error(&path, error)).ok()?;
         for (count, (name, mut kind)) in entries.into_iter().enumerate() {
             if count.is_multiple_of(64) && self.tree.limits.is_late() {
                 break;
             }
             if kind == FileType::Unknown {
-                let Ok(status) = status(fd, &name) else { continue };
+                let Some(status) = self.tree.status(fd, &path.join(&name)) else { continue };
                 kind = status.kind;
             }
-            if is_dot_git(name.as_bytes()) && !in_git && !names.is_empty() && self.scope == Scope::Whole {
-                git::dot_git(self.tree, &path, self.found);
+            if finds_nested && is_dot_git(name.as_bytes()) {
+                git_dir::scan_dot_git(self.tree, &path, self.findings);
             }
             if kind == FileType::Directory {
-                if self.goes_into(&names, &name) {
+                if self.scope == Scope::Whole || self.known.may_be_below(&names, name.as_bytes(), true) {
                     subdirs.push(name);
                 }
                 continue;
             }
             if !in_git {
-                self.well_known(&names, &name, kind);
+                self.known_file(&names, &name, kind);
             }
             if self.scope == Scope::Whole {
-                self.special(fd, &name, kind);
+                self.other_file(fd, &path.join(&name), kind);
             }
         }
         Some(Frame { dir, subdirs })
     }
 
-    fn goes_into(&self, names: &[&[u8]], name: &OsStr) -> bool {
-        self.scope == Scope::Whole || self.places.leads_on(names, name.as_bytes(), true)
+    fn add(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
+        let (path, what) = (self.tree.shown(file), what.to_owned());
+        self.findings.add(Sighting { path, what, trigger, content: b"", changed });
     }
 
-    /// Files that something runs or trusts because of their name.
-    fn well_known(&mut self, names: &[&[u8]], name: &OsStr, kind: FileType) {
+    /// Adds a file that some program runs or trusts because of its name.
+    fn known_file(&mut self, names: &[&[u8]], name: &OsStr, kind: FileType) {
         let is_link = kind == FileType::Symlink;
         if kind != FileType::RegularFile && !is_link {
             return;
         }
         let file = || self.path.join(name);
         match name.as_bytes() {
-            b".gitattributes" => return git_files::attributes(self.tree, &file(), self.found),
-            b".gitmodules" => return git_files::gitmodules(self.tree, &file(), self.found),
+            b".gitattributes" => return git_files::attributes(self.tree, &file(), self.findings),
+            b".gitmodules" => return git_files::gitmodules(self.tree, &file(), self.findings),
             _ => {}
         }
-        let trigger = self.places.trigger(names, name.as_bytes());
-        // A directory's place may be taken by a link, too.
-        let leads_on = || is_link && self.places.leads_on(names, name.as_bytes(), self.scope == Scope::Near);
-        let Some((trigger, dirs)) = trigger.or_else(|| leads_on().then_some((LINKED, 0))) else { return };
+        let known = self.known.trigger(names, name.as_bytes());
+        // A link may stand for a directory with known files.
+        let stands_for_directory =
+            || is_link && self.known.may_be_below(names, name.as_bytes(), self.scope == Scope::Top);
+        let linked = || stands_for_directory().then_some(("tools look there for files that they run", 0));
+        let Some((trigger, parents)) = known.or_else(linked) else { return };
         let file = file();
         let (what, content, changed) = match self.tree.node(&file) {
             Node::File(status) => {
-                // Deep in the tree it is the time that counts.
-                let content = if self.found.deep { None } else { self.tree.content(&file) };
-                ("file".to_owned(), content.map(Vec::from).unwrap_or_default(), status.changed)
+                let needs_digest = !self.findings.dates_by_change();
+                let content = if needs_digest { self.tree.digest(&file) } else { Vec::new() };
+                ("file".to_owned(), content, status.changed)
             }
-            Node::Link(target, _) if is_pythons(&self.path, name, &target) => return,
+            Node::Link(target, _) if is_systems_python(&self.path, name, &target) => return,
             Node::Link(target, status) => {
-                let (content, changed) = git_files::behind(self.tree, &self.path, &target, status.changed);
-                (format!("link to {}", keys::shorten(&target.to_string_lossy())), content, changed)
+                let (content, changed) =
+                    git_files::digest_of_link(self.tree, &self.path, &target, status.changed);
+                (display::link(&target), content, changed)
             }
             _ => return,
         };
-        // A file may have come to its place by a new name of the directory that it is in.
-        let above = self.path.ancestors().take(dirs).map(|dir| match self.tree.node(dir) {
-            Node::Dir(status) => status.changed,
-            _ => i64::MIN,
+        // A renamed directory can make an old file a known one.
+        let parents = self.path.ancestors().take(parents).filter_map(|dir| self.tree.node(dir).status());
+        let changed = parents.fold(changed, |last, status| last.max(status.changed));
+        self.findings.add(Sighting {
+            path: self.tree.shown(&file),
+            what,
+            trigger,
+            content: &content,
+            changed,
         });
-        let changed = above.fold(changed, i64::max);
-        self.found.add(&self.tree.shown(&file), what, trigger, &content, changed);
     }
 
-    /// What is dangerous whatever its name.
-    fn special(&mut self, dir: BorrowedFd, name: &OsStr, kind: FileType) {
-        let shown = || self.tree.shown(&self.path.join(name));
+    /// Adds a file that is dangerous whatever its name.
+    fn other_file(&mut self, dir: BorrowedFd, file: &Path, kind: FileType) {
         match kind {
-            FileType::RegularFile => {
-                let Ok(status) = status(dir, name) else { return };
-                let mut add =
-                    |what: &str, trigger| self.found.add(&shown(), what, trigger, b"", status.changed);
-                if status.kind != FileType::RegularFile || status.mode & EXECUTABLE == 0 {
-                    return;
-                }
-                if status.mode & SETUID != 0 {
-                    add("setuid program", "whoever runs it acts as its owner");
-                } else if status.mode & SETGID != 0 {
-                    add("setgid program", "whoever runs it acts as its group");
-                }
-                if has_capabilities(dir, name) {
-                    add("program with capabilities", "whoever runs it has privileges");
-                }
-            }
-            FileType::Symlink => {
-                let Ok(target) = rustix::fs::readlinkat(dir, name, Vec::new()) else { return };
-                let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-                if !self.tree.leads_out(&self.path, &target) || is_pythons(&self.path, name, &target) {
-                    return;
-                }
-                let Ok(status) = status(dir, name) else { return };
-                let what = format!("link to {}", keys::shorten(&target.to_string_lossy()));
-                let trigger = "leads out of the project whatever reads or writes it";
-                self.found.add(&shown(), what, trigger, target.as_os_str().as_bytes(), status.changed);
-            }
+            FileType::RegularFile => self.privileged_program(dir, file),
+            FileType::Symlink => self.outward_link(dir, file),
             FileType::Fifo | FileType::Socket | FileType::BlockDevice | FileType::CharacterDevice => {
-                let Ok(status) = status(dir, name) else { return };
+                let Some(status) = self.tree.status(dir, file) else { return };
                 let trigger = match kind {
-                    FileType::Fifo => "whatever reads it waits",
-                    FileType::Socket => "whatever connects to it talks to who listens there",
-                    _ => "whatever opens it uses the device",
+                    FileType::Fifo => "a program that reads it hangs",
+                    FileType::Socket => {
+                        "a program that connects to it talks to the process that listens there"
+                    }
+                    _ => "a program that opens it uses the device",
                 };
-                self.found.add(&shown(), self::kind(kind), trigger, b"", status.changed);
+                self.add(file, status.kind_name(), trigger, status.changed);
             }
             _ => {}
         }
     }
-}
 
-/// Words for what is neither file nor directory.
-pub fn kind(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Fifo => "FIFO",
-        FileType::Socket => "socket",
-        FileType::BlockDevice | FileType::CharacterDevice => "device",
-        _ => "neither file nor directory",
+    fn privileged_program(&mut self, dir: BorrowedFd, file: &Path) {
+        let Some(Status { mode, changed, kind, .. }) = self.tree.status(dir, file) else { return };
+        if kind != FileType::RegularFile || mode & EXECUTABLE == 0 {
+            return;
+        }
+        if mode & SETUID != 0 {
+            self.add(file, "setuid program", "runs with the rights of its owner", changed);
+        } else if mode & SETGID != 0 {
+            self.add(file, "setgid program", "runs with the rights of its group", changed);
+        }
+        match has_capabilities(dir, file) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.add(file, "program with capabilities", "runs with some of root's rights", changed);
+            }
+            Err(error) => self.tree.note_error(file, error),
+        }
+    }
+
+    fn outward_link(&mut self, dir: BorrowedFd, file: &Path) {
+        let Some(target) = self.tree.link_target(dir, file) else { return };
+        let name = file.file_name().unwrap_or_default();
+        if !self.tree.leads_out(&self.path, &target) || is_systems_python(&self.path, name, &target) {
+            return;
+        }
+        let Some(status) = self.tree.status(dir, file) else { return };
+        self.findings.add(Sighting {
+            path: self.tree.shown(file),
+            what: display::link(&target),
+            trigger: "a program that reads or writes it leaves the project",
+            content: path_bytes(&target),
+            changed: status.changed,
+        });
     }
 }
 
-/// The file systems of a Mac have it under other names, too.
+/// Returns whether git takes this name for `.git`. File systems of a Mac ignore case.
 fn is_dot_git(name: &[u8]) -> bool {
     name == b".git" || (cfg!(target_os = "macos") && name.eq_ignore_ascii_case(b".git"))
 }
 
-/// Every virtual environment has `bin/python`, which leads to the python that it was made with.
-fn is_pythons(dir: &Path, name: &OsStr, target: &Path) -> bool {
+/// Returns whether a link is the `bin/python` of a virtual environment, which leads to the python that created it.
+fn is_systems_python(dir: &Path, name: &OsStr, target: &Path) -> bool {
     let is_python = |name: &OsStr| name.as_bytes().starts_with(b"python");
     dir.ends_with("bin") && is_python(name) && target.file_name().is_some_and(is_python)
 }
 
 #[cfg(target_os = "linux")]
-fn has_capabilities(dir: BorrowedFd, name: &OsStr) -> bool {
-    // There is no call that takes a directory and a name; this link of the kernel's stands for the directory.
-    let path = Path::new("/proc/self/fd").join(dir.as_fd().as_raw_fd().to_string()).join(name);
+fn has_capabilities(dir: BorrowedFd, file: &Path) -> Result<bool, Errno> {
+    // No system call takes a directory and a name, so a link in /proc stands for the directory.
+    let dir = Path::new("/proc/self/fd").join(dir.as_fd().as_raw_fd().to_string());
     let mut buffer = [0_u8; 64];
-    rustix::fs::lgetxattr(&path, "security.capability", &mut buffer[..]).is_ok()
+    match rustix::fs::lgetxattr(
+        dir.join(file.file_name().unwrap_or_default()),
+        "security.capability",
+        &mut buffer[..],
+    ) {
+        Ok(_) => Ok(true),
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn has_capabilities(_: BorrowedFd, _: &OsStr) -> bool {
-    false
+fn has_capabilities(_: BorrowedFd, _: &Path) -> Result<bool, Errno> {
+    Ok(false)
 }

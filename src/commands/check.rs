@@ -1,6 +1,5 @@
 //! `cage check`.
 
-use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -8,23 +7,23 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::audit;
-use crate::audit::{Finding, Scope};
+use crate::audit::{Finding, Report, Scope};
 use crate::base::{console, error};
 use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 use crate::host::project::Project;
 use crate::lifecycle::session::{Session, Target};
 
-/// The exit code when there is something to look at.
+/// The exit code when there are findings, or the scan is incomplete.
 const FINDINGS: u8 = 3;
 
-/// List what an agent may have left in the project that this machine would run or trust
+/// List files and settings in the project that this machine would run or trust
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage check          What is new since the cage was made; exits 3 if any
-  cage check --all    And what was there before
-  cage check --json   One object for a program")]
+  cage check          List what is new since the cage, and exit with 3 if any
+  cage check --all    List also what was there before
+  cage check --json   Print one JSON object for a program")]
 pub struct Check {
-    /// Also what was there before the cage
+    /// List also what was there before the cage
     #[arg(long)]
     all: bool,
 
@@ -34,108 +33,116 @@ pub struct Check {
 }
 
 impl Check {
-    /// Does it.
+    /// Scans the project and prints the findings.
     ///
     /// # Errors
     /// When there is no such directory.
     pub fn run(self, session: &Session) -> Result<u8> {
         let project = session.project()?;
-        // It may have been allowed.
+        // A cage may have been started here with --allow-dangerous-dir.
         project.check(&session.host, true)?;
-        let (project, before) = Before::find(session, project);
-        let (seen, since) =
-            before.as_ref().map_or((None, None), |before| (Some(before.seen.as_str()), Some(before.since)));
+        let (project, record) = Record::find(session, project);
+        let (label, since) =
+            record.as_ref().map_or((None, None), |record| (Some(record.label.as_str()), Some(record.since)));
 
-        let report = audit::look(&project.dir(), Scope::Whole, since);
-        let total = report.findings.len();
-        let new = audit::unseen(report.findings.clone(), seen);
-        let old = total - new.len();
-        let shown = if self.all { &report.findings } else { &new };
-
+        let report = audit::scan(&project.dir(), Scope::Whole, since);
+        let new = audit::new_findings(report.findings.clone(), label);
+        let listed = if self.all { &report.findings } else { &new };
         if self.json {
-            let since = since.and_then(|since| u64::try_from(since).ok()).map(rfc3339);
-            let findings = shown.iter().map(PrintedFinding::from).collect();
-            let stopped = report.stopped.as_deref();
-            console::json(&Printed {
-                version: console::JSON_VERSION,
-                project: &project.path,
-                since,
-                findings,
-                stopped,
-            })?;
+            print_json(&project, since, listed, &report)?;
         } else {
-            for finding in shown {
+            for finding in listed {
                 console::data(&console::escape(&finding.line()))?;
             }
         }
-        if let Some(why) = &report.stopped {
-            console::warn(&format!("not everything was looked at: {why}"));
+        if let Some(why) = &report.incomplete {
+            console::warn(&format!("the project was not scanned completely: {why}"));
         }
-        if seen.is_some_and(audit::is_incomplete) && !new.is_empty() {
-            console::warn("there was too much to remember when the cage was made: some of this may be older");
+        if label.is_some_and(audit::is_cut) && !new.is_empty() {
+            console::warn("the cage's record has no room for all earlier findings: some of these may be old");
         }
-        console::info(&summary(&new, old, self.all, before.is_some()));
-        // What was not looked at may be anything.
-        Ok(if shown.is_empty() && report.stopped.is_none() { 0 } else { FINDINGS })
+        console::info(&summary(new.len(), record.is_some()));
+        if let Some(earlier) = earlier(report.findings.len() - new.len(), self.all) {
+            console::info(&earlier);
+        }
+        Ok(if listed.is_empty() && report.incomplete.is_none() { 0 } else { FINDINGS })
     }
 }
 
-/// What is known of the project before its cage.
-struct Before {
-    seen: String,
+/// The cage's record of what was in the project before it.
+struct Record {
+    label: String,
     since: i64,
 }
 
-impl Before {
-    /// The project that the nearest cage is of, and what that remembers. If nothing does, says so.
+impl Record {
+    /// Returns the project of the nearest cage with that cage's record. Tells the user if there is none.
     fn find(session: &Session, here: Project) -> (Project, Option<Self>) {
-        let all = "so this is all there is, new or not";
+        let all = "listing all files, new or not";
         let (project, container) = match session.find_nearest(None) {
             Ok((Target::Project(project), _, Some(container))) => (project, container),
             Ok(_) => {
-                console::info(&format!("there is no cage here, {all}"));
+                console::info(&format!("there is no cage here: {all}"));
                 return (here, None);
             }
             Err(error) => {
                 let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
                 let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
-                console::warn(&format!("the cage can't be asked, {all}: {said}{hint}"));
+                console::warn(&format!("the cage can't be found: {all}: {said}{hint}"));
                 return (here, None);
             }
         };
-        let before = Self::of(&container);
-        if before.is_none() {
-            console::info(&format!("the cage doesn't remember what was here before, {all}"));
+        let record = Self::of(&container);
+        if record.is_none() {
+            console::info(&format!("the cage has no record of what was here before: {all}"));
         }
-        (project, before)
+        (project, record)
     }
 
     fn of(container: &Container) -> Option<Self> {
         let since = container.label(SINCE_LABEL)?.parse().ok()?;
-        Some(Self { seen: container.label(SEEN_LABEL)?.to_owned(), since })
+        Some(Self { label: container.label(SEEN_LABEL)?.to_owned(), since })
     }
 }
 
-fn summary(new: &[Finding], old: usize, all: bool, known: bool) -> String {
-    let count = |count: usize| if count == 1 { "1 thing".to_owned() } else { format!("{count} things") };
-    let mut text = match new.len() {
-        0 => "nothing that this machine would run or trust".to_owned(),
-        some => format!("{} that this machine would run or trust", count(some)),
+/// Returns the number of new findings in words.
+fn summary(new: usize, has_record: bool) -> String {
+    let age = if has_record { "new " } else { "" };
+    let files = match new {
+        0 => format!("no {age}files or settings"),
+        1 => format!("1 {age}file or setting"),
+        many => format!("{many} {age}files or settings"),
     };
-    if known {
-        text.push_str(" is new since the cage was made");
-        if new.len() > 1 {
-            text = text.replace(" is new", " are new");
-        }
-    }
-    if old > 0 {
-        let how = if all { "" } else { "; `--all` shows them" };
-        let _ = write!(text, "; {} {} there before{how}", count(old), if old == 1 { "was" } else { "were" });
-    }
-    text
+    format!("{files} that this machine would run or trust")
 }
 
-/// What `--json` prints.
+/// Returns the number of findings from before the cage in words, if there are any.
+fn earlier(old: usize, listed: bool) -> Option<String> {
+    let were = match old {
+        0 => return None,
+        1 => "1 was".to_owned(),
+        many => format!("{many} were"),
+    };
+    let hint = if listed { "" } else { "; `cage check --all` lists them" };
+    Some(format!("{were} there before the cage{hint}"))
+}
+
+fn print_json(
+    project: &Project,
+    since: Option<i64>,
+    listed: &[Finding],
+    report: &Report,
+) -> std::io::Result<()> {
+    console::json(&Printed {
+        version: console::JSON_VERSION,
+        project: &project.path,
+        since: since.and_then(|since| u64::try_from(since).ok()).map(rfc3339),
+        findings: listed.iter().map(PrintedFinding::from).collect(),
+        stopped: report.incomplete.as_deref(),
+    })
+}
+
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Printed<'a> {
     version: u32,
@@ -159,7 +166,7 @@ impl<'a> From<&'a Finding> for PrintedFinding<'a> {
 }
 
 fn rfc3339(seconds: u64) -> String {
-    // Later than it can be written is as good as the last time that can.
+    // A later time can't be written.
     let last = 253_402_300_799;
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds.min(last))).to_string()
 }

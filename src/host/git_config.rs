@@ -1,6 +1,6 @@
-//! git's configuration files, read as git reads them, since cage never runs git in a project.
+//! git configuration files, read as git reads them, since cage never runs git in a project.
 //!
-//! Anything may stand in them. What stands before an error is read, what stands behind is not: git itself refuses such a
+//! A file may contain anything. Settings before an error are returned, those after it are not: git itself refuses such a
 //! file as a whole.
 
 /// One setting.
@@ -12,12 +12,12 @@ pub struct Entry {
     pub subsection: Option<Vec<u8>>,
     /// `editor` of `core.editor`, in lower case.
     pub name: String,
-    /// The value; `None` where there is no `=`, which git takes for `true`.
+    /// The value; `None` without a `=`, which git takes for `true`.
     pub value: Option<Vec<u8>>,
 }
 
 impl Entry {
-    /// The whole name, for people.
+    /// Returns the whole name, for people.
     pub fn key(&self) -> String {
         match &self.subsection {
             Some(subsection) => {
@@ -27,7 +27,7 @@ impl Entry {
         }
     }
 
-    /// Is the value one that git takes for yes or no?
+    /// Returns the value if it is one that git takes for yes or no.
     pub fn boolean(&self) -> Option<bool> {
         let Some(value) = &self.value else { return Some(true) };
         match value.to_ascii_lowercase().as_slice() {
@@ -38,46 +38,37 @@ impl Entry {
     }
 }
 
-/// The settings of a file, one after the other.
-#[derive(Debug)]
-pub struct Entries<'a> {
+/// Returns the settings of a file, in order.
+pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    Entries { bytes, at: 0, section: Vec::new() }.fuse()
+}
+
+/// An iterator over the settings of a file up to its end or the first error.
+struct Entries<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// The current section and subsection, with a dot between them.
     section: Vec<u8>,
-    ended: bool,
-}
-
-/// What comes next in a file.
-enum Step {
-    Setting(Entry),
-    /// A blank, a comment or a section.
-    Other,
-    /// The end, or an error.
-    End,
-}
-
-/// Reads a file's settings.
-pub fn entries(bytes: &[u8]) -> Entries<'_> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    Entries { bytes, at: 0, section: Vec::new(), ended: false }
 }
 
 impl Iterator for Entries<'_> {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
-        while !self.ended {
-            match self.step() {
-                Step::Setting(entry) => return Some(entry),
-                Step::Other => {}
-                Step::End => self.ended = true,
+        loop {
+            match self.take() {
+                _ if self.at_end() => return None,
+                c if is_space(c) => {}
+                b'#' | b';' => self.skip_line(),
+                b'[' => self.section = self.header()?,
+                c if c.is_ascii_alphabetic() => return self.setting(c),
+                _ => return None,
             }
         }
-        None
     }
 }
 
-/// What git takes for white space.
 fn is_space(c: u8) -> bool {
     matches!(c, b' ' | b'\t' | b'\n' | b'\r')
 }
@@ -87,7 +78,7 @@ fn is_key(c: u8) -> bool {
 }
 
 impl Entries<'_> {
-    /// The next byte; a line break once the file has ended, and for CR LF.
+    /// Returns the next byte; a line break for CR LF and after the end of the file.
     fn take(&mut self) -> u8 {
         let c = self.bytes.get(self.at).copied();
         self.at += 1;
@@ -102,27 +93,11 @@ impl Entries<'_> {
         self.at > self.bytes.len()
     }
 
-    fn step(&mut self) -> Step {
-        match self.take() {
-            _ if self.at_end() => Step::End,
-            c if is_space(c) => Step::Other,
-            b'#' | b';' => {
-                while self.take() != b'\n' {}
-                Step::Other
-            }
-            b'[' => match self.header() {
-                Some(section) => {
-                    self.section = section;
-                    Step::Other
-                }
-                None => Step::End,
-            },
-            c if c.is_ascii_alphabetic() => self.setting(c).map_or(Step::End, Step::Setting),
-            _ => Step::End,
-        }
+    fn skip_line(&mut self) {
+        while self.take() != b'\n' {}
     }
 
-    /// A section's name, after the bracket.
+    /// Reads a section's name after the bracket.
     fn header(&mut self) -> Option<Vec<u8>> {
         let mut name = Vec::new();
         loop {
@@ -136,7 +111,7 @@ impl Entries<'_> {
         }
     }
 
-    /// The quoted part of a section's name, after a blank.
+    /// Reads the quoted part of a section's name after a blank.
     fn subsection(&mut self, mut name: Vec<u8>, mut c: u8) -> Option<Vec<u8>> {
         while is_space(c) {
             if c == b'\n' {
@@ -177,7 +152,7 @@ impl Entries<'_> {
             b'=' => Some(self.value()?),
             _ => return None,
         };
-        // As git does: all up to the first dot, and between that and the name.
+        // Like git, takes everything after the first dot for the subsection.
         let mut parts = self.section.splitn(2, |c| *c == b'.');
         let section = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
         Some(Entry { section, subsection: parts.next().map(<[u8]>::to_vec), name, value })
@@ -186,7 +161,7 @@ impl Entries<'_> {
     fn value(&mut self) -> Option<Vec<u8>> {
         let mut value = Vec::new();
         let mut quoted = false;
-        // White space at the end doesn't count.
+        // The length without white space at the end.
         let mut length = 0;
         loop {
             match self.take() {
@@ -199,7 +174,7 @@ impl Entries<'_> {
                     continue;
                 }
                 b'#' | b';' if !quoted => {
-                    while self.take() != b'\n' {}
+                    self.skip_line();
                     break;
                 }
                 b'\\' => match self.take() {
@@ -212,7 +187,7 @@ impl Entries<'_> {
                 },
                 b'"' => {
                     quoted = !quoted;
-                    // What stood before a quote is not at the end.
+                    // White space before a quote is not at the end.
                     length = value.len();
                     continue;
                 }
@@ -242,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_and_names_are_gits() {
+    fn sections_and_names_are_read_as_git_reads_them() {
         let text = b"[core]\n\tEditor = vi\n[Remote \"My Origin\"] URL=x\n[a.B]\nc\n[A \"q\\\"b\\\\s\\x\"]d=1\n[a \"\"] e = 2";
         assert_eq!(
             lines(text),
@@ -251,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_gits() {
+    fn values_are_read_as_git_reads_them() {
         for (value, expected) in [
             ("  a  b  ", "a  b"),
             ("a # comment", "a"),
@@ -275,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn marks_and_line_ends_are_gits() {
+    fn byte_order_marks_and_line_ends_are_skipped() {
         assert_eq!(lines(b"\xef\xbb\xbf[s]\r\n k = v\r\n; c\r\n# c\r\nl=w"), ["s.k=v", "s.l=w"]);
         assert_eq!(lines(b"[s]k=v"), ["s.k=v"]);
         assert_eq!(lines(b"[s] [t] k = v"), ["t.k=v"]);
     }
 
     #[test]
-    fn what_stands_before_an_error_counts() {
+    fn settings_before_an_error_are_returned() {
         for error in
             ["[s", "[s x]", "[s \"x]", "[s \"x\" ]", "1=2", "=x", "k \u{0}", "k = \"", "k = \\q", "[s\\]"]
         {
@@ -292,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn yes_and_no_are_gits() {
+    fn booleans_are_read_as_git_reads_them() {
         let boolean = |text: &str| entries(text.as_bytes()).next().unwrap().boolean();
         assert_eq!(boolean("[s]k"), Some(true));
         assert_eq!(boolean("[s]k=Yes"), Some(true));
@@ -301,7 +276,7 @@ mod tests {
         assert_eq!(boolean("[s]k=./x"), None);
     }
 
-    /// What git itself reads, `NAME\nVALUE` or `NAME`; `None` if it refuses the file.
+    /// Returns what git reads, each `NAME\nVALUE` or `NAME`; `None` if it refuses the file.
     #[expect(clippy::disallowed_methods, reason = "git is what the reader is compared with")]
     fn gits(file: &std::path::Path) -> Option<Vec<Vec<u8>>> {
         let git = std::process::Command::new("git")
@@ -315,7 +290,7 @@ mod tests {
         git.status.success().then(|| list.collect())
     }
 
-    /// As git prints it.
+    /// Returns what cage reads, as git prints it.
     fn ours(text: &[u8]) -> Vec<Vec<u8>> {
         entries(text)
             .map(|entry| {
@@ -381,19 +356,19 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
         #[test]
-        fn any_bytes_are_read_to_an_end(text in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn reading_any_bytes_ends(text in prop::collection::vec(any::<u8>(), 0..300)) {
             let count = entries(&text).count();
             prop_assert!(count <= text.len());
         }
 
         #[test]
-        fn what_looks_like_a_configuration_is_read_to_an_end(text in config()) {
+        fn reading_pieces_of_configuration_ends(text in config()) {
             let count = entries(&text).count();
             prop_assert!(count <= text.len());
         }
     }
 
-    /// Mostly what git takes.
+    /// Text that git mostly accepts.
     fn good_config() -> impl Strategy<Value = Vec<u8>> {
         let header = prop::sample::select(vec![
             "[core]",
@@ -414,7 +389,7 @@ mod tests {
         let value = prop::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat());
         let end = prop::sample::select(vec!["\n", "\n", "\r\n", "\n\n"]);
         let setting = (key, equals, value, end).prop_map(|(key, equals, value, end)| {
-            // Without it there is no value.
+            // Without `=` there is no value.
             let value = if equals.contains('=') { value } else { String::new() };
             [key, equals, &value, end].concat()
         });
@@ -423,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_reads_is_what_is_read() {
+    fn cage_and_git_read_the_same() {
         let config_of = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) };
         let accepted = std::cell::Cell::new(0);
         let result = TestRunner::new(config_of).run(&good_config(), |text| {
@@ -437,6 +412,6 @@ mod tests {
             Ok(())
         });
         assert_eq!(result, Ok(()));
-        assert!(accepted.get() > 60, "the control: git takes {} of them", accepted.get());
+        assert!(accepted.get() > 60, "the control: git accepts {} of them", accepted.get());
     }
 }

@@ -24,7 +24,7 @@ impl Baseline {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // A finding that this scan misses counts as new later.
-        let seen = audit::seen_label(&audit::look(project, Scope::Near, None).findings);
+        let seen = audit::to_label(&audit::scan(project, Scope::Top, None).findings);
         Self { seen, since: now.as_secs().to_string() }
     }
 

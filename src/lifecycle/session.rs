@@ -394,20 +394,18 @@ impl Session {
         }
     }
 
-    /// Tells a person who leaves a cage what is new in the project that this machine would run or trust. `seen`: the cage's
-    /// label of what was there before; one that has none has nothing to compare with.
+    /// Warns a user who leaves a cage of new files in the project that this machine would run or trust. `seen` is the
+    /// cage's record of earlier ones; without a record there is nothing to compare with.
     pub fn tell_leftovers(&self, project: &Project, seen: Option<&str>) {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;
         };
-        let report = audit::glance(&project.dir());
-        for line in audit::short_report(&audit::unseen(report.findings, Some(seen))) {
+        let report = audit::quick_scan(&project.dir());
+        for line in audit::short_report(&audit::new_findings(report.findings, Some(seen))) {
             console::warn(&line);
         }
-        if let Some(why) = report.stopped {
-            console::warn(&format!(
-                "not everything in the project was looked at: {why}; `cage check` takes its time"
-            ));
+        if let Some(why) = report.incomplete {
+            console::warn(&format!("the project was not scanned completely: {why}; run `cage check`"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What somebody would try who knows how it is looked for.
+//! Ways to hide a file from a scan by somebody who knows how it works.
 
 use super::*;
 
@@ -6,23 +6,23 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
-/// Waits until what is old is a second older than what comes.
+/// Waits until files that exist are a second older than those that come.
 fn wait() -> i64 {
     std::thread::sleep(Duration::from_millis(1100));
     now()
 }
 
-/// What is new in the project after `change`, in the whole of it.
+/// Returns the findings in the whole project that are new after `change`.
 fn new_after(project: &Project, change: impl FnOnce(&Project)) -> Vec<String> {
-    let label = seen_label(&project.look(Scope::Near).findings);
+    let label = to_label(&project.scan(Scope::Top).findings);
     let since = wait();
     let new = || {
-        let report = look(&project.path(""), Scope::Whole, Some(since));
-        assert_eq!(report.stopped, None);
-        let new = unseen(report.findings, Some(&label));
+        let report = scan(&project.path(""), Scope::Whole, Some(since));
+        assert_eq!(report.incomplete, None);
+        let new = new_findings(report.findings, Some(&label));
         new.into_iter().map(|finding| format!("{}: {}", finding.path, finding.what)).collect::<Vec<_>>()
     };
-    assert_eq!(new(), NOTHING, "the control: nothing is new by itself");
+    assert_eq!(new(), NOTHING, "the control: no finding is new before");
     change(project);
     new()
 }
@@ -32,7 +32,7 @@ fn rename(project: &Project, from: &str, to: &str) {
 }
 
 #[test]
-fn an_old_directory_that_gets_a_name() {
+fn an_old_directory_that_is_renamed_is_new() {
     let project = Project::repository();
     project
         .init("a/dot_git")
@@ -51,7 +51,7 @@ fn an_old_directory_that_gets_a_name() {
 }
 
 #[test]
-fn what_is_behind_a_link_that_was_there() {
+fn a_change_behind_an_old_link_is_new() {
     let project = Project::repository();
     project
         .write("v/tasks.json", "1")
@@ -77,7 +77,7 @@ fn what_is_behind_a_link_that_was_there() {
 }
 
 #[test]
-fn a_program_that_an_old_setting_names() {
+fn a_changed_program_that_an_old_setting_names_is_new() {
     let project = Project::repository();
     project
         .config("[core] pager = sh tool\n[core] editor = ./other -x")
@@ -100,7 +100,7 @@ fn a_program_that_an_old_setting_names() {
 }
 
 #[test]
-fn repositories_behind_links_and_below_decoys() {
+fn repositories_behind_links_and_below_decoys_are_found() {
     let project = Project::repository();
     project
         .write(".git/modules/a/HEAD", "")
@@ -113,7 +113,7 @@ fn repositories_behind_links_and_below_decoys() {
         .write("elsewhere/w/modules/d/config", "[core] askPass = x")
         .write("elsewhere/w/commondir", "../..\n")
         .link(".git/worktrees", "../elsewhere");
-    let near = project.found(Scope::Near);
+    let top = project.found(Scope::Top);
     for line in [
         ".git/modules/a/b/config: core.pager=x",
         ".git/modules/c: link to ../../elsewhere/c",
@@ -121,17 +121,17 @@ fn repositories_behind_links_and_below_decoys() {
         ".git/worktrees: link to ../elsewhere",
         "elsewhere/w/modules/d/config: core.askpass=x",
     ] {
-        assert!(near.contains(&line.to_owned()), "{line}: {near:#?}");
+        assert!(top.contains(&line.to_owned()), "{line}: {top:#?}");
     }
-    // All of the directory with them.
+    // The directory of all submodules is a link.
     let project = Project::repository();
     project.init("m/a").write("m/a/config", "[core] pager = x").link(".git/modules", "../m");
-    let near = project.near();
-    assert!(near.contains(&"m/a/config: core.pager=x".into()), "{near:?}");
+    let top = project.top();
+    assert!(top.contains(&"m/a/config: core.pager=x".into()), "{top:?}");
 }
 
 #[test]
-fn a_linked_worktrees_directory_is_looked_at_entry_by_entry() {
+fn each_file_in_a_linked_worktrees_directory_is_scanned() {
     let project = Project::repository();
     project
         .write(".git/worktrees/w/commondir", "../..\n")
@@ -141,17 +141,16 @@ fn a_linked_worktrees_directory_is_looked_at_entry_by_entry() {
         .write(".git/worktrees/w/modules/s/config", "[core] askPass = x")
         .program(".git/worktrees/w/hooks/pre-commit", "")
         .write(".git/worktrees/w/info/attributes", "* filter=evil")
-        .write(".git/worktrees/w/rebase-merge/git-rebase-todo", "exec\tsh\nx  sh\npick 1\nexecutor\n");
+        .write(".git/worktrees/w/rebase-merge/git-rebase-todo", "exec sh\n");
     assert_eq!(
-        project.near(),
+        project.top(),
         [
             ".git/worktrees/w/config: core.pager=x",
             ".git/worktrees/w/config.worktree: core.editor=x",
             ".git/worktrees/w/hooks/pre-commit: executable hook",
             ".git/worktrees/w/info/attributes: filter=evil",
             ".git/worktrees/w/modules/s/config: core.askpass=x",
-            ".git/worktrees/w/rebase-merge/git-rebase-todo: exec\tsh",
-            ".git/worktrees/w/rebase-merge/git-rebase-todo: x  sh",
+            ".git/worktrees/w/rebase-merge/git-rebase-todo: file",
         ]
     );
 }
@@ -164,35 +163,54 @@ fn a_blank_at_the_end_of_a_path_is_part_of_it() {
         .init("evil ")
         .write("evil /config", "[core] pager = x")
         .write(".git", "gitdir: evil \n");
-    assert_eq!(project.near(), [".git: gitdir: evil ", "evil /config: core.pager=x"]);
+    assert_eq!(project.top(), [".git: gitdir: evil ", "evil /config: core.pager=x"]);
     let project = Project::repository();
     project
         .init("evil")
         .init("evil ")
         .write("evil /config", "[core] pager = x")
         .write(".git/commondir", "../evil \r\n");
-    assert_eq!(project.near(), [".git/commondir: commondir ../evil ", "evil /config: core.pager=x"]);
+    assert_eq!(project.top(), [".git/commondir: commondir ../evil ", "evil /config: core.pager=x"]);
 }
 
 #[test]
-fn what_git_once_read_and_others_read_in_its_directory() {
+fn a_nul_byte_ends_a_path_as_it_does_for_git() {
+    let project = Project::new();
+    project.init("evil").write("evil/config", "[core] pager = x").write(".git", "gitdir: evil\0x\n");
+    assert_eq!(project.top(), [".git: gitdir: evil", "evil/config: core.pager=x"]);
+    let project = Project::repository();
+    project
+        .write("more", "[core] pager = x")
+        .config("[include] path = ../more\0x")
+        .write(".git/commondir", "../evil\0x")
+        .init("evil")
+        .program("evil/hooks/pre-push", "");
+    assert_eq!(
+        project.top(),
+        [
+            ".git/commondir: commondir ../evil",
+            ".git/config: include.path=../more\0x",
+            "evil/hooks/pre-push: executable hook",
+            "more: core.pager=x",
+        ]
+    );
+}
+
+#[test]
+fn old_remotes_and_files_of_other_programs_in_the_repository_are_found() {
     let project = Project::repository();
     project
         .write(".git/remotes/origin", "URL: ext::sh -c x\n")
         .write(".git/branches/b", "https://elsewhere#main\n")
         .write(".git/lazygit.yml", "");
     assert_eq!(
-        project.near(),
-        [
-            ".git/branches/b: https://elsewhere#main",
-            ".git/lazygit.yml: file",
-            ".git/remotes/origin: URL: ext::sh -c x",
-        ]
+        project.top(),
+        [".git/branches/b: file", ".git/lazygit.yml: file", ".git/remotes/origin: file",]
     );
 }
 
 #[test]
-fn another_spelling_of_a_name() {
+fn known_names_in_another_case_are_found() {
     let project = Project::new();
     project
         .write(".VSCode/Tasks.json", "")
@@ -207,16 +225,16 @@ fn another_spelling_of_a_name() {
 }
 
 #[test]
-fn a_virtual_environment_is_told_unless_it_only_leads_to_the_systems_python() {
+fn a_virtual_environment_with_a_python_of_its_own_is_found() {
     let project = Project::new();
     project.link(".venv/bin/python", "/usr/bin/python3").link(".venv/bin/python3", "python");
     assert_eq!(project.whole(), NOTHING);
     project.program("venv/bin/python3", "").write("venv/bin/activate", "");
-    assert_eq!(project.near(), ["venv/bin/activate: file", "venv/bin/python3: file"]);
+    assert_eq!(project.top(), ["venv/bin/activate: file", "venv/bin/python3: file"]);
 }
 
 #[test]
-fn a_glance_is_short_whatever_it_is_at() {
+fn a_quick_scan_is_quick_in_any_project() {
     let hostile: [fn(&Project); 6] = [
         |project| {
             let config = (0..60_000).fold(String::new(), |text, n| text + &format!("[alias] a{n}=x y z\n"));
@@ -259,20 +277,19 @@ fn a_glance_is_short_whatever_it_is_at() {
         let project = Project::repository();
         project.write(".envrc", "");
         make(&project);
-        // The control: it takes longer than that, or there is more than that.
-        let label = seen_label(&project.look(Scope::Near).findings);
+        let label = to_label(&project.scan(Scope::Top).findings);
         let start = Instant::now();
-        let report = glance(&project.path(""));
-        let stopped = report.stopped.clone();
-        let new = unseen(report.findings, Some(&label));
+        let report = quick_scan(&project.path(""));
+        let stopped = report.incomplete.clone();
+        let new = new_findings(report.findings, Some(&label));
         let took = start.elapsed();
         #[expect(clippy::disallowed_macros, reason = "a measurement is worth a look")]
         {
             println!("{which}: {took:?} {stopped:?}, {} new", new.len());
         }
-        // Not optimized, and on a machine with other things to do.
+        // The code is not optimized, and the machine may be busy.
         assert!(took < Duration::from_millis(400), "{which}: {took:?}");
-        // What was not looked at to its end is not told as new.
-        assert!(is_incomplete(&label) || new.is_empty() || which == 2, "{which}: {} new", new.len());
+        // A file that was not read to its end is not reported as new.
+        assert!(is_cut(&label) || new.is_empty() || which == 2, "{which}: {} new", new.len());
     }
 }

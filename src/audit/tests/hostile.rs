@@ -1,4 +1,4 @@
-//! Trees that are made to hang, crash or mislead whoever looks at them; and large ones.
+//! Trees that are made to hang, crash or mislead a scan, and large trees.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 
 use super::*;
 
-/// Makes directories in each other, deeper than a path can be long.
+/// Makes nested directories, deeper than a path can be long.
 fn deep(project: &Project, name: &str, levels: usize) {
     let mut dir = rustix::fs::open(project.path(""), OFlags::RDONLY, Mode::empty()).unwrap();
     for _ in 0..levels {
@@ -17,7 +17,7 @@ fn deep(project: &Project, name: &str, levels: usize) {
     }
 }
 
-/// Takes them away, which neither `rm -r` by path nor by recursion is sure to do.
+/// Removes them, which `rm -r` may fail to do.
 fn shallow(project: &Project, name: &str) {
     for n in 0.. {
         let (at, aside) = (project.path(name), project.path(&format!("aside-{n}")));
@@ -32,25 +32,25 @@ fn shallow(project: &Project, name: &str) {
 }
 
 #[test]
-fn depth_is_bounded_and_the_rest_is_seen() {
+fn depth_is_limited_and_the_rest_is_scanned() {
     for name in ["d", "modules"] {
         let project = Project::repository();
         deep(&project, name, 2000);
         project.write("z/.envrc", "").write("a/.envrc", "");
-        let report = project.look(Scope::Whole);
-        assert_eq!(report.stopped.as_deref(), Some("something is more than 100 directories deep"));
+        let report = project.scan(Scope::Whole);
+        assert_eq!(report.incomplete.as_deref(), Some("a directory is more than 100 levels deep"));
         let paths: Vec<&str> = report.findings.iter().map(|finding| finding.path.as_str()).collect();
         assert_eq!(paths, ["a/.envrc", "z/.envrc"]);
         shallow(&project, name);
     }
     let project = Project::repository();
     project.write(&format!(".git/modules/{}HEAD", "x/".repeat(40)), "");
-    let stopped = project.look(Scope::Near).stopped.unwrap();
-    assert!(stopped.contains("nested too deeply"), "{stopped}");
+    let incomplete = project.scan(Scope::Top).incomplete.unwrap();
+    assert!(incomplete.contains("the repository has too many parts"), "{incomplete}");
 }
 
 #[test]
-fn whatever_is_where_a_file_is_expected_nothing_waits() {
+fn a_fifo_directory_or_link_in_the_place_of_a_file_does_not_block_a_scan() {
     let files = [
         ".git/HEAD",
         ".git/config",
@@ -79,8 +79,8 @@ fn whatever_is_where_a_file_is_expected_nothing_waits() {
         loops.link(file, Path::new(file).file_name().unwrap().to_str().unwrap());
     }
     for project in [&fifos, &directories, &links, &loops] {
-        for scope in [Scope::Near, Scope::Whole] {
-            assert_eq!(project.look(scope).stopped, None);
+        for scope in [Scope::Top, Scope::Whole] {
+            assert_eq!(project.scan(scope).incomplete, None);
         }
     }
     assert!(fifos.whole().contains(&".envrc: FIFO".into()));
@@ -91,13 +91,13 @@ fn whatever_is_where_a_file_is_expected_nothing_waits() {
                 Some(target) => project.link(dir, target),
                 None => project.fifo(dir),
             };
-            assert_eq!(project.look(Scope::Whole).stopped, None, "{dir}");
+            assert_eq!(project.scan(Scope::Whole).incomplete, None, "{dir}");
         }
     }
 }
 
 #[test]
-fn links_and_pointers_in_a_circle_come_to_an_end() {
+fn cycles_of_links_and_pointers_end() {
     let project = Project::repository();
     project
         .link("a", "b")
@@ -110,27 +110,27 @@ fn links_and_pointers_in_a_circle_come_to_an_end() {
         .write("e/HEAD", "")
         .write("e/commondir", "../f")
         .write("f/commondir", "../e");
-    let report = project.look(Scope::Whole);
-    assert_eq!(report.stopped, None);
+    let report = project.scan(Scope::Whole);
+    assert_eq!(report.incomplete, None);
     assert!(report.findings.len() > 8, "{:#?}", report.findings);
 }
 
 #[test]
-fn large_files_and_many_findings_are_cut_short_aloud() {
+fn large_files_and_many_findings_make_a_report_incomplete() {
     let project = Project::repository();
     project.config(&format!("[core] pager = x\n{}[core] editor = x\n", "# padding\n".repeat(200_000)));
-    let report = project.look(Scope::Near);
+    let report = project.scan(Scope::Top);
     assert_eq!(report.findings.len(), 1);
-    assert_eq!(report.stopped.as_deref(), Some(".git/config is too large to be read to its end"));
+    assert_eq!(report.incomplete.as_deref(), Some(".git/config is too large to be read to its end"));
 
     let project = Project::repository();
     let config = (0..60_000).fold(String::new(), |text, n| text + &format!("[alias] a{n}=x\n"));
     project.config(&config).write(".envrc", "");
-    let report = project.look(Scope::Whole);
+    let report = project.scan(Scope::Whole);
     assert_eq!(
         (
             report.findings.len(),
-            report.stopped.is_some_and(|why| why.starts_with("there is too much to tell"))
+            report.incomplete.is_some_and(|why| why.starts_with("there are too many findings"))
         ),
         (MAX_FINDINGS, true)
     );
@@ -141,11 +141,14 @@ fn large_files_and_many_findings_are_cut_short_aloud() {
     for n in 0..10 {
         project.write(&format!("c{n}"), format!("[include] path = c{}\n", n + 1).repeat(500));
     }
-    assert_eq!(project.look(Scope::Near).stopped.as_deref(), Some("too many paths in git's configuration"));
+    assert_eq!(
+        project.scan(Scope::Top).incomplete.as_deref(),
+        Some("there are too many paths in git's configuration")
+    );
 }
 
 #[test]
-fn names_that_are_no_text_are_shown_as_far_as_they_are() {
+fn names_that_are_not_utf_8_are_shown_in_part() {
     let project = Project::new();
     let dir = project.path("").join(OsStr::from_bytes(b"\xff\x1b[31m"));
     fs::create_dir(&dir).unwrap();
@@ -160,37 +163,14 @@ fn names_that_are_no_text_are_shown_as_far_as_they_are() {
 }
 
 #[test]
-fn what_can_not_be_opened_is_told() {
-    let project = Project::new();
-    project.write("closed/x", "").mode("closed", 0o000);
-    let report = project.look(Scope::Whole);
-    project.mode("closed", 0o755);
-    if rustix::process::geteuid().is_root() {
-        return;
-    }
-    assert!(report.stopped.unwrap().starts_with("closed can't be opened"));
+fn a_project_that_is_gone_makes_a_report_incomplete() {
+    let report = scan(Path::new("/nonexistent/project"), Scope::Whole, None);
+    assert!(
+        report.findings.is_empty() && report.incomplete.unwrap().starts_with("the project can't be opened")
+    );
 }
 
-#[test]
-fn a_directory_that_nobody_may_read_hides_nothing_of_what_git_finds() {
-    let project = Project::repository();
-    project.config("[core] pager = x\n").mode(".git", 0o311);
-    let report = project.look(Scope::Near);
-    project.mode(".git", 0o755);
-    if cfg!(target_os = "linux") {
-        assert_eq!(report.findings.len(), 1);
-    } else {
-        assert!(report.findings.len() == 1 || report.stopped.is_some());
-    }
-}
-
-#[test]
-fn a_project_that_is_gone_is_told() {
-    let report = look(Path::new("/nonexistent/project"), Scope::Whole, None);
-    assert!(report.findings.is_empty() && report.stopped.unwrap().starts_with("the project can't be opened"));
-}
-
-/// What somebody makes who wants a reader to fail.
+/// An entry of a hostile tree.
 #[derive(Debug, Clone)]
 enum Thing {
     File(&'static str),
@@ -249,10 +229,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 50, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn any_tree_is_looked_at_to_an_end_and_left_as_it_is(things in trees()) {
+    fn any_tree_is_scanned_to_its_end(things in trees()) {
         let project = Project::new();
         for (path, thing) in things {
-            // Never through a link: what is made must be in the directory of the test.
+            // Nothing is made through a link: it would be outside the directory of the test.
             let path = path.join("/");
             let parents: Vec<&Path> = Path::new(&path).ancestors().skip(1).collect();
             if parents.iter().any(|dir| project.path("").join(dir).is_symlink() || project.path("").join(dir).is_file()) {
@@ -268,20 +248,23 @@ proptest! {
                 Thing::File(_) => Ok(()),
             };
         }
-        let near = project.look(Scope::Near);
-        let whole = project.look(Scope::Whole);
-        prop_assert_eq!(&whole.stopped, &None);
-        for finding in &near.findings {
+        let top = project.scan(Scope::Top);
+        let whole = project.scan(Scope::Whole);
+        prop_assert_eq!(&whole.incomplete, &None);
+        for finding in &top.findings {
             prop_assert!(whole.findings.contains(finding));
         }
-        let label = seen_label(&near.findings);
-        prop_assert!(unseen(near.findings, Some(&label)).is_empty());
+        let label = to_label(&top.findings);
+        prop_assert!(new_findings(top.findings, Some(&label)).is_empty());
     }
 }
 
 #[test]
 fn a_large_tree_takes_seconds_at_most() {
-    let project = Project::repository();
+    // Creating so many files on a disk takes longer than all other tests.
+    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let project = Project(memory.unwrap());
+    project.init(".git");
     for dir in 0..1000 {
         let dir = project.path(&format!("src/{}/{dir}", dir % 10));
         fs::create_dir_all(&dir).unwrap();
@@ -290,16 +273,16 @@ fn a_large_tree_takes_seconds_at_most() {
         }
     }
     let start = Instant::now();
-    let report = look(&project.path(""), Scope::Whole, None);
+    let report = scan(&project.path(""), Scope::Whole, None);
     let whole = start.elapsed();
     let start = Instant::now();
-    look(&project.path(""), Scope::Near, None);
-    let near = start.elapsed();
+    scan(&project.path(""), Scope::Top, None);
+    let top = start.elapsed();
     #[expect(clippy::disallowed_macros, reason = "a measurement is worth a look")]
     {
-        println!("100,000 files: {whole:?}; the cheap places: {near:?}");
+        println!("100,000 files: {whole:?}; its top: {top:?}");
     }
     assert!(whole < Duration::from_secs(5), "{whole:?}");
-    assert!(near < Duration::from_millis(500), "{near:?}");
-    assert!(report.findings.is_empty() && report.stopped.is_none());
+    assert!(top < Duration::from_millis(500), "{top:?}");
+    assert!(report.findings.is_empty() && report.incomplete.is_none());
 }

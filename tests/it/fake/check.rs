@@ -1,11 +1,11 @@
-//! `cage check`, as far as no engine is needed to see it.
+//! `cage check` without a real engine.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::machine::{Cage, Machine, Speaks, stories};
 
-/// A project with something in it.
+/// A project with two findings.
 fn machine(speaks: Speaks, words: &str) -> Machine {
     let machine = Machine::in_story(speaks, words);
     fs::create_dir(machine.project.join("deep")).unwrap();
@@ -17,24 +17,24 @@ fn machine(speaks: Speaks, words: &str) -> Machine {
 const ENVRC: &str = ".envrc: file  (direnv runs it when you enter the directory, once you allow it)\n";
 
 #[test]
-fn an_empty_project_has_nothing() {
+fn an_empty_project_has_no_findings() {
     stories(
         r"
         none: cage check
           > container inspect NAME NAME.new ; ABOVE
-          cage: there is no cage here, so this is all there is, new or not
-          cage: nothing that this machine would run or trust
+          cage: there is no cage here: listing all files, new or not
+          cage: no files or settings that this machine would run or trust
 
         running: cage check
           > container inspect NAME NAME.new
-          cage: the cage doesn't remember what was here before, so this is all there is, new or not
-          cage: nothing that this machine would run or trust
+          cage: the cage has no record of what was here before: listing all files, new or not
+          cage: no files or settings that this machine would run or trust
         ",
     );
 }
 
 #[test]
-fn without_a_cage_or_an_engine_everything_is_told() {
+fn without_a_cage_or_an_engine_all_findings_are_listed() {
     let everything = format!("{ENVRC}deep/{ENVRC}");
     let expect = |machine: &Machine, said: &str| {
         let outcome = machine.cage("check");
@@ -44,16 +44,16 @@ fn without_a_cage_or_an_engine_everything_is_told() {
     };
     for speaks in [Speaks::Docker, Speaks::Podman] {
         expect(&machine(speaks, "none"), "cage: there is no cage here");
-        expect(&machine(speaks, "running"), "cage: the cage doesn't remember");
+        expect(&machine(speaks, "running"), "cage: the cage has no record");
         expect(&machine(speaks, "stranger, running"), "was not made by cage");
     }
     let down = machine(Speaks::Docker, "none");
     down.engine().is_down();
-    expect(&down, "cage: warning: the cage can't be asked, so this is all there is, new or not: ");
+    expect(&down, "cage: warning: the cage can't be found: listing all files, new or not: ");
 }
 
 #[test]
-fn what_a_cage_remembers_is_not_told() {
+fn findings_in_the_record_of_a_cage_are_not_listed() {
     for (since, expected) in [("0", format!("{ENVRC}deep/{ENVRC}")), ("9999999999", ENVRC.to_owned())] {
         let machine = machine(Speaks::Docker, "none");
         let mut cage = Cage { status: "running".into(), ..Cage::of(&machine.project) };
@@ -63,14 +63,14 @@ fn what_a_cage_remembers_is_not_told() {
         let outcome = machine.cage("check");
         assert_eq!((outcome.code, outcome.stdout), (3, expected), "{}", outcome.stderr);
 
-        // What takes its place remembers the same.
+        // A cage that replaces it keeps the record.
         let labels = |command: &str| {
             let create = machine.cage(command).call("create").to_vec();
             create.into_iter().filter(|word| word.starts_with("cage.s")).collect::<Vec<_>>()
         };
         assert_eq!(labels("restart"), ["cage.seen=", &format!("cage.since={since}")]);
     }
-    // The control: a new one looks.
+    // The control: a new cage scans the project.
     let machine = machine(Speaks::Docker, "none");
     let create = machine.cage("start").call("create").to_vec();
     let seen = create.iter().find_map(|word| word.strip_prefix("cage.seen=")).unwrap();
@@ -78,7 +78,7 @@ fn what_a_cage_remembers_is_not_told() {
 }
 
 #[test]
-fn what_is_found_does_not_drive_the_terminal() {
+fn escape_sequences_in_findings_do_not_reach_the_terminal() {
     let machine = machine(Speaks::Docker, "none");
     symlink("/etc/\u{1b}[2J\u{202e}", machine.project.join("a\n\u{1b}]0;x\u{7}\u{9b}")).unwrap();
     fs::create_dir(machine.project.join(".git")).unwrap();
@@ -100,7 +100,7 @@ fn what_is_found_does_not_drive_the_terminal() {
 }
 
 #[test]
-fn it_is_about_a_directory_that_can_be_a_project() {
+fn it_needs_a_directory_that_can_be_a_project() {
     let machine = machine(Speaks::Docker, "none");
     let outcome = machine.cage("-C deep check");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (3, ENVRC));

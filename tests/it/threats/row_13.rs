@@ -59,7 +59,7 @@ fn a_setuid_program_is_made_works_and_is_told(world: &World) {
     } else {
         assert_eq!(acts_as(world, &tool), 0, "the control: whoever runs it is root");
     }
-    let line = "tool: setuid program  (whoever runs it acts as its owner)\n";
+    let line = "tool: setuid program  (runs with the rights of its owner)\n";
     world.cage("check").exits(3).prints(line);
     let json: serde_json::Value = serde_json::from_str(&world.cage("check --json").exits(3).out).unwrap();
     assert_eq!(
@@ -71,7 +71,7 @@ fn a_setuid_program_is_made_works_and_is_told(world: &World) {
     world
         .cage("check")
         .exits(3)
-        .prints("a/b/innocent: setgid program  (whoever runs it acts as its group)\n");
+        .prints("a/b/innocent: setgid program  (runs with the rights of its group)\n");
     world.cage(&run("sudo -n rm -r a")).ok();
     world.cage("check").ok().prints("");
 }

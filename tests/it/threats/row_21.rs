@@ -1,5 +1,5 @@
-//! Row 21: what an agent leaves in the project that the host would run. It can't be prevented; `cage check` tells it, and
-//! nothing that was there before.
+//! Row 21: files that an agent leaves in the project and the host would run. They can't be prevented; `cage check` lists
+//! them, without those that were there before.
 
 use std::thread;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::engines::on_each_engine;
 use crate::engines::yours::git;
 
 on_each_engine!(
-    everybody: what_an_agent_leaves_is_told_and_what_was_there_is_not,
-    a_new_cage_in_the_place_of_another_forgives_nothing,
+    everybody: new_files_are_listed_and_earlier_ones_are_not,
+    a_cage_that_replaces_another_keeps_its_record,
 );
 
 /// A repository with a hook, settings of an editor and a repository in it, as people have them.
@@ -21,19 +21,19 @@ fn repository(world: &World) {
     world.write(&world.project.join(".vscode/tasks.json"), "{}\n");
     world.mkdir(&world.project.join("vendor/library"));
     git(world, &world.project.join("vendor/library"), "init -q .");
-    // What is deep in the tree is told by the second of its last change.
+    // Below the top, the second of the last change tells what is new.
     thread::sleep(Duration::from_millis(1100));
 }
 
-/// The paths and findings that a check prints.
+/// Returns the paths and findings that a check prints.
 fn told(ran: &Ran) -> Vec<&str> {
     ran.out.lines().map(|line| line.split("  (").next().unwrap()).collect()
 }
 
-fn what_an_agent_leaves_is_told_and_what_was_there_is_not(world: &World) {
+fn new_files_are_listed_and_earlier_ones_are_not(world: &World) {
     repository(world);
     world.cage("start -d").ok();
-    world.cage("check").ok().prints("").says("3 things were there before; `--all` shows them");
+    world.cage("check").ok().prints("").says("3 were there before the cage; `cage check --all` lists them");
     let all = world.cage("check --all").exits(3);
     let hook = ".git/hooks/pre-commit: executable hook";
     assert_eq!(told(&all), [hook, ".vscode/tasks.json: file", "vendor/library/.git: nested repository"]);
@@ -43,7 +43,7 @@ fn what_an_agent_leaves_is_told_and_what_was_there_is_not(world: &World) {
         world.call("git", &["status".into()]).ok();
         canary.exists()
     };
-    assert!(!status(), "the control: nothing makes it by itself");
+    assert!(!status(), "the control: nothing runs yet");
     let fsmonitor = format!("printf '#!/bin/sh\\ntouch {}\\n' >x && chmod +x x", canary.display());
     let plant = [
         &fsmonitor,
@@ -56,7 +56,8 @@ fn what_an_agent_leaves_is_told_and_what_was_there_is_not(world: &World) {
     ];
     world.cage(&format!("run -- sh -c {}", shell_words::quote(&plant.join(" && ")))).ok();
 
-    let check = world.cage("check").exits(3).says("9 things that this machine would run or trust are new");
+    let check =
+        world.cage("check").exits(3).says("9 new files or settings that this machine would run or trust");
     assert_eq!(
         told(&check),
         [
@@ -77,10 +78,10 @@ fn what_an_agent_leaves_is_told_and_what_was_there_is_not(world: &World) {
     assert_eq!(json["findings"].as_array().unwrap().len(), 9);
     assert_eq!(json["findings"][1]["trigger"], "runs on every git status");
 
-    assert!(status(), "the control: what was told is what runs");
+    assert!(status(), "the control: the listed setting runs");
 }
 
-fn a_new_cage_in_the_place_of_another_forgives_nothing(world: &World) {
+fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
     repository(world);
     world.cage("start -d").ok();
     world.cage("run -- sh -c 'git config alias.x !id && git init -q deep && touch .envrc'").ok();
@@ -90,7 +91,7 @@ fn a_new_cage_in_the_place_of_another_forgives_nothing(world: &World) {
         let check = world.cage("check").exits(3);
         assert_eq!(told(&check), expected, "after {renew}");
     }
-    // One that is gone remembers nothing, and a new one takes what is there as it is.
+    // A removed cage takes its record with it, and a new cage records what is there.
     world.cage("rm").ok();
     let check = world.cage("check").exits(3).says("there is no cage here");
     assert_eq!(told(&check).len(), 6);

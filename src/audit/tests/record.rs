@@ -1,20 +1,20 @@
-//! What is new, and how it is told.
+//! Which findings are new, and the short report of them.
 
 use super::*;
 
 #[test]
-fn what_was_there_is_remembered_and_a_change_is_new() {
+fn recorded_findings_are_not_new_until_they_change() {
     let project = Project::repository();
     project
         .config("[core] pager = ./tool less\n")
         .write("tool", "1")
         .program(".git/hooks/pre-commit", "1")
         .write(".envrc", "1");
-    let near = || project.look(Scope::Near).findings;
-    let label = seen_label(&near());
+    let top = || project.scan(Scope::Top).findings;
+    let label = to_label(&top());
     assert_eq!(label.len(), SALT + 3 * DIGEST);
     let new = || {
-        let new = unseen(near(), Some(&label));
+        let new = new_findings(top(), Some(&label));
         new.into_iter().map(|finding| finding.path).collect::<Vec<_>>()
     };
     assert_eq!(new(), NOTHING);
@@ -25,40 +25,43 @@ fn what_was_there_is_remembered_and_a_change_is_new() {
     project.write(".envrc", "1").write("tool", "1").config("[core] pager = ./tool less\n[core] editor = x\n");
     assert_eq!(new(), [".git/config"]);
 
-    assert_eq!(unseen(near(), None).len(), 4);
-    assert_eq!(unseen(near(), Some("")).len(), 4);
-    assert_eq!(unseen(near(), Some("é nonsense éé")).len(), 4);
-    assert_eq!(seen_label(&[]), "");
-    // Nobody who is in the cage can tell what has which digest.
-    assert_ne!(seen_label(&near())[SALT..], seen_label(&near())[SALT..]);
+    assert_eq!(new_findings(top(), None).len(), 4);
+    assert_eq!(new_findings(top(), Some("")).len(), 4);
+    assert_eq!(new_findings(top(), Some("é nonsense éé")).len(), 4);
+    assert_eq!(to_label(&[]), "");
+    // Without the salt, the digest of a finding is unknown.
+    assert_ne!(to_label(&top())[SALT..], to_label(&top())[SALT..]);
 }
 
 #[test]
-fn too_much_to_remember_is_told() {
+fn a_label_without_room_for_all_findings_says_so() {
     let project = Project::repository();
     let config = (0..600).fold(String::new(), |text, n| format!("{text}[alias] a{n} = x\n"));
     project.config(&config);
-    let findings = project.look(Scope::Near).findings;
-    let label = seen_label(&findings);
-    assert!(label.len() <= 4096 && is_incomplete(&label));
-    assert_eq!(unseen(findings, Some(&label)).len(), 600 - (4095 - SALT) / DIGEST);
-    assert!(!is_incomplete(&seen_label(&project.look(Scope::Near).findings[..5])));
+    let findings = project.scan(Scope::Top).findings;
+    let label = to_label(&findings);
+    assert!(label.len() <= 4096 && is_cut(&label));
+    assert_eq!(new_findings(findings, Some(&label)).len(), 600 - (4095 - SALT) / DIGEST);
+    assert!(!is_cut(&to_label(&project.scan(Scope::Top).findings[..5])));
 }
 
 #[test]
-fn deep_in_the_tree_time_tells_what_is_new() {
+fn below_the_top_the_time_of_the_last_change_tells_what_is_new() {
     let project = Project::new();
     project.write("a/.envrc", "").write(".envrc", "");
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let new = |since| {
-        let report = look(&project.path(""), Scope::Whole, since);
-        let label = seen_label(&look(&project.path(""), Scope::Near, None).findings);
-        unseen(report.findings, Some(&label)).into_iter().map(|finding| finding.path).collect::<Vec<_>>()
+        let report = scan(&project.path(""), Scope::Whole, since);
+        let label = to_label(&scan(&project.path(""), Scope::Top, None).findings);
+        new_findings(report.findings, Some(&label))
+            .into_iter()
+            .map(|finding| finding.path)
+            .collect::<Vec<_>>()
     };
     assert_eq!(new(Some(now + 100)), NOTHING);
     assert_eq!(new(Some(now - 100)), ["a/.envrc"]);
     assert_eq!(new(None), ["a/.envrc"]);
-    // A time that a program can set doesn't count.
+    // A time that a program can set does not count.
     let file = fs::File::open(project.path("a/.envrc")).unwrap();
     file.set_modified(UNIX_EPOCH).unwrap();
     assert_eq!(new(Some(now - 100)), ["a/.envrc"]);
@@ -67,13 +70,13 @@ fn deep_in_the_tree_time_tells_what_is_new() {
 #[test]
 fn a_short_report_is_short() {
     let project = Project::new();
-    assert_eq!(short_report(&project.look(Scope::Near).findings), NOTHING);
+    assert_eq!(short_report(&project.scan(Scope::Top).findings), NOTHING);
     project.write(".envrc", "");
-    assert_eq!(short_report(&project.look(Scope::Near).findings).len(), 3);
+    assert_eq!(short_report(&project.scan(Scope::Top).findings).len(), 3);
     for n in 0..10 {
         project.write(&format!("{n}.code-workspace"), "");
     }
-    let lines = short_report(&project.look(Scope::Near).findings);
+    let lines = short_report(&project.scan(Scope::Top).findings);
     assert_eq!(lines.len(), 5);
     assert!(lines[4].contains("and 8 more"), "{lines:?}");
 }

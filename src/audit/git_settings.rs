@@ -1,21 +1,17 @@
-//! What in git's configuration runs a program, or takes something from elsewhere.
+//! Settings in git's configuration that run a program, or fetch from or send to another place.
 
+use super::display;
 use crate::host::git_config::Entry;
 
-/// How much of a value is shown.
-const SHOWN: usize = 200;
-
-/// A setting with one of these names runs what it says, or sends git elsewhere. `*` is any subsection or none, and the
-/// names at the end of the list are for every section: git and its companions learn new ones.
-const KEYS: &[(&str, &str)] = &[
+/// Settings by name, and when git acts on them. A `*` stands for any subsection or none.
+const SETTINGS: &[(&str, &str)] = &[
     ("core.fsmonitor", "runs on every git status"),
     ("core.hookspath", "git takes its hooks from there"),
     ("core.sshcommand", "runs on git fetch, pull and push over SSH"),
     ("core.pager", "runs on git log, diff and show"),
     ("core.editor", "runs on git commit and rebase"),
-    ("core.askpass", "runs when git wants a password"),
+    ("core.askpass", "runs when git asks for a password"),
     ("core.gitproxy", "runs on git fetch over git://"),
-    ("core.alternaterefscommand", "runs on git fetch, where there are alternates"),
     ("core.worktree", "git works on the files there"),
     ("core.attributesfile", "git takes attributes from there"),
     ("sequence.editor", "runs on git rebase -i"),
@@ -32,35 +28,28 @@ const KEYS: &[(&str, &str)] = &[
     ("mergetool.*.path", "runs on git mergetool"),
     ("difftool.*.cmd", "runs on git difftool"),
     ("difftool.*.path", "runs on git difftool"),
-    ("credential.*.helper", "runs when git wants a password, and is given it"),
+    ("credential.*.helper", "runs when git asks for a password, and receives it"),
     ("gpg.*.program", "runs on signed commits and when signatures are shown"),
-    ("gpg.ssh.defaultkeycommand", "runs on signed commits"),
-    ("gpg.ssh.allowedsignersfile", "says whose signatures git trusts"),
+    ("gpg.ssh.allowedsignersfile", "lists the keys whose signatures git trusts"),
     ("include.path", "git reads more configuration there"),
     ("includeif.*.path", "git reads more configuration there"),
-    ("protocol.*.allow", "lets git use a way to fetch that may run programs"),
-    ("url.*.insteadof", "sends git fetch and pull elsewhere"),
-    ("url.*.pushinsteadof", "sends git push elsewhere"),
+    ("protocol.*.allow", "allows git a protocol that may run programs"),
+    ("url.*.insteadof", "git fetch and pull go to another address"),
+    ("url.*.pushinsteadof", "git push goes to another address"),
     ("remote.*.uploadpack", "runs on git fetch and pull"),
     ("remote.*.receivepack", "runs on git push"),
     ("remote.*.vcs", "runs git-remote-NAME on git fetch, pull and push"),
-    ("remote.*.proxy", "sends git fetch, pull and push through it"),
-    ("trailer.*.command", "runs on git commit --trailer and interpret-trailers"),
-    ("trailer.*.cmd", "runs on git commit --trailer and interpret-trailers"),
-    ("uploadpack.packobjectshook", "runs when somebody fetches from here"),
+    ("remote.*.proxy", "git fetch, pull and push go through it"),
     ("interactive.difffilter", "runs on git add -p"),
     ("browser.*.path", "runs on git help -w and instaweb"),
     ("man.*.path", "runs on git help"),
-    ("tar.*.command", "runs on git archive"),
     ("init.templatedir", "git init copies hooks from there"),
-    ("http.*.proxy", "sends git fetch, pull and push through it"),
-    ("http.*.sslcainfo", "says which servers git trusts"),
-    ("http.*.sslcapath", "says which servers git trusts"),
-    ("http.*.curloptresolve", "sends git fetch, pull and push elsewhere"),
-    ("sendemail.*.smtpserver", "runs on git send-email, where it is a path"),
-    ("imap.*.tunnel", "runs on git imap-send"),
+    ("http.*.proxy", "git fetch, pull and push go through it"),
+    ("http.*.sslcainfo", "tells which servers git trusts"),
+    ("http.*.sslcapath", "tells which servers git trusts"),
+    ("http.*.curloptresolve", "git fetch, pull and push go to another address"),
+    ("sendemail.*.smtpserver", "runs on git send-email if it is a path"),
     ("instaweb.httpd", "runs on git instaweb"),
-    ("gc.recentobjectshook", "runs on git gc, and so on pull and fetch"),
     ("hook.*.command", "runs as a hook"),
     ("lfs.customtransfer.*.path", "runs on git push and pull, by git-lfs"),
     ("lfs.extension.*.clean", "runs on git add, by git-lfs"),
@@ -68,15 +57,15 @@ const KEYS: &[(&str, &str)] = &[
     ("extensions.worktreeconfig", "git reads config.worktree, too"),
     ("extensions.partialclone", FETCHES),
     ("remote.*.promisor", FETCHES),
-    ("core.protecthfs", "git takes names that some systems take for .git"),
-    ("core.protectntfs", "git takes names that some systems take for .git"),
-    ("fetch.bundleuri", "sends git fetch and pull elsewhere"),
+    ("core.protecthfs", "git accepts file names that some systems take for .git"),
+    ("core.protectntfs", "git accepts file names that some systems take for .git"),
+    ("fetch.bundleuri", "git fetch and pull go to another address"),
     ("http.*.cookiefile", "git fetch and pull send cookies from there, or write them there"),
     ("http.*.savecookies", "git fetch and pull write cookies to a file"),
-    ("http.*.sslcert", "git shows it to servers"),
-    ("http.*.sslkey", "git uses it towards servers"),
-    ("http.*.delegation", "git lets servers act as you"),
-    ("http.*.proxysslcainfo", "says which proxies git trusts"),
+    ("http.*.sslcert", "git presents it to servers"),
+    ("http.*.sslkey", "git uses it to log in to servers"),
+    ("http.*.delegation", "git lets servers act on your behalf"),
+    ("http.*.proxysslcainfo", "tells which proxies git trusts"),
     ("instaweb.modulepath", "git instaweb loads it"),
     ("lfs.url", LFS),
     ("lfs.pushurl", LFS),
@@ -84,21 +73,21 @@ const KEYS: &[(&str, &str)] = &[
     ("remote.*.lfsurl", LFS),
     ("remote.*.lfspushurl", LFS),
     ("gitflow.path.hooks", "git flow takes its hooks from there"),
-    ("tig.*", "tig binds keys to it, or runs it"),
+    ("tig.*", "tig runs it or binds keys to it"),
 ];
 
-const FETCHES: &str = "git fetches from there by itself what is missing";
-const LFS: &str = "git-lfs sends files there, and takes them from there";
+const FETCHES: &str = "git fetches missing objects from there by itself";
+const LFS: &str = "git-lfs uploads files there and downloads them from there";
 
-/// Where a repository's branches come from and go to.
+/// The trigger of a repository's remotes.
 pub const REMOTE: &str = "git fetch, pull and push go there";
 
-/// Names that end like this are commands.
+/// Ends of names that are commands in any section: git and programs around it add new ones.
 const ENDINGS: &[&str] = &[
     "cmd", "command", "program", "prog", "hook", "helper", "askpass", "editor", "pager", "browser", "tunnel",
 ];
 
-/// What the host does with a setting, if it runs or trusts it.
+/// Returns when git runs or trusts a setting, if it does.
 pub fn trigger(entry: &Entry) -> Option<&'static str> {
     let name = entry.name.as_str();
     if let Some(trigger) = url(entry) {
@@ -109,7 +98,7 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
             return Some("git trusts any server on fetch, pull and push");
         }
         ("submodule", "update") if starts(entry, b"!") => return Some("runs on git submodule update"),
-        // Of these, yes and no choose something of git's own.
+        // With yes or no these choose a program that git has built in.
         ("core", "fsmonitor") | ("pager" | "color", _) if entry.boolean().is_some() => return None,
         ("extensions", "worktreeconfig") if entry.boolean() == Some(false) => return None,
         ("core", "protecthfs" | "protectntfs") if entry.boolean() != Some(false) => return None,
@@ -120,16 +109,16 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
     if goes_to(entry) {
         return Some(REMOTE);
     }
-    let listed = KEYS.iter().find(|(key, _)| is_named(entry, key)).map(|(_, trigger)| *trigger);
-    let is_annexs = entry.section == "annex" || (entry.section == "remote" && name.starts_with("annex-"));
-    if is_annexs && name.ends_with("options") {
-        return Some("git-annex runs programs with it");
+    let listed = SETTINGS.iter().find(|(key, _)| is_named(entry, key)).map(|(_, trigger)| *trigger);
+    let is_annex = entry.section == "annex" || (entry.section == "remote" && name.starts_with("annex-"));
+    if is_annex && name.ends_with("options") {
+        return Some("git-annex runs programs with these options");
     }
     let command = || ENDINGS.iter().any(|end| name.ends_with(end)) && entry.boolean().is_none();
-    listed.or_else(|| command().then_some("runs by git, or by a program that reads git's configuration"))
+    listed.or_else(|| command().then_some("git, or a program that reads its configuration, may run it"))
 }
 
-/// Is it the one that `key` names?
+/// Returns whether a setting has the name `key` in the table.
 fn is_named(entry: &Entry, key: &str) -> bool {
     let Some(rest) = key.strip_prefix(entry.section.as_str()).and_then(|rest| rest.strip_prefix('.')) else {
         return false;
@@ -150,7 +139,8 @@ fn is_named(entry: &Entry, key: &str) -> bool {
     }
 }
 
-/// Does it say where branches come from or go to? A name of a remote does so by that remote's own setting.
+/// Returns whether a setting is an address that branches come from or go to. The name of a remote is none: the remote has
+/// an address of its own.
 fn goes_to(entry: &Entry) -> bool {
     let value = entry.value.as_deref().unwrap_or_default();
     let is_place = || {
@@ -164,7 +154,7 @@ fn goes_to(entry: &Entry) -> bool {
     }
 }
 
-/// Addresses that are commands.
+/// Returns when git runs an address that is a command.
 fn url(entry: &Entry) -> Option<&'static str> {
     let trigger = match (entry.section.as_str(), entry.name.as_str()) {
         ("remote", "url" | "pushurl") => "runs on git fetch, pull or push",
@@ -179,7 +169,7 @@ fn url(entry: &Entry) -> Option<&'static str> {
     is_command(entry.value.as_deref().unwrap_or_default()).then_some(trigger)
 }
 
-/// `ext::sh -c …` and others that start a program of that name; and what could be taken for an option.
+/// Returns whether git takes an address for a command, such as `ext::sh -c …`, or for an option.
 fn is_command(url: &[u8]) -> bool {
     let helper =
         url.iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'+')).count();
@@ -190,36 +180,12 @@ fn starts(entry: &Entry, with: &[u8]) -> bool {
     entry.value.as_deref().is_some_and(|value| value.starts_with(with))
 }
 
-/// A setting for people: not all of a long one, and no password of an address.
+/// Returns the text of a setting: shortened, and without passwords in addresses.
 pub fn show(entry: &Entry) -> String {
     let mut text = entry.key();
     if let Some(value) = &entry.value {
         text.push('=');
         text.push_str(&String::from_utf8_lossy(value));
     }
-    shorten(&mask(&text))
-}
-
-/// As much of a text as is worth showing.
-pub fn shorten(text: &str) -> String {
-    if text.chars().count() <= SHOWN {
-        return text.to_owned();
-    }
-    text.chars().take(SHOWN - 1).chain(['…']).collect()
-}
-
-/// Takes user names and passwords out of addresses.
-fn mask(text: &str) -> String {
-    let mut parts = text.split("://");
-    let mut masked = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        masked.push_str("://");
-        let end = part.find(['/', '?', '#', ' ', '=']).unwrap_or(part.len());
-        let host = part[..end].rfind('@').map_or(0, |at| at + 1);
-        if host > 0 {
-            masked.push_str("…@");
-        }
-        masked.push_str(&part[host..]);
-    }
-    masked
+    display::shorten(&display::mask(&text))
 }

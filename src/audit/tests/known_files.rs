@@ -1,4 +1,4 @@
-//! Files by their name, and files by what they are.
+//! Files that are found by name, and files that are found by type.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn attributes_and_submodules_are_read() {
             "[submodule \"a\"]\nupdate = !x\nurl = ext::sh\n[submodule \"b\"]\nurl = -u\npath = -p\n",
         );
     assert_eq!(
-        project.near(),
+        project.top(),
         [
             ".gitattributes: diff=lfs",
             ".gitattributes: filter=lfs",
@@ -28,7 +28,7 @@ fn attributes_and_submodules_are_read() {
 }
 
 #[test]
-fn well_known_files_are_found_at_the_top_and_below() {
+fn known_files_are_found_at_the_top_and_below() {
     let names = [
         ".envrc",
         "mise.toml",
@@ -80,7 +80,7 @@ fn well_known_files_are_found_at_the_top_and_below() {
         lines.sort();
         lines
     };
-    assert_eq!(project.near(), sorted(&[""]));
+    assert_eq!(project.top(), sorted(&[""]));
     assert_eq!(project.whole(), sorted(&["", "a/b/"]));
     let project = Project::new();
     project
@@ -89,11 +89,11 @@ fn well_known_files_are_found_at_the_top_and_below() {
         .write("v/tasks.json", "")
         .fifo(".npmrc")
         .write("CLAUDE.md/x", "");
-    assert_eq!(project.near(), [".envrc: link to /x", ".vscode: link to v"]);
+    assert_eq!(project.top(), [".envrc: link to /x", ".vscode: link to v"]);
 }
 
 #[test]
-fn privileges_devices_and_links_that_lead_out_are_found() {
+fn privileged_programs_special_files_and_links_that_lead_out_are_found() {
     let project = Project::new();
     project
         .program("a/su", "")
@@ -137,7 +137,7 @@ fn capabilities_of_a_file_are_found() {
     let path = project.path("program");
     let set =
         rustix::fs::setxattr(&path, "security.capability", &capability, rustix::fs::XattrFlags::empty());
-    // Only root may, and not on every file system.
+    // Only root may set it, and not on every file system.
     if set.is_ok() {
         assert_eq!(project.whole(), ["program: program with capabilities"]);
     }

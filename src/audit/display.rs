@@ -1,0 +1,40 @@
+//! Text of findings for people: short, and without passwords. The caller escapes it.
+
+use std::path::Path;
+
+/// The number of characters of a value that are shown.
+const MAX_SHOWN: usize = 200;
+
+/// Cuts a text to a length worth showing.
+pub fn shorten(text: &str) -> String {
+    if text.chars().count() <= MAX_SHOWN {
+        return text.to_owned();
+    }
+    text.chars().take(MAX_SHOWN - 1).chain(['…']).collect()
+}
+
+/// Returns the text of a path.
+pub fn path(path: &Path) -> String {
+    shorten(&path.to_string_lossy())
+}
+
+/// Returns the text of a link to `target`.
+pub fn link(target: &Path) -> String {
+    format!("link to {}", path(target))
+}
+
+/// Replaces user names and passwords in addresses.
+pub fn mask(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        masked.push_str("://");
+        let end = part.find(['/', '?', '#', ' ', '=']).unwrap_or(part.len());
+        let host = part[..end].rfind('@').map_or(0, |at| at + 1);
+        if host > 0 {
+            masked.push_str("…@");
+        }
+        masked.push_str(&part[host..]);
+    }
+    masked
+}

@@ -1,0 +1,148 @@
+//! Findings and their collection.
+
+use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::limits::Limits;
+
+/// A file or setting that the host would run or trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The path, relative to the project. Not escaped.
+    pub path: String,
+    /// The kind of file, or the setting: `core.fsmonitor=./x`. Not escaped.
+    pub what: String,
+    /// When the host runs or trusts it.
+    pub trigger: &'static str,
+    /// A digest of path, text and content.
+    pub identity: [u8; 32],
+    /// How to tell whether it is new.
+    pub age: Age,
+}
+
+impl Finding {
+    /// Returns one line for people. Not escaped; escaping keeps it one line.
+    pub fn line(&self) -> String {
+        format!("{}: {}  ({})", self.path, self.what, self.trigger)
+    }
+}
+
+/// The age of a finding relative to the cage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// The cage's record of digests tells.
+    Recorded,
+    /// It has not changed since the cage was created.
+    Older,
+    /// It has changed since the cage was created, or that time is unknown.
+    Newer,
+}
+
+/// A file or setting that a scan came upon.
+#[derive(Debug)]
+pub struct Sighting<'a> {
+    /// The path as it is shown.
+    pub path: PathBuf,
+    /// The kind of file, or the setting.
+    pub what: String,
+    /// When the host runs or trusts it.
+    pub trigger: &'static str,
+    /// What distinguishes it from another one with the same path and text, such as a program's digest.
+    pub content: &'a [u8],
+    /// The time of the last change in Unix seconds.
+    pub changed: i64,
+}
+
+/// The collection of what a scan finds, each finding once.
+#[derive(Debug)]
+pub struct Findings {
+    list: Vec<Finding>,
+    /// Digests of the findings in the list, with and without their content.
+    listed: HashSet<[u8; 32]>,
+    /// When the cage was created.
+    since: Option<i64>,
+    /// Whether the age of what comes is told by the time of its last change.
+    dates_by_change: bool,
+    /// The earliest time that counts as a last change.
+    not_before: i64,
+    limits: Rc<Limits>,
+}
+
+impl Findings {
+    /// Starts an empty collection, for a cage created at `since` if that is known.
+    pub fn new(since: Option<i64>, limits: Rc<Limits>) -> Self {
+        let (list, listed) = (Vec::new(), HashSet::new());
+        Self { list, listed, since, dates_by_change: false, not_before: i64::MIN, limits }
+    }
+
+    /// From now on, tells the age of findings by the time of their last change instead of the cage's record.
+    pub fn date_by_change(&mut self) {
+        self.dates_by_change = true;
+    }
+
+    /// Returns whether the age of findings is told by the time of their last change.
+    pub fn dates_by_change(&self) -> bool {
+        self.dates_by_change
+    }
+
+    /// Runs a scan of a directory that got its name at `time`: nothing in it counts as older, since renaming a directory
+    /// leaves the times of its files alone.
+    pub fn not_before(&mut self, time: i64, scan: impl FnOnce(&mut Self)) {
+        let before = self.not_before;
+        self.not_before = before.max(time);
+        scan(self);
+        self.not_before = before;
+    }
+
+    /// Adds a finding, unless it is listed already.
+    pub fn add(&mut self, seen: Sighting) {
+        // A file that was being read when the time was over may not have been read to its end.
+        if self.limits.was_late() {
+            return;
+        }
+        let mut hash = Sha256::new();
+        for part in [seen.path.as_os_str().as_bytes(), seen.what.as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let shown: [u8; 32] = hash.clone().finalize().into();
+        hash.update([0]);
+        hash.update(seen.content);
+        let identity = hash.finalize().into();
+        // The walk over the whole tree comes to recorded findings again and doesn't hash their content.
+        if (self.dates_by_change && self.listed.contains(&shown)) || self.listed.contains(&identity) {
+            return;
+        }
+        if self.limits.has_room_for_finding(self.list.len()) {
+            self.listed.extend([shown, identity]);
+            let path = seen.path.to_string_lossy().into_owned();
+            let (what, trigger, age) = (seen.what, seen.trigger, self.age(seen.changed));
+            self.list.push(Finding { path, what, trigger, identity, age });
+        }
+    }
+
+    fn age(&self, changed: i64) -> Age {
+        match self.since {
+            _ if !self.dates_by_change => Age::Recorded,
+            // A change in the very second of the creation may have come after it.
+            Some(since) if changed.max(self.not_before) < since => Age::Older,
+            _ => Age::Newer,
+        }
+    }
+
+    /// Returns the findings, sorted by path.
+    pub fn into_sorted(self) -> Vec<Finding> {
+        let mut list = self.list;
+        list.sort_by(|a, b| (&a.path, &a.what).cmp(&(&b.path, &b.what)));
+        list
+    }
+}
+
+/// Returns the bytes of a path.
+pub fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}

@@ -1,0 +1,109 @@
+//! Finding repositories: the project's own, nested ones and bare ones, whatever shape `.git` has.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::display;
+use super::finding::{Findings, Sighting, path_bytes};
+use super::repository::{Files, path_in_file, scan_repository};
+use super::tree::{Node, Tree};
+use crate::host::worktree::GitDir;
+
+const IN_IT: &str = "git commands in it use its configuration and hooks";
+const POINTER: &str = "git uses the repository there";
+
+/// Scans the project's own repository.
+pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) {
+    let root = Path::new("");
+    // The repository of a linked worktree or a submodule, which the cage mounts as well.
+    if let Node::File(_) = tree.node(Path::new(".git"))
+        && let GitDir::Outside(common) = GitDir::of(project)
+    {
+        let path = Path::new(&common);
+        match Tree::open(path, path, Rc::clone(&tree.limits)) {
+            Ok(outside) => scan_repository(&outside, root, Files { tree, dir: root }, findings),
+            Err(error) => tree.limits.note_gap(format!("{common} can't be opened: {error}")),
+        }
+        return;
+    }
+    if looks_bare(|name| tree.has(Path::new(name))) {
+        scan_bare(tree, root, findings);
+    }
+    scan_dot_git(tree, root, findings);
+}
+
+/// Returns whether git takes a directory with these names in it for a repository.
+pub fn looks_bare(has: impl Fn(&str) -> bool) -> bool {
+    has("HEAD") && (has("commondir") || (has("objects") && has("refs")))
+}
+
+/// Scans a directory that git takes for a repository without working tree.
+pub fn scan_bare(tree: &Tree, dir: &Path, findings: &mut Findings) {
+    if dir != Path::new("") {
+        add_nested(tree, dir, "looks like a bare repository", findings);
+    }
+    scan_git_dir(tree, dir, dir, findings);
+}
+
+/// Scans the `.git` in a directory, if there is one.
+pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
+    let path = dir.join(".git");
+    let node = tree.node(&path);
+    let target = match &node {
+        Node::Absent => return,
+        Node::Dir(_) => {
+            if dir != Path::new("") {
+                add_nested(tree, &path, "nested repository", findings);
+            }
+            return scan_git_dir(tree, dir, &path, findings);
+        }
+        Node::Special(status) => {
+            return findings.add(Sighting {
+                path: tree.shown(&path),
+                what: status.kind_name().to_owned(),
+                trigger: "git hangs or fails here",
+                content: b"",
+                changed: status.changed,
+            });
+        }
+        Node::Link(target, _) => target.clone(),
+        Node::File(_) => {
+            let text = tree.read(&path).unwrap_or_default();
+            let Some(target) = text.strip_prefix(b"gitdir: ") else { return };
+            path_in_file(target)
+        }
+    };
+    let is_link = matches!(node, Node::Link(..));
+    findings.add(Sighting {
+        path: tree.shown(&path),
+        what: if is_link { display::link(&target) } else { format!("gitdir: {}", display::path(&target)) },
+        trigger: POINTER,
+        content: path_bytes(&target),
+        changed: node.status().map_or(i64::MAX, |status| status.changed),
+    });
+    if let Some(inside) = tree.resolve(dir, &target) {
+        scan_git_dir(tree, dir, &inside, findings);
+    }
+}
+
+/// Scans the repository in `git_dir`, whose working tree is the directory `files`.
+fn scan_git_dir(tree: &Tree, files: &Path, git_dir: &Path, findings: &mut Findings) {
+    let renamed = match tree.node(git_dir) {
+        Node::Dir(status) => status.changed,
+        _ => i64::MIN,
+    };
+    let files = Files { tree, dir: files };
+    findings.not_before(renamed, |findings| scan_repository(tree, git_dir, files, findings));
+}
+
+fn add_nested(tree: &Tree, git_dir: &Path, what: &str, findings: &mut Findings) {
+    let changed = creation_time(tree, git_dir);
+    let (path, what) = (tree.shown(git_dir), what.to_owned());
+    findings.add(Sighting { path, what, trigger: IN_IT, content: b"", changed });
+}
+
+/// Returns about when a repository was created. The time of its directory would be too late: git changes it all the time.
+fn creation_time(tree: &Tree, git_dir: &Path) -> i64 {
+    let paths: [PathBuf; 3] = [git_dir.join("config"), git_dir.join("HEAD"), git_dir.to_owned()];
+    paths.iter().find_map(|path| tree.node(path).status()).map_or(i64::MAX, |status| status.changed)
+}
