@@ -16,11 +16,11 @@ use clap_complete::Shell;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
 
-use crate::base::console;
+use crate::base::{console, name, text};
 use crate::cli::{Cli, Global};
 use crate::engine::runner::Runner;
+use crate::engine::signals::Interrupts;
 use crate::host::machine::{COMPLETE, Host};
-use crate::host::project;
 use crate::lifecycle::session::Session;
 
 /// How long an engine may take to name its cages. Somebody waits with a finger on the key.
@@ -167,17 +167,17 @@ impl Takes {
 /// [`Container::project`]: crate::engine::container::Container::project
 fn cages(global: &Global) -> Result<Vec<CompletionCandidate>> {
     let (host, _) = Host::gather()?;
-    let runner =
-        Runner { verbose: false, ignored: host.ignored_signals, until: Some(Instant::now() + PATIENCE) };
+    let runner = Runner { verbose: false, until: Some(Instant::now() + PATIENCE) };
     let global = Global { verbose: false, ..global.clone() };
-    let session = Session { host, global, runner, interrupts: runner.interrupts() };
+    let interrupts = Interrupts::register(host.ignored_signals);
+    let session = Session { host, global, runner, interrupts };
     // So that no runtime inside of it is run.
     let project = session.project().ok();
     let (_, mut cages) = session.ask(project.as_ref(), |runtime| session.cages(runtime))?;
-    cages.retain(|cage| project::is_engine_name(&cage.name));
+    cages.retain(|cage| name::is_engine_name(&cage.name));
     cages.sort_by(|one, other| one.name.cmp(&other.name));
     let offer = |cage: &crate::engine::container::Container| {
-        let path = console::escape(cage.project(&session.host.label).unwrap_or_default());
+        let path = text::escape(cage.project(&session.host.label).unwrap_or_default());
         let about = format!("{}, {path}", cage.state.name());
         CompletionCandidate::new(&cage.name).help(Some(about.into()))
     };

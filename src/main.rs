@@ -14,12 +14,12 @@ mod doctor;
 mod engine;
 mod host;
 mod lifecycle;
+mod report;
+mod terminal;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-
-use crate::base::console;
 
 fn main() -> ExitCode {
     if let Some(shell) = host::machine::asking_shell()
@@ -31,9 +31,9 @@ fn main() -> ExitCode {
     let (failure_code, json) = (cli.failure_code(), cli.json());
     commands::run(cli).unwrap_or_else(|error| {
         if json {
-            console::json_failure(&error);
+            report::json_failure(&error);
         }
-        console::failure(&error);
+        report::failure(&error);
         ExitCode::from(failure_code)
     })
 }

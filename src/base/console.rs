@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::base::error;
-use crate::host::machine::Terminal;
+use crate::base::text::{escape, is_unsafe};
 
 /// Tells what is happening.
 pub fn info(message: &str) {
@@ -51,34 +50,14 @@ pub fn echo(command: &str) {
     to_stderr(&format!("+ {command}\n"));
 }
 
-/// Reports the error that ends the program.
-pub fn failure(error: &anyhow::Error) {
-    let mut text = format!("error: {}\n", chain(error, escape_lines));
-    if let Some(hint) = error::hint(error) {
-        let _ = writeln!(text, "hint: {}", escape(&hint));
-    }
-    to_stderr(&text);
+/// Prints the error that ends the program, already escaped.
+pub fn error(text: &str) {
+    to_stderr(text);
 }
 
 /// Prints a line of data.
 pub fn data(line: &str) -> io::Result<()> {
     ignore_broken_pipe(writeln!(io::stdout(), "{line}"))
-}
-
-/// A number of bytes for people: `193 MB`, in powers of 1000 as the engines have it.
-pub fn bytes(number: u64) -> String {
-    let mut whole = number;
-    let mut rest = 0;
-    for unit in ["B", "kB", "MB", "GB", "TB"] {
-        if whole < 1000 || unit == "TB" {
-            // One digit more where there is only one.
-            let digit = if whole < 10 && unit != "B" { format!(".{}", rest / 100) } else { String::new() };
-            return format!("{whole}{digit} {unit}");
-        }
-        rest = whole % 1000;
-        whole /= 1000;
-    }
-    number.to_string()
 }
 
 /// The version of what [`json`] prints. It grows when a field goes away or means something else, not when one is added.
@@ -99,30 +78,6 @@ pub fn json(object: &impl Serialize) -> io::Result<()> {
     data(&line)
 }
 
-/// What [`json`] prints of an error.
-#[derive(Serialize)]
-struct JsonFailure {
-    version: u32,
-    error: JsonError,
-}
-
-#[derive(Serialize)]
-struct JsonError {
-    message: String,
-    hint: Option<String>,
-}
-
-/// Tells a program what ended this one. People are told by [`failure`].
-pub fn json_failure(error: &anyhow::Error) {
-    let error = JsonError { message: chain(error, str::to_owned), hint: error::hint(error) };
-    // Nobody is left to tell when stdout can't be written.
-    let _ = json(&JsonFailure { version: JSON_VERSION, error });
-}
-
-fn chain(error: &anyhow::Error, show: impl Fn(&str) -> String) -> String {
-    error.chain().map(|cause| show(&cause.to_string())).collect::<Vec<_>>().join(": ")
-}
-
 /// A reader that has gone away (`cage list | head -1`) is not an error.
 pub fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
@@ -136,21 +91,15 @@ pub fn confirm(question: &str) -> io::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Undoes what a program that was left may have done to the terminal, which it can't undo any more: the other screen, a hidden
-/// cursor, colours, and that keys, pastes and the mouse come in its own way. The cursor stays where it is.
-pub fn leave_program() {
-    const LEAVE: &str = concat!(
-        // Leaving the other screen goes back to where the cursor was saved, also if there was none to leave.
-        "\x1b7\x1b[?1049l",
-        "\x1b[?25h\x1b[0m\x1b[?1l\x1b>",
-        "\x1b[?2004l\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l",
-    );
+/// Writes control sequences to stdout, if that is a terminal.
+pub fn control(sequences: &str) {
     if io::stdout().is_terminal() {
-        let _ = io::stdout().write_all(LEAVE.as_bytes()).and_then(|()| io::stdout().flush());
+        // Nobody is left to tell when the terminal has gone away.
+        let _ = io::stdout().write_all(sequences.as_bytes()).and_then(|()| io::stdout().flush());
     }
 }
 
-/// From now on whatever is told on stderr, a panic included, reaches nobody.
+/// Discards everything that is written to stderr from now on, including a panic's message.
 pub fn hush() {
     if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stderr(nowhere);
@@ -171,62 +120,18 @@ pub fn terminal() -> Terminal {
     }
 }
 
-/// Makes text from outside harmless to a terminal: control characters and those that reorder text are spelled out.
-pub fn escape(text: &str) -> String {
-    escape_if(text, is_unsafe)
-}
-
-/// As [`escape`], but keeps line breaks: for what an engine said.
-pub fn escape_lines(text: &str) -> String {
-    escape_if(text, |c| c != '\n' && is_unsafe(c))
-}
-
-/// Would `c`, printed as it is, do more than show itself?
-pub fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-fn escape_if(text: &str, unsafe_char: impl Fn(char) -> bool) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if unsafe_char(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
 fn to_stderr(text: &str) {
     // Nobody is left to tell when stderr itself can't be written.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn what_could_drive_a_terminal_is_spelled_out() {
-        assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}d\u{9b}é"), r"a\u{1b}[31mb\nc\u{202e}d\u{9b}é");
-        assert_eq!(escape_lines("a\nb\r"), "a\nb\\r");
-    }
-
-    #[test]
-    fn bytes_are_shown_as_engines_have_them() {
-        let shown = [0, 999, 1000, 9_990, 192_724_902, 1_950_000_000, u64::MAX].map(bytes);
-        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "9.9 kB", "192 MB", "1.9 GB", "18446744 TB"]);
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_escaped_acts_on_a_terminal(text in any::<String>()) {
-            prop_assert!(!escape(&text).contains(is_unsafe));
-            prop_assert!(!escape_lines(&text).replace('\n', "").contains(is_unsafe));
-        }
-    }
+/// Which of the standard streams are terminals.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terminal {
+    /// Somebody can type.
+    pub stdin: bool,
+    /// Somebody sees data.
+    pub stdout: bool,
+    /// Somebody sees progress.
+    pub stderr: bool,
 }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::engine::runner::{EngineError, Trouble};
-
 /// A failure that cage found itself.
 #[derive(Debug)]
 pub struct Failure {
@@ -23,6 +21,11 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Returns what the user can do about it, if anything is known.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
 }
 
 impl fmt::Display for Failure {
@@ -33,41 +36,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What the user can do about `error`, if that is known.
-pub fn hint(error: &anyhow::Error) -> Option<String> {
-    if let Some(failure) = error.downcast_ref::<Failure>() {
-        return failure.hint.clone();
-    }
-    let engine = error.downcast_ref::<EngineError>()?;
-    let hint = match engine.trouble() {
-        Trouble::Unreachable => "start it, or choose another with `--runtime` or CAGE_RUNTIME",
-        Trouble::PermissionDenied => {
-            "add yourself to the engine's group (`sudo usermod -aG docker $USER`, then log in again), \
-             or use rootless podman: `cage --runtime podman …`"
-        }
-        Trouble::PortTaken => "stop what listens there, or publish another host port with `-p`",
-        Trouble::DiskFull => {
-            "free some space: `cage list` shows cages, `docker system df` or `podman system df` what takes the room"
-        }
-        Trouble::NoSuchImage => {
-            "an image name without a slash is local and never pulled: build it, or set CAGE_IMAGE to an image that can be pulled"
-        }
-        Trouble::NoInit => "install the engine's init: `docker-init` (tini) or `catatonit`",
-        Trouble::NoAgent => {
-            "start an SSH agent, or turn its forwarding on where the engine is in a virtual machine"
-        }
-        Trouble::NotShared => {
-            "share the directory with the engine's virtual machine, or move the project to where it is"
-        }
-        Trouble::TooOld => "without root, podman 4.3 or newer can",
-        Trouble::OtherProcessor => {
-            "set CAGE_IMAGE to an image for this machine, or let the engine emulate the other kind (binfmt_misc, QEMU)"
-        }
-        Trouble::DirectoryGone => {
-            "the project directory was replaced while the cage ran; `cage restart` mounts the new one"
-        }
-        Trouble::NotRunning => "the image's own command ended: `docker run --rm -it IMAGE` shows why",
-        Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => return None,
-    };
-    Some(hint.to_owned())
+/// Joins the messages of an error and its causes, each passed through `show`.
+pub fn chain(error: &anyhow::Error, show: impl Fn(&str) -> String) -> String {
+    error.chain().map(|cause| show(&cause.to_string())).collect::<Vec<_>>().join(": ")
 }

@@ -1,4 +1,7 @@
-//! Helpers that know nothing of containers: text for terminals and shells, console output, errors, files, names.
+//! Helpers that know nothing of containers: text for terminals and shells, console output, errors, files and names.
 
 pub mod console;
 pub mod error;
+pub mod file;
+pub mod name;
+pub mod text;

@@ -4,8 +4,8 @@
 
 use anyhow::{Result, bail};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text;
 use crate::cage::options::CreateOptions;
 use crate::host::machine::Host;
 
@@ -52,7 +52,7 @@ impl Default {
                 Failure::new(format!(
                     "{} `{}` is not what {} takes",
                     self.variable,
-                    console::escape(value),
+                    text::escape(value),
                     self.flag
                 ))
                 .hint("`cage help start` tells what it takes")

@@ -4,24 +4,20 @@
 //! variables inside: an engine that reads it fills a bare `KEY` with the host's own value (podman even `*`).
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::file::read_small;
+use crate::base::text;
+use crate::base::text::quote;
 use crate::cage::options::Variable;
-use crate::engine::runner::{Secret, quote};
+use crate::engine::command::Secret;
 use crate::host::machine::Host;
 use crate::host::project::Project;
-
-/// The largest env file, in bytes. All of it ends in the container's configuration and in every process's memory.
-const MAX_SIZE: u64 = 64 * 1024;
 
 /// The name of a project's env file.
 const PROJECT_FILE: &str = ".cage.env";
@@ -100,10 +96,10 @@ impl EnvFiles {
         flags: OFlags,
         host_value: impl Fn(&str) -> Option<String>,
     ) -> Result<()> {
-        let Some(text) = read_checked(&file, flags)? else { return Ok(()) };
+        let Some(text) = read_small("env file", &file, flags)? else { return Ok(()) };
         let bare = if flags.contains(OFlags::NOFOLLOW) { Bare::Refused } else { Bare::FromHost };
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let place = || format!("{}, line {}", console::escape(&file.to_string_lossy()), number + 1);
+            let place = || format!("{}, line {}", text::escape(&file.to_string_lossy()), number + 1);
             // Engines drop one of these at the end of each line that they read.
             let line = line.trim_end_matches('\r');
             match parse_line(line).map_err(|why| Failure::new(format!("{}: {why}", place())))? {
@@ -123,7 +119,7 @@ impl EnvFiles {
                             Failure::new(format!(
                                 "{}: the value of {} has line breaks",
                                 place(),
-                                console::escape(key)
+                                text::escape(key)
                             ))
                         );
                         self.variables.insert(key.to_owned(), value);
@@ -176,29 +172,6 @@ fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
         Some(value) => Ok(Line::Set(key, value)),
         None => Ok(Line::Bare(key)),
     }
-}
-
-/// Reads a file that is there; what was checked is what is read, since it is opened once, without waiting.
-pub fn read_checked(path: &Path, flags: OFlags) -> Result<Option<String>> {
-    let refuse =
-        |why: &str| Failure::new(format!("env file {}: {why}", console::escape(&path.to_string_lossy())));
-    let file = match rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | flags,
-        Mode::empty(),
-    ) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        Err(Errno::LOOP) => return Err(refuse("it is a symbolic link").hint("make it a file").into()),
-        Err(error) => return Err(refuse(&error.to_string()).into()),
-    };
-    let metadata = file.metadata().map_err(|error| refuse(&error.to_string()))?;
-    ensure!(metadata.is_file(), refuse("it is not a regular file"));
-    let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error.to_string()))?;
-    ensure!(bytes.len() as u64 <= MAX_SIZE, refuse("it is larger than 64 KiB"));
-    let text = String::from_utf8(bytes).map_err(|_| refuse("it is not valid UTF-8"))?;
-    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -284,7 +257,8 @@ mod tests {
         symlink(files.dir.path().join("home/.config/cage/env"), &path).unwrap();
         assert_eq!(files.error(), "env file /app/.cage.env: it is a symbolic link");
         fs::remove_file(&path).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+            .unwrap();
         assert_eq!(files.error(), "env file /app/.cage.env: it is not a regular file");
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();

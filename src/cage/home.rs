@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 
 use anyhow::{Result, bail};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text;
 use crate::cage::user::{ImageUser, Mapping};
+use crate::engine::command::Invocation;
 use crate::engine::mount::Mount;
-use crate::engine::runner::Invocation;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 
@@ -97,7 +97,7 @@ pub const UNCONFINED: &str = "--security-opt=label=disable";
 pub fn seed_dir(host: &Host) -> Result<Option<String>> {
     let Some(dir) = host.config_dir().map(|dir| dir.join("home")) else { return Ok(None) };
     let unusable =
-        |why: &str| Failure::new(format!("cannot use {}: {why}", console::escape(&dir.to_string_lossy())));
+        |why: &str| Failure::new(format!("cannot use {}: {why}", text::escape(&dir.to_string_lossy())));
     let is_empty = match fs::read_dir(&dir) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == ErrorKind::NotFound => true,

@@ -8,10 +8,9 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::nesting::DROPPED;
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::{file, text};
 use crate::cage::options::CreateOptions;
-use crate::host::machine;
 use crate::host::machine::Host;
 
 /// Arguments that cage itself depends on.
@@ -211,7 +210,7 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
         None => Ok(()),
         Some(flag @ Flag { name: "l" | "label", .. }) => bail!(Failure::new(format!(
             "label `{}` can't be passed on to the engine: it is cage's own",
-            console::escape(flag.value)
+            text::escape(flag.value)
         ))),
         Some(flag) => {
             bail!(Failure::new(format!(
@@ -319,7 +318,7 @@ impl Place<'_> {
         let path = Path::new(path);
         let climbs = path.components().any(|part| part == Component::ParentDir);
         // The engine's client starts where cage does.
-        let real = machine::real(&self.here.join(path));
+        let real = file::real(&self.here.join(path));
         !climbs && !path.starts_with("~") && real.starts_with(self.project)
     }
 
@@ -327,11 +326,11 @@ impl Place<'_> {
     fn holds_socket(&self, path: &Path) -> bool {
         let names = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"];
         let is_one = path.file_name().is_some_and(|name| names.iter().any(|socket| name == *socket));
-        let real = machine::real(path);
+        let real = file::real(path);
         is_one
             || self.sockets.iter().any(|socket| {
                 let below = |socket: &Path| socket.starts_with(path) || socket.starts_with(&real);
-                below(socket) || below(&machine::real(socket))
+                below(socket) || below(&file::real(socket))
             })
     }
 }

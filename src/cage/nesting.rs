@@ -1,13 +1,11 @@
 //! The wall of a cage: what it is by default, and what takes it down.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::{file, text};
 use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::container::{Container, State};
@@ -34,7 +32,7 @@ pub fn check_nested(
     label: &str,
 ) -> Result<()> {
     let paths: Vec<PathBuf> =
-        [project.dir()].into_iter().chain(options.sources()).chain(links(&project.reached)).collect();
+        [project.dir()].into_iter().chain(options.sources()).chain(file::links(&project.reached)).collect();
     for cage in cages.iter().filter(|cage| cage.cage_name() != project.name) {
         for source in cage.writable_sources(label) {
             let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
@@ -47,8 +45,8 @@ pub fn check_nested(
                 };
                 return Err(Failure::new(format!(
                     "{} is in {}, where {} can write",
-                    console::escape(&path.to_string_lossy()),
-                    console::escape(&source),
+                    text::escape(&path.to_string_lossy()),
+                    text::escape(&source),
                     cage.name
                 ))
                 .hint(hint)
@@ -97,51 +95,7 @@ pub fn mounted_sources(container: &Container, link: Option<&Link>) -> Vec<PathBu
 /// # Errors
 /// When there is one.
 pub fn check_mounts(container: &Container, link: Option<&Link>) -> Result<()> {
-    mounted_sources(container, link).iter().try_for_each(|source| check_unlinked(source))
-}
-
-/// Checks that there is no link on the way to what is about to be mounted, nor anything that can't be looked at: an engine
-/// that root runs could. What is not there at all the engine refuses itself; in a virtual machine it may have another path.
-///
-/// # Errors
-/// When there is one.
-pub fn check_unlinked(path: &Path) -> Result<()> {
-    let mut here = PathBuf::new();
-    for part in path.components() {
-        here.push(part);
-        let shown = || console::escape(&here.to_string_lossy());
-        match fs::symlink_metadata(&here) {
-            Ok(metadata) if metadata.is_symlink() => {
-                let leads = fs::read_link(&here).unwrap_or_default();
-                return Err(Failure::new(format!(
-                    "{} in the cage now leads to {}",
-                    shown(),
-                    console::escape(&leads.to_string_lossy())
-                ))
-                .hint("somebody put a link there; put back what it was, or `cage restart` without it")
-                .into());
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => bail!(Failure::new(format!("cannot look at {}: {error}", shown()))),
-        }
-    }
-    Ok(())
-}
-
-/// The links that one goes through on the way to `path`, each where it really is.
-fn links(path: &Path) -> Vec<PathBuf> {
-    let mut links = Vec::new();
-    let mut here = PathBuf::from("/");
-    for part in path.components() {
-        let next = here.join(part);
-        if fs::symlink_metadata(&next).is_ok_and(|metadata| metadata.is_symlink()) {
-            links.push(next.clone());
-        }
-        let Ok(real) = fs::canonicalize(&next) else { return links };
-        here = real;
-    }
-    links
+    mounted_sources(container, link).iter().try_for_each(|source| file::check_unlinked(source))
 }
 
 /// Checks that a cage's home, if there is one already, is a plain volume: one made with options can be any directory of

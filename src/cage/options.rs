@@ -8,8 +8,8 @@ use std::str::FromStr;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Parser, ValueEnum, ValueHint};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text;
 use crate::cage::{env_file, isolation};
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
@@ -155,7 +155,7 @@ impl Variable {
     /// # Errors
     /// When there is none here either, or one that an env file can't hold.
     pub fn resolve(mut self, host: &Host) -> Result<Self> {
-        let shown = console::escape(&self.name);
+        let shown = text::escape(&self.name);
         ensure!(
             env_file::is_name(&self.name),
             Failure::new(format!("-e: `{shown}` is not a variable's name")).hint("expected KEY=VALUE or KEY")

@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::base::console;
+use crate::base::{file, text};
 use crate::engine::mount::Mount;
 use crate::engine::runtime::Product;
-use crate::host::machine;
 use crate::host::machine::Host;
 
 /// Where the agent's socket is inside. In the virtual machines of Docker Desktop, `OrbStack` and Colima the products put
@@ -66,7 +65,7 @@ impl Link {
     /// # Errors
     /// When it can't be made.
     pub fn set(&self) -> Result<()> {
-        let place = || format!("cannot set {}", console::escape(&self.path.to_string_lossy()));
+        let place = || format!("cannot set {}", text::escape(&self.path.to_string_lossy()));
         let new = self.path.with_extension(format!("{}", std::process::id()));
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).with_context(place)?;
@@ -174,7 +173,7 @@ pub fn remedy(machine: Option<Product>) -> &'static str {
 fn colima_advice(endpoint: &str) -> Option<String> {
     let socket = Path::new(endpoint.strip_prefix("unix://")?);
     // /var/run/docker.sock may be a link to it.
-    let socket = machine::real(socket);
+    let socket = file::real(socket);
     let mut profile_dir = socket.parent()?.to_owned();
     // Of the default profile it is also at BASE/docker.sock, from Colima's early days.
     if !profile_dir.join(COLIMA_CONFIG).exists() && profile_dir.join("default").join(COLIMA_CONFIG).exists() {

@@ -1,48 +1,18 @@
 //! Whose files they are: the image's user acts as the person at the keyboard.
 
-use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text;
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};
+use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::project::Project;
-
-/// A user and a group, as the kernel counts them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ids {
-    /// The user.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-}
-
-impl Ids {
-    /// Root.
-    pub const ROOT: Self = Self { uid: 0, gid: 0 };
-}
-
-impl fmt::Display for Ids {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.uid, self.gid)
-    }
-}
-
-impl FromStr for Ids {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (uid, gid) = text.split_once(':').ok_or(())?;
-        Ok(Self { uid: uid.parse().map_err(drop)?, gid: gid.parse().map_err(drop)? })
-    }
-}
 
 /// The user that an image's processes run as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +68,7 @@ impl ImageUser {
         bail!(
             Failure::new(format!(
                 "cannot tell the user of image {image} from `{}`",
-                console::escape(said.trim())
+                text::escape(said.trim())
             ))
             .hint("an image for cage has `id` and a POSIX `/bin/sh`, and a user with a home directory")
         )
@@ -197,7 +167,7 @@ pub fn person(host: &Host, project: &Project) -> Result<Ids> {
         return Ok(host.ids);
     }
     let owner = fs::metadata(&project.path)
-        .with_context(|| format!("cannot look at {}", console::escape(&project.path)))?;
+        .with_context(|| format!("cannot look at {}", text::escape(&project.path)))?;
     Ok(Ids { uid: owner.uid(), gid: owner.gid() })
 }
 

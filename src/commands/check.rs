@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::audit;
 use crate::audit::{Finding, Report, Scope};
-use crate::base::{console, error};
+use crate::base::{console, text};
 use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
+use crate::engine::error;
 use crate::host::project::Project;
 use crate::lifecycle::session::{Session, Target};
 
@@ -52,7 +53,7 @@ impl Check {
             print_json(&project, since, listed, &report)?;
         } else {
             for finding in listed {
-                console::data(&console::escape(&finding.line()))?;
+                console::data(&text::escape(&finding.line()))?;
             }
         }
         if let Some(why) = &report.incomplete {

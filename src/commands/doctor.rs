@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::base::console;
+use crate::base::{console, text};
 use crate::doctor::{AgentInside, Candidate, Check, Facts, Inside, Level, Server, checks};
 use crate::engine::runtime::{Mode, RuntimeKind};
 use crate::host::machine::Os;
@@ -88,7 +88,7 @@ fn lines(checks: &[Check], width: Option<usize>, colors: bool) -> Vec<String> {
         let mut head = format!("{style}{word}{style:#}{}{:names$}  ", " ".repeat(9 - word.len()), check.name);
         let fix = check.fix.as_ref().map(|fix| format!("{FIX}{fix}"));
         for text in [Some(&check.message), fix.as_ref()].into_iter().flatten() {
-            for part in wrapped(&console::escape(text), room) {
+            for part in wrapped(&text::escape(text), room) {
                 lines.push(format!("{head}{part}"));
                 head = " ".repeat(indent);
             }

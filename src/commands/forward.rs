@@ -80,7 +80,7 @@ impl Forward {
         };
         let mark = format!("CAGE_SESSION={}", session.host.session);
         let relay = Relay { name: container.name, container: container.id, runtime, mark, bridge, ways };
-        session.carry_out(&Plan::new([Step::Relay(relay)]))
+        session.carry_out(&Plan::new([Step::Forward(relay)]))
     }
 
     /// Listens, if it isn't a dry run. Before anything is asked, since what is wrong here can be told at once.
@@ -172,7 +172,7 @@ mod tests {
     fn another_port_is_proposed() {
         let hint = |kind: io::ErrorKind, host| {
             let failure = failure(&kind.into(), host, 80);
-            crate::base::error::hint(&failure.into()).unwrap()
+            crate::engine::error::hint(&failure.into()).unwrap()
         };
         assert!(hint(io::ErrorKind::AddrInUse, 3000).ends_with("`cage forward 3001:80`"));
         assert!(hint(io::ErrorKind::AddrInUse, u16::MAX).ends_with("`cage forward 8080:80`"));

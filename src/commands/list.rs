@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::base::console;
+use crate::base::{console, text};
 use crate::engine::container::{Container, Published, short_id};
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
@@ -116,7 +116,7 @@ fn row(
     let status = statuses.get(&cage.id).map_or(cage.state.name(), |status| status);
     let gone = if Path::new(project).is_dir() { "" } else { " (directory gone)" };
     let image = image(cage.image(), &cage.image_id, dates.get(&cage.image_id).map(String::as_str));
-    [cage.name.clone(), console::escape(status), image, format!("{}{gone}", console::escape(project))]
+    [cage.name.clone(), text::escape(status), image, format!("{}{gone}", text::escape(project))]
 }
 
 /// `TAG (ID, DATE)`, each part left out when unknown.
@@ -132,7 +132,7 @@ fn image(name: &str, id: &str, date: Option<&str>) -> String {
         (None, Some(id), None) => id.to_owned(),
         (_, None, _) => name.to_owned(),
     };
-    console::escape(&text)
+    text::escape(&text)
 }
 
 /// Lines in columns as wide as their content. On a terminal the last column is cut so that a row stays on a line.

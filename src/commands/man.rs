@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Command, CommandFactory as _, ValueHint};
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text::quote;
+use crate::base::{console, text};
 use crate::cli::Cli;
-use crate::engine::runner::quote;
 use crate::lifecycle::session::Session;
 
 /// The first line of a page, by which one is known that may be replaced.
@@ -46,7 +46,7 @@ impl Man {
         for (name, _) in &pages {
             refuse_others(&dir.join(name))?;
         }
-        let shown = |path: &Path| console::escape(&path.to_string_lossy());
+        let shown = |path: &Path| text::escape(&path.to_string_lossy());
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", shown(&dir)))?;
         for (name, text) in &pages {
             let path = dir.join(name);
@@ -59,7 +59,7 @@ impl Man {
 
 /// Refuses a path at which there is anything else than a page.
 fn refuse_others(path: &Path) -> Result<()> {
-    let shown = console::escape(&path.to_string_lossy());
+    let shown = text::escape(&path.to_string_lossy());
     let is_page = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => bail!("cannot look at {shown}: {error}"),

@@ -25,11 +25,12 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 
 use self::update::Update;
-use crate::base::console;
+use crate::base::{console, text};
 use crate::cli::{Cli, Command};
 use crate::engine::container::Container;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
+use crate::engine::signals::Interrupts;
 use crate::host::machine::Host;
 use crate::lifecycle::session::Session;
 
@@ -59,8 +60,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     }
     // What a plan would do at this terminal, although the plan itself may go into a file.
     host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
-    let runner = Runner { verbose: cli.global.verbose, ignored: host.ignored_signals, until: None };
-    let session = Session { host, global: cli.global, runner, interrupts: runner.interrupts() };
+    let runner = Runner { verbose: cli.global.verbose, until: None };
+    let interrupts = Interrupts::register(host.ignored_signals);
+    let session = Session { host, global: cli.global, runner, interrupts };
     let code = match command {
         Command::Start(start) => start.run(&session),
         Command::Shell(shell) => shell.run(&session),
@@ -96,11 +98,7 @@ fn question(does: &str, cages: &[Container], home: Option<&String>, label: &str)
     let mut lines: Vec<String> = cages
         .iter()
         .map(|cage| {
-            format!(
-                "this {does} {} ({})",
-                cage.name,
-                console::escape(cage.project(label).unwrap_or_default())
-            )
+            format!("this {does} {} ({})", cage.name, text::escape(cage.project(label).unwrap_or_default()))
         })
         .collect();
     lines.extend(

@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::{console, text};
 use crate::cage::home;
 use crate::engine::container::short_id;
 use crate::engine::runtime::Runtime;
@@ -49,7 +49,7 @@ impl Prune {
         let endpoint = endpoint(host, session.runner, &runtime)?;
         ensure!(
             !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", console::escape(&endpoint)))
+            Failure::new(format!("the engine is on another machine, {}", text::escape(&endpoint)))
                 .hint("whether a project is gone can be seen there only")
         );
         let mut unused = Unused::find(host, &runtime, session.runner, &cages)?;
@@ -91,7 +91,7 @@ fn lines(unused: &Unused, asked: bool) -> Vec<String> {
     let place = |project: &str, doubt: Option<&String>| {
         let doubt = doubt.filter(|_| asked);
         let doubt = doubt.map(|doubt| format!("; {doubt}")).unwrap_or_default();
-        format!("{} is gone{doubt}", console::escape(project))
+        format!("{} is gone{doubt}", text::escape(project))
     };
     let cages = unused
         .cages
@@ -102,7 +102,7 @@ fn lines(unused: &Unused, asked: bool) -> Vec<String> {
     });
     let images = unused.images.iter().map(|image| {
         let date = image.date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
-        format!("the old image {}{date} (up to {})", short_id(&image.id), console::bytes(image.size))
+        format!("the old image {}{date} (up to {})", short_id(&image.id), text::bytes(image.size))
     });
     cages.chain(homes).chain(images).collect()
 }

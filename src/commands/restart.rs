@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text;
 use crate::cage::options::{CreateOptions, Home};
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::host::machine::Host;
@@ -120,7 +120,7 @@ impl Restart {
         let project = session.project()?;
         let typed = self.renew.typed(&session.host, &project)?;
         let missing = || {
-            let path = console::escape(&project.path);
+            let path = text::escape(&project.path);
             Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
         };
         let (runtime, found) = session.find_all(&project)?;

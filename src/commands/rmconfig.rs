@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::{cages, question};
 use crate::cage::home;
-use crate::cage::user::{Ids, Mapping};
+use crate::cage::user::Mapping;
 use crate::engine::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::engine::runtime::Runtime;
+use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;

@@ -6,13 +6,14 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use crate::base::console;
+use crate::base::{console, text};
 use crate::cage::isolation;
 use crate::cage::ssh_agent::SOCKET;
-use crate::cage::user::{Ids, ImageUser};
+use crate::cage::user::ImageUser;
 use crate::engine::container;
 use crate::engine::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
 use crate::engine::runtime::{Engine, Limit, Mode, Runtime};
+use crate::host::ids::Ids;
 use crate::host::machine::{DEFAULT_IMAGE, Host};
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::{Session, Target};
@@ -282,38 +283,37 @@ impl Wall<'_> {
     fn lines_of_origin(&self) -> Vec<String> {
         let chosen = if self.image == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
         let mut lines = vec![
-            format!("Engine:    {}, {}", console::escape(self.engine.runtime), self.engine.shown),
-            format!("Image:     {}{chosen}", console::escape(self.image)),
+            format!("Engine:    {}, {}", text::escape(self.engine.runtime), self.engine.shown),
+            format!("Image:     {}{chosen}", text::escape(self.image)),
         ];
         lines.extend(self.user.as_ref().map(|user| {
             let power = if user.can_be_root { "" } else { ", without root's power" };
-            format!("User:      {} ({}:{}){power}", console::escape(&user.name), user.uid, user.gid)
+            format!("User:      {} ({}:{}){power}", text::escape(&user.name), user.uid, user.gid)
         }));
         lines
     }
 
     fn lines_of_boundary(&self) -> Vec<String> {
-        let mut lines = vec![format!("Network:   {}", console::escape(self.network))];
+        let mut lines = vec![format!("Network:   {}", text::escape(self.network))];
         lines.push(format!("Limits:    {}", self.limits.line()));
         if self.privileged {
             lines.push("Root:      has all the power of this machine's root (--privileged)".to_owned());
         } else {
-            lines.push(format!("Without:   {}", console::escape(&self.capabilities_dropped.join(" "))));
+            lines.push(format!("Without:   {}", text::escape(&self.capabilities_dropped.join(" "))));
             if !self.capabilities_added.is_empty() {
-                lines.push(format!("With:      {}", console::escape(&self.capabilities_added.join(" "))));
+                lines.push(format!("With:      {}", text::escape(&self.capabilities_added.join(" "))));
             }
         }
         if !self.options.is_empty() {
-            lines.push(format!("Options:   {}", console::escape(&self.options.join(" "))));
+            lines.push(format!("Options:   {}", text::escape(&self.options.join(" "))));
         }
         for Default { option, variable } in &self.defaults {
-            lines.push(format!("Default:   {} ({variable})", console::escape(option)));
+            lines.push(format!("Default:   {} ({variable})", text::escape(option)));
         }
         if !self.engine_args.is_empty() {
-            lines.push(format!("Passed on: {}", console::escape(&shell_words::join(&self.engine_args))));
+            lines.push(format!("Passed on: {}", text::escape(&shell_words::join(&self.engine_args))));
         }
-        lines
-            .extend(self.warnings.iter().map(|weakness| format!("Warning:   {}", console::escape(weakness))));
+        lines.extend(self.warnings.iter().map(|weakness| format!("Warning:   {}", text::escape(weakness))));
         lines
     }
 }
@@ -321,11 +321,11 @@ impl Wall<'_> {
 impl Mount<'_> {
     fn line(&self) -> String {
         let mut text = match self.volume {
-            Some(name) => format!("volume {}", console::escape(name)),
-            None => console::escape(self.source),
+            Some(name) => format!("volume {}", text::escape(name)),
+            None => text::escape(self.source),
         };
         if self.target != self.source {
-            let _ = write!(text, " -> {}", console::escape(self.target));
+            let _ = write!(text, " -> {}", text::escape(self.target));
         }
         if self.target == SOCKET {
             text.push_str(" (your SSH agent)");

@@ -46,6 +46,6 @@ pub fn refuse_local(host: &Host) -> Result<()> {
 pub fn fetch_newest(host: &Host, runtime: &Runtime) -> Plan {
     let mut plan = Plan::default();
     plan.say("Pulling latest image...");
-    plan.push(Step::Fetch { fetch: fetch(host, runtime), unless: None });
+    plan.push(Step::Pull { pull: fetch(host, runtime), unless: None });
     plan
 }

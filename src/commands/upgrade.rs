@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
+use crate::base::console;
 use crate::lifecycle::create::Beforehand;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
@@ -45,30 +46,23 @@ impl Upgrade {
                 project: &project,
                 image: found.image.as_ref(),
             };
+            let Some(old) = &found.cage else {
+                console::info("No existing container. Use 'cage start' to create one.");
+                return Ok(0);
+            };
             let mut plan = Plan::default();
-            match &found.cage {
-                None => plan.say("No existing container. Use 'cage start' to create one."),
-                Some(old) => {
-                    let mut replace = Plan::default();
-                    replace.say(format!("Removing old container {}", old.name));
-                    let how = (beforehand.clone(), parts);
-                    replace.append(self.renew.replacement(session, &facts, old, &found, &typed, how)?);
-                    let mut keep = tell_ignored(old, &typed);
-                    keep.say("Container is already on the latest image.");
-                    plan.push(Step::IfDiffers {
-                        command: runtime.command([
-                            "image",
-                            "inspect",
-                            "--format",
-                            "{{.Id}}",
-                            &session.host.image,
-                        ]),
-                        from: old.image_id.clone(),
-                        then: replace,
-                        otherwise: keep,
-                    });
-                }
+            if session.global.dry_run {
+                // The image was not pulled, so only the script can tell.
+                let id = ["image", "inspect", "--format", "{{.Id}}", &session.host.image];
+                plan.push(Step::StopIfPrints(runtime.command(id), old.image_id.clone()));
+            } else if found.image.as_ref().is_some_and(|image| image.id == old.image_id) {
+                let mut keep = tell_ignored(old, &typed);
+                keep.say("Container is already on the latest image.");
+                return session.carry_out(&keep);
             }
+            plan.say(format!("Removing old container {}", old.name));
+            let how = (beforehand.clone(), parts);
+            plan.append(self.renew.replacement(session, &facts, old, &found, &typed, how)?);
             session.carry_out_locked(&plan, lock)
         })
     }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Told;
-use crate::engine::runner::{EngineError, Runner, Trouble};
+use crate::engine::error::{EngineError, Trouble};
+use crate::engine::runner::Runner;
 use crate::engine::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
 use crate::host::machine::{Host, Os};
 use crate::lifecycle::create::endpoint;

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Check, Facts, Inside, Level, Store};
-use crate::base::console;
-use crate::cage::user::{Ids, ImageUser, Mapping};
+use crate::base::text;
+use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::container::Image;
+use crate::host::ids::Ids;
 use crate::lifecycle::start::is_local;
 
 /// With less than this left, in bytes, an image or a build soon fails.
@@ -30,7 +31,7 @@ pub fn image(facts: &Facts, inside: &Inside, store: &Store) -> Check {
     match &inside.user {
         Some(Err(told)) => Check::told("image", Level::Problem, told),
         user => {
-            let mut text = format!("{name}{}, {}", age(image), console::bytes(image.size));
+            let mut text = format!("{name}{}, {}", age(image), text::bytes(image.size));
             if let Some(Ok(user)) = user {
                 let _ = write!(text, ", user {} ({})", &user.name, user.ids);
             }
@@ -83,7 +84,7 @@ pub fn home(facts: &Facts, inside: &Inside, store: &Store) -> Check {
             "cage's home must be a volume of its own: remove that one, or name another with CAGE_HOME_VOLUME",
         );
     }
-    let size = inside.disk.home.map(|size| format!(", {}", console::bytes(size))).unwrap_or_default();
+    let size = inside.disk.home.map(|size| format!(", {}", text::bytes(size))).unwrap_or_default();
     let Some(owner) = inside.trial.owner else {
         return Check::new("home", Level::Ok, format!("{name}{size}"));
     };
@@ -115,7 +116,7 @@ fn expected(facts: &Facts, user: &ImageUser, person: Ids) -> Option<Ids> {
 /// Room, cages, and what may go.
 pub fn room(inside: &Inside, store: &Store) -> Vec<Check> {
     let disk = &inside.disk;
-    let size = |what: &str, size: Option<u64>| size.map(|size| format!("{what} {}", console::bytes(size)));
+    let size = |what: &str, size: Option<u64>| size.map(|size| format!("{what} {}", text::bytes(size)));
     let old: u64 = inside.unused.images.iter().map(|image| image.size).sum();
     let parts = [
         size("cages", disk.cages),
@@ -123,7 +124,7 @@ pub fn room(inside: &Inside, store: &Store) -> Vec<Check> {
         size("other homes", disk.own_homes.filter(|size| *size > 0)),
         size("image", store.image.as_ref().map(|image| image.size)),
         size("old images", Some(old).filter(|size| *size > 0)),
-        disk.free.map(|free| format!("{} left", console::bytes(free))),
+        disk.free.map(|free| format!("{} left", text::bytes(free))),
     ];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let mut checks = Vec::new();

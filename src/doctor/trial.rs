@@ -8,13 +8,14 @@ use anyhow::Result;
 use super::Told;
 use crate::cage::home::UNCONFINED;
 use crate::cage::ssh_agent::{Agent, Link, SOCKET};
-use crate::cage::user::Ids;
+use crate::engine::command::Invocation;
 use crate::engine::container::{Container, Image, OWNER_LABEL, State};
+use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::mount::Mount;
-use crate::engine::runner::{Invocation, Runner, Trouble};
+use crate::engine::runner::Runner;
 use crate::engine::runtime::{Engine, Mode, Runtime};
+use crate::host::ids::Ids;
 use crate::host::machine::Host;
-use crate::lifecycle::plan::is_trouble;
 
 /// How long a container that was given up may take to go away.
 const CLEAN_UP: Duration = Duration::from_secs(3);
@@ -242,7 +243,7 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::runner::quote;
+    use crate::base::text::quote;
     use crate::engine::runtime::{Product, RuntimeKind};
 
     #[test]
@@ -269,7 +270,7 @@ mod tests {
             host: &host,
             runtime: &runtime,
             engine,
-            runner: Runner { verbose: false, ignored: 0, until: None },
+            runner: Runner { verbose: false, until: None },
             cage: None,
             image: None,
             home,

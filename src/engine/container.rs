@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::SOCKET;
+use crate::engine::command::Secret;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
-use crate::engine::runner::Secret;
 use crate::host::project::{Project, cage_name};
 
 /// Keeps the options that a cage was created with.

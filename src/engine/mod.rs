@@ -1,8 +1,11 @@
 //! docker and podman: detection, queries, command lines and errors. Nothing here knows what makes a container a cage.
 
+pub mod command;
 pub mod container;
+pub mod error;
 pub mod forward;
 pub mod mount;
 pub mod publish;
 pub mod runner;
 pub mod runtime;
+pub mod signals;

@@ -6,9 +6,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::base::console;
 use crate::base::error::Failure;
-use crate::host::project;
+use crate::base::{name, text};
 
 /// Something mounted into a cage. Always passed as `--mount`: `-v` can't express a path with a colon, and makes a
 /// directory, owned by root, of a source that is missing.
@@ -83,13 +82,13 @@ impl Mount {
     /// is in a cage that can write there may have put it, and an engine would follow it.
     pub fn check_source(&self) -> Result<()> {
         let Source::Path(source) = &self.source else { return Ok(()) };
-        let shown = console::escape(source);
+        let shown = text::escape(source);
         match fs::canonicalize(source) {
             Ok(path) if path == Path::new(source) => Ok(()),
             Ok(path) => bail!(
                 Failure::new(format!(
                     "volume source {shown} now leads to {}",
-                    console::escape(&path.to_string_lossy())
+                    text::escape(&path.to_string_lossy())
                 ))
                 .hint("if that is what you want, say so: `cage restart --fresh -v …`")
             ),
@@ -108,14 +107,14 @@ impl Mount {
         let found = match fs::canonicalize(base.join(source)) {
             Ok(found) => found,
             Err(error) => bail!(
-                Failure::new(format!("volume source {}: {error}", console::escape(source)))
+                Failure::new(format!("volume source {}: {error}", text::escape(source)))
                     .hint("create it first: cage makes nothing on the host")
             ),
         };
         let Ok(found) = found.into_os_string().into_string() else {
             bail!(Failure::new(format!(
                 "volume source {}: its path is not valid UTF-8",
-                console::escape(source)
+                text::escape(source)
             )));
         };
         let found = Self { source: Source::Path(found), ..self };
@@ -123,7 +122,7 @@ impl Mount {
             found.is_readable(),
             Failure::new(format!(
                 "volume source {}: engines can't read a path with \\r\\n in it",
-                console::escape(source)
+                text::escape(source)
             ))
         );
         Ok(found)
@@ -204,7 +203,7 @@ fn parse(text: &str) -> Result<Mount, String> {
         path if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") => {
             Source::Path(path.into())
         }
-        name if project::is_engine_name(name) => Source::Volume(name.into()),
+        name if name::is_engine_name(name) => Source::Volume(name.into()),
         other => {
             return Err(format!(
                 "`{other}` is neither a path (start it with `/` or `./`) nor a volume's name"

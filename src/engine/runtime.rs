@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::{file, text};
+use crate::engine::command::Invocation;
 use crate::engine::container::{Container, Image, Inspected};
-use crate::engine::runner::{EngineError, Invocation, Runner, Trouble};
-use crate::host::machine;
+use crate::engine::error::{EngineError, Trouble};
+use crate::engine::runner::Runner;
 use crate::host::machine::{Host, Os};
 use crate::host::project::is_everybodys;
 
@@ -229,11 +230,11 @@ impl Runtime {
             (_, Some(project)) if find(None).next().is_some() => {
                 Failure::new(format!(
                     "the container runtime is inside {}, or in a directory above it that may be a project",
-                    console::escape(&project.to_string_lossy())
+                    text::escape(&project.to_string_lossy())
                 ))
                 .hint("whoever is in a cage there could replace it; choose a smaller directory, or name the runtime by its path")
             }
-            (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", console::escape(choice)))
+            (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", text::escape(choice)))
                 .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one"),
             (None, _) => Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
                 "install Docker (https://docs.docker.com/get-docker), colima or podman (https://podman.io)",
@@ -248,7 +249,7 @@ impl Runtime {
     /// # Errors
     /// When it doesn't say, or is a runtime that cage can't use.
     pub fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
-        let real = machine::real(&program);
+        let real = file::real(&program);
         let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut runtime = Self { kind: RuntimeKind::Docker, name: name.to_owned(), program };
         let says = if is_script(&real) { runner.run(&runtime.command(["--version"]))? } else { real_name };
@@ -319,7 +320,7 @@ impl Runtime {
         ensure!(
             !info.is_podman(),
             // Its client can't map users as podman's own does, and podman's `cp` changes owners.
-            Failure::new(format!("`{}` talks to podman here", console::escape(&self.name)))
+            Failure::new(format!("`{}` talks to podman here", text::escape(&self.name)))
                 .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
         );
         Ok(info.engine(host))
@@ -493,7 +494,7 @@ fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathB
     let above: Vec<&Path> =
         dirs().flat_map(|dir| dir.ancestors().skip(1).take_while(may_be)).filter(|_| !by_path).collect();
     let trusted = |program: &PathBuf| {
-        let real = machine::real(program);
+        let real = file::real(program);
         let inside = |dir: &Path| program.starts_with(dir) || real.starts_with(dir);
         program.is_absolute() && !dirs().chain(above.iter().copied()).any(inside)
     };
@@ -585,7 +586,7 @@ mod tests {
             Runtime::candidates(&host, choice, project.as_deref())?
                 .into_iter()
                 .map(|(name, program)| {
-                    Runtime::identify(Runner { verbose: false, ignored: 0, until: None }, name, program)
+                    Runtime::identify(Runner { verbose: false, until: None }, name, program)
                 })
                 .collect()
         }

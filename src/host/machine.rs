@@ -11,10 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 
-use crate::base::console;
+use crate::base::console::Terminal;
 use crate::base::error::Failure;
-use crate::cage::user::Ids;
-use crate::host::project;
+use crate::base::{console, name, text};
+use crate::host::ids::Ids;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
@@ -54,17 +54,6 @@ pub enum Os {
     Mac,
     /// Anything else that Rust builds for.
     Other,
-}
-
-/// Which of the standard streams are terminals.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Terminal {
-    /// Somebody can type.
-    pub stdin: bool,
-    /// Somebody sees data.
-    pub stdout: bool,
-    /// Somebody sees progress.
-    pub stderr: bool,
 }
 
 /// What cage knows about where it runs, gathered once.
@@ -191,7 +180,7 @@ impl Host {
             Failure::new(format!("CAGE_IMAGE `{}` is not an image name", host.image))
         );
         ensure!(
-            project::is_engine_name(&host.home_volume),
+            name::is_engine_name(&host.home_volume),
             Failure::new(format!("CAGE_HOME_VOLUME `{}` is not a volume name", host.home_volume))
                 .hint("use letters, digits, `_`, `.` and `-`, starting with a letter or digit")
         );
@@ -199,12 +188,12 @@ impl Host {
             host.detach_keys.split(',').all(is_key),
             Failure::new(format!(
                 "CAGE_DETACH_KEYS `{}` is not a sequence of keys",
-                console::escape(&host.detach_keys)
+                text::escape(&host.detach_keys)
             ))
             .hint("keys are letters or `ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
         );
         ensure!(
-            project::is_engine_name(&host.label),
+            name::is_engine_name(&host.label),
             Failure::new(format!("CAGE_LABEL `{}` is not a label name", host.label))
         );
         Ok(host)
@@ -388,11 +377,6 @@ pub fn address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
-}
-
-/// A path without links in it; as it is, where that can't be told.
-pub fn real(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Is there a program of this name in PATH?

@@ -1,6 +1,7 @@
 //! Facts about this machine, its user and the project directory. Everything here reads; nothing changes files or talks to an engine.
 
 pub mod git_config;
+pub mod ids;
 pub mod machine;
 pub mod project;
 pub mod worktree;

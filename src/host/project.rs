@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::name::is_name_char;
+use crate::base::{file, text};
 use crate::engine::mount::Mount;
-use crate::host::machine;
 use crate::host::machine::Host;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
@@ -59,7 +59,7 @@ impl Project {
             .map_or(path.clone(), |pwd| directory.map_or(pwd.to_owned(), |directory| pwd.join(directory)));
         let shown = directory.unwrap_or(&path).display().to_string();
         let unusable =
-            |why: &str| Failure::new(format!("cannot use directory {}: {why}", console::escape(&shown)));
+            |why: &str| Failure::new(format!("cannot use directory {}: {why}", text::escape(&shown)));
 
         let path = fs::canonicalize(&path).map_err(|error| unusable(&error.to_string()))?;
         let metadata = fs::metadata(&path).map_err(|error| unusable(&error.to_string()))?;
@@ -80,7 +80,7 @@ impl Project {
     /// # Errors
     /// When it may not.
     pub fn check(&self, host: &Host, dangerous: bool) -> Result<()> {
-        let shown = console::escape(&self.path);
+        let shown = text::escape(&self.path);
         if let Some(why) = self.is_the_systems() {
             // It is mounted at its own path, over what the image has there: with `/etc` the cage's users would be the host's,
             // and a change to them too. So there is no flag for it.
@@ -142,7 +142,7 @@ impl Project {
     fn danger(&self, host: &Host) -> Option<String> {
         let path = Path::new(&self.path);
         if let Some(home) = &host.home
-            && machine::real(home).starts_with(path)
+            && file::real(home).starts_with(path)
         {
             return Some("your whole home directory is in it, with your keys".to_owned());
         }
@@ -151,8 +151,8 @@ impl Project {
         }
         for secret in host.secret_dirs() {
             // By whatever way one gets there.
-            let shown = console::escape(&secret.to_string_lossy());
-            for secret in [&secret, &machine::real(&secret)] {
+            let shown = text::escape(&secret.to_string_lossy());
+            for secret in [&secret, &file::real(&secret)] {
                 if path.starts_with(secret) {
                     return Some(format!("it is {shown} or in it, which is not for others"));
                 }
@@ -162,17 +162,17 @@ impl Project {
             }
         }
         let leads_here = |file: &PathBuf| {
-            let real = machine::real(file);
+            let real = file::real(file);
             real != *file && real.starts_with(path)
         };
         if let Some(file) = host.dotfiles().find(leads_here) {
-            let file = console::escape(&file.to_string_lossy());
+            let file = text::escape(&file.to_string_lossy());
             return Some(format!(
                 "{file} leads into it, which counts on this machine as soon as it is written"
             ));
         }
-        let socket = host.sockets().find(|socket| machine::real(socket).starts_with(path))?;
-        Some(format!("the socket {} is in it", console::escape(&socket.to_string_lossy())))
+        let socket = host.sockets().find(|socket| file::real(socket).starts_with(path))?;
+        Some(format!("the socket {} is in it", text::escape(&socket.to_string_lossy())))
     }
 
     /// The paths of the directories above it that could have a cage, nearest first.
@@ -225,20 +225,12 @@ pub fn cage_name(path: &str) -> String {
     format!("cage-{}-{hash}", if base.is_empty() { "project" } else { base })
 }
 
-/// Can an engine use `name` for a container, a volume or a label?
-pub fn is_engine_name(name: &str) -> bool {
-    name.len() > 1 && name.chars().all(is_name_char) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-}
-
-fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::name::is_engine_name;
 
     #[test]
     fn the_name_is_the_one_that_users_know() {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::git_config;
-use crate::cage::env_file;
+use crate::base::file;
 
 /// The git directory that a project needs besides its own files.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ fn read_line(file: &Path) -> Result<Option<String>, String> {
 
 /// Reads a small regular file, which a program in a cage may be replacing meanwhile; `None` if it doesn't exist.
 fn read_small(file: &Path) -> Result<Option<String>, String> {
-    env_file::read_checked(file, OFlags::NOFOLLOW).map_err(|error| error.to_string())
+    file::read_small("file", file, OFlags::NOFOLLOW).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

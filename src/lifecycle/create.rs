@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::{console, text};
 use crate::cage::env_file::EnvFiles;
 use crate::cage::home::Preparation;
 use crate::cage::options::{CreateOptions, Home};
@@ -95,7 +95,7 @@ impl Beforehand {
         let endpoint = endpoint(&session.host, session.runner, runtime)?;
         ensure!(
             !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", console::escape(&endpoint))).hint(
+            Failure::new(format!("the engine is on another machine, {}", text::escape(&endpoint))).hint(
                 "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
             )
         );
@@ -153,7 +153,7 @@ impl Creation {
             mapping = mapping.without_root(&user, person).ok_or_else(|| {
                 Failure::new(format!(
                     "--no-root can't be kept here: whoever writes the project {} in the cage has root's number",
-                    console::escape(&project.path)
+                    text::escape(&project.path)
                 ))
                 .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
             })?;

@@ -2,10 +2,11 @@
 
 use crate::cage::env_file;
 use crate::cage::options::Variable;
-use crate::engine::runner::Secret;
+use crate::engine::command::Secret;
 use crate::engine::runtime::{Runtime, RuntimeKind};
 use crate::host::machine::Host;
-use crate::lifecycle::plan::{Exec, STATE_FORMAT, Step};
+use crate::lifecycle::attach::{Exec, STATE_FORMAT};
+use crate::lifecycle::plan::Step;
 
 /// Becomes the command that follows a directory, in that directory if it is not empty. The engines' own way to choose a
 /// directory and to look for the program has other exit codes on each, and docker 20.10 complains on stdout.

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 use crate::audit;
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text::quote;
+use crate::base::{console, name, text};
 use crate::cli::Global;
 use crate::engine::container::{Container, Image, SUCCESSOR, State};
-use crate::engine::runner::{EngineError, Interrupts, Runner, Trouble, quote};
+use crate::engine::error::{EngineError, Trouble, is_trouble};
+use crate::engine::runner::Runner;
 use crate::engine::runtime;
 use crate::engine::runtime::Runtime;
+use crate::engine::signals::Interrupts;
 use crate::host::machine::{Host, Os};
-use crate::host::project;
 use crate::host::project::{Project, cage_name};
-use crate::lifecycle::plan;
 use crate::lifecycle::plan::{Lock, Plan};
 use crate::lifecycle::start::{PATIENCE, remove};
 
@@ -80,7 +81,7 @@ impl Target {
     pub fn missing(&self) -> Failure {
         match self {
             Self::Project(project) => {
-                Failure::new(format!("No container for {}", console::escape(&project.path)))
+                Failure::new(format!("No container for {}", text::escape(&project.path)))
             }
             Self::Name(name) => {
                 Failure::new(format!("No cage named {name}")).hint("`cage list` shows all cages")
@@ -105,8 +106,8 @@ impl Session {
     pub fn target(&self, name: Option<String>) -> Result<Target> {
         let Some(name) = name else { return Ok(Target::Project(self.project()?)) };
         ensure!(
-            project::is_engine_name(&name),
-            Failure::new(format!("`{}` is not the name of a cage", console::escape(&name)))
+            name::is_engine_name(&name),
+            Failure::new(format!("`{}` is not the name of a cage", text::escape(&name)))
                 .hint("`cage list` shows names; for a directory use `-C DIR`")
         );
         Ok(Target::Name(name))
@@ -131,7 +132,7 @@ impl Session {
             match runtime.and_then(|runtime| query(&runtime).map(|answer| (runtime, answer))) {
                 Ok(answer) => {
                     if let Some((first, error)) = silent {
-                        let why = if plan::is_trouble(&error, Trouble::PermissionDenied) {
+                        let why = if is_trouble(&error, Trouble::PermissionDenied) {
                             "you have no permission to use"
                         } else {
                             "no answer from"
@@ -210,7 +211,7 @@ impl Session {
         console::info(&format!("using {}, the cage of {path}", cage.name));
         let found = Project::locate(&self.host, Some(Path::new(path)))?;
         // Whoever is in a cage further up may be putting a link there.
-        ensure!(found.path == path, Failure::new(format!("{} is not where it was", console::escape(path))));
+        ensure!(found.path == path, Failure::new(format!("{} is not where it was", text::escape(path))));
         Ok(Some((found, cage.clone())))
     }
 
@@ -340,12 +341,12 @@ impl Session {
             Target::Name(_) => path.is_some(),
         };
         let owner = match container.labels.get(&self.host.label) {
-            Some(path) => format!("is labelled as the cage of {}", console::escape(path)),
+            Some(path) => format!("is labelled as the cage of {}", text::escape(path)),
             None => "was not made by cage".to_owned(),
         };
         ensure!(
             right,
-            Failure::new(format!("container {} {owner}", console::escape(&container.name)))
+            Failure::new(format!("container {} {owner}", text::escape(&container.name)))
                 .hint("cage leaves it alone; rename or remove it with the engine if the name is to be free")
         );
         Ok(())

@@ -7,20 +7,22 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::nesting;
 use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::{Link, SOCKET};
+use crate::engine::command::Invocation;
 use crate::engine::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
-use crate::engine::runner::{Invocation, Trouble};
+use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::runtime::{Runtime, RuntimeKind};
 use crate::host::machine::Host;
 use crate::host::project::Project;
+use crate::lifecycle::attach::{Attach, STATE_FORMAT};
 use crate::lifecycle::create::{Beforehand, Creation, Parts, Unmake};
 use crate::lifecycle::exec::Inside;
-use crate::lifecycle::plan::{Attach, Plan, STATE_FORMAT, Step, is_trouble};
+use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 
 /// How long what cage itself runs in a cage may take: whoever is in there may have replaced the programs.
@@ -49,7 +51,7 @@ impl Pulling {
         let default = When::from_str(variable, false).map_err(|_| {
             Failure::new(format!(
                 "CAGE_PULL `{}` is none of always, missing and never",
-                console::escape(variable)
+                text::escape(variable)
             ))
         })?;
         Ok(self.pull.unwrap_or(default))
@@ -265,7 +267,7 @@ pub fn pull(session: &Session, runtime: &Runtime, pulling: Pulling, here: bool) 
     let mut plan = Plan::default();
     plan.say("Pulling latest image...");
     let have = runtime.command(["image", "inspect", image]);
-    plan.push(Step::Fetch { fetch: fetch(&session.host, runtime), unless: Some(have) });
+    plan.push(Step::Pull { pull: fetch(&session.host, runtime), unless: Some(have) });
     session.carry_out(&plan).map(drop)
 }
 
@@ -360,7 +362,7 @@ impl Facts<'_> {
         match then {
             Then::Attach if neighbours.is_empty() => {
                 let settle = self.settle(name, settling);
-                plan.push(self.start_attached(name, settle, Some(undo.plan(self.runtime, name))));
+                plan.push(self.start_attached(name, settle));
             }
             Then::Attach | Then::Name | Then::Exec(_) => {
                 plan.append(self.start_new(name, settling, held));
@@ -406,7 +408,7 @@ impl Facts<'_> {
         match (container.state, then) {
             (State::Created | State::Stopped | State::Dead, Then::Attach) if neighbours.is_empty() => {
                 plan.say(format!("Restarting {}", container.name));
-                plan.push(self.start_attached(&container.id, settle, None));
+                plan.push(self.start_attached(&container.id, settle));
             }
             (State::Created | State::Stopped | State::Dead, _) => {
                 plan.say(format!("Restarting {}", container.name));
@@ -455,7 +457,7 @@ impl Facts<'_> {
                 Step::Run(remove(self.runtime, &new)),
                 Step::Say(format!("{name} is the old one still, and stopped")),
             ])));
-            plan.extend(creation.sources(self.project, options).map(Step::Unlinked));
+            plan.extend(creation.sources(self.project, options).map(Step::CheckUnlinked));
             plan.push(Step::Undo(self.restore(old, &new)));
         }
         let neighbours = creation.neighbours(self.host, self.project, options);
@@ -501,7 +503,7 @@ impl Facts<'_> {
         let mut undo = Plan::new([all("unpause")]);
         undo.append((held.undo)());
         plan.push(Step::Undo(undo));
-        plan.extend(held.sources.into_iter().map(Step::Unlinked));
+        plan.extend(held.sources.into_iter().map(Step::CheckUnlinked));
         plan.run(start);
         plan.push(all("unpause"));
         plan.push(Step::Undo((held.undo)()));
@@ -556,7 +558,7 @@ impl Facts<'_> {
                 let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
                 args.extend(self.keep_alive());
                 args.push(container);
-                let mut attach = self.attach(container, self.runtime.command(args), None);
+                let mut attach = self.attach(container, self.runtime.command(args));
                 attach.once_attached = self.unsettle_size(container);
                 Step::Attach(attach)
             }
@@ -564,18 +566,18 @@ impl Facts<'_> {
         Plan::new([step])
     }
 
-    fn start_attached(&self, container: &str, settle: Option<Invocation>, undo: Option<Plan>) -> Step {
+    fn start_attached(&self, container: &str, settle: Option<Invocation>) -> Step {
         let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
         args.extend(self.keep_alive());
         args.push(container);
-        let mut attach = self.attach(container, self.runtime.command(args), undo);
+        let mut attach = self.attach(container, self.runtime.command(args));
         attach.once_attached = settle;
         Step::Attach(attach)
     }
 
-    fn attach(&self, container: &str, client: Invocation, undo: Option<Plan>) -> Attach {
+    fn attach(&self, container: &str, client: Invocation) -> Attach {
         let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
-        Attach { name: self.project.name.clone(), client, once_attached: None, state, undo }
+        Attach { name: self.project.name.clone(), client, once_attached: None, state }
     }
 
     /// podman's client doesn't make what runs inside draw itself when it attaches, as docker's does by changing the size of
@@ -661,11 +663,12 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::base::text::quote;
     use crate::cage::home::PREPARE;
-    use crate::cage::user::{Ids, ImageUser, Mapping};
+    use crate::cage::user::{ImageUser, Mapping};
     use crate::engine::container::IMAGE_LABEL;
-    use crate::engine::runner::quote;
     use crate::engine::runtime::{Engine, Mode, Product};
+    use crate::host::ids::Ids;
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
     use crate::host::worktree::GitDir;
@@ -724,7 +727,8 @@ mod tests {
         let host = Host::sample(variables);
         let (runtime, project) = (Runtime::sample(kind), project(path));
         let image = Image::sample(NEWER);
-        plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) }).script()
+        plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) })
+            .script_with_undo()
     }
 
     fn create(kind: RuntimeKind, place: Where, path: &str, then: &Then) -> String {
@@ -759,82 +763,69 @@ mod tests {
     #[test]
     fn a_new_cage_in_every_mode() {
         use RuntimeKind::{Docker, Podman};
-        insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Then::Attach), @r#"
-        set -e -o pipefail
+        insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Then::Attach), @r"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
-        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
-        trap - EXIT
-        code=0
-        docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073 || code=$?
-        state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
-        case $state in
-          'running '* | 'paused '*) exit 0 ;;
-          'created '*) docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent; exit 1 ;;
-          *) exit "${state#* }" ;;
-        esac
-        "#);
+        # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+        exec docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073
+        ");
         insta::assert_snapshot!(create(Podman, ROOTFUL, "/p/app", &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
-        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         podman start cage-app-f6965073 >/dev/null
         podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
-        trap - EXIT
+        # keep
         printf '%s\n' cage-app-f6965073
         ");
         insta::assert_snapshot!(create(Podman, ROOTLESS, "/p/app", &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
-        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         podman start cage-app-f6965073 >/dev/null
         podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
-        trap - EXIT
+        # keep
         printf '%s\n' cage-app-f6965073
         ");
         insta::assert_snapshot!(create(Docker, ROOTLESS, "/p/app", &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
-        trap 'rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker start cage-app-f6965073 >/dev/null
         docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
-        trap - EXIT
+        # keep
         printf '%s\n' cage-app-f6965073
         ");
         insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker start cage-app-f6965073 >/dev/null
         docker exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
-        trap - EXIT
+        # keep
         printf '%s\n' cage-app-f6965073
         ");
     }
@@ -843,18 +834,17 @@ mod tests {
     fn a_project_below_the_home_gets_a_directory_there() {
         let path = "/home/vscode/src/app";
         insta::assert_snapshot!(create(RuntimeKind::Docker, ROOTFUL, path, &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
-        trap 'rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
+        # undo: rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
         docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
+        # undo: docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
         docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
-        trap 'docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent' EXIT
+        # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
         docker start cage-app-4fe250cd >/dev/null
         docker exec cage-app-4fe250cd /bin/sh -c : >/dev/null
-        trap - EXIT
+        # keep
         printf '%s\n' cage-app-4fe250cd
         ");
     }
@@ -878,59 +868,38 @@ mod tests {
             facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
         });
         insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
         printf '%s\n' 'cage: warning: advice' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
-        trap 'rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
+        # undo: rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
         docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
-        trap 'docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
+        # undo: docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
         printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
         docker run --rm --pull never --network none --workdir / --user 0 --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
         docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
-        trap 'docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent' EXIT
+        # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
         docker start cage-it-s-86c97e5b >/dev/null
         docker exec cage-it-s-86c97e5b /bin/sh -c : >/dev/null
-        trap - EXIT
+        # keep
         printf '%s\n' cage-it-s-86c97e5b
         ");
     }
 
     #[test]
     fn coming_back_to_a_running_cage() {
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Attach), @r#"
-        set -e -o pipefail
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Attach), @r"
         printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
-        code=0
-        docker attach --detach-keys 'ctrl-\' 0123456789ab || code=$?
-        state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
-        case $state in
-          'running '* | 'paused '*) exit 0 ;;
-          *) exit "${state#* }" ;;
-        esac
-        "#);
-        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r#"
-        set -e -o pipefail
-        printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
-        (sleep 1; podman exec 0123456789ab /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
-        code=0
-        podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
-        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
-        case $state in
-          'running '* | 'paused '*) exit 0 ;;
-          *) exit "${state#* }" ;;
-        esac
-        "#);
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Name), @r"
-        set -e -o pipefail
-        printf '%s\n' cage-app-f6965073
+        exec docker attach --detach-keys 'ctrl-\' 0123456789ab
         ");
+        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r"
+        printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
+        (sleep 1; podman exec 0123456789ab /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
+        exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
+        ");
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Name), @r"printf '%s\n' cage-app-f6965073");
         let command =
             Then::Exec(Inside { command: ["npm", "test"].map(str::to_owned).to_vec(), ..Inside::default() });
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @"
-        set -e -o pipefail
-        exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test
-        ");
+        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @"exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test");
     }
 
     /// What is particular to a cage on an engine that said `info`, where the image's user can't write the project, which looks
@@ -996,26 +965,17 @@ mod tests {
 
     #[test]
     fn coming_back_to_a_stopped_or_frozen_cage() {
-        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r#"
-        set -e -o pipefail
+        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r"
         printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
-        (sleep 1; podman exec --user 0 0123456789ab /bin/sh -c SETTLE sh ''; kill -WINCH 0) >/dev/null 2>&1 &
-        code=0
-        podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab || code=$?
-        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' 0123456789ab 2>/dev/null) || exit $code
-        case $state in
-          'running '* | 'paused '*) exit 0 ;;
-          *) exit "${state#* }" ;;
-        esac
-        "#);
+        (sleep 1; podman exec --user 0 0123456789ab /bin/sh -c SETTLE sh '') >/dev/null 2>&1 &
+        exec podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
+        ");
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Created, "", &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
         docker start 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
         ");
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Paused, "", &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: Unpausing cage-app-f6965073' >&2
         docker unpause 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
@@ -1026,7 +986,6 @@ mod tests {
     fn options_that_would_need_a_new_cage_are_told_one_by_one() {
         let typed = "-p 3000:3000 -v '/a b:/t'";
         insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, typed, &Then::Name), @r"
-        set -e -o pipefail
         printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
         printf '%s\n' 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
         printf '%s\n' cage-app-f6965073
@@ -1042,58 +1001,41 @@ mod tests {
                 facts.tell_image(&container)
             })
         };
-        insta::assert_snapshot!(told("r/x:1", "r/x:1"), @r"
-        set -e -o pipefail
-        printf '%s\n' 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2
-        ");
-        insta::assert_snapshot!(told("local", "local"), @r"
-        set -e -o pipefail
-        printf '%s\n' 'cage: A newer image is available. Run `cage restart` to use it.' >&2
-        ");
-        insta::assert_snapshot!(told("r/x:2", "r/x:1"), @r"
-        set -e -o pipefail
-        printf '%s\n' 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2
-        ");
+        insta::assert_snapshot!(told("r/x:1", "r/x:1"), @r"printf '%s\n' 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2");
+        insta::assert_snapshot!(told("local", "local"), @r"printf '%s\n' 'cage: A newer image is available. Run `cage restart` to use it.' >&2");
+        insta::assert_snapshot!(told("r/x:2", "r/x:1"), @r"printf '%s\n' 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2");
     }
 
     #[test]
     fn a_new_cage_runs_before_the_old_one_goes() {
         insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r#"
-        set -e -o pipefail
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '\''%s\n'\'' '\''cage: cage-app-f6965073 is the old one still, and stopped'\'' >&2' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is the old one still, and stopped' >&2
         [ "$(realpath /p/app)" = /p/app ]
-        trap 'docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '\''%s\n'\'' '\''cage: cage-app-f6965073 is the old one again; what ran in it has ended'\'' >&2' EXIT
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is the old one again; what ran in it has ended' >&2
         docker start cage-app-f6965073.new >/dev/null
         docker exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
-        trap - EXIT
+        # keep
         docker rm --force --volumes 0123456789ab >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         printf '%s\n' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
-        set -e -o pipefail
+        insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
-        trap 'podman rm --force --volumes cage-app-f6965073.new >/dev/null' EXIT
+        # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman start cage-app-f6965073.new >/dev/null
         podman exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh '' >/dev/null
-        trap - EXIT
+        # keep
         podman rm --force --volumes 0123456789ab >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-        (sleep 1; podman exec cage-app-f6965073 /bin/stty -F /dev/console rows 29; kill -WINCH 0) >/dev/null 2>&1 &
-        code=0
-        podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073 || code=$?
-        state=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' cage-app-f6965073 2>/dev/null) || exit $code
-        case $state in
-          'running '* | 'paused '*) exit 0 ;;
-          *) exit "${state#* }" ;;
-        esac
-        "#);
+        (sleep 1; podman exec cage-app-f6965073 /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
+        exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073
+        ");
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::base::console;
+use crate::base::text;
 use crate::engine::container::{Container, Image};
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
@@ -97,12 +97,12 @@ fn doubt(host: &Host, path: &Path) -> Option<String> {
     }
     let missing = path.ancestors().skip(1).take_while(|dir| !dir.exists()).last();
     if let Some(missing) = missing {
-        let missing = console::escape(&missing.to_string_lossy());
+        let missing = text::escape(&missing.to_string_lossy());
         return Some(format!("{missing} is gone, too: is it on a disk that is not mounted?"));
     }
     let parent = path.parent()?;
     let is_empty = fs::read_dir(parent).is_ok_and(|mut entries| entries.next().is_none());
-    let parent = console::escape(&parent.to_string_lossy());
+    let parent = text::escape(&parent.to_string_lossy());
     is_empty.then(|| format!("{parent} is empty: is it on a disk that is not mounted?"))
 }
 
@@ -129,7 +129,7 @@ impl Unused {
     pub fn find_cages(&mut self, host: &Host, cages: &[Container]) {
         for cage in cages {
             let Some(project) = cage.project(&host.label) else { continue };
-            let shown = console::escape(project);
+            let shown = text::escape(project);
             match Directory::look(host, project) {
                 Directory::There => {}
                 Directory::Unknown(why) => {
@@ -170,7 +170,7 @@ impl Unused {
         }
         let going: Vec<&str> = self.cages.iter().map(|lost| lost.container.id.as_str()).collect();
         for (volume, project) in &found {
-            let shown = console::escape(project);
+            let shown = text::escape(project);
             match Directory::look(host, project) {
                 Directory::There => {}
                 Directory::Unknown(why) => {
@@ -197,7 +197,7 @@ impl Unused {
             if !is_found && !cages.iter().any(|cage| cage.place_of(&volume).is_some()) {
                 self.left.push(format!(
                     "the home {volume} stays: it doesn't say whose it is; `{} volume rm {volume}` removes it",
-                    console::escape(&runtime.name)
+                    text::escape(&runtime.name)
                 ));
             }
         }
@@ -218,7 +218,7 @@ impl Unused {
         if is_local(&host.image) {
             self.left.push(format!(
                 "images without a name stay: what the local image {} was before can't be told",
-                console::escape(&host.image)
+                text::escape(&host.image)
             ));
             return Ok(());
         }
@@ -243,7 +243,7 @@ impl Unused {
             left.extend(doubt.map(|doubt| {
                 format!(
                     "{name} stays: {} is gone, but {doubt} `cage prune --yes` removes it",
-                    console::escape(project)
+                    text::escape(project)
                 )
             }));
             doubt.is_none()

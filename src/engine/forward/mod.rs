@@ -11,7 +11,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,9 +24,12 @@ use self::bridge::{Bridge, KEEPER};
 use self::connection::{Connection, Keeper, Outcome, STACK};
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::engine::command::Invocation;
 use crate::engine::container::State;
-use crate::engine::runner::{EngineError, Invocation, Runner};
+use crate::engine::error::EngineError;
+use crate::engine::runner::{Runner, Streams};
 use crate::engine::runtime::Runtime;
+use crate::engine::signals::Interrupts;
 
 /// How many connections there can be at once. Each has a client of the engine's, which takes some 20 MB. More wait in the
 /// kernel's queue.
@@ -72,9 +74,9 @@ impl Relay {
     ///
     /// # Errors
     /// When the container stops or goes away. Nothing of it is left inside in any case.
-    pub fn execute(&self, runner: Runner, interrupted: &AtomicBool) -> Result<u8> {
-        let signals = runner.signals()?;
-        let mut keeper = runner.open(&self.keeper())?;
+    pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<u8> {
+        let signals = interrupts.stream()?;
+        let mut keeper = runner.start(&self.keeper(), Streams::Piped)?;
         let mut running = Running::new(self, runner, &mut keeper)?;
         for way in &self.ways {
             console::info(&format!(
@@ -82,7 +84,7 @@ impl Relay {
                 way.host, way.inside, self.name
             ));
         }
-        let asked = running.serve(&signals, interrupted)?;
+        let asked = running.serve(&signals, interrupts)?;
         running.end(&signals);
         if asked { Ok(0) } else { Err(self.why_it_ended(runner, keeper)) }
     }
@@ -193,10 +195,10 @@ impl<'a> Running<'a> {
     }
 
     /// Accepts connections. Returns whether a signal ended it, rather than the container.
-    fn serve(&mut self, signals: &UnixStream, interrupted: &AtomicBool) -> Result<bool> {
+    fn serve(&mut self, signals: &UnixStream, interrupts: &Interrupts) -> Result<bool> {
         let listeners: Vec<&TcpListener> =
             self.relay.ways.iter().filter_map(|way| way.listener.as_ref()).collect();
-        while !interrupted.load(Ordering::Relaxed) {
+        while !interrupts.came() {
             if self.connections.len() == self.at_once && !self.told_full {
                 self.told_full = true;
                 console::info(&format!(
@@ -245,7 +247,7 @@ impl<'a> Running<'a> {
         if program.set_nonblocking(false).and_then(|()| program.set_nodelay(true)).is_err() {
             return;
         }
-        let client = match self.runner.open(&self.relay.client(&self.relay.ways[way])) {
+        let client = match self.runner.start(&self.relay.client(&self.relay.ways[way]), Streams::Piped) {
             Ok(client) => client,
             Err(error) => return self.tell(way, Outcome::Failed(error.to_string())),
         };

@@ -264,7 +264,7 @@ fn an_undo_that_fails_is_said_and_does_not_hide_the_error() {
     machine.engine().answer("rm", 1, "Error response from daemon: busy", "");
     let stderr = machine.cage("start").stderr;
     assert!(
-        stderr.contains("cage: warning: could not undo what was done so far") && stderr.contains("busy"),
+        stderr.contains("cage: warning: could not undo the steps so far") && stderr.contains("busy"),
         "{stderr}"
     );
     assert!(stderr.contains("\nerror: port 127.0.0.1:3000 is taken\n"), "{stderr}");

@@ -34,7 +34,7 @@ fn start() {
           > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Pulling latest image...
           (the engine's words)
-          cage: warning: could not pull; going on with the image that is here
+          cage: warning: could not pull the image; using the one that is here
           cage: Creating NAME
           | NAME
 
@@ -43,7 +43,7 @@ fn start() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up?
+          hint: check the image's name and the network
           = 1
 
         none, seed: cage start
@@ -264,7 +264,7 @@ fn restart() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up?
+          hint: check the image's name and the network
           = 1
 
         stopped, local image: cage restart
@@ -393,7 +393,7 @@ fn update() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up?
+          hint: check the image's name and the network
           = 1
 
         none, local image or running, local image: cage update
@@ -419,33 +419,33 @@ fn upgrade() {
           cage: No existing container. Use 'cage start' to create one.
 
         stopped or created or dead or running or paused: cage upgrade
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; image inspect --format {{.Id}} IMAGE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK
           cage: Pulling latest image...
           cage: Container is already on the latest image.
 
         stopped, newer image or created, newer image or dead, newer image: cage upgrade
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, newer image: cage upgrade
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         paused, newer image: cage upgrade
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         restarting, settles running, newer image: cage upgrade
-          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; image inspect --format {{.Id}} IMAGE ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Removing old container NAME
           cage: Creating NAME
@@ -456,7 +456,7 @@ fn upgrade() {
           cage: Pulling latest image...
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
-          hint: is the name right, and the network up?
+          hint: check the image's name and the network
           = 1
 
         running, local image: cage upgrade

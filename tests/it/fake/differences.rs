@@ -476,7 +476,7 @@ fn run_exits_as_the_command_does_and_125_when_there_is_none() {
         machine.engine().answer("container-inspect-format", state.0, state.1, state.2);
         let outcome = machine.cage("run make");
         assert_eq!(outcome.code, 125);
-        assert!(outcome.stderr.contains(" does not run any more\n"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(" no longer runs\n"), "{}", outcome.stderr);
     }
     for words in
         ["none, create fails", "none, start fails", "stopped, start fails", "none, offline, image missing"]

@@ -96,7 +96,7 @@ impl Terminal {
 
     /// Leaves the cage running.
     fn detaches(&mut self) -> &mut Self {
-        self.presses_ctrl('\\').shows("goes on running").shows("code=0.")
+        self.presses_ctrl('\\').shows("keeps running").shows("code=0.")
     }
 
     /// Asks or tells the kernel about the terminal.
@@ -240,7 +240,7 @@ fn detach_keys_can_be_chosen(world: &World) {
     terminal.prompts().presses_ctrl('\\').presses_ctrl('\\').types(ASK).shows(ANSWER);
     terminal.presses_ctrl('a').0.send("d").unwrap();
     terminal.0.flush().unwrap();
-    terminal.shows("goes on running").shows("code=0.").ends();
+    terminal.shows("keeps running").shows("code=0.").ends();
     assert_eq!(world.state(), "running");
 }
 
@@ -387,7 +387,7 @@ fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
             );
             assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         }
-        terminal.shows("goes on running").ends();
+        terminal.shows("keeps running").ends();
         assert!(is_back(), "{leave}: {}", shown());
         assert_eq!(world.state(), "running");
     }

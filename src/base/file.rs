@@ -1,0 +1,91 @@
+//! Reading files and checking paths that code in a cage may be changing at the same time.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::base::error::Failure;
+use crate::base::text;
+
+/// The largest file that [`read_small`] reads, in bytes. An env file ends up in the container's configuration and in the
+/// memory of each of its processes.
+const MAX_SIZE: u64 = 64 * 1024;
+
+/// Reads a small regular file, or returns `None` if there is none. The file is opened once, without waiting (a FIFO would
+/// block), so that the file that was checked is the file that is read. `kind` names the file in errors (`env file`).
+///
+/// # Errors
+/// When the file exists and can't be read, is not a regular file, is larger than 64 KiB, or is not UTF-8.
+pub fn read_small(kind: &str, path: &Path, flags: OFlags) -> Result<Option<String>> {
+    let refuse = |why: &str| Failure::new(format!("{kind} {}: {why}", text::escape(&path.to_string_lossy())));
+    let file = match rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | flags,
+        Mode::empty(),
+    ) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(Errno::LOOP) => return Err(refuse("it is a symbolic link").hint("make it a file").into()),
+        Err(error) => return Err(refuse(&error.to_string()).into()),
+    };
+    let metadata = file.metadata().map_err(|error| refuse(&error.to_string()))?;
+    ensure!(metadata.is_file(), refuse("it is not a regular file"));
+    let mut bytes = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error.to_string()))?;
+    ensure!(bytes.len() as u64 <= MAX_SIZE, refuse("it is larger than 64 KiB"));
+    let text = String::from_utf8(bytes).map_err(|_| refuse("it is not valid UTF-8"))?;
+    Ok(Some(text))
+}
+
+/// Returns the path with all links resolved, or the path unchanged where that fails.
+pub fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Checks that no component of a path that is about to be mounted is a symbolic link, because the engine would follow it.
+/// A component that doesn't exist passes: the engine refuses it, or finds it under another path in its virtual machine.
+///
+/// # Errors
+/// When a component is a link, or can't be examined (an engine that runs as root could).
+pub fn check_unlinked(path: &Path) -> Result<()> {
+    let mut here = PathBuf::new();
+    for part in path.components() {
+        here.push(part);
+        let shown = || text::escape(&here.to_string_lossy());
+        match fs::symlink_metadata(&here) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let leads = fs::read_link(&here).unwrap_or_default();
+                return Err(Failure::new(format!(
+                    "{} in the cage now leads to {}",
+                    shown(),
+                    text::escape(&leads.to_string_lossy())
+                ))
+                .hint("somebody put a link there; put back what it was, or `cage restart` without it")
+                .into());
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => bail!(Failure::new(format!("cannot look at {}: {error}", shown()))),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the symbolic links on the way to `path`, each by its real path.
+pub fn links(path: &Path) -> Vec<PathBuf> {
+    let mut links = Vec::new();
+    let mut here = PathBuf::from("/");
+    for part in path.components() {
+        let next = here.join(part);
+        if fs::symlink_metadata(&next).is_ok_and(|metadata| metadata.is_symlink()) {
+            links.push(next.clone());
+        }
+        let Ok(real) = fs::canonicalize(&next) else { return links };
+        here = real;
+    }
+    links
+}

@@ -1,0 +1,118 @@
+//! An engine's command line as a value, before it runs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::text::quote;
+
+/// A command line of the runtime, before it runs.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    pub(super) program: PathBuf,
+    pub(super) name: String,
+    pub(super) args: Vec<String>,
+    pub(super) stdin: Option<Secret>,
+    pub(super) env_file: Option<Secret>,
+    pub(super) slow: Option<&'static str>,
+    pub(super) within: Option<Duration>,
+}
+
+/// Text for a command to read, which must not be among its arguments, with a shell command that prints the same.
+#[derive(Clone)]
+pub struct Secret {
+    /// What the command reads.
+    pub text: String,
+    /// How a shell gets at it.
+    pub source: String,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Invocation {
+    /// `program`, called `name` when it is shown, with these arguments.
+    pub fn new<A: Into<String>>(program: PathBuf, name: String, args: impl IntoIterator<Item = A>) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        Self { program, name, args, stdin: None, env_file: None, slow: None, within: None }
+    }
+
+    /// Gives the command something to read.
+    #[must_use]
+    pub fn stdin(mut self, stdin: Option<Secret>) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Gives the command an env file, as a descriptor of its own: its standard input is somebody else's. Only
+    /// [`Runner::exec`] does that.
+    #[must_use]
+    pub fn env_file(mut self, env_file: Option<Secret>) -> Self {
+        self.env_file = env_file;
+        self
+    }
+
+    /// Says what the command does, which is told if it takes long.
+    #[must_use]
+    pub fn slow(mut self, what: &'static str) -> Self {
+        self.slow = Some(what);
+        self
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Ends the command if it takes longer than this.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    /// The command line without the text of scripts, which would hide what went wrong.
+    pub(super) fn brief(&self) -> String {
+        let short = |arg: &String| if arg.contains('\n') { "'…'".to_owned() } else { quote(arg) };
+        let line: Vec<String> =
+            std::iter::once(quote(&self.name)).chain(self.args.iter().map(short)).collect();
+        let all = line.join(" ");
+        // What the engine said about it would be lost below more; `--verbose` shows all of it.
+        if all.len() > 150 { format!("{} …", line[..2.min(line.len())].join(" ")) } else { all }
+    }
+}
+
+/// The command line as a shell takes it.
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(stdin) = &self.stdin {
+            write!(f, "{} | ", stdin.source)?;
+        }
+        f.write_str(&quote(&self.name))?;
+        let (verb, args) = self.args.split_at(1.min(self.args.len()));
+        verb.iter().try_for_each(|verb| write!(f, " {}", quote(verb)))?;
+        if let Some(secret) = &self.env_file {
+            write!(f, " --env-file <({})", secret.source)?;
+        }
+        args.iter().try_for_each(|arg| write!(f, " {}", quote(arg)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_reads_is_never_shown() {
+        let stdin = Secret { text: "TOKEN=secret".into(), source: "cat file".into() };
+        let invocation =
+            Invocation::new("/bin/docker".into(), "docker".into(), ["create"]).stdin(Some(stdin));
+        assert_eq!(invocation.to_string(), "cat file | docker create");
+        assert!(!format!("{invocation:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,39 @@
+//! Reporting the error that ends the program, to people and to programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::base::console;
+use crate::base::error::chain;
+use crate::base::text::{escape, escape_lines};
+use crate::engine::error::hint;
+
+/// Reports the error that ends the program.
+pub fn failure(error: &anyhow::Error) {
+    let mut text = format!("error: {}\n", chain(error, escape_lines));
+    if let Some(hint) = hint(error) {
+        let _ = writeln!(text, "hint: {}", escape(&hint));
+    }
+    console::error(&text);
+}
+
+/// What [`console::json`] prints of an error.
+#[derive(Serialize)]
+struct JsonFailure {
+    version: u32,
+    error: JsonError,
+}
+
+#[derive(Serialize)]
+struct JsonError {
+    message: String,
+    hint: Option<String>,
+}
+
+/// Tells a program what ended this one. People are told by [`failure`].
+pub fn json_failure(error: &anyhow::Error) {
+    let error = JsonError { message: chain(error, str::to_owned), hint: hint(error) };
+    // Nobody is left to tell when stdout can't be written.
+    let _ = console::json(&JsonFailure { version: console::JSON_VERSION, error });
+}
