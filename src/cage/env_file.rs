@@ -19,6 +19,9 @@ use crate::engine::command::Secret;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 
+/// Engines drop this character at the beginning of an env file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The name of a project's env file.
 const PROJECT_FILE: &str = ".cage.env";
 
@@ -98,7 +101,7 @@ impl EnvFiles {
     ) -> Result<()> {
         let Some(text) = read_small("env file", &file, flags)? else { return Ok(()) };
         let bare = if flags.contains(OFlags::NOFOLLOW) { Bare::Refused } else { Bare::FromHost };
-        for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        for (number, line) in text.trim_start_matches(BYTE_ORDER_MARK).lines().enumerate() {
             let place = || format!("{}, line {}", text::escape(&file.to_string_lossy()), number + 1);
             // Engines drop one of these at the end of each line that they read.
             let line = line.trim_end_matches('\r');
@@ -147,7 +150,7 @@ enum Line<'a> {
 
 /// Can a variable have this name?
 pub fn is_name(name: &str) -> bool {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '=');
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '=' | BYTE_ORDER_MARK);
     !name.is_empty() && !name.starts_with('#') && !name.contains(odd)
 }
 
@@ -274,6 +277,7 @@ mod tests {
     fn a_malformed_line_is_named_without_its_value() {
         for (line, why) in [
             ("=secret", "no name before `=`"),
+            ("A\u{feff}=secret", "white space, `*` or a control character in a name"),
             ("export A=secret", "white space, `*` or a control character in a name"),
             ("A=\0secret", "a NUL byte in a value"),
         ] {
