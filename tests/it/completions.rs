@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 
-use crate::engines::lab::absent;
+use crate::common::absent;
 use crate::fake::machine::{Cage, Machine, Outcome, Speaks};
 
 /// A machine with a running cage, whose person has cage in PATH, and what zsh's script calls.

@@ -1,4 +1,4 @@
-//! Black-box tests of the built binary, in one integration binary.
+//! Black-box tests of the built binary that need no engine.
 
 #![allow(
     clippy::disallowed_macros,
@@ -10,11 +10,10 @@
     reason = "tests start processes, read the environment, print, and fail by panicking"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod completions;
-mod engines;
 mod fake;
 mod help;
 mod manual;
 mod repository;
-mod terminal;
-mod threats;

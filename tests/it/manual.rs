@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::engines::lab::absent;
+use crate::common::absent;
 use crate::fake::machine::Machine;
 use crate::repository::subcommands;
 

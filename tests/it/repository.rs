@@ -149,9 +149,9 @@ fn every_row_of_the_table_of_threats_has_tests_that_run_on_every_engine() {
         .lines()
         .filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()));
     let rows: Vec<_> = rows.map(columns).collect();
-    let modules = read("tests/it/threats/mod.rs");
+    let modules = read("tests/engines/threats/mod.rs");
     for (row, number) in rows.iter().zip(1..) {
-        let [name, file] = [format!("row_{number:02}"), format!("tests/it/threats/row_{number:02}.rs")];
+        let [name, file] = [format!("row_{number:02}"), format!("tests/engines/threats/row_{number:02}.rs")];
         assert_eq!(row.len(), 6, "{row:?}");
         assert_eq!(row[0], number.to_string());
         assert!(row.iter().all(|column| !column.is_empty()), "{row:?}");

@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::engines::lab::{eventually, is_root};
+use crate::common::{eventually, is_root};
 
 use super::machine::{Cage, Engine, IMAGE, IMAGE_ID, Machine, Outcome, Speaks};
 

@@ -1,0 +1,152 @@
+//! A real coding agent at work: Claude Code, with a stand-in for its model.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::chown;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::lab::{Engine, World};
+use super::yours::owner;
+use crate::common::{absent, is_root};
+
+on_each_engine!(everybody: an_agent_edits_the_project);
+
+/// What it takes to talk to the stand-in and to nobody else.
+const SETTINGS: &str = "-e ANTHROPIC_API_KEY=not-a-key -e DISABLE_AUTOUPDATER=1 -e DISABLE_TELEMETRY=1 \
+                        -e CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1";
+
+fn an_agent_edits_the_project(world: &World) {
+    let Some(binary) = binary() else {
+        return absent(world.engine, "no agent to run");
+    };
+    if matches!(world.engine, Engine::Docker | Engine::Podman) && is_root() {
+        // Whatever root leaves in a project of root's own is root's.
+        chown(&world.project, Some(12345), Some(23456)).unwrap();
+    }
+    let person = owner(&world.project);
+    let existing = world.project.join("existing");
+    world.write(&existing, "before\n");
+    chown(&existing, Some(person.0), Some(person.1)).unwrap();
+
+    let tools = vec![
+        json!({"name": "Write", "input": {"file_path": world.project.join("written"), "content": "new\n"}}),
+        json!({"name": "Read", "input": {"file_path": existing}}),
+        json!({"name": "Edit", "input": {"file_path": existing, "old_string": "before", "new_string": "after"}}),
+        json!({"name": "Bash", "input": {"command": "tee piped <existing"}}),
+    ];
+    let uses = tools.len();
+    let (port, results) = serve(tools);
+    let url = format!("http://host.docker.internal:{port}");
+    let volume = format!("{binary}:/usr/local/bin/claude:ro");
+    world.cage(&format!("start -d -v {volume} -e ANTHROPIC_BASE_URL={url} {SETTINGS}")).ok();
+    let claude = "claude --dangerously-skip-permissions -p 'Edit the project'";
+    world.cage(&format!("run -- {claude}")).ok().prints("It is done.\n");
+
+    let results: Vec<Value> = results.try_iter().collect();
+    assert!(results.len() == uses && results.iter().all(|result| result["is_error"] != true), "{results:#?}");
+    assert_eq!(results[uses - 1]["content"], "after");
+    for (name, text) in [("written", "new\n"), ("existing", "after\n"), ("piped", "after\n")] {
+        let path = world.project.join(name);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name}");
+        assert_eq!(owner(&path), person, "{name}");
+    }
+
+    if world.engine == Engine::RootlessDocker {
+        // The control: inside it is root, to whom it allows this only because cage calls the cage a sandbox.
+        world.cage(&format!("run -- env -u IS_SANDBOX {claude}")).exits(1).says("cannot be used with root");
+    }
+}
+
+/// The agent that the lab has fetched, if it has.
+fn binary() -> Option<String> {
+    let script = "source tests/lab/lib.sh && test -x \"$LAB_AGENT\" && printf %s \"$LAB_AGENT\"";
+    let repository = env!("CARGO_MANIFEST_DIR");
+    let output = Command::new("bash").args(["-c", script]).current_dir(repository).output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+/// Answers as the model's API does, on a port of every address: asks for the use of one tool after the other, and passes
+/// on what comes of each.
+fn serve(tools: Vec<Value>) -> (u16, Receiver<Value>) {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, results) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (tools, sender) = (tools.clone(), sender.clone());
+            // A client may open a connection and say nothing on it.
+            thread::spawn(move || answer(&stream.unwrap(), &tools, &sender));
+        }
+    });
+    (port, results)
+}
+
+/// Answers one request.
+fn answer(mut stream: &TcpStream, tools: &[Value], results: &Sender<Value>) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while reader.read_line(&mut head)? > 2 {}
+    let head = head.to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+
+    let (status, events) = if head.starts_with("post /v1/messages?") || head.starts_with("post /v1/messages ")
+    {
+        ("200 OK", events(&serde_json::from_slice(&body)?, tools, results))
+    } else {
+        ("404 Not Found", String::new())
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{events}",
+        events.len()
+    )
+}
+
+/// What the model says next.
+fn events(request: &Value, tools: &[Value], results: &Sender<Value>) -> String {
+    let array = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    // Every request tells the whole conversation.
+    let mut parts = array(&request["messages"]).into_iter().flat_map(|message| array(&message["content"]));
+    let known: Vec<Value> = parts.by_ref().filter(|part| part["type"] == "tool_result").collect();
+    if let Some(latest) = known.last() {
+        // The test may be over.
+        let _ = results.send(latest.clone());
+    }
+    let (start, delta, stop) = if let Some(tool) = tools.get(known.len()) {
+        let id = format!("toolu_{}", known.len());
+        (
+            json!({"type": "tool_use", "id": id, "name": tool["name"], "input": {}}),
+            json!({"type": "input_json_delta", "partial_json": tool["input"].to_string()}),
+            "tool_use",
+        )
+    } else {
+        (
+            json!({"type": "text", "text": ""}),
+            json!({"type": "text_delta", "text": "It is done."}),
+            "end_turn",
+        )
+    };
+    let usage = json!({"input_tokens": 1, "output_tokens": 1});
+    let message = json!({
+        "id": "msg", "type": "message", "role": "assistant", "model": request["model"], "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": usage,
+    });
+    [
+        json!({"type": "message_start", "message": message}),
+        json!({"type": "content_block_start", "index": 0, "content_block": start}),
+        json!({"type": "content_block_delta", "index": 0, "delta": delta}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": usage}),
+        json!({"type": "message_stop"}),
+    ]
+    .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+    .concat()
+}

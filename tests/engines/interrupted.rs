@@ -1,0 +1,77 @@
+//! Commands that were cut short.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::lab::World;
+use super::yours::links;
+use crate::common::{eventually, free_port};
+
+on_each_engine!(an_interrupted_start_leaves_nothing, after_a_killed_restart_start_brings_one_cage_up,);
+
+/// Starts `cage WORDS…` in a process group of its own, as a shell does.
+fn spawn(world: &World, words: &[&str]) -> Child {
+    let mut command = world.command(world.binary());
+    command.args(words).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Moments at which something may be cut short.
+fn moments() -> impl Iterator<Item = Duration> {
+    [50, 150, 250, 350, 450, 600, 750, 900, 1200].into_iter().map(Duration::from_millis)
+}
+
+fn an_interrupted_start_leaves_nothing(world: &World) {
+    let mut interrupted = 0;
+    for moment in moments() {
+        let mut start = spawn(world, &["start", "-d"]);
+        thread::sleep(moment);
+        // As Ctrl-C does, which the engine's client gets too.
+        let group = Pid::from_child(&start);
+        // It may be done already.
+        let _ = kill_process_group(group, Signal::INT);
+        let status = start.wait().unwrap();
+        if !status.success() {
+            interrupted += 1;
+            assert_eq!(world.cages(), [] as [String; 0], "after {moment:?}: {status}");
+            assert_eq!(links(world), [] as [PathBuf; 0], "after {moment:?}: {status}");
+        }
+        world.cage("start -d").ok().prints(&format!("{}\n", world.name()));
+        assert_eq!((world.cages(), world.state()), (vec![world.name()], "running".into()));
+        world.cage("rm").ok();
+    }
+    assert!(interrupted > 0, "no moment was early enough");
+}
+
+fn after_a_killed_restart_start_brings_one_cage_up(world: &World) {
+    let port = free_port();
+    world.cage(&format!("start -d -p {port}:80")).ok();
+    let name = world.name();
+    let mut killed = 0;
+    for (moment, alone) in moments().flat_map(|moment| [(moment, false), (moment, true)]) {
+        let mut restart = spawn(world, &["restart", "-d"]);
+        thread::sleep(moment);
+        if alone {
+            let _ = restart.kill();
+        } else {
+            let _ = kill_process_group(Pid::from_child(&restart), Signal::KILL);
+        }
+        killed += i32::from(!restart.wait().unwrap().success());
+        let when = format!("{} after {moment:?}", if alone { "alone" } else { "with its client" });
+        // An engine goes on with what it was asked for, and that is there only once it is done: so wait a little, and look
+        // again if it took longer.
+        eventually(&format!("one cage is left of a restart killed {when}"), || {
+            world.cage("start -d").ok().prints(&format!("{name}\n"));
+            thread::sleep(Duration::from_millis(500));
+            world.cages() == [name.as_str()] && world.state() == "running"
+        });
+        let status = world.cage("status").ok().out;
+        assert!(status.contains(&format!("  80/tcp -> 127.0.0.1:{port}\n")), "killed {when}: {status}");
+    }
+    assert!(killed > 0, "no moment was early enough");
+}

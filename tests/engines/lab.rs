@@ -1,0 +1,531 @@
+//! A test's own corner of an engine: a private home, project, home volume and label, all gone at the end.
+
+use std::cell::RefCell;
+use std::env;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use crate::common::{absent, is_root};
+
+/// The image that the lab loads into every engine.
+pub const IMAGE: &str = "cage-lab";
+
+/// The other one: busybox and nothing else.
+pub const BUSYBOX_IMAGE: &str = "cage-lab-busybox";
+
+/// Where the lab's registry listens.
+pub const REGISTRY: &str = "127.0.0.1:5000";
+
+/// The user for whom the lab sets engines without root up, when the tests run as root.
+const LAB_USER: &str = "cage-lab";
+
+/// The search path of everything that tests run.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An engine that users have, and who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// docker, rootful, used by whoever runs the tests.
+    Docker,
+    /// The same, used by an ordinary user.
+    GroupDocker,
+    /// docker of an ordinary user's own.
+    RootlessDocker,
+    /// podman as root.
+    Podman,
+    /// podman as an ordinary user.
+    RootlessPodman,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "docker",
+            Self::GroupDocker => "docker used by an ordinary user",
+            Self::RootlessDocker => "rootless docker",
+            Self::Podman => "podman",
+            Self::RootlessPodman => "rootless podman",
+        })
+    }
+}
+
+impl Engine {
+    /// Its client.
+    pub fn program(self) -> &'static str {
+        if self.is_docker() { "docker" } else { "podman" }
+    }
+
+    /// Is it a docker?
+    pub fn is_docker(self) -> bool {
+        matches!(self, Self::Docker | Self::GroupDocker | Self::RootlessDocker)
+    }
+
+    /// Does it run without root?
+    pub fn is_rootless(self) -> bool {
+        matches!(self, Self::RootlessDocker | Self::RootlessPodman)
+    }
+
+    /// Is it the lab's user who uses it, when root runs the tests?
+    fn is_for_lab_user(self) -> bool {
+        self.is_rootless() || self == Self::GroupDocker
+    }
+
+    /// Why tests can't use it; asked once.
+    fn missing(self) -> Option<&'static str> {
+        static MISSING: [OnceLock<Option<String>>; 5] = [const { OnceLock::new() }; 5];
+        MISSING[self as usize].get_or_init(|| self.look().err()).as_deref()
+    }
+
+    fn look(self) -> Result<(), String> {
+        if matches!(self, Self::Podman | Self::GroupDocker) && !is_root() {
+            return Err("needs root".into());
+        }
+        let home = if self.is_for_lab_user() { &User::ordinary()?.home } else { Path::new("/") };
+        let mut command = self.command(self.program(), home)?;
+        let output = command.args(["image", "inspect", IMAGE]).output().map_err(|e| format!("{e}"))?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(words.trim().replace('\n', " ")) }
+    }
+
+    /// A command in the environment of the engine's user, which is empty otherwise.
+    fn command(self, program: impl AsRef<OsStr>, home: &Path) -> Result<Command, String> {
+        let mut command = Command::new(&program);
+        if self.is_for_lab_user() && is_root() {
+            let user = User::ordinary()?;
+            if self == Self::GroupDocker {
+                // Nothing in the standard library gives a process the groups of somebody else.
+                let socket = fs::metadata("/var/run/docker.sock").map_err(|error| error.to_string())?;
+                command = Command::new("setpriv");
+                command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid));
+                command.arg(format!("--groups={},{}", user.gid, socket.gid())).arg("--").arg(&program);
+            } else {
+                command.uid(user.uid).gid(user.gid);
+            }
+        }
+        command.env_clear().env("PATH", PATH).env("HOME", home).env("LANG", "C.UTF-8");
+        if self.is_rootless() {
+            let user = User::ordinary()?;
+            let runtime_dir = format!("/run/user/{}", user.uid);
+            command.env("DOCKER_HOST", format!("unix://{runtime_dir}/docker.sock"));
+            // podman's store stays the user's own, whatever their home is in a test.
+            command.env("XDG_DATA_HOME", user.home.join(".local/share"));
+            command.env("XDG_RUNTIME_DIR", runtime_dir);
+        } else if let (Self::Docker, Some(host)) = (self, env::var_os("DOCKER_HOST")) {
+            // Where a developer's engine is: a context would be looked up in their home.
+            command.env("DOCKER_HOST", host);
+        }
+        Ok(command)
+    }
+}
+
+/// The ordinary user: the lab's own, or whoever runs the tests.
+struct User {
+    uid: u32,
+    gid: u32,
+    home: PathBuf,
+}
+
+impl User {
+    fn ordinary() -> Result<&'static Self, String> {
+        static USER: OnceLock<Result<User, String>> = OnceLock::new();
+        let find = || {
+            let name = if is_root() { LAB_USER } else { &env::var("USER").map_err(|e| e.to_string())? };
+            let passwd = fs::read_to_string("/etc/passwd").map_err(|error| error.to_string())?;
+            let row = passwd.lines().find_map(|row| row.strip_prefix(name)?.strip_prefix(':'));
+            let fields: Vec<&str> = row.ok_or(format!("no user {name}"))?.split(':').collect();
+            let number = |field: &str| field.parse().map_err(|_| format!("odd row of {name} in /etc/passwd"));
+            Ok(Self { uid: number(fields[1])?, gid: number(fields[2])?, home: fields[4].into() })
+        };
+        USER.get_or_init(find).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Runs a test's body on an engine. Without the engine it is skipped aloud, and fails where there must be one.
+pub fn run(engine: Engine, registry: bool, body: fn(&World)) {
+    let no_registry = registry && TcpStream::connect(REGISTRY).is_err();
+    match engine.missing().or(no_registry.then_some("no registry on 127.0.0.1:5000")) {
+        None => body(&World::new(engine)),
+        Some(why) => absent(engine, why),
+    }
+}
+
+/// A user's machine with one project, on one engine.
+pub struct World {
+    /// The engine.
+    pub engine: Engine,
+    /// The project directory.
+    pub project: PathBuf,
+    /// The user's home.
+    pub home: PathBuf,
+    /// Part of every name that is this world's own.
+    pub id: String,
+    cage: PathBuf,
+    images: RefCell<Vec<String>>,
+    containers: RefCell<Vec<String>>,
+    dir: TempDir,
+}
+
+impl World {
+    fn new(engine: Engine) -> Self {
+        let open = Permissions::from_mode(0o755);
+        let dir =
+            tempfile::Builder::new().prefix("cage-test-").rand_bytes(10).permissions(open).tempdir().unwrap();
+        // The same as the engines will see it.
+        let root = dir.path().canonicalize().unwrap();
+        let id = root.file_name().unwrap().to_string_lossy().to_lowercase();
+        let mut cage = PathBuf::from(env!("CARGO_BIN_EXE_cage"));
+        if engine.is_for_lab_user() {
+            // The build directory may be closed to others. Another process copies: a file that this one had open for
+            // writing while a second test starts a process could not be run.
+            let copy = root.join("cage");
+            assert!(Command::new("cp").arg(&cage).arg(&copy).status().unwrap().success());
+            cage = copy;
+        }
+        let world = Self {
+            engine,
+            project: root.join("project"),
+            home: root.join("home"),
+            id,
+            cage,
+            images: RefCell::default(),
+            containers: RefCell::default(),
+            dir,
+        };
+        world.mkdir(&world.project);
+        world.mkdir(&world.home);
+        world
+    }
+
+    /// A place for files that are neither the project's nor the home's.
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap()
+    }
+
+    /// The volume that is the home of this world's cages.
+    pub fn volume(&self) -> String {
+        format!("{}-home", self.id)
+    }
+
+    /// The label that marks this world's cages.
+    pub fn label(&self) -> String {
+        format!("{}.project", self.id)
+    }
+
+    /// `cage WORDS…` in the project, quoted as for a shell.
+    pub fn cage(&self, words: &str) -> Call {
+        self.call(&self.cage, &shell_words::split(words).unwrap())
+    }
+
+    /// `docker WORDS…` or `podman WORDS…`.
+    pub fn engine(&self, words: &str) -> Call {
+        self.call(self.engine.program(), &shell_words::split(words).unwrap())
+    }
+
+    /// A program in the project, as the user.
+    pub fn call(&self, program: impl AsRef<OsStr>, args: &[String]) -> Call {
+        let mut command = self.command("timeout");
+        // A command that hangs is a failure, not the end of all tests.
+        command.args(["--kill-after=5", "120"]).arg(program).args(args);
+        Call { what: args.join(" "), command, stdin: None }
+    }
+
+    /// A program in the project, as the user, with nothing but this world's own environment.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.engine.command(program, &self.home).unwrap();
+        command
+            .current_dir(&self.project)
+            .env("CAGE_RUNTIME", self.engine.program())
+            .env("CAGE_IMAGE", IMAGE)
+            .env("CAGE_HOME_VOLUME", self.volume())
+            .env("CAGE_LABEL", self.label());
+        command
+    }
+
+    /// The path of the binary.
+    pub fn binary(&self) -> &Path {
+        &self.cage
+    }
+
+    /// Makes a directory of the user's own, with its parents.
+    pub fn mkdir(&self, path: &Path) {
+        if !path.exists() {
+            self.mkdir(path.parent().unwrap());
+            fs::create_dir(path).unwrap();
+            self.give(path);
+        }
+    }
+
+    /// Writes a file of the user's own.
+    pub fn write(&self, path: &Path, text: &str) {
+        self.mkdir(path.parent().unwrap());
+        fs::write(path, text).unwrap();
+        self.give(path);
+    }
+
+    /// Writes a program of the user's own.
+    pub fn program(&self, path: &Path, text: &str) {
+        self.write(path, text);
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Makes the user the owner.
+    pub fn give(&self, path: &Path) {
+        if self.engine.is_for_lab_user() && is_root() {
+            let user = User::ordinary().unwrap();
+            chown(path, Some(user.uid), Some(user.gid)).unwrap();
+        }
+    }
+
+    /// Makes the user the owner again of what was somebody else's.
+    pub fn give_back(&self, path: &Path) {
+        if is_root() {
+            chown(path, Some(0), Some(0)).unwrap();
+            self.give(path);
+        }
+    }
+
+    /// The name of the project's cage.
+    #[track_caller]
+    pub fn name(&self) -> String {
+        let status = self.cage("status").ok().out;
+        status.lines().next().unwrap().strip_prefix("Container: ").unwrap().to_owned()
+    }
+
+    /// What the engine says of the project's cage.
+    #[track_caller]
+    pub fn inspect(&self, format: &str) -> String {
+        self.inspect_container(&self.name(), format)
+    }
+
+    /// What the engine says of a container.
+    #[track_caller]
+    pub fn inspect_container(&self, name: &str, format: &str) -> String {
+        self.engine(&format!("container inspect --format '{format}' {name}")).ok().out.trim().to_owned()
+    }
+
+    /// The engine's ID of the project's cage.
+    #[track_caller]
+    pub fn container_id(&self) -> String {
+        self.inspect("{{.Id}}")
+    }
+
+    /// The engine's word for the state of the project's cage.
+    #[track_caller]
+    pub fn state(&self) -> String {
+        self.inspect("{{.State.Status}}")
+    }
+
+    /// The names of all containers that have this world's label.
+    #[track_caller]
+    pub fn cages(&self) -> Vec<String> {
+        let label = self.label();
+        let names =
+            self.engine(&format!("ps --all --filter label={label} --format '{{{{.Names}}}}'")).ok().out;
+        names.lines().map(str::to_owned).collect()
+    }
+
+    /// Is there a home volume?
+    pub fn has_volume(&self) -> bool {
+        // Not `inspect`: podman finds a volume by the beginning of its name, too.
+        self.engine("volume ls --quiet").ok().out.lines().any(|name| name == self.volume())
+    }
+
+    /// A shell script in the project's cage, without cage.
+    pub fn inside(&self, script: &str) -> Call {
+        self.engine(&format!("exec --interactive {} sh -c {}", self.name(), shell_words::quote(script)))
+    }
+
+    /// Builds an image of the lab's and returns its name.
+    #[track_caller]
+    pub fn build(&self, tag: &str, lines: &str) -> String {
+        let image = format!("{}-{tag}", self.id);
+        self.will_remove_image(&image);
+        let dockerfile = format!("FROM {IMAGE}\n{lines}\n");
+        self.engine(&format!("build --quiet --tag {image} -"))
+            .env("DOCKER_BUILDKIT", "0")
+            .stdin(&dockerfile)
+            .ok();
+        image
+    }
+
+    /// A name in the local registry that is this world's own.
+    pub fn registry_image(&self) -> String {
+        let image = format!("{REGISTRY}/{}:latest", self.id);
+        self.will_remove_image(&image);
+        image
+    }
+
+    /// Pushes a local image under a name in the registry. On this machine that name is what it was.
+    #[track_caller]
+    pub fn push(&self, image: &str, name: &str) {
+        let before = self.engine(&format!("image inspect --format '{{{{.Id}}}}' {name}")).run();
+        self.engine(&format!("tag {image} {name}")).ok();
+        self.engine(&format!("push {name}")).ok();
+        if before.code == 0 {
+            self.engine(&format!("tag {} {name}", before.out.trim())).ok();
+        } else {
+            self.engine(&format!("rmi {name}")).ok();
+        }
+    }
+
+    /// A volume of this world's own besides the home.
+    pub fn extra_volume(&self) -> String {
+        format!("{}-extra", self.id)
+    }
+
+    /// At the end, removes an image.
+    pub fn will_remove_image(&self, image: &str) {
+        self.images.borrow_mut().push(image.to_owned());
+    }
+
+    /// At the end, removes a container that is not a cage.
+    pub fn will_remove_container(&self, name: &str) {
+        self.containers.borrow_mut().push(name.to_owned());
+    }
+}
+
+/// Removes what was made on the engine, also after a failure.
+impl Drop for World {
+    fn drop(&mut self) {
+        let remove = |words: String| self.engine(&words).run().out;
+        let ids = remove(format!("ps --all --quiet --filter label={}", self.label()));
+        for container in ids.lines().chain(self.containers.borrow().iter().map(String::as_str)) {
+            remove(format!("rm --force --volumes {container}"));
+        }
+        for volume in [self.volume(), self.extra_volume()] {
+            remove(format!("volume rm {volume}"));
+        }
+        for image in self.images.borrow().iter().rev() {
+            remove(format!("rmi {image}"));
+            // docker keeps what a name in a registry used to mean.
+            if let (true, Some((repository, _))) = (self.engine.is_docker(), image.rsplit_once(':')) {
+                let digests =
+                    format!("images --digests --format {{{{.Repository}}}}@{{{{.Digest}}}} {repository}");
+                for old in remove(digests).lines() {
+                    remove(format!("rmi {old}"));
+                }
+            }
+        }
+    }
+}
+
+/// A program that is about to run.
+pub struct Call {
+    what: String,
+    command: Command,
+    stdin: Option<String>,
+}
+
+impl Call {
+    /// Sets a variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs elsewhere than in the project.
+    pub fn dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Pipes text in.
+    pub fn stdin(mut self, text: &str) -> Self {
+        self.stdin = Some(text.to_owned());
+        self
+    }
+
+    /// Runs it.
+    #[track_caller]
+    pub fn run(mut self) -> Ran {
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.stdin) {
+            // Whoever doesn't read it is tested by other means.
+            let _ = pipe.write_all(text.as_bytes());
+        }
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            what: self.what,
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Runs it, which must succeed.
+    #[track_caller]
+    pub fn ok(self) -> Ran {
+        self.exits(0)
+    }
+
+    /// Runs it, which must end with this exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Ran {
+        let ran = self.run();
+        assert!(ran.code == code, "should have exited with {code}: {ran}");
+        ran
+    }
+}
+
+/// A program that has run.
+pub struct Ran {
+    /// Its exit code.
+    pub code: i32,
+    /// What it printed.
+    pub out: String,
+    /// What it told.
+    pub err: String,
+    what: String,
+}
+
+impl Ran {
+    /// It told this.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "should have said {text:?}: {self}");
+        self
+    }
+
+    /// It did not tell this.
+    #[track_caller]
+    pub fn says_not(self, text: &str) -> Self {
+        assert!(!self.err.contains(text), "should not have said {text:?}: {self}");
+        self
+    }
+
+    /// What it printed begins with this.
+    #[track_caller]
+    pub fn begins(self, text: &str) -> Self {
+        assert!(self.out.starts_with(text), "should have begun with {text:?}: {self}");
+        self
+    }
+
+    /// It printed exactly this.
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Self {
+        assert!(self.out == text, "should have printed {text:?}: {self}");
+        self
+    }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` exited with {}\n--- stdout\n{}--- stderr\n{}---",
+            self.what, self.code, self.out, self.err
+        )
+    }
+}

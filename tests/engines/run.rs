@@ -1,0 +1,172 @@
+//! `cage run` and `cage shell` in scripts: pipes, exit codes, variables, directories, users, no terminal at all.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::process::Stdio;
+use std::thread;
+
+use sha2::{Digest as _, Sha256};
+
+use super::lab::World;
+use crate::common::eventually;
+
+on_each_engine!(
+    variables_and_directories_are_the_commands_own,
+    exit_codes_are_those_of_a_shell,
+    a_cage_that_ends_meanwhile_is_cages_failure,
+    what_is_piped_through_is_the_same_byte_for_byte,
+    a_reader_that_goes_away_ends_the_command,
+    a_scheduler_needs_no_terminal_and_hardly_an_environment,
+);
+
+on_each_engine!(everybody: signals_reach_the_command_whoever_runs_it);
+
+fn variables_and_directories_are_the_commands_own(world: &World) {
+    let sub = world.project.join("src/deep");
+    world.mkdir(&sub);
+    world.cage("start").ok();
+    let print = r#"sh -c 'printf "%s|" "$PWD" "$TOKEN" "$PLAIN"'"#;
+    world
+        .cage(&format!("run -e TOKEN -e PLAIN='a b=c' -- {print}"))
+        .dir(&sub)
+        .env("TOKEN", "s3cret")
+        .ok()
+        .prints(&format!("{}|s3cret|a b=c|", sub.display()));
+    world.cage(&format!("run -- {print}")).ok().prints(&format!("{}|||", world.project.display()));
+    world.cage(&format!("run -w src/deep -- {print}")).ok().prints(&format!("{}|||", sub.display()));
+    world.cage("run -w /usr -- pwd").ok().prints("/usr\n");
+    world.cage("run -w /nowhere -- pwd").exits(125).prints("").says("no such directory in the cage");
+    world.cage("run --user root -- id -u").ok().prints("0\n");
+    world.cage("run -e TOKEN -- true").exits(125).says("error: -e: TOKEN has no value here\n");
+    // A shell opens where one stands, too.
+    world.cage("shell").dir(&sub).stdin("pwd\n").ok().prints(&format!("{}\n", sub.display()));
+    world.cage("shell -- sh -c 'pwd; exit 3'").dir(&sub).exits(3).prints(&format!("{}\n", sub.display()));
+}
+
+fn exit_codes_are_those_of_a_shell(world: &World) {
+    world.cage("run true").ok();
+    world.cage("run nosuch").exits(127).prints("").says("nosuch");
+    world.cage("run /etc/passwd").exits(126).prints("").says("/etc/passwd");
+    world.cage("run -- sh -c 'kill -9 $$'").exits(137);
+    for code in [1, 2, 3, 125, 128, 255] {
+        world.cage(&format!("run -- sh -c 'exit {code}'")).exits(code);
+    }
+}
+
+fn a_cage_that_ends_meanwhile_is_cages_failure(world: &World) {
+    world.cage("start").ok();
+    let mut command = world.command(world.binary());
+    command.args(["run", "--", "sh", "-c", "echo up; exec sleep 1000"]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    world.cage("rm").ok();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // docker says how the command was ended; podman only that something went wrong.
+    let code = output.status.code();
+    assert!(code == Some(137) || (code == Some(125) && said.contains("no longer runs")), "{code:?}: {said}");
+}
+
+/// Bytes that look like nothing: every value, no period.
+fn noise(file: &mut impl std::io::Write, megabytes: u64) -> String {
+    let (mut hash, mut block) = (Sha256::new(), vec![0_u8; 1 << 20]);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..megabytes {
+        for chunk in block.chunks_exact_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            chunk.copy_from_slice(&state.to_le_bytes());
+        }
+        hash.update(&block);
+        file.write_all(&block).unwrap();
+    }
+    hex::encode(hash.finalize())
+}
+
+fn what_is_piped_through_is_the_same_byte_for_byte(world: &World) {
+    // A gigabyte goes the same way, as has been tried, but takes ten seconds on each engine, and more in a debug build.
+    const MEGABYTES: u64 = 96;
+    world.cage("start").ok();
+    let path = world.root().join("big");
+    let sum = noise(&mut File::create(&path).unwrap(), MEGABYTES);
+    world.give(&path);
+
+    let mut command = world.command(world.binary());
+    command.args(["run", "--", "sha256sum"]).stdin(File::open(&path).unwrap());
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{sum}  -\n"), "inwards");
+
+    // Both ways at once: nobody may wait for the other.
+    let mut command = world.command(world.binary());
+    command.args(["run", "cat"]).stdin(File::open(&path).unwrap()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (mut out, mut hash, mut block) = (child.stdout.take().unwrap(), Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        let count = out.read(&mut block).unwrap();
+        if count == 0 {
+            break;
+        }
+        hash.update(&block[..count]);
+    }
+    assert!(child.wait().unwrap().success());
+    assert_eq!(hex::encode(hash.finalize()), sum, "outwards");
+    fs::remove_file(path).unwrap();
+}
+
+fn a_reader_that_goes_away_ends_the_command(world: &World) {
+    world.cage("start").ok();
+    let script = format!("{} run -- yes | head -n 1", world.binary().display());
+    world.call("sh", &["-c".to_owned(), script]).ok().prints("y\n");
+    eventually("`yes` has ended", || world.inside("! pgrep -x yes").run().code == 0);
+    // And one who keeps a full pipe waiting gets all of it.
+    let mut command = world.command(world.binary());
+    command.args(["run", "--", "seq", "200000"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    thread::sleep(std::time::Duration::from_millis(500));
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(text.lines().count(), 200_000);
+}
+
+fn a_scheduler_needs_no_terminal_and_hardly_an_environment(world: &World) {
+    // As cron starts things: nothing open that could be typed at, no TERM, sh, and what comes out goes into a mail.
+    let line = format!(
+        "cd {} && {} run -- sh -c 'echo done; tty; cat'",
+        world.project.display(),
+        world.binary().display()
+    );
+    let mut command = world.command("setsid");
+    command.args(["--wait", "/bin/sh", "-c", &line]).current_dir("/").stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\nnot a tty\n", "{said}");
+    let asked = said.lines().find(|line| !line.starts_with("cage: "));
+    assert_eq!((asked, said.contains("cage: Creating ")), (None, true), "nothing is asked: {said}");
+    // Not even standard input.
+    let closed =
+        format!("cd {} && {} run -- echo done <&-", world.project.display(), world.binary().display());
+    world.call("sh", &["-c".to_owned(), closed]).ok().prints("done\n");
+}
+
+fn signals_reach_the_command_whoever_runs_it(world: &World) {
+    world.cage("start").ok();
+    let runs = |seconds: &str| world.inside(&format!("pgrep -fx 'sleep {seconds}'")).run().code == 0;
+    for (number, words) in ["run", "run -u root --"].iter().enumerate() {
+        // Not an interrupt, which whoever runs the tests in the background has everybody ignore.
+        for (signal, code) in [("TERM", 143), ("HUP", 129)] {
+            let seconds = format!("{}", 7000 + number);
+            let words = shell_words::split(&format!("{words} sleep {seconds}")).unwrap();
+            let mut command = world.command(world.binary());
+            let mut child = command.args(&words).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            eventually("it runs", || runs(&seconds));
+            let kill = ["-s".to_owned(), signal.to_owned(), child.id().to_string()];
+            world.call("kill", &kill).ok();
+            eventually("it has ended", || !runs(&seconds));
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{words:?} {signal}");
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! A real terminal: prompt, typing, detaching, resizing, hanging up.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use rexpect::process::Signal;
+use rexpect::reader::Options;
+use rexpect::session::{PtySession, spawn_with_options};
+
+use crate::common::eventually;
+use crate::lab::World;
+
+on_each_engine!(
+    typing_and_the_shells_exit_code,
+    a_program_goes_on_while_nobody_is_attached,
+    history_is_saved_when_the_cage_is_stopped,
+    the_window_size_is_followed,
+    a_closed_terminal_leaves_the_cage_alive,
+    ctrl_p_reaches_the_shell_at_once,
+    detach_keys_can_be_chosen,
+    the_first_cage_of_all_is_explained_once,
+    a_second_terminal,
+    a_command_gets_the_terminal,
+    restart_goes_in,
+    what_cant_be_undone_is_asked,
+    prune_asks_first,
+    the_terminals_modes_come_back,
+    the_screen_comes_back_from_a_program_that_is_left,
+    a_dry_run_for_a_terminal_is_a_script_for_a_terminal,
+);
+
+/// How the shell in the lab's image says that it reads a command, whoever its user is.
+const PROMPT: &str = r"project [%#] ";
+
+/// How long a program may take to show something, in milliseconds. Only a failing test waits that long.
+const PATIENCE: u64 = 60_000;
+
+/// Typed, it makes the shell show [`ANSWER`], which is neither in what was typed nor in any container's name.
+const ASK: &str = "echo the-$((6 * 7))-answer";
+
+/// What comes of [`ASK`].
+const ANSWER: &str = "the-42-answer";
+
+/// A terminal in which a shell of the user's runs a script.
+struct Terminal(PtySession);
+
+impl Terminal {
+    fn run(world: &World, script: &str) -> Self {
+        let mut command = world.command("sh");
+        let path = format!("{}:{}", world.binary().parent().unwrap().display(), crate::lab::PATH);
+        // A new terminal has no size at all, unlike any that a person sits at.
+        let script = format!("stty rows 24 cols 80; {script}");
+        command.args(["-c", &script]).env("PATH", path).env("TERM", "xterm");
+        let options = Options::new().timeout_ms(Some(PATIENCE)).strip_ansi_escape_codes(true);
+        Self(spawn_with_options(command, options).unwrap())
+    }
+
+    /// Runs a cage command and shows its exit code.
+    fn cage(world: &World, words: &str) -> Self {
+        Self::run(world, &format!("cage {words}; echo \"code=$?.\""))
+    }
+
+    /// Waits for text.
+    #[track_caller]
+    fn shows(&mut self, text: &str) -> &mut Self {
+        if let Err(error) = self.0.exp_string(text) {
+            panic!("should have shown {text:?}: {error}");
+        }
+        self
+    }
+
+    /// Waits for the prompt of the shell inside.
+    #[track_caller]
+    fn prompts(&mut self) -> &mut Self {
+        if let Err(error) = self.0.exp_regex(PROMPT) {
+            panic!("should have prompted: {error}");
+        }
+        self
+    }
+
+    /// Types a line.
+    fn types(&mut self, line: &str) -> &mut Self {
+        self.0.send_line(line).unwrap();
+        self.0.flush().unwrap();
+        self
+    }
+
+    /// Holds Ctrl and presses a key.
+    fn presses_ctrl(&mut self, key: char) -> &mut Self {
+        self.0.send_control(key).unwrap();
+        // Nobody types two keys at once.
+        std::thread::sleep(Duration::from_millis(100));
+        self
+    }
+
+    /// Leaves the cage running.
+    fn detaches(&mut self) -> &mut Self {
+        self.presses_ctrl('\\').shows("keeps running").shows("code=0.")
+    }
+
+    /// Asks or tells the kernel about the terminal.
+    fn stty(&self, args: &[&str]) -> String {
+        let terminal = self.0.process().get_file_handle().unwrap();
+        let output = Command::new("stty").args(args).stdin(terminal).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Waits until everything in it has ended.
+    #[track_caller]
+    fn ends(&mut self) {
+        self.0.exp_eof().unwrap();
+    }
+}
+
+fn typing_and_the_shells_exit_code(world: &World) {
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.shows("cage: Creating cage-project-").prompts();
+    terminal.types("echo $((6 * 7)) from $HOST").shows(&format!("42 from {}", world.name())).prompts();
+    terminal.types("exit 7").shows("code=7.").ends();
+    assert_eq!(world.state(), "exited");
+
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.shows("cage: Restarting cage-project-").prompts();
+    terminal.types("exit 3").shows("code=3.").ends();
+}
+
+fn a_program_goes_on_while_nobody_is_attached(world: &World) {
+    let mut terminal = Terminal::cage(world, "start");
+    terminal
+        .prompts()
+        .types("i=0; while sleep 0.1; do echo tick-$((i += 1)).; done; echo done")
+        .shows("tick-3.");
+    terminal.detaches().ends();
+    assert_eq!(world.state(), "running");
+
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.shows("cage: Re-attaching to cage-project-");
+    let (_, tick) = terminal.0.exp_regex(r"tick-\d+\.").unwrap();
+    let tick: u32 = tick.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+    assert!(tick > 4, "it stood still at {tick}");
+    terminal.presses_ctrl('c').prompts().types("exit 7").shows("code=7.").ends();
+    assert_eq!(world.state(), "exited");
+}
+
+fn history_is_saved_when_the_cage_is_stopped(world: &World) {
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.prompts().types("echo remember $((6 * 7))").shows("remember 42").prompts();
+    world.cage("stop").ok();
+    terminal.shows("code=").ends();
+    world.cage("start").ok();
+    world.inside("cat ~/.zsh_history").ok().prints("echo remember $((6 * 7))\n");
+}
+
+fn the_window_size_is_followed(world: &World) {
+    let look = format!("exec --user 0 {} stty -F /dev/console size", world.name());
+    let becomes = |size: &str| eventually(size, || world.engine(&look).run().out.trim() == size);
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.prompts();
+    becomes("24 80");
+    terminal.stty(&["rows", "33", "cols", "99"]);
+    becomes("33 99");
+    terminal.types("stty size").shows("33 99").prompts();
+    terminal.detaches().ends();
+    // Another terminal has another size.
+    let mut terminal = Terminal::run(world, "stty rows 40 cols 100; cage start");
+    terminal.shows("Re-attaching");
+    becomes("40 100");
+    // For podman's sake it is another one for a moment, so that what runs inside draws itself.
+    terminal
+        .types("until [ \"$(stty size)\" = '40 100' ]; do sleep 0.1; done; echo is-$(stty size)")
+        .shows("is-40 100");
+}
+
+fn a_closed_terminal_leaves_the_cage_alive(world: &World) {
+    hang_up(world, "cage start", "alive=and-well");
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.shows("Re-attaching").types("echo $alive").shows("and-well");
+    drop(terminal);
+
+    hang_up(world, "cage start", "alive=again");
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.shows("Re-attaching").types("echo $alive").shows("again");
+    drop(terminal);
+
+    if !world.engine.is_docker() {
+        // The control: podman's client by itself takes the container along.
+        world.cage("stop").ok();
+        hang_up(world, &format!("podman start --attach --interactive {}", world.name()), "alive=control");
+        eventually("the container ends", || world.state() != "running");
+    }
+}
+
+/// Runs a program in a terminal that is then closed.
+fn hang_up(world: &World, program: &str, line: &str) {
+    // `script` has a terminal of its own for it, which is closed for good when `script` is no more.
+    let mut terminal = Terminal::run(world, &format!("exec script --quiet --command '{program}' /dev/null"));
+    terminal.0.exp_regex("project [%#] |Re-attaching").unwrap();
+    terminal.types(line).types(ASK).shows(ANSWER);
+    assert!(!clients(world).is_empty(), "the control: somebody is attached");
+    terminal.0.process_mut().signal(Signal::SIGKILL).unwrap();
+    eventually("nobody is attached any more", || clients(world).is_empty());
+}
+
+/// The processes of this world's clients.
+fn clients(world: &World) -> Vec<String> {
+    let environment = format!("CAGE_LABEL={}", world.label());
+    let is_ours = |dir: &fs::DirEntry| {
+        fs::read(dir.path().join("environ")).is_ok_and(|text| {
+            text.split(|byte| *byte == 0).any(|variable| variable == environment.as_bytes())
+        })
+    };
+    let name = |dir: &fs::DirEntry| fs::read_to_string(dir.path().join("comm")).unwrap_or_default();
+    let processes = fs::read_dir("/proc").unwrap().flatten().filter(is_ours).map(|dir| name(&dir));
+    processes.filter(|name| ["cage\n", "docker\n", "podman\n"].contains(&name.as_str())).collect()
+}
+
+fn ctrl_p_reaches_the_shell_at_once(world: &World) {
+    let mut terminal = Terminal::cage(world, "start");
+    terminal.prompts().types(ASK).shows(ANSWER).prompts();
+    terminal.presses_ctrl('p').shows(ASK).types("").shows(ANSWER).prompts();
+    terminal.detaches().ends();
+
+    // The control: as the engines do it by themselves, the key waits for the next one.
+    let mut terminal = Terminal::run(world, "CAGE_DETACH_KEYS=ctrl-p,ctrl-q cage start");
+    terminal.shows("Re-attaching").types("echo ready").shows("ready\r\n").prompts();
+    terminal.presses_ctrl('p');
+    std::thread::sleep(Duration::from_millis(500));
+    let mut shown = String::new();
+    while let Some(c) = terminal.0.try_read() {
+        shown.push(c);
+    }
+    assert!(!shown.contains("echo"), "{shown:?}");
+}
+
+fn detach_keys_can_be_chosen(world: &World) {
+    let mut terminal =
+        Terminal::run(world, "export CAGE_DETACH_KEYS=ctrl-a,d; cage start; echo \"code=$?.\"");
+    terminal.prompts().presses_ctrl('\\').presses_ctrl('\\').types(ASK).shows(ANSWER);
+    terminal.presses_ctrl('a').0.send("d").unwrap();
+    terminal.0.flush().unwrap();
+    terminal.shows("keeps running").shows("code=0.").ends();
+    assert_eq!(world.state(), "running");
+}
+
+fn the_first_cage_of_all_is_explained_once(world: &World) {
+    let mut first = Terminal::cage(world, "start");
+    let volume = world.volume();
+    for words in ["welcome! Of yours", &volume, "leaves it running", "SECURITY.md"] {
+        first.shows(words);
+    }
+    first.prompts().types("exit").shows("code=0.").ends();
+    world.cage("rm").ok();
+    let mut second = Terminal::cage(world, "start");
+    let shown = second.0.exp_regex(PROMPT).unwrap().0;
+    assert!(shown.contains("Creating") && !shown.contains("welcome!"), "{shown}");
+    second.types("exit").shows("code=0.").ends();
+}
+
+fn a_second_terminal(world: &World) {
+    let mut first = Terminal::cage(world, "start");
+    first.prompts();
+    let mut second = Terminal::cage(world, "shell");
+    second.shows("cage: Opening shell in cage-project-").prompts();
+    second.types("echo $((6 * 7)) > shared-$$; tty").shows("/dev/pts/").prompts();
+    first.types("cat shared-*").shows("42").prompts();
+    second.types("exit 5").shows("code=5.").ends();
+    first.types("echo $((7 * 7))").shows("49").prompts();
+    first.types("exit").shows("code=0.").ends();
+}
+
+fn a_command_gets_the_terminal(world: &World) {
+    let mut terminal = Terminal::cage(world, "run -- sh -c 'tty && stty size && read x && exit $x'");
+    terminal.shows("/dev/pts/").types("9").shows("code=9.").ends();
+    // Without one on either side there is none inside.
+    let mut terminal = Terminal::cage(world, "run tty | cat");
+    terminal.shows("not a tty").ends();
+}
+
+fn restart_goes_in(world: &World) {
+    world.cage("start").ok();
+    let first = world.container_id();
+    let mut terminal = Terminal::cage(world, "restart");
+    terminal.prompts().types(ASK).shows(ANSWER).prompts();
+    assert_ne!(world.container_id(), first);
+    terminal.types("exit 7").shows("code=7.").ends();
+    let mut terminal = Terminal::cage(world, "start --detach");
+    terminal.shows(&world.name()).shows("code=0.").ends();
+    assert_eq!(world.state(), "running");
+}
+
+fn what_cant_be_undone_is_asked(world: &World) {
+    world.cage("start").ok();
+    let name = world.name();
+    for command in ["rmconfig", "obliterate"] {
+        for answer in ["n", "", "maybe"] {
+            let mut terminal = Terminal::cage(world, command);
+            terminal.shows(&name).shows(&world.volume()).shows("Continue? [y/N] ");
+            terminal.types(answer).shows("cage: nothing was done").shows("code=1.").ends();
+            assert_eq!((world.state().as_str(), world.has_volume()), ("running", true));
+        }
+    }
+    let mut terminal = Terminal::cage(world, "rmconfig");
+    terminal.shows("Continue? [y/N] ").types("y").shows("code=0.").ends();
+    assert_eq!(world.state(), "exited");
+    let mut terminal = Terminal::cage(world, "obliterate");
+    terminal.shows("Continue? [y/N] ").types("yes").shows("code=0.").ends();
+    assert_eq!((world.cages().len(), world.has_volume()), (0, false));
+
+    world.cage("start").ok();
+    for command in ["rmconfig", "obliterate"] {
+        let mut terminal = Terminal::cage(world, &format!("{command} --yes"));
+        let shown = terminal.0.exp_string("code=0.").unwrap();
+        assert!(!shown.contains("Continue"), "{shown}");
+    }
+    assert_eq!((world.cages().len(), world.has_volume()), (0, false));
+    // Nothing to lose, nothing to ask.
+    Terminal::cage(world, "obliterate").shows("No cage containers to remove").shows("code=0.").ends();
+}
+
+fn prune_asks_first(world: &World) {
+    let lost = world.root().join("lost/app");
+    world.mkdir(&lost);
+    let name = world.cage("start -d").dir(&lost).ok().out.trim().to_owned();
+    world.cage("stop").dir(&lost).ok();
+    fs::remove_dir_all(world.root().join("lost")).unwrap();
+    // What a person can say is not for a script to say.
+    world
+        .cage("prune")
+        .ok()
+        .says(&format!("cage: {name} stays: "))
+        .says("is it on a disk that is not mounted?");
+    let mut terminal = Terminal::cage(world, "prune");
+    terminal.shows(&format!("this removes {name}")).shows("is it on a disk that is not mounted");
+    terminal.shows("Continue? [y/N] ").types("n").shows("cage: nothing was done").shows("code=1.").ends();
+    assert_eq!(world.cages(), std::slice::from_ref(&name));
+    let mut terminal = Terminal::cage(world, "prune");
+    terminal.shows(&name).shows("y/N").types("y").shows("code=0.").ends();
+    assert!(world.cages().is_empty());
+    Terminal::cage(world, "prune").shows("cage: nothing to prune").shows("code=0.").ends();
+}
+
+fn the_terminals_modes_come_back(world: &World) {
+    let script = "stty echo; stty -g; cage start; stty -g";
+    for leave in ["detach", "exit"] {
+        world.cage("run true").ok();
+        world.cage("stop").ok();
+        let mut terminal = Terminal::run(world, script);
+        let modes = r"[0-9a-f]+(:[0-9a-f]+){10,}";
+        let (_, before) = terminal.0.exp_regex(modes).unwrap();
+        terminal.prompts();
+        assert!(terminal.stty(&["-a"]).contains("-icanon"), "the control: it is raw meanwhile");
+        if leave == "detach" {
+            terminal.presses_ctrl('\\');
+        } else {
+            terminal.types("exit");
+        }
+        let (_, after) = terminal.0.exp_regex(modes).unwrap();
+        assert_eq!(before, after, "{leave}");
+        terminal.ends();
+    }
+}
+
+fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
+    let taken = "\u{1b}[?1049h\u{1b}[?1000h";
+    let log = world.home.join("log");
+    let script = format!("exec script --quiet --flush --command 'cage start' {}", log.display());
+    let shown = || String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
+    let is_back = || ["[?1049l", "[?1000l", "[?25h"].iter().all(|mode| shown().contains(mode));
+
+    // Detaching, and an engine's client that is killed.
+    for leave in ["detach", "kill"] {
+        let mut terminal = Terminal::run(world, &script);
+        terminal.0.exp_regex("project [%#] |Re-attaching").unwrap();
+        terminal
+            .types("printf '\\033[?1049h\\033[?1000hinside-'; echo $((6 * 7)); sleep 5")
+            .shows("inside-42");
+        assert!(shown().contains(taken) && !is_back(), "the control: {}", shown());
+        if leave == "detach" {
+            terminal.presses_ctrl('\\');
+        } else {
+            let kill = format!(
+                "pkill -KILL -f '(start|attach) .*--detach-keys .* ({}|{})'",
+                world.name(),
+                &world.container_id()[..12]
+            );
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        }
+        terminal.shows("keeps running").ends();
+        assert!(is_back(), "{leave}: {}", shown());
+        assert_eq!(world.state(), "running");
+    }
+}
+
+fn a_dry_run_for_a_terminal_is_a_script_for_a_terminal(world: &World) {
+    let mut terminal = Terminal::run(world, "cage --dry-run start; echo END");
+    let script = terminal.0.exp_string("END").unwrap().replace('\r', "");
+    assert!(world.cages().is_empty());
+    world.write(&world.project.join("plan"), &script);
+    let mut terminal = Terminal::run(world, "bash plan; echo \"code=$?.\"");
+    terminal.prompts().types("exit 7").shows("code=7.").ends();
+    assert_eq!(world.state(), "exited");
+    world.cage("rm").ok();
+
+    let mut terminal = Terminal::run(world, "bash plan; echo \"code=$?.\"");
+    terminal.prompts().presses_ctrl('\\').shows("code=0.").ends();
+    assert_eq!(world.state(), "running");
+}

@@ -1,0 +1,77 @@
+//! Row 4: a name without a value in the project's env file. Engines take the value from their client's environment.
+
+use super::{client_that, text};
+use crate::lab::World;
+
+on_each_engine!(
+    a_bare_name_in_the_projects_file_is_an_error,
+    nothing_of_the_host_comes_in_unasked,
+    the_persons_own_file_passes_names_on_and_no_patterns,
+);
+
+const SECRET: &str = "canary-4f1c";
+
+fn a_bare_name_in_the_projects_file_is_an_error(world: &World) {
+    let file = world.project.join(".cage.env");
+    world.write(&file, "FINE=1\nROW4_TOKEN\n");
+    // The control: the engine's own reading of that file.
+    let read = format!("run --rm --env-file {} cage-lab env", file.display());
+    let leaked = world.engine(&read).env("ROW4_TOKEN", SECRET).ok().out;
+    assert!(leaked.contains(SECRET), "the engine passes no host's value on: {leaked}");
+    if !world.engine.is_docker() {
+        world.write(&file, "ROW4*\n");
+        let leaked = world.engine(&read).env("ROW4_TOKEN", SECRET).ok().out;
+        assert!(leaked.contains(SECRET), "podman knows no patterns: {leaked}");
+    }
+
+    for line in ["ROW4_TOKEN", " ROW4_TOKEN ", "ROW4*", "*", "export ROW4_TOKEN"] {
+        world.write(&file, &format!("FINE=1\n{line}\n"));
+        for (command, code) in [("start -d", 1), ("run env", 125)] {
+            let ran = world.cage(command).env("ROW4_TOKEN", SECRET).exits(code).prints("");
+            ran.says(&format!("{}, line 2: ", file.display())).says_not(SECRET);
+        }
+    }
+    assert!(world.cages().is_empty() && !world.has_volume());
+
+    // And the cage that is there stays as it is.
+    world.write(&file, "FINE=1\n");
+    world.cage("start -d").ok();
+    let id = world.container_id();
+    world.write(&file, "ROW4_TOKEN\n");
+    world.cage("restart").env("ROW4_TOKEN", SECRET).exits(1).says(".cage.env, line 1: ");
+    world.cage("stop").ok();
+    let inside = world.cage("run env").env("ROW4_TOKEN", SECRET).ok().out;
+    assert!(inside.contains("FINE=1") && !inside.contains(SECRET), "{inside}");
+    assert_eq!(world.container_id(), id);
+}
+
+fn nothing_of_the_host_comes_in_unasked(world: &World) {
+    let all = [("ROW4_TOKEN", SECRET), ("AWS_SECRET_ACCESS_KEY", SECRET), ("GH_TOKEN", SECRET)];
+    let with = |words: &str| all.iter().fold(world.cage(words), |call, (name, value)| call.env(name, value));
+    world.write(
+        &world.project.join(".cage.env"),
+        "ROW4_OTHER=$ROW4_TOKEN ${ROW4_TOKEN} `printenv ROW4_TOKEN`\n",
+    );
+    with("start -d").ok();
+    let inside = with("run env").ok().out;
+    assert!(inside.contains("ROW4_OTHER=$ROW4_TOKEN ${ROW4_TOKEN} `printenv ROW4_TOKEN`\n"), "{inside}");
+    assert!(!inside.contains(SECRET), "{inside}");
+    // The control: what is asked for by name comes in.
+    with("restart -e ROW4_TOKEN").ok();
+    assert!(with("run env").ok().out.contains(SECRET));
+}
+
+fn the_persons_own_file_passes_names_on_and_no_patterns(world: &World) {
+    let file = world.home.join(".config/cage/env");
+    world.write(&file, "ROW4_TOKEN\nROW4_UNSET\n");
+    let log = world.root().join("log");
+    let client = client_that(world, &format!("printf '%s\\n' \"$@\" >>{}", log.display()));
+    let cage = |words: &str| world.cage(words).env("CAGE_RUNTIME", &client).env("ROW4_TOKEN", SECRET);
+    cage("start -d").ok();
+    cage("run -- sh -c 'echo $ROW4_TOKEN ${ROW4_UNSET-unset}'").ok().prints(&format!("{SECRET} unset\n"));
+    assert!(!text(&log).contains(SECRET));
+    for line in ["ROW4*", "*"] {
+        world.write(&file, &format!("{line}\n"));
+        cage("restart").exits(1).says("config/cage/env, line 1: ");
+    }
+}

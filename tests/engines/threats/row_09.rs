@@ -1,0 +1,119 @@
+//! Row 9: names and messages that would drive the terminal.
+
+use std::fs;
+
+use crate::lab::{Ran, World};
+
+on_each_engine!(
+    odd_directory_names_work_and_stay_off_the_terminal,
+    so_do_names_that_an_engine_keeps,
+    what_an_engine_says_is_spelled_out,
+);
+
+fn odd_directory_names_work_and_stay_off_the_terminal(world: &World) {
+    let names = [
+        "two words",
+        "日本語 é",
+        "it's \"quoted\"",
+        "a:b:",
+        "a,b=c",
+        "-p",
+        "$HOME `id` *",
+        "back\\slash",
+        "new\nline",
+        "\u{1b}]0;owned\u{7}\u{1b}[31m",
+        "\u{202e}txt.exe\u{2066}\u{200b}",
+        "\u{9b}2J\r",
+        &"long".repeat(50),
+    ];
+    for name in names {
+        let dir = world.root().join("odd").join(name);
+        world.write(&dir.join("mark"), "here");
+        let path = format!("{}\n", dir.display());
+        // What the command in the cage prints is its own business, so cage's words and data are looked at apart.
+        let ran = world.cage("run -- sh -c 'pwd; cat mark'").dir(&dir).ok();
+        assert_eq!(ran.out, format!("{path}here"));
+        let words = [
+            harmless(&ran.err),
+            harmless(&all(&world.cage("status").dir(&dir).ok())),
+            harmless(&all(&world.cage("list").dir(&dir).ok())),
+            harmless(&all(&world.cage("restart --dry-run").dir(&dir).ok())),
+            harmless(&all(&world.cage("start --verbose -v ./mark:/mark").dir(&dir).ok())),
+            harmless(&all(&world.cage("rm").dir(&dir).ok())),
+            harmless(&all(&world.cage("rm").dir(&dir).exits(1))),
+            harmless(&all(&world.cage("start -v ./none:/none").dir(&dir).exits(1))),
+        ];
+        assert!(words.iter().any(|words| !words.is_empty()));
+    }
+    assert!(world.cages().is_empty());
+}
+
+fn all(ran: &Ran) -> String {
+    format!("{}{}", ran.out, ran.err)
+}
+
+/// Returns text that a terminal only shows.
+#[track_caller]
+fn harmless(text: &str) -> String {
+    let reorders =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    assert!(!text.contains(|c: char| (c.is_control() && c != '\n') || reorders(c)), "{text:?}");
+    text.to_owned()
+}
+
+/// Clears the screen, and pretends to be a row.
+const NASTY: &str = "\u{1b}[2Jcage-forged  running\u{202e}";
+
+fn so_do_names_that_an_engine_keeps(world: &World) {
+    let dir = world.root().join(format!("{NASTY}\ncage-forged-00000000  running"));
+    world.mkdir(&dir);
+    world.cage("start -d").dir(&dir).ok();
+    // The control: the engine keeps the path as it is, and prints it.
+    let label = world.label();
+    let raw = world.engine(&format!("ps --filter label={label} --format '{{{{.Label \"{label}\"}}}}'")).run();
+    let kept = if raw.code == 0 {
+        raw.out
+    } else {
+        world.inspect_container(&world.cages()[0], &format!("{{{{index .Config.Labels \"{label}\"}}}}"))
+    };
+    assert!(kept.contains(NASTY), "{kept:?}");
+
+    let list = world.cage("list").ok();
+    assert_eq!(harmless(&all(&list)).lines().filter(|line| line.starts_with("cage-")).count(), 1, "{list}");
+    let name = world.cages().remove(0);
+    let status = harmless(&all(&world.cage(&format!("status {name}")).ok()));
+    assert!(!status.lines().any(|line| line.starts_with("cage-")), "{status}");
+    // A volume's source, told when it isn't there any more and shown when it is.
+    let source = dir.join(NASTY);
+    world.mkdir(&source);
+    let volume = shell_words::quote(&format!("{}:/v", source.display())).into_owned();
+    harmless(&world.cage(&format!("restart -v {volume}")).dir(&dir).ok().err);
+    harmless(&all(&world.cage("status").dir(&dir).ok()));
+    world.cage("stop").dir(&dir).ok();
+    fs::remove_dir(&source).unwrap();
+    harmless(&world.cage("start -d").dir(&dir).exits(1).err);
+    harmless(&world.cage("start -d").env("CAGE_IMAGE", format!("x{NASTY}")).exits(1).err);
+    harmless(&world.cage("start -d").env("CAGE_LABEL", NASTY).exits(1).err);
+    harmless(&world.cage("start -d").env("CAGE_HOME_VOLUME", NASTY).exits(1).err);
+    harmless(&world.cage("start -d").env("CAGE_RUNTIME", NASTY).exits(1).err);
+    harmless(&world.cage(&format!("status {}", shell_words::quote(NASTY))).exits(1).err);
+}
+
+fn what_an_engine_says_is_spelled_out(world: &World) {
+    let broken = world.build("broken", r#"ENTRYPOINT ["/no/\u001b[2Jsuch\u202e"]"#);
+    // The control: it is in what the engine says, at least as an engine spells it.
+    let said = world.engine(&format!("run --rm {broken}")).run();
+    assert!(said.code != 0 && said.err.contains("such"), "{said}");
+    let told = world.cage("start -d").env("CAGE_IMAGE", &broken).exits(1);
+    harmless(&all(&told));
+
+    // An engine that says it as it is.
+    let client = super::client_that(
+        world,
+        "case $1 in create) printf '\\033[2Jforged\\342\\200\\256\\n' >&2; exit 1 ;; esac",
+    );
+    let words = ["create".to_owned()];
+    assert!(world.call(&client, &words).exits(1).err.contains("\u{1b}[2Jforged"), "the control");
+    let told = world.cage("start -d").env("CAGE_RUNTIME", &client).exits(1).says("forged");
+    harmless(&all(&told));
+}

@@ -1,0 +1,100 @@
+//! Row 21: files that an agent leaves in the project and the host would run. They can't be prevented; `cage check` lists
+//! them, without those that were there before.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::lab::{Ran, World};
+use crate::yours::git;
+
+on_each_engine!(
+    everybody: new_files_are_listed_and_earlier_ones_are_not,
+    a_cage_that_replaces_another_keeps_its_record,
+);
+
+/// A repository with a hook, settings of an editor and a repository in it, as people have them.
+fn repository(world: &World) {
+    git(world, &world.project, "init -q .");
+    git(world, &world.project, "commit -q --allow-empty -m first");
+    world.program(&world.project.join(".git/hooks/pre-commit"), "#!/bin/sh\n");
+    world.write(&world.project.join(".vscode/tasks.json"), "{}\n");
+    world.mkdir(&world.project.join("vendor/library"));
+    git(world, &world.project.join("vendor/library"), "init -q .");
+    // Below the top, the second of the last change tells what is new.
+    thread::sleep(Duration::from_millis(1100));
+}
+
+/// Returns the paths and findings that a check prints.
+fn told(ran: &Ran) -> Vec<&str> {
+    ran.out.lines().map(|line| line.split("  (").next().unwrap()).collect()
+}
+
+fn new_files_are_listed_and_earlier_ones_are_not(world: &World) {
+    repository(world);
+    world.cage("start -d").ok();
+    world.cage("check").ok().prints("").says("3 were there before the cage; `cage check --all` lists them");
+    let all = world.cage("check --all").exits(3);
+    let hook = ".git/hooks/pre-commit: executable hook";
+    assert_eq!(told(&all), [hook, ".vscode/tasks.json: file", "vendor/library/.git: nested repository"]);
+
+    let canary = world.home.join("canary");
+    let status = || {
+        world.call("git", &["status".into()]).ok();
+        canary.exists()
+    };
+    assert!(!status(), "the control: nothing runs yet");
+    let fsmonitor = format!("printf '#!/bin/sh\\ntouch {}\\n' >x && chmod +x x", canary.display());
+    let plant = [
+        &fsmonitor,
+        "git config core.fsmonitor ./x",
+        "cp x .git/hooks/post-checkout && echo >>.git/hooks/pre-commit",
+        "git init -q deep/er && git -C deep/er config core.pager ./y",
+        "echo 'export A=1' >.envrc && ln -s /etc/passwd link && mkfifo fifo",
+        "sudo install -m 4755 /bin/sh su",
+        "printf 'just text' >README",
+    ];
+    world.cage(&format!("run -- sh -c {}", shell_words::quote(&plant.join(" && ")))).ok();
+
+    let check =
+        world.cage("check").exits(3).says("9 new files or settings that this machine would run or trust");
+    assert_eq!(
+        told(&check),
+        [
+            ".envrc: file",
+            ".git/config: core.fsmonitor=./x",
+            ".git/hooks/post-checkout: executable hook",
+            hook,
+            "deep/er/.git: nested repository",
+            "deep/er/.git/config: core.pager=./y",
+            "fifo: FIFO",
+            "link: link to /etc/passwd",
+            "su: setuid program",
+        ],
+        "{check}"
+    );
+    let json = world.cage("check --json").exits(3);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["findings"].as_array().unwrap().len(), 9);
+    assert_eq!(json["findings"][1]["trigger"], "runs on every git status");
+
+    assert!(status(), "the control: the listed setting runs");
+}
+
+fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
+    repository(world);
+    world.cage("start -d").ok();
+    world.cage("run -- sh -c 'git config alias.x !id && git init -q deep && touch .envrc'").ok();
+    let expected = [".envrc: file", ".git/config: alias.x=!id", "deep/.git: nested repository"];
+    for renew in ["status", "restart", "restart --fresh", "stop"] {
+        world.cage(renew).ok();
+        let check = world.cage("check").exits(3);
+        assert_eq!(told(&check), expected, "after {renew}");
+    }
+    // A removed cage takes its record with it, and a new cage records what is there.
+    world.cage("rm").ok();
+    let check = world.cage("check").exits(3).says("there is no cage here");
+    assert_eq!(told(&check).len(), 6);
+    thread::sleep(Duration::from_millis(1100));
+    world.cage("start -d").ok();
+    world.cage("check").ok().prints("");
+}
