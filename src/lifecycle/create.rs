@@ -395,14 +395,8 @@ impl Creation {
             // Without it Claude Code refuses to skip permissions as root.
             default("IS_SANDBOX", "1");
         }
-        let settings = set("GIT_CONFIG_COUNT").map_or(Ok(0), str::parse::<u16>);
-        if let (true, Ok(settings)) = (self.git != GitDir::None, settings) {
-            // The other worktrees of the repository can't be seen from inside, and look as if they were gone.
-            env.extend([
-                (format!("GIT_CONFIG_KEY_{settings}"), "gc.worktreePruneExpire".to_owned()),
-                (format!("GIT_CONFIG_VALUE_{settings}"), "never".to_owned()),
-                ("GIT_CONFIG_COUNT".to_owned(), (settings + 1).to_string()),
-            ]);
+        if self.git != GitDir::None {
+            env.extend(keep_worktrees(set("GIT_CONFIG_COUNT")));
         }
         if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
             env.push(("SSH_AUTH_SOCK".to_owned(), agent.target().to_owned()));
@@ -483,6 +477,19 @@ impl Creation {
         (project.gid != person.gid && project.gid != 0 && host.groups.contains(&project.gid))
             .then_some(project.gid)
     }
+}
+
+/// Returns the variables that add a setting of git to the `count` settings that are in variables already: the other worktrees
+/// of the repository can't be seen from inside, and `git gc` would forget them. Returns none for a count that isn't a number or
+/// is too large: git itself refuses to run with a count that doesn't match the settings.
+fn keep_worktrees(count: Option<&str>) -> Vec<(String, String)> {
+    let Ok(count) = count.map_or(Ok(0), str::parse::<u16>) else { return Vec::new() };
+    let Some(next) = count.checked_add(1) else { return Vec::new() };
+    vec![
+        (format!("GIT_CONFIG_KEY_{count}"), "gc.worktreePruneExpire".to_owned()),
+        (format!("GIT_CONFIG_VALUE_{count}"), "never".to_owned()),
+        ("GIT_CONFIG_COUNT".to_owned(), next.to_string()),
+    ]
 }
 
 /// A name for the host, where containers have none: docker's is only in virtual machines, podman's gets there when a
@@ -614,6 +621,17 @@ mod tests {
             flags(RuntimeKind::Podman, "device=0,1"),
             "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
         );
+    }
+
+    #[test]
+    fn a_setting_of_git_is_added_to_those_that_are_there() {
+        let counts = |count| keep_worktrees(count).into_iter().map(|(_, value)| value).next_back();
+        assert_eq!(counts(None).as_deref(), Some("1"));
+        assert_eq!(counts(Some("2")).as_deref(), Some("3"));
+        assert_eq!(keep_worktrees(Some("2"))[0].0, "GIT_CONFIG_KEY_2");
+        for left_alone in ["", "-1", "x", "65535", "65536", "2147483647"] {
+            assert_eq!(keep_worktrees(Some(left_alone)), [], "{left_alone}");
+        }
     }
 
     #[test]
