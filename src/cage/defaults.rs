@@ -92,7 +92,7 @@ impl CreateOptions {
         let by_variable = self.by_variable();
         let mut words = self.words();
         words.retain(|words| !by_variable.iter().any(|(option, _)| option == words));
-        let set = |variable: &crate::cage::options::Variable| {
+        let set = |variable: &crate::cage::variable::Variable| {
             Some(format!("{}={}", variable.name, variable.value.as_ref()?))
         };
         let environment: Vec<String> = self.env.iter().filter_map(set).collect();

@@ -14,13 +14,10 @@ use crate::base::error::Failure;
 use crate::base::file::read_small;
 use crate::base::text;
 use crate::base::text::quote;
-use crate::cage::options::Variable;
+use crate::cage::variable::{BYTE_ORDER_MARK, Variable, is_name};
 use crate::engine::command::Secret;
 use crate::host::machine::Host;
 use crate::host::project::Project;
-
-/// Engines drop this character at the beginning of an env file.
-const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The name of a project's env file.
 const PROJECT_FILE: &str = ".cage.env";
@@ -146,12 +143,6 @@ enum Line<'a> {
     Nothing,
     Set(&'a str, &'a str),
     Bare(&'a str),
-}
-
-/// Can a variable have this name?
-pub fn is_name(name: &str) -> bool {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '=' | BYTE_ORDER_MARK);
-    !name.is_empty() && !name.starts_with('#') && !name.contains(odd)
 }
 
 /// One line, as docker reads it: no quotes, no `export`, and a value is all that follows the first `=`.

@@ -7,11 +7,18 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::nesting::DROPPED;
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::cage::options::CreateOptions;
 use crate::host::machine::Host;
+
+/// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
+/// of the host could use in the project, and writing to its audit log. Package managers, sudo, debuggers and databases work
+/// without them.
+pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
+
+/// The default limit on the number of processes in a cage. docker by itself sets none.
+pub const PIDS_LIMIT: u32 = 4096;
 
 /// Arguments that cage itself depends on.
 const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];

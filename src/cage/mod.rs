@@ -6,5 +6,7 @@ pub mod home;
 pub mod isolation;
 pub mod nesting;
 pub mod options;
+pub mod pull;
 pub mod ssh_agent;
 pub mod user;
+pub mod variable;

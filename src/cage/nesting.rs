@@ -6,19 +6,12 @@ use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
 use crate::base::{file, text};
+use crate::cage::isolation;
 use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::container::{Container, State};
 use crate::engine::runtime::Volume;
 use crate::host::project::Project;
-
-/// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
-/// of the host could use in the project, and writing to its audit log. Package managers, sudo, debuggers and databases work
-/// without them.
-pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
-
-/// How many processes there may be in a cage. docker by itself sets no limit.
-pub const PIDS_LIMIT: u32 = 4096;
 
 /// Checks that no other cage can write where the project or a source of its mounts is, nor where a link is by which the
 /// project was reached: it could put another link there, and the engine would mount what that leads to.
@@ -34,6 +27,7 @@ pub fn check_nested(
     let paths: Vec<PathBuf> =
         [project.dir()].into_iter().chain(options.sources()).chain(file::links(&project.reached)).collect();
     for cage in cages.iter().filter(|cage| cage.cage_name() != project.name) {
+        cage.options()?;
         for source in cage.writable_sources(label) {
             let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
             if let Some(path) = paths.iter().find(below) {
@@ -80,8 +74,8 @@ pub fn neighbours<'a>(
 
 /// What of the host a container mounts, but for what was passed on to the engine, which is taken as it was written, and the
 /// SSH agent's socket or `link`, which are cage's own.
-pub fn mounted_sources(container: &Container, link: Option<&Link>) -> Vec<PathBuf> {
-    let passed_on = crate::cage::isolation::all_mounted(&container.options().engine_args);
+pub fn mounted_sources(container: &Container, options: &CreateOptions, link: Option<&Link>) -> Vec<PathBuf> {
+    let passed_on = isolation::all_mounted(&options.engine_args);
     let as_written = |source: &str| passed_on.iter().any(|mount| mount.name == source);
     let is_agents =
         |source: &str| source == SOCKET || link.is_some_and(|link| link.path == Path::new(source));
@@ -94,8 +88,8 @@ pub fn mounted_sources(container: &Container, link: Option<&Link>) -> Vec<PathBu
 ///
 /// # Errors
 /// When there is one.
-pub fn check_mounts(container: &Container, link: Option<&Link>) -> Result<()> {
-    mounted_sources(container, link).iter().try_for_each(|source| file::check_unlinked(source))
+pub fn check_mounts(container: &Container, options: &CreateOptions, link: Option<&Link>) -> Result<()> {
+    mounted_sources(container, options, link).iter().try_for_each(|source| file::check_unlinked(source))
 }
 
 /// Checks that a cage's home, if there is one already, is a plain volume: one made with options can be any directory of

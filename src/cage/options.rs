@@ -1,16 +1,12 @@
 //! The options that a cage is created with, and how they are kept over `restart` and `upgrade`.
 
-use std::convert::Infallible;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use clap::{Args, Parser, ValueEnum, ValueHint};
 
-use crate::base::error::Failure;
-use crate::base::text;
-use crate::cage::{env_file, isolation};
+use crate::cage::isolation;
+use crate::cage::variable::Variable;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
 use crate::host::machine::Host;
@@ -128,62 +124,6 @@ pub enum Home {
     Project,
 }
 
-/// A variable for a cage. Its value may be secret: it is neither shown nor kept in a label.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Variable {
-    /// The name.
-    pub name: String,
-    /// The value, once it is known.
-    pub value: Option<String>,
-}
-
-impl FromStr for Variable {
-    type Err = Infallible;
-
-    /// Takes everything: the value of what isn't a variable may be secret all the same, and clap would show it.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text.split_once('=') {
-            Some((name, value)) => Self { name: name.to_owned(), value: Some(value.to_owned()) },
-            None => Self { name: text.to_owned(), value: None },
-        })
-    }
-}
-
-impl Variable {
-    /// Takes the value from this machine if there is none.
-    ///
-    /// # Errors
-    /// When there is none here either, or one that an env file can't hold.
-    pub fn resolve(mut self, host: &Host) -> Result<Self> {
-        let shown = text::escape(&self.name);
-        ensure!(
-            env_file::is_name(&self.name),
-            Failure::new(format!("-e: `{shown}` is not a variable's name")).hint("expected KEY=VALUE or KEY")
-        );
-        let value = match self.value.take() {
-            Some(value) => value,
-            None => match host.any_variable(&self.name) {
-                Some(value) => value.to_owned(),
-                None => bail!(
-                    Failure::new(format!("-e: {shown} has no value here"))
-                        .hint(format!("write -e {shown}=VALUE"))
-                ),
-            },
-        };
-        ensure!(
-            !value.contains(['\n', '\0']) && !value.ends_with('\r'),
-            Failure::new(format!("-e: the value of {shown} has line breaks"))
-        );
-        Ok(Self { value: Some(value), ..self })
-    }
-}
-
-impl fmt::Debug for Variable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
 /// Reads [`CreateOptions`] back from a label.
 #[derive(Parser)]
 #[command(no_binary_name = true)]
@@ -261,6 +201,15 @@ impl CreateOptions {
     /// The text of the label that keeps them.
     pub fn to_label(&self) -> String {
         shell_words::join(self.words().concat())
+    }
+
+    /// Reads the texts of the labels that keep the options and the names of the variables that some of them come from; `None`
+    /// when either isn't one that this version of cage writes. The values of variables are those of the container,
+    /// `environment`.
+    pub fn from_labels(text: &str, defaults: &str, environment: &[String]) -> Option<Self> {
+        let mut options = Self::from_label(text, environment)?;
+        options.defaults = defaults.split_whitespace().map(str::to_owned).collect();
+        (options.by_variable().len() == options.defaults.len()).then_some(options)
     }
 
     /// Reads a label's text; `None` when it isn't one that cage wrote. The values of variables are those of the

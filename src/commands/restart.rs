@@ -6,13 +6,14 @@ use clap::Args;
 use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::options::{CreateOptions, Home};
+use crate::cage::pull::PullFlag;
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::create::{Beforehand, Creation, Parts};
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::{Found, Session};
-use crate::lifecycle::start::{Facts, Pulling, Then, pull, with_what_works};
+use crate::lifecycle::start::{Facts, Then, pull, with_what_works};
 
 /// Replace the project's cage by a new one; project and home stay
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub struct Restart {
     renew: Renew,
 
     #[command(flatten)]
-    pulling: Pulling,
+    pull: PullFlag,
 }
 
 /// The flags of the commands that make a cage anew.
@@ -62,7 +63,8 @@ impl Renew {
     /// The options for the cage that follows `old`.
     ///
     /// # Errors
-    /// When a variable that stands for one has a value that it can't have.
+    /// When those of `old` can't be read and are not to be forgotten, or a variable that stands for one has a value that
+    /// it can't have.
     pub fn options_after(
         &self,
         host: &Host,
@@ -70,9 +72,14 @@ impl Renew {
         typed: &CreateOptions,
     ) -> Result<CreateOptions> {
         let made = old.options();
-        let kept = if self.fresh { CreateOptions::default() } else { made.without_defaults() };
-        // Whose home it is stays: that is a place, and another one would look as if all were lost.
-        let home = typed.home.or(made.home).unwrap_or(Home::Shared);
+        // The home stays: with another one all logins and settings would seem to be lost.
+        let home = match (typed.home, &made) {
+            (Some(home), _) => home,
+            (None, Ok(made)) => made.home.unwrap_or(Home::Shared),
+            (None, Err(_)) if old.place_of(&host.home_volume).is_some() => Home::Shared,
+            (None, Err(_)) => Home::Project,
+        };
+        let kept = if self.fresh { CreateOptions::default() } else { made?.without_defaults() };
         let mut options = typed.clone().over(kept).with_defaults(host)?;
         if options.home.unwrap_or(Home::Shared) != home {
             options.home = Some(home);
@@ -127,7 +134,7 @@ impl Restart {
         let Some(old) = &found.cage else { bail!(missing()) };
         let options = self.renew.options_after(&session.host, old, &typed)?;
         let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
-        pull(session, &runtime, self.pulling, found.image.is_some())?;
+        pull(session, &runtime, self.pull, found.image.is_some())?;
         let code = with_what_works(|parts| {
             let lock = session.lock()?;
             let found = session.look(&runtime, &project)?;

@@ -8,7 +8,6 @@ use crate::cage::home;
 use crate::cage::user::Mapping;
 use crate::engine::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::engine::runtime::Runtime;
-use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
@@ -36,7 +35,7 @@ impl Rmconfig {
     pub fn run(&self, session: &Session) -> Result<u8> {
         let (runtime, cages, home) = cages(session)?;
         let running: Vec<Container> = cages.iter().filter(|cage| cage.state.is_up()).cloned().collect();
-        let plan = plan(&session.host, &runtime, &cages, home);
+        let plan = plan(&session.host, &runtime, &cages, home)?;
         let what =
             question("stops", &running, home.then_some(&session.host.home_volume), &session.host.label);
         match what {
@@ -46,7 +45,7 @@ impl Rmconfig {
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan {
+fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Result<Plan> {
     let mut plan = Plan::default();
     let volume = &host.home_volume;
     if cages.iter().any(|cage| cage.state.is_up()) {
@@ -61,13 +60,12 @@ fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan
         }
         Some((cage, place)) => {
             plan.say(format!("Emptying shared home volume {volume}"));
-            let ids = |label| cage.label(label).and_then(|text| text.parse::<Ids>().ok());
-            let flag = ids(KEEP_ID_LABEL).and_then(|ids| Mapping::KeepId(ids).flag());
-            let owner = ids(OWNER_LABEL).map(|ids| ids.to_string());
+            let flag = cage.ids(KEEP_ID_LABEL)?.and_then(|ids| Mapping::KeepId(ids).flag());
+            let owner = cage.ids(OWNER_LABEL)?.map(|ids| ids.to_string());
             let reset =
                 home::reset(runtime, &cage.image_id, volume, place, flag.as_deref(), owner.as_deref());
             plan.run(reset);
         }
     }
-    plan
+    Ok(plan)
 }

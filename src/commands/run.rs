@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cage::options::CreateOptions;
+use crate::cage::pull::PullFlag;
 use crate::lifecycle::exec::Inside;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Pulling, Then, bring_up};
+use crate::lifecycle::start::{Then, bring_up};
 
 /// Run a command in the project's cage, which is brought up if it isn't
 ///
@@ -27,7 +28,7 @@ pub struct Run {
     options: CreateOptions,
 
     #[command(flatten)]
-    pulling: Pulling,
+    pull: PullFlag,
 
     /// The directory inside to run it in, seen from this one [default: this one]
     #[arg(short, long, value_name = "DIR")]
@@ -60,6 +61,6 @@ impl Run {
             env: env.into_iter().map(|variable| variable.resolve(&session.host)).collect::<Result<_>>()?,
         };
         let options = self.options.resolve(&session.host, &here.dir())?;
-        bring_up(session, &here, &options, self.pulling, &Then::Exec(inside))
+        bring_up(session, &here, &options, self.pull, &Then::Exec(inside))
     }
 }

@@ -4,8 +4,9 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cage::options::CreateOptions;
+use crate::cage::pull::PullFlag;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Pulling, Then, bring_up};
+use crate::lifecycle::start::{Then, bring_up};
 
 const EXAMPLES: &str = "Examples:
   cage start                           Sit down in the cage of this directory
@@ -46,7 +47,7 @@ pub struct Start {
     options: CreateOptions,
 
     #[command(flatten)]
-    pulling: Pulling,
+    pull: PullFlag,
 
     /// Bring the cage up in the background and print its name (as without a terminal)
     #[arg(short, long)]
@@ -67,6 +68,6 @@ impl Start {
         let then = Then::enter(&session.host, self.detach);
         let project = session.project()?;
         let options = self.options.resolve(&session.host, &project.dir())?;
-        bring_up(session, &project, &options, self.pulling, &then)
+        bring_up(session, &project, &options, self.pull, &then)
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::base::{console, text};
 use crate::cage::isolation;
+use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::SOCKET;
 use crate::cage::user::ImageUser;
 use crate::engine::container;
@@ -156,7 +157,7 @@ impl<'a> Wall<'a> {
         let no_root =
             wall.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
         let user = container.label(USER_LABEL).and_then(ImageUser::from_label);
-        let owner = container.label(OWNER_LABEL).and_then(|owner| owner.parse::<Ids>().ok());
+        let owner = container.ids(OWNER_LABEL).ok().flatten();
         let user = user.zip(owner).map(|(user, Ids { uid, gid })| User {
             name: user.name,
             uid,
@@ -165,8 +166,12 @@ impl<'a> Wall<'a> {
         });
         let mut mounts: Vec<Mount> = container.mounts.iter().map(Mount::from).collect();
         mounts.sort_by(|a, b| (a.volume, a.source, a.target).cmp(&(b.volume, b.source, b.target)));
-        let options = container.options();
         let project = container.project(&host.label).unwrap_or_default();
+        let (options, mut warnings) = match container.options() {
+            Ok(options) => (options, Vec::new()),
+            Err(error) => (CreateOptions::default(), vec![error.to_string()]),
+        };
+        warnings.extend(isolation::weaknesses(host, &options, project));
         let mut chosen = options.without_defaults();
         chosen.engine_args.clear();
         let defaults = options.by_variable().into_iter();
@@ -192,7 +197,7 @@ impl<'a> Wall<'a> {
             defaults: defaults
                 .map(|(words, variable)| Default { option: shell_words::join(words), variable })
                 .collect(),
-            warnings: isolation::weaknesses(host, &options, project),
+            warnings,
             engine_args: options.engine_args,
         }
     }

@@ -56,7 +56,7 @@ impl Upgrade {
                 let id = ["image", "inspect", "--format", "{{.Id}}", &session.host.image];
                 plan.push(Step::StopIfPrints(runtime.command(id), old.image_id.clone()));
             } else if found.image.as_ref().is_some_and(|image| image.id == old.image_id) {
-                let mut keep = tell_ignored(old, &typed);
+                let mut keep = tell_ignored(old, &old.options().unwrap_or_default(), &typed);
                 keep.say("Container is already on the latest image.");
                 return session.carry_out(&keep);
             }

@@ -29,6 +29,7 @@ use self::trial::Setting;
 pub use self::trial::{AgentInside, Trial};
 use crate::cage::env_file::EnvFiles;
 use crate::cage::options::CreateOptions;
+use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
 use crate::engine::container::USER_LABEL;
@@ -39,7 +40,6 @@ use crate::host::machine::{Host, SETTINGS};
 use crate::host::project::Project;
 use crate::lifecycle::create;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::Pulling;
 use crate::lifecycle::unused::Unused;
 
 /// How long an engine may take to say what it is.
@@ -241,7 +241,7 @@ fn meant(name: &str) -> Option<&'static str> {
 /// What is wrong with variables that are looked at only when a cage is made.
 fn wrong_options(host: &Host) -> Vec<anyhow::Error> {
     let mut wrong = CreateOptions::wrong_defaults(host);
-    wrong.extend(Pulling::default().when(host).err());
+    wrong.extend(PullFlag::default().policy(host).err());
     wrong.extend(isolation::check_engine_args(&host.create_args, &host.label).err());
     wrong
 }

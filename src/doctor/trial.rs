@@ -106,7 +106,7 @@ impl Setting<'_> {
             Ok(said) => trial.read(&said),
             Err(error) => trial.error = Some(Told::of(&error.into())),
         }
-        trial.expected = cage.label(OWNER_LABEL).and_then(|owner| owner.parse().ok());
+        trial.expected = cage.ids(OWNER_LABEL).ok().flatten();
         trial
     }
 

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::base::error::Failure;
 use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::SOCKET;
 use crate::engine::command::Secret;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
+use crate::host::ids::Ids;
 use crate::host::project::{Project, cage_name};
 
 /// Keeps the options that a cage was created with.
@@ -194,14 +196,34 @@ impl Container {
         self.labels.get(IMAGE_LABEL).unwrap_or(&self.image)
     }
 
-    /// The options that it was created with, if cage kept any.
-    pub fn options(&self) -> CreateOptions {
-        let kept = self.label(OPTIONS_LABEL);
-        let mut options =
-            kept.and_then(|text| CreateOptions::from_label(text, &self.environment)).unwrap_or_default();
+    /// Returns the options that the container was created with; none if it has no label of options.
+    ///
+    /// # Errors
+    /// When the labels can't be read: with fewer options than the user chose, the cage would be more open.
+    pub fn options(&self) -> Result<CreateOptions> {
+        let Some(kept) = self.label(OPTIONS_LABEL) else { return Ok(CreateOptions::default()) };
         let defaults = self.label(DEFAULTS_LABEL).unwrap_or_default();
-        options.defaults = defaults.split_whitespace().map(str::to_owned).collect();
-        options
+        let Some(options) = CreateOptions::from_labels(kept, defaults, &self.environment) else {
+            bail!(
+                Failure::new(format!("cannot read the options of {}", self.name)).hint(
+                    "a newer cage made it: update cage, or forget the options with `cage restart --fresh`"
+                )
+            )
+        };
+        Ok(options)
+    }
+
+    /// Returns the numbers of a user and a group that a label keeps; `None` without the label, or if it is empty.
+    ///
+    /// # Errors
+    /// When the label can't be read.
+    pub fn ids(&self, label: &str) -> Result<Option<Ids>> {
+        let Some(text) = self.label(label).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let unreadable = || {
+            Failure::new(format!("cannot read the label {label} of {}", self.name))
+                .hint("a newer cage made it: update cage, or remove it with `cage rm`")
+        };
+        Ok(Some(text.parse().map_err(|()| unreadable())?))
     }
 
     /// The project's path, if this container is a cage: `label` says so and its name agrees, so that neither an
@@ -222,11 +244,12 @@ impl Container {
         self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name)
     }
 
-    /// What of the host it can write: what it was asked to, and what the engine says, which in a virtual machine may be by
-    /// other names. `label` has the project's path.
+    /// Returns the files and directories of the host that the container can write: those that were asked for, if the options
+    /// can be read, and those that the engine tells, which in a virtual machine may have other names. `label` has the
+    /// project's path.
     pub fn writable_sources(&self, label: &str) -> Vec<String> {
         let mounts = self.binds().filter(|mount| mount.writable);
-        let options = self.options();
+        let options = self.options().unwrap_or_default();
         let asked = options
             .volume
             .iter()

@@ -19,7 +19,9 @@ impl Baseline {
     /// recorded one, scans the project.
     pub fn of(project: &Path, old: Option<&Container>) -> Self {
         let kept = old.and_then(|old| Some((old.label(SEEN_LABEL)?, old.label(SINCE_LABEL)?)));
-        if let Some((seen, since)) = kept.filter(|(_, since)| since.parse::<i64>().is_ok()) {
+        if let Some((seen, since)) = kept {
+            // Without a time that can be read, anything may be new.
+            let since = if since.parse::<i64>().is_ok() { since } else { "0" };
             return Self { seen: seen.to_owned(), since: since.to_owned() };
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

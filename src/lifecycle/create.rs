@@ -131,8 +131,7 @@ impl Creation {
         let engine = runtime.engine(host, runner)?;
         let same = old.filter(|old| image.is_some_and(|image| image.id == old.image_id));
         let known = same.and_then(|old| {
-            let looks = old.label(OWNER_LABEL).and_then(|owner| owner.parse().ok());
-            Some((ImageUser::from_label(old.label(USER_LABEL)?)?, looks))
+            Some((ImageUser::from_label(old.label(USER_LABEL)?)?, old.ids(OWNER_LABEL).ok()?))
         });
         let (user, looks) = match known {
             Some(known) => known,
@@ -513,7 +512,7 @@ pub fn add_host(
 
 /// The limits of a cage and the devices that it may use, as flags and values.
 fn limits(runtime: RuntimeKind, options: &CreateOptions) -> Vec<(&'static str, String)> {
-    let pids = options.pids_limit.unwrap_or(nesting::PIDS_LIMIT).to_string();
+    let pids = options.pids_limit.unwrap_or(isolation::PIDS_LIMIT).to_string();
     let chosen = [("--memory", &options.memory), ("--cpus", &options.cpus)];
     let chosen = chosen.into_iter().filter_map(|(flag, value)| Some((flag, value.clone()?)));
     let gpus = options.gpus.iter().flat_map(|gpus| gpu_flags(runtime, gpus));

@@ -1,7 +1,7 @@
 //! Commands in a cage besides its first process: shells, and what `cage run` runs.
 
 use crate::cage::env_file;
-use crate::cage::options::Variable;
+use crate::cage::variable::Variable;
 use crate::engine::command::Secret;
 use crate::engine::runtime::{Runtime, RuntimeKind};
 use crate::host::machine::Host;

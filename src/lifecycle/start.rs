@@ -5,13 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use clap::{Args, ValueEnum};
 
+use crate::base::console;
 use crate::base::error::Failure;
-use crate::base::text;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::nesting;
 use crate::cage::options::CreateOptions;
+use crate::cage::pull::PullFlag;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::command::Invocation;
 use crate::engine::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
@@ -30,44 +30,6 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;
-
-/// When the image of a new cage is pulled.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Pulling {
-    /// When to pull the image of a new cage
-    ///
-    /// [default: always] [env: `CAGE_PULL`]
-    #[arg(long, value_name = "WHEN", help_heading = "Image")]
-    pull: Option<When>,
-}
-
-impl Pulling {
-    /// What was typed, or what is in `CAGE_PULL`.
-    ///
-    /// # Errors
-    /// When that is none of the possible ones.
-    pub fn when(self, host: &Host) -> Result<When> {
-        let variable = host.variable("CAGE_PULL").unwrap_or("always");
-        let default = When::from_str(variable, false).map_err(|_| {
-            Failure::new(format!(
-                "CAGE_PULL `{}` is none of always, missing and never",
-                text::escape(variable)
-            ))
-        })?;
-        Ok(self.pull.unwrap_or(default))
-    }
-}
-
-/// When something is pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    /// Each time; one that is here will do if that fails
-    Always,
-    /// If it isn't here
-    Missing,
-    /// Not at all
-    Never,
-}
 
 /// What to do in a cage that is up.
 #[derive(Debug)]
@@ -121,7 +83,7 @@ pub fn bring_up(
     session: &Session,
     project: &Project,
     options: &CreateOptions,
-    pulling: Pulling,
+    pull: PullFlag,
     then: &Then,
 ) -> Result<u8> {
     // Before anything else is wrong with it.
@@ -129,7 +91,7 @@ pub fn bring_up(
     let wanted = options.clone().with_defaults(&session.host)?;
     let mut races = 0;
     loop {
-        match try_to_bring_up(session, project, (options, &wanted), pulling, then) {
+        match try_to_bring_up(session, project, (options, &wanted), pull, then) {
             Err(error) if races < RACES && lost_a_race(&error) => {
                 races += 1;
                 thread::sleep(Duration::from_millis(100));
@@ -149,21 +111,21 @@ fn try_to_bring_up(
     session: &Session,
     project: &Project,
     (options, wanted): (&CreateOptions, &CreateOptions),
-    pulling: Pulling,
+    pull: PullFlag,
     then: &Then,
 ) -> Result<u8> {
     let (runtime, found) = session.find_all(project)?;
     if let (Then::Exec(_), None) = (then, &found.cage)
         && let Some((above, _)) = session.above(&runtime, project)?
     {
-        return try_to_bring_up(session, &above, (options, wanted), pulling, then);
+        return try_to_bring_up(session, &above, (options, wanted), pull, then);
     }
     if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
         let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
         return come_back(session, &facts, container, options, then);
     }
     let beforehand = Beforehand::gather(session, &runtime, project, wanted)?;
-    pull(session, &runtime, pulling, found.image.is_some())?;
+    self::pull(session, &runtime, pull, found.image.is_some())?;
     with_what_works(|parts| {
         let lock = session.lock()?;
         let found = session.look(&runtime, project)?;
@@ -208,25 +170,37 @@ fn come_back(
             .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
     };
     ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
-    check_wall(container, options)?;
+    let kept = kept_options(container, options)?;
+    check_wall(container, &kept, options)?;
     let mut cages = Vec::new();
     if !container.state.is_up() {
-        let kept = container.options();
         kept.check_sources()?;
-        nesting::check_mounts(container, facts.link(container).as_ref())?;
+        nesting::check_mounts(container, &kept, facts.link(container).as_ref())?;
         cages = session.cages(facts.runtime)?;
         if !options.allow_nested && !kept.allow_nested {
             nesting::check_nested(facts.project, &kept, &cages, &session.host.label)?;
         }
     }
-    let plan = facts.come_back(container, &cages, options, stale, then);
+    let plan = facts.come_back((container, &kept), &cages, options, stale, then);
     let code = session.carry_out_locked(&plan, lock)?;
     Ok(leave(session, facts.project, then, code, container.label(SEEN_LABEL)))
 }
 
+/// Returns the options that a cage was made with. If they can't be read, only a cage that is up can be entered, and only if none
+/// were typed: to start it, or to tell whether it has an option, they are needed.
+fn kept_options(container: &Container, typed: &CreateOptions) -> Result<CreateOptions> {
+    match container.options() {
+        Err(error) if container.state.is_up() && typed.words().is_empty() => {
+            console::warn(&error.to_string());
+            Ok(CreateOptions::default())
+        }
+        result => result,
+    }
+}
+
 /// Checks that a cage is closed as it is wanted: to sit down in one that is more open, only told so, would be a trap.
-fn check_wall(container: &Container, options: &CreateOptions) -> Result<()> {
-    let missing = options.missing_from(&container.options());
+fn check_wall(container: &Container, kept: &CreateOptions, options: &CreateOptions) -> Result<()> {
+    let missing = options.missing_from(kept);
     let wall = CreateOptions {
         no_ssh: missing.no_ssh,
         no_root: missing.no_root,
@@ -254,13 +228,9 @@ fn leave(session: &Session, project: &Project, then: &Then, code: u8, seen: Opti
 ///
 /// # Errors
 /// When there is none here and none can be had.
-pub fn pull(session: &Session, runtime: &Runtime, pulling: Pulling, here: bool) -> Result<()> {
+pub fn pull(session: &Session, runtime: &Runtime, pull: PullFlag, here: bool) -> Result<()> {
     let image = &session.host.image;
-    let wanted = match pulling.when(&session.host)? {
-        When::Always => true,
-        When::Missing => !here,
-        When::Never => false,
-    };
+    let wanted = pull.policy(&session.host)?.wants(here);
     if is_local(image) || !wanted {
         return Ok(());
     }
@@ -375,13 +345,13 @@ impl Facts<'_> {
     /// There is a cage: starts it if it doesn't run. `cages` are all that there are.
     fn come_back(
         &self,
-        container: &Container,
+        (container, kept): (&Container, &CreateOptions),
         cages: &[Container],
         options: &CreateOptions,
         stale: Stale,
         then: &Then,
     ) -> Plan {
-        let mut plan = tell_ignored(container, options);
+        let mut plan = tell_ignored(container, kept, options);
         if !matches!(then, Then::Exec(_)) {
             plan.append(self.tell_image(container));
         }
@@ -400,10 +370,10 @@ impl Facts<'_> {
         if let Some(link) = self.link(container).filter(|_| !container.state.is_up()) {
             plan.push(Step::Link(link));
         }
-        let no_root = container.options().no_root;
+        let no_root = kept.no_root;
         let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
         let settle = self.settle(&container.id, settling);
-        let sources = nesting::mounted_sources(container, self.link(container).as_ref());
+        let sources = nesting::mounted_sources(container, kept, self.link(container).as_ref());
         let neighbours = nesting::neighbours(&self.project.name, &sources, cages, &self.host.label);
         match (container.state, then) {
             (State::Created | State::Stopped | State::Dead, Then::Attach) if neighbours.is_empty() => {
@@ -617,9 +587,9 @@ pub fn replaced_while_running(container: &Container) -> Failure {
 }
 
 /// Tells which options would need a new container.
-pub fn tell_ignored(container: &Container, options: &CreateOptions) -> Plan {
+pub fn tell_ignored(container: &Container, kept: &CreateOptions, options: &CreateOptions) -> Plan {
     let mut plan = Plan::default();
-    for words in options.missing_from(&container.options()).words() {
+    for words in options.missing_from(kept).words() {
         let mut option = shell_words::join(&words);
         if words[0] == "-e" {
             option.push_str("=…");
@@ -742,7 +712,13 @@ mod tests {
         script(kind, &[], "/p/app", |facts| {
             let mut container = Container::sample(facts.project, state);
             container.image_id = NEWER.into();
-            facts.come_back(&container, &[], &options(typed), Stale::default(), then)
+            facts.come_back(
+                (&container, &container.options().unwrap()),
+                &[],
+                &options(typed),
+                Stale::default(),
+                then,
+            )
         })
         .replace(&quote(SETTLE), "SETTLE")
         .replace(&quote(BECOME), "BECOME")

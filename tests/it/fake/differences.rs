@@ -352,6 +352,43 @@ fn restart_and_upgrade_keep_options_add_to_them_and_forget_them_when_told() {
 }
 
 #[test]
+fn a_cage_is_not_replaced_or_started_without_the_options_that_can_not_be_read() {
+    let unread = "cannot read the options of";
+    for (state, command) in [
+        ("running", "restart"),
+        ("running, newer image", "upgrade"),
+        ("running", "start --no-ssh"),
+        ("running", "run -p 3000 true"),
+        ("stopped", "start"),
+        ("stopped", "run true"),
+    ] {
+        let machine = Machine::in_story(Speaks::Docker, state);
+        let control = machine.cage(command);
+        assert!(!control.stderr.contains(unread), "the control: {}", control.stderr);
+        let machine = Machine::in_story(Speaks::Docker, &format!("{state}, options of a newer cage"));
+        let outcome = machine.cage(command);
+        assert!(
+            outcome.code != 0
+                && outcome.stderr.contains(&format!("error: {unread}"))
+                && outcome.stderr.contains("`cage restart --fresh`"),
+            "{command}: {}",
+            outcome.stderr
+        );
+        assert_eq!(outcome.changes(), [] as [&[String]; 0], "{command}");
+    }
+    // A cage that is up can be entered, since nothing is to be decided.
+    let machine = Machine::in_story(Speaks::Docker, "running, options of a newer cage");
+    for command in ["start", "run true"] {
+        let outcome = machine.cage(command);
+        assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(&format!("warning: {unread}")), "{command}: {}", outcome.stderr);
+    }
+    assert!(machine.cage("status").stdout.contains(&format!("Warning:   {unread}")));
+    let fresh = machine.cage("restart --fresh --no-ssh");
+    assert!(values(fresh.call("create"), "--label").contains(&"cage.options=--no-ssh"), "{}", fresh.stderr);
+}
+
+#[test]
 fn the_slower_of_two_starts_comes_to_the_cage_of_the_quicker() {
     // 14
     for speaks in [Speaks::Docker, Speaks::Podman] {

@@ -91,6 +91,7 @@ impl Machine {
             "newer image" => cage.image_id = OLD_IMAGE_ID,
             "other image" => cage.image = "ghcr.io/other/image:2",
             "published" => cage.options = "-p 127.0.0.1:3000:3000",
+            "options of a newer cage" => cage.options = "--no-root --of-tomorrow",
             "stranger" => cage.labels = Vec::new(),
             "other project" => cage.labels = vec![("cage.project".into(), "/elsewhere/app".into())],
             "no home" if docker => engine.answer(

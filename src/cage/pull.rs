@@ -1,0 +1,59 @@
+//! When the image for a new cage is pulled: `--pull` and `CAGE_PULL`.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::base::error::Failure;
+use crate::base::text;
+use crate::host::machine::Host;
+
+/// The `--pull` flag of the commands that create a cage.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct PullFlag {
+    #[arg(
+        long,
+        value_name = "WHEN",
+        help_heading = "Image",
+        help = "Choose when to pull the image for a new cage [default: always] [env: CAGE_PULL]"
+    )]
+    pull: Option<PullPolicy>,
+}
+
+/// When to pull the image for a new cage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PullPolicy {
+    /// Pull each time; if that fails, use the image that is here
+    Always,
+    /// Pull if the image isn't here
+    Missing,
+    /// Don't pull
+    Never,
+}
+
+impl PullFlag {
+    /// Returns the policy that was typed, or the one in `CAGE_PULL`.
+    ///
+    /// # Errors
+    /// When `CAGE_PULL` has another value, even if a policy was typed.
+    pub fn policy(self, host: &Host) -> Result<PullPolicy> {
+        let variable = host.variable("CAGE_PULL").unwrap_or("always");
+        let default = PullPolicy::from_str(variable, false).map_err(|_| {
+            Failure::new(format!(
+                "CAGE_PULL `{}` is none of always, missing and never",
+                text::escape(variable)
+            ))
+        })?;
+        Ok(self.pull.unwrap_or(default))
+    }
+}
+
+impl PullPolicy {
+    /// Returns whether to pull an image; `is_here` tells whether this machine has it.
+    pub fn wants(self, is_here: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Missing => !is_here,
+            Self::Never => false,
+        }
+    }
+}

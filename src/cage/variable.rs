@@ -1,0 +1,73 @@
+//! An environment variable for a cage: `-e KEY[=VALUE]`.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::base::error::Failure;
+use crate::base::text;
+use crate::host::machine::Host;
+
+/// Engines drop this character at the beginning of an env file.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A variable for a cage. The value may be secret: it is neither shown nor kept in a label.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// The name.
+    pub name: String,
+    /// The value, once it is known.
+    pub value: Option<String>,
+}
+
+/// Returns whether a variable can have this name.
+pub fn is_name(name: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '=' | BYTE_ORDER_MARK);
+    !name.is_empty() && !name.starts_with('#') && !name.contains(odd)
+}
+
+impl FromStr for Variable {
+    type Err = Infallible;
+
+    /// Accepts any text: clap shows a value that it refuses, and the text may hold a secret.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((name, value)) => Self { name: name.to_owned(), value: Some(value.to_owned()) },
+            None => Self { name: text.to_owned(), value: None },
+        })
+    }
+}
+
+impl Variable {
+    /// Takes the value from this machine if none was typed.
+    ///
+    /// # Errors
+    /// When the name is not one, or there is no value, or one that an env file can't hold.
+    pub fn resolve(self, host: &Host) -> Result<Self> {
+        let shown = text::escape(&self.name);
+        ensure!(
+            is_name(&self.name),
+            Failure::new(format!("-e: `{shown}` is not a variable's name")).hint("expected KEY=VALUE or KEY")
+        );
+        let value = self.value.or_else(|| host.any_variable(&self.name).map(str::to_owned));
+        let Some(value) = value else {
+            bail!(
+                Failure::new(format!("-e: {shown} has no value here"))
+                    .hint(format!("write -e {shown}=VALUE"))
+            )
+        };
+        ensure!(
+            !value.contains(['\n', '\0']) && !value.ends_with('\r'),
+            Failure::new(format!("-e: the value of {shown} has line breaks"))
+        );
+        Ok(Self { name: self.name, value: Some(value) })
+    }
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
