@@ -4,4 +4,5 @@ pub mod console;
 pub mod error;
 pub mod file;
 pub mod name;
+pub mod script;
 pub mod text;

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
+use crate::base::script;
 use crate::base::text;
 use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::command::Invocation;
@@ -14,78 +15,11 @@ use crate::engine::mount::Mount;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 
-/// Makes a home ready, as root: `HOME UID:GID ROOM USER`.
-///
-/// - It comes to belong to UID:GID; only one that doesn't is walked, and its top last, so that a walk that was cut short
-///   is done again.
-/// - The directories ROOM in it are made, as mount points; an engine would make them root's.
-/// - What it lacks of /cage-seed is copied. Directories that are on both sides are gone through; everything else that
-///   exists, a link that leads elsewhere included, is left alone.
-/// - If USER is given, /etc/passwd and /etc/group with these numbers for it are printed, as a tar archive.
-///
-/// Any POSIX shell with the usual tools will do. Those of the image come first: its PATH may lead into the home, where
-/// whoever was in a cage can have put others.
-pub const PREPARE: &str = r#"set -eu
-PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-home=$1 owner=$2 room=$3 user=$4
+/// Prepares a home volume for a cage.
+pub const PREPARE: &str = script::body(include_str!("prepare_home.sh"));
 
-now=$(set -- $(ls -ldn "$home"); echo "$3:$4")
-if [ "$now" != "$owner" ]; then
-    for file in "$home"/* "$home"/.[!.]* "$home"/..?*; do
-        if [ -e "$file" ] || [ -L "$file" ]; then chown -hR "$owner" "$file"; fi
-    done
-    chown "$owner" "$home"
-fi
-
-if [ -n "$room" ]; then (
-    set -f
-    IFS=/
-    cd "$home"
-    for dir in $room; do
-        [ -d "$dir" ] || { mkdir -- "$dir"; chown "$owner" "$dir"; }
-        cd -- "$dir"
-    done
-); fi
-
-fill() {
-    for from in "$1"/* "$1"/.[!.]* "$1"/..?*; do
-        [ -e "$from" ] || [ -L "$from" ] || continue
-        to=$2/${from##*/}
-        if [ ! -e "$to" ] && [ ! -L "$to" ]; then
-            cp -RPp "$from" "$to"
-            chown -hR "$owner" "$to"
-        elif [ -d "$from" ] && [ ! -L "$from" ] && [ -d "$to" ] && [ ! -L "$to" ]; then
-            (fill "$from" "$to")
-        fi
-    done
-}
-if [ -d /cage-seed ]; then fill /cage-seed "$home"; fi
-
-if [ -n "$user" ]; then
-    mkdir /cage-user
-    while IFS=: read -r name password uid gid rest || [ -n "$name" ]; do
-        if [ "$name" = "$user" ]; then echo "$name:$password:$owner:$rest"; fi
-    done </etc/passwd >/cage-user/passwd
-    [ -s /cage-user/passwd ] || { echo "the image has no $user in /etc/passwd" >&2; exit 1; }
-    echo "$user:x:${owner#*:}:" >/cage-user/group
-    for file in passwd group; do
-        while IFS= read -r line || [ -n "$line" ]; do
-            case $line in "$user":*) ;; *) printf '%s\n' "$line" ;; esac
-        done </etc/$file >>/cage-user/$file
-    done
-    tar -C /cage-user -cf - passwd group
-fi
-"#;
-
-/// Empties the volume at /cage-home and fills it anew with what the image has in its user's home, which is $1.
-/// It belongs to $2 then, if that is given.
-const RESET: &str = r#"set -eu
-PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-cd /cage-home
-rm -rf -- * .[!.]* ..?*
-if [ -d "$1" ]; then cp -RPp "$1"/. .; fi
-if [ -n "$2" ]; then chown -hR "$2" .; fi
-"#;
+/// Resets a home volume to the image's home directory.
+const RESET: &str = script::body(include_str!("reset_home.sh"));
 
 /// Keeps `SELinux` from confining a container.
 pub const UNCONFINED: &str = "--security-opt=label=disable";

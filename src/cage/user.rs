@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::{Context as _, Result, bail};
 
 use crate::base::error::Failure;
+use crate::base::script;
 use crate::base::text;
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
@@ -25,10 +26,8 @@ pub struct ImageUser {
     pub home: String,
 }
 
-/// Prints the name, numbers and home of the user it runs as, and whose a directory looks, if one is given that this user
-/// can't write.
-const WHO: &str = r#"id -un 2>/dev/null || echo; id -u; id -g; echo "$HOME"
-[ -z "$1" ] || [ -w "$1" ] || { set -- $(ls -ldn "$1"); echo "$3:$4"; }"#;
+/// Prints the image's user.
+const WHO: &str = script::body(include_str!("image_user.sh"));
 
 impl ImageUser {
     /// What a cage's label says, which was made of the same image.

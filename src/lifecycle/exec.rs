@@ -1,5 +1,6 @@
 //! Commands in a cage besides its first process: shells, and what `cage run` runs.
 
+use crate::base::script;
 use crate::cage::env_file;
 use crate::cage::variable::Variable;
 use crate::engine::command::Secret;
@@ -8,32 +9,14 @@ use crate::host::machine::Host;
 use crate::lifecycle::attach::{Exec, STATE_FORMAT};
 use crate::lifecycle::plan::Step;
 
-/// Becomes the command that follows a directory, in that directory if it is not empty. The engines' own way to choose a
-/// directory and to look for the program has other exit codes on each, and docker 20.10 complains on stdout.
-pub const BECOME: &str = r#"[ -z "$1" ] || cd -- "$1" 2>/dev/null || { echo "error: there is no such directory in the cage, or none for this user" >&2; exit 125; }
-shift; exec "$@""#;
+/// Runs a command in a directory.
+pub const BECOME: &str = script::body(include_str!("exec_command.sh"));
 
-/// Becomes the user's shell: the one the image names, or the best there is. In the directory $1, if that can be.
-const BEST_SHELL: &str = r#"[ -z "$1" ] || cd -- "$1"
-for s in "${SHELL:-}" zsh bash; do [ -n "$s" ] && command -v "$s" >/dev/null && exec "$s" -l; done; exec /bin/sh -l"#;
+/// Starts a login shell.
+const BEST_SHELL: &str = script::body(include_str!("login_shell.sh"));
 
-/// Sends signal $2 to a command that has $1 in its environment, and to what it started, as a terminal that goes away
-/// would: not to what has since begun a session of its own, such as tmux. What an engine starts has its parent outside.
-const SIGNAL: &str = r#"PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-mark=$1 signal=$2 sessions=
-each() {
-    callback=$1
-    for process in /proc/[0-9]*; do
-        tr '\0' '\n' <"$process/environ" | grep -qxF "$mark" || continue
-        read -r stat <"$process/stat" || continue
-        set -- ${stat##*) }
-        "$callback" "${process#/proc/}" "$2" "$4"
-    done
-}
-leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 "; fi; }
-hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
-{ each leader; each hit; } 2>/dev/null
-true"#;
+/// Signals a command and its children.
+const SIGNAL: &str = script::body(include_str!("signal.sh"));
 
 /// A command to be run in a cage.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::script;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::nesting;
 use crate::cage::options::CreateOptions;
@@ -49,18 +50,8 @@ impl Then {
     }
 }
 
-/// Makes good, as root, what engines leave undone when a container starts.
-///
-/// - $1, the socket with which a virtual machine's product brings the SSH agent in, is root's or that of the machine's user.
-/// - podman before 5 knows the host by a name of its own only.
-const SETTLE: &str = r#"PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-{
-    if [ -S "$1" ]; then chmod 0666 "$1"; fi
-    if ! grep -qF host.docker.internal /etc/hosts && host=$(grep -F host.containers.internal /etc/hosts); then
-        echo "${host%%[!0-9a-fA-F.:]*} host.docker.internal" >>/etc/hosts
-    fi
-} 2>/dev/null
-true"#;
+/// Completes what the engine leaves undone when a cage starts.
+const SETTLE: &str = script::body(include_str!("settle.sh"));
 
 /// What the plans of this file and its siblings are made from.
 #[derive(Debug)]

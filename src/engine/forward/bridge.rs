@@ -3,6 +3,8 @@
 //! On stderr it says its process ID first, `refused` if nothing listens, and, where it can tell, `end N` when the server
 //! ends its half after N bytes: engines tell of a closed stdout only when the whole command ends.
 
+use crate::base::script;
+
 /// A program that connects, inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge {
@@ -27,100 +29,19 @@ pub const NAMES: &str = "perl, python3, node, busybox or bash";
 /// client's. Other programs than these can't be made to do both: socat and most kinds of nc don't end when the server has.
 ///
 /// The image's programs are taken before those of the home, which another project may have infected.
-pub const PROBE: &str = r#"PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:$PATH
-works() { path=$(command -v "$1") && shift && "$path" "$@" </dev/null >/dev/null 2>&1; }
-is() { echo "$1 $path"; exit; }
-works perl -MSocket=IN6ADDR_LOOPBACK -e 1 && is perl
-works python3 -I -S -c 'import _thread, socket' && is python3
-works node -e 0 && is node
-for path in /bin/busybox /usr/bin/busybox; do
-    case $("$path" nc -h 2>&1) in *BusyBox*) is busybox ;; esac
-done
-works bash -c : && is bash
-true"#;
+pub const PROBE: &str = script::body(include_str!("probe.sh"));
 
 /// Lives in the cage as long as ports are forwarded. Ends processes of connections as their IDs come, and in the end, also
 /// when cage was killed, all that are left. They have $1 in their environment, and lead a group.
-pub const KEEPER: &str = r#"PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-mark=$1
-end() {
-    tr '\0' '\n' <"/proc/$1/environ" | grep -qxF "$mark" || return 0
-    kill -KILL -"$1" || kill -KILL "$1"
-}
-{
-    while read -r process; do end "$process"; done
-    for process in /proc/[0-9]*; do end "${process#/proc/}"; done
-} 2>/dev/null
-true"#;
+pub const KEEPER: &str = script::body(include_str!("keeper.sh"));
 
 /// Says its process ID, and becomes what follows.
 const START: &str = r#"echo "$$" >&2; exec "$@""#;
 
 /// Two processes, since neither direction may wait for the other.
-const PERL: &str = r#"use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY IN6ADDR_LOOPBACK pack_sockaddr_in6);
-my $port = shift;
-my $socket;
-for ([PF_INET, pack_sockaddr_in($port, INADDR_LOOPBACK)], [PF_INET6, pack_sockaddr_in6($port, IN6ADDR_LOOPBACK)]) {
-    last if socket($socket, $_->[0], SOCK_STREAM, 0) && connect($socket, $_->[1]);
-    undef $socket;
-}
-$socket or die "refused\n";
-setsockopt($socket, IPPROTO_TCP, TCP_NODELAY, 1);
-sub pump {
-    my ($from, $to) = @_;
-    my $all = 0;
-    while (my $size = sysread($from, my $data, 65536)) {
-        for (my $done = 0; $done < $size;) { $done += syswrite($to, $data, $size - $done, $done) || return $all }
-        $all += $size;
-    }
-    $all;
-}
-defined(my $child = fork) or die "fork: $!\n";
-if (!$child) {
-    pump(*STDIN, $socket);
-    shutdown($socket, 1);
-    exit;
-}
-print STDERR "end ", pump($socket, *STDOUT), "\n";
-waitpid($child, 0);
-"#;
+const PERL: &str = script::body(include_str!("connect.pl"));
 
-const PYTHON: &str = r#"import _thread, os, socket, sys
-for host in "127.0.0.1", "::1":
-    try:
-        server = socket.create_connection((host, int(sys.argv[1])))
-        break
-    except OSError:
-        pass
-else:
-    sys.exit("refused")
-server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-def pump(read, write):
-    size = 0
-    try:
-        for data in iter(lambda: read(65536), b""):
-            write(data)
-            size += len(data)
-    except OSError:
-        pass
-    return size
-def up():
-    pump(lambda size: os.read(0, size), server.sendall)
-    try:
-        server.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-    done.release()
-def write(data):
-    while data:
-        data = data[os.write(1, data):]
-done = _thread.allocate_lock()
-done.acquire()
-_thread.start_new_thread(up, ())
-os.write(2, b"end %d\n" % pump(server.recv, write))
-done.acquire()
-os._exit(0)
-"#;
+const PYTHON: &str = script::body(include_str!("connect.py"));
 
 const NODE: &str = r#"const net = require("net");
 const connect = hosts => {
@@ -144,10 +65,7 @@ connect(["127.0.0.1", "::1"]);
 const BUSYBOX: &str = r#"exec 3>&2 2>/dev/null
 "$1" nc 127.0.0.1 "$2" || "$1" nc ::1 "$2" || { echo refused >&3; exit 1; }"#;
 
-const BASH: &str = r"{ exec 3<>/dev/tcp/127.0.0.1/$1 || exec 3<>/dev/tcp/::1/$1; } 2>/dev/null || { echo refused >&2; exit 1; }
-cat <&0 >&3 &
-cat <&3
-kill -KILL $!";
+const BASH: &str = script::body(include_str!("connect.bash"));
 
 impl Bridge {
     /// Reads what [`PROBE`] printed; `None` if it found nothing.

@@ -369,7 +369,7 @@ fn script_name(word: &str) -> Option<&'static str> {
         ("/cage-seed", "PREPARE"),
         ("rm -rf", "RESET"),
         ("${SHELL:-}", "BEST-SHELL"),
-        ("exit 125; }", "BECOME"),
+        ("exit 125", "BECOME"),
         ("kill -", "SIGNAL"),
         ("host.containers.internal", "SETTLE"),
     ];

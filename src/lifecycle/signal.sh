@@ -1,0 +1,24 @@
+#!/bin/sh
+# Signals a command of `cage run` or `cage shell` in the cage and its children: signal.sh NAME=VALUE SIGNAL
+#
+# Runs as the user of that command. NAME=VALUE is in the environment of its processes. Like a terminal that is closed, the
+# signal reaches only the session of the command itself, whose parent is outside of the container (PPID 0), and not
+# sessions that were started since, such as tmux. Its output is not read, and it never fails.
+#
+# shellcheck disable=SC2086,SC2329  # /proc/*/stat is split on purpose; `leader` and `hit` are called by name.
+
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+mark=$1 signal=$2 sessions=
+each() {
+    callback=$1
+    for process in /proc/[0-9]*; do
+        tr '\0' '\n' <"$process/environ" | grep -qxF "$mark" || continue
+        read -r stat <"$process/stat" || continue
+        set -- ${stat##*) }
+        "$callback" "${process#/proc/}" "$2" "$4"
+    done
+}
+leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 "; fi; }
+hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
+{ each leader; each hit; } 2>/dev/null
+true
