@@ -108,7 +108,8 @@ pub fn hush() {
 
 /// The size of the terminal that stdout is, columns and rows.
 pub fn size() -> Option<(u16, u16)> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, height)| (width.0, height.0))
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
 /// Which of the standard streams are terminals.
