@@ -9,8 +9,8 @@ use clap::Args;
 
 use crate::base::error::Failure;
 use crate::engine::container::{Container, State};
-use crate::engine::forward::bridge::{Bridge, NAMES, PROBE};
-use crate::engine::forward::{Relay, Way};
+use crate::engine::forward::bridge::{Bridge, PROBE, PROGRAMS};
+use crate::engine::forward::{Forwarding, Port};
 use crate::host::project::Project;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::{Session, Target};
@@ -18,24 +18,25 @@ use crate::lifecycle::start::PATIENCE;
 
 /// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C
 ///
-/// Also those of servers that listen only to the cage's own localhost, without a restart, and whether they listen already
-/// or not. There can be 200 connections at once; more wait.
+/// This includes servers that listen only on the cage's own localhost, and servers that start later. The cage is not
+/// restarted. At most 200 connections are open at once; more wait.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage forward 3000            Reach port 3000 of the cage at 127.0.0.1:3000
   cage forward 8080:80 5432    Reach port 80 at 127.0.0.1:8080, and port 5432
-  cage forward 0:3000          Reach port 3000 at any port that is free here")]
+  cage forward 0:3000          Reach port 3000 at a free port of this machine")]
 pub struct Forward {
-    /// A port in the cage, with the one to reach it at if that is another (0: any free one)
+    /// Port in the cage, after the port on this machine if that is another (0: any free port)
     #[arg(value_name = "[HOST_PORT:]PORT", required = true)]
     ports: Vec<Ports>,
 }
 
-/// A port of this machine, and one in the cage.
+/// The ports of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ports {
-    /// Zero: any that is free.
+    /// The port of this machine; 0 for any free one.
     host: u16,
+    /// The port in the cage.
     inside: u16,
 }
 
@@ -44,7 +45,7 @@ impl FromStr for Ports {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let port = |text: &str, least: u16| match text.parse::<u16>() {
-            // `parse` takes a plus sign.
+            // `parse` accepts a plus sign.
             Ok(port) if port >= least && !text.starts_with('+') => Ok(port),
             _ => Err(format!(
                 "`{text}` is not a port from {least} to 65535; expected [HOST_PORT:]PORT, such as 3000 or 8080:3000"
@@ -58,12 +59,12 @@ impl FromStr for Ports {
 }
 
 impl Forward {
-    /// Does it.
+    /// Forwards the ports until Ctrl-C.
     ///
     /// # Errors
     /// When a port is taken, the cage is not running or stops, or nothing in it can connect.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let ways = self.ways(session.global.dry_run)?;
+        let ports = self.listen(session.global.dry_run)?;
         let (target, runtime, found) = session.find_nearest(None)?;
         let container = match found {
             Some(container) => session.once_released(&runtime, container)?,
@@ -74,31 +75,33 @@ impl Forward {
         let answer = session.runner.run(&runtime.command(probe).within(PATIENCE))?;
         let Some(bridge) = Bridge::parse(&answer) else {
             bail!(
-                Failure::new(format!("nothing in {} can connect to a port", container.name))
-                    .hint(format!("install {NAMES} in it; or publish the port: `cage restart -p 3000:3000`"))
+                Failure::new(format!("nothing in {} can connect to a port", container.name)).hint(format!(
+                    "install {PROGRAMS} in it; or publish the port: `cage restart -p 3000:3000`"
+                ))
             );
         };
         let mark = format!("CAGE_SESSION={}", session.host.session);
-        let relay = Relay { name: container.name, container: container.id, runtime, mark, bridge, ways };
-        session.carry_out(&Plan::new([Step::Forward(relay)]))
+        let forwarding =
+            Forwarding { name: container.name, container: container.id, runtime, mark, bridge, ports };
+        session.carry_out(&Plan::new([Step::Forward(forwarding)]))
     }
 
-    /// Listens, if it isn't a dry run. Before anything is asked, since what is wrong here can be told at once.
-    fn ways(&self, dry_run: bool) -> Result<Vec<Way>> {
-        let mut ways: Vec<Way> = Vec::new();
+    /// Listens on the ports, except in a dry run. This comes first, as an error here needs no engine.
+    fn listen(&self, dry_run: bool) -> Result<Vec<Port>> {
+        let mut ports: Vec<Port> = Vec::new();
         for &Ports { host, inside } in &self.ports {
-            if host != 0 && ways.iter().any(|way| way.host == host) {
+            if host != 0 && ports.iter().any(|port| port.host == host) {
                 bail!(Failure::new(format!("port 127.0.0.1:{host} is wanted twice")));
             }
-            let mut way = Way { host, inside, listener: None };
+            let mut port = Port { host, inside, listener: None };
             if !dry_run {
-                let listener = listen(host).map_err(|error| failure(&error, host, inside))?;
-                way.host = listener.local_addr()?.port();
-                way.listener = Some(listener);
+                let listener = listen(host).map_err(|error| listen_failure(&error, host, inside))?;
+                port.host = listener.local_addr()?.port();
+                port.listener = Some(listener);
             }
-            ways.push(way);
+            ports.push(port);
         }
-        Ok(ways)
+        Ok(ports)
     }
 }
 
@@ -108,8 +111,8 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-fn failure(error: &io::Error, host: u16, inside: u16) -> Failure {
-    // One that most likely is free, and says which it stands for.
+fn listen_failure(error: &io::Error, host: u16, inside: u16) -> Failure {
+    // A port that is probably free, and similar.
     let other = if host < 1024 { 8000 + host } else { host.checked_add(1).unwrap_or(8080) };
     let instead = format!("`cage forward {other}:{inside}`");
     match error.kind() {
@@ -141,14 +144,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_alone_is_the_same_on_both_sides() {
+    fn a_single_port_is_the_same_on_both_sides() {
         for (typed, host, inside) in [("3000", 3000, 3000), ("8080:80", 8080, 80), ("0:1", 0, 1)] {
             assert_eq!(typed.parse(), Ok(Ports { host, inside }));
         }
     }
 
     #[test]
-    fn a_port_that_is_none_is_named() {
+    fn an_invalid_port_is_named_in_the_error() {
         for (typed, named) in [
             ("0", "`0` is not a port from 1"),
             ("65536", "`65536` is not a port from 1"),
@@ -169,9 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn another_port_is_proposed() {
+    fn the_hint_suggests_another_port() {
         let hint = |kind: io::ErrorKind, host| {
-            let failure = failure(&kind.into(), host, 80);
+            let failure = listen_failure(&kind.into(), host, 80);
             crate::engine::error::hint(&failure.into()).unwrap()
         };
         assert!(hint(io::ErrorKind::AddrInUse, 3000).ends_with("`cage forward 3001:80`"));

@@ -13,7 +13,7 @@ use crate::base::{console, file};
 use crate::cage::ssh_agent::Link;
 use crate::engine::command::Invocation;
 use crate::engine::error::other_platform;
-use crate::engine::forward::Relay;
+use crate::engine::forward::Forwarding;
 use crate::engine::runner::Runner;
 use crate::engine::signals::Interrupts;
 
@@ -62,7 +62,7 @@ pub enum Step {
     /// Run a command in a container, and exit with its code. The last step of a plan.
     Exec(Exec),
     /// Forward ports of a container until a signal comes. The last step of a plan.
-    Forward(Relay),
+    Forward(Forwarding),
 }
 
 /// The lock that is held while a container is made.
@@ -187,7 +187,7 @@ impl<'a> Execution<'a> {
                     self.lock = None;
                     return exec.execute(self.runner, self.interrupts);
                 }
-                Step::Forward(relay) => return relay.execute(self.runner, self.interrupts),
+                Step::Forward(forwarding) => return forwarding.execute(self.runner, self.interrupts),
                 step => self.step(step)?,
             }
         }
@@ -280,7 +280,7 @@ impl Step {
                 format!("(sleep 1; {command}) >/dev/null 2>&1 &\nexec {client}")
             }
             Self::Exec(exec) => format!("exec {}", exec.client),
-            Self::Forward(relay) => relay.script(),
+            Self::Forward(forwarding) => forwarding.script(),
         })
     }
 }

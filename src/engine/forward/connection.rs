@@ -1,4 +1,4 @@
-//! One connection: a program on this machine that connected, and a client of the engine's that stands for a process inside.
+//! One connection between a program on this machine and a bridge in the container, through a client of the engine.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -8,58 +8,57 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a program may take to notice that the other side is done, before it is cut off. Cut off at once, it could lose
-/// what it hasn't read yet.
+/// The time a program has to close the connection after the server has, so that it can read the rest.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What is read at once, in bytes.
+/// The size of a read, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// How much of what is said on stderr is kept, in bytes, and how long a line may be: it may come from inside.
+/// The limit for text from stderr and for one line of it, in bytes. The text can come from the container.
 const WORDS: usize = 2048;
 
-/// Stacks of threads hold next to nothing, and there are many, in bytes.
+/// The stack size of a thread, in bytes: there are many threads, and they use little of it.
 pub const STACK: usize = 128 * 1024;
 
-/// Ends processes inside. Whatever it is told once it has ended itself doesn't matter any more.
+/// The stdin of `cleanup.sh`, which ends processes in the container. Errors don't matter: once it has exited, so have they.
 #[derive(Debug)]
-pub struct Keeper(Mutex<Option<ChildStdin>>);
+pub struct Cleanup(Mutex<Option<ChildStdin>>);
 
-/// How a connection ended, as far as that says something about its port.
+/// The end of a connection, as far as it tells something about the port.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A server was there.
+    /// A server accepted the connection.
     Answered,
-    /// Nothing listens.
+    /// Nothing listens on the port.
     Refused,
-    /// It could not be tried: the engine's words.
+    /// The bridge could not be started, with the engine's error.
     Failed(String),
 }
 
-/// A connection that has begun.
+/// A connection in progress.
 #[derive(Debug)]
 pub struct Connection {
     program: TcpStream,
-    keeper: Arc<Keeper>,
-    known: Mutex<Known>,
+    cleanup: Arc<Cleanup>,
+    state: Mutex<Progress>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// The process inside.
+struct Progress {
+    /// The ID of the bridge's process.
     process: Option<u32>,
-    /// The program has gone, or is to go: nobody reads any more.
-    gone: bool,
-    /// Bytes that the program was given.
+    /// The program's side of the connection is closed.
+    cut: bool,
+    /// The number of bytes written to the program.
     delivered: u64,
-    /// How many there are, once the server has ended its half.
-    all: Option<u64>,
+    /// The number of bytes that the server has sent, once it has sent all.
+    total: Option<u64>,
     refused: bool,
     words: String,
 }
 
-impl Keeper {
-    /// The process that reads this.
+impl Cleanup {
+    /// Wraps the stdin of the client that runs it.
     pub fn new(stdin: Option<ChildStdin>) -> Self {
         Self(Mutex::new(stdin))
     }
@@ -70,8 +69,8 @@ impl Keeper {
         }
     }
 
-    /// Lets it end, and with it all that is left. Doesn't wait for one that was stopped inside and reads no more.
-    pub fn dismiss(&self) {
+    /// Closes stdin, which ends all remaining processes. Never blocks, even if `cleanup.sh` was stopped in the container.
+    pub fn finish(&self) {
         if let Ok(mut stdin) = self.0.try_lock() {
             stdin.take();
         }
@@ -79,132 +78,133 @@ impl Keeper {
 }
 
 impl Connection {
-    /// A program connected.
-    pub fn new(program: TcpStream, keeper: Arc<Keeper>) -> Self {
-        Self { program, keeper, known: Mutex::default() }
+    /// Makes a connection from the socket of a program.
+    pub fn new(program: TcpStream, cleanup: Arc<Cleanup>) -> Self {
+        Self { program, cleanup, state: Mutex::default() }
     }
 
-    /// Carries both directions until the process inside has ended, and with it the client that stands for it.
+    /// Copies both directions until the bridge has exited, and with it `client`. Returns `None` if the connection was cut.
     pub fn run(&self, mut client: Child) -> Option<Outcome> {
         let (stdin, stdout, stderr) = (client.stdin.take()?, client.stdout.take()?, client.stderr.take()?);
         let status = thread::scope(|scope| {
             let thread = || thread::Builder::new().stack_size(STACK);
-            // Hung up when the program has nothing more to say.
-            let (saying, said_all) = mpsc::channel::<()>();
+            // The sender is dropped when the program has sent everything.
+            let (sending, sent) = mpsc::channel::<()>();
             let up = thread().spawn_scoped(scope, move || {
-                self.up(stdin);
-                drop(saying);
+                self.send(stdin);
+                drop(sending);
             });
-            let down = thread().spawn_scoped(scope, || self.down(stdout));
+            let down = thread().spawn_scoped(scope, || self.receive(stdout));
             if up.is_err() || down.is_err() {
                 self.cut();
             }
-            self.listen(stderr);
+            self.read_messages(stderr);
             let status = client.wait();
             drop(down.map(thread::ScopedJoinHandle::join));
             let _ = self.program.shutdown(Shutdown::Write);
-            let _ = said_all.recv_timeout(LINGER);
+            let _ = sent.recv_timeout(LINGER);
             let _ = self.program.shutdown(Shutdown::Both);
             status
         });
-        let known = lock(&self.known);
-        if known.gone {
+        let state = lock(&self.state);
+        if state.cut {
             None
-        } else if known.delivered > 0 || status.is_ok_and(|status| status.success()) {
+        } else if state.delivered > 0 || status.is_ok_and(|status| status.success()) {
             Some(Outcome::Answered)
-        } else if known.refused {
+        } else if state.refused {
             Some(Outcome::Refused)
         } else {
-            // A cage that stops ends its processes without a word.
-            Some(Outcome::Failed(known.words.trim().to_owned())).filter(|_| !known.words.is_empty())
+            // The processes of a container that stops end without a message.
+            Some(Outcome::Failed(state.words.trim().to_owned())).filter(|_| !state.words.is_empty())
         }
     }
 
-    /// Ends it, whatever goes on.
+    /// Closes the connection at once and ends the bridge.
     pub fn cut(&self) {
-        let mut known = lock(&self.known);
-        if !known.gone {
-            known.gone = true;
+        let mut state = lock(&self.state);
+        if !state.cut {
+            state.cut = true;
             let _ = self.program.shutdown(Shutdown::Both);
-            // Otherwise it is ended once it has told its ID.
-            if let Some(process) = known.process {
-                self.keeper.end(process);
+            // A bridge that has not printed its ID yet is ended when it does.
+            if let Some(process) = state.process {
+                self.cleanup.end(process);
             }
         }
     }
 
-    /// What the program says goes in. Not with `io::copy`, whose way from a socket to a pipe keeps a small message back.
-    fn up(&self, stdin: ChildStdin) {
+    /// Copies from the program to the bridge. `io::copy` would delay small messages from a socket to a pipe.
+    fn send(&self, stdin: ChildStdin) {
         let mut chunk = vec![0; CHUNK];
-        // A process that has ended doesn't read any more, but what it said may still be on its way to the program, which
-        // would lose that if it were cut off for what it says.
+        // A bridge that has exited reads nothing more, but its last output may still be on the way to the program, so the
+        // rest of the program's data is read and dropped.
         let mut stdin = Some(stdin);
         loop {
             match read(&mut &self.program, &mut chunk) {
                 Ok([]) => return,
-                Ok(said) => stdin = stdin.filter(|mut stdin| stdin.write_all(said).is_ok()),
+                Ok(data) => stdin = stdin.filter(|mut stdin| stdin.write_all(data).is_ok()),
                 Err(_) => return self.cut(),
             }
         }
     }
 
-    /// What the server says comes out.
-    fn down(&self, mut stdout: ChildStdout) {
+    /// Copies from the bridge to the program.
+    fn receive(&self, mut stdout: ChildStdout) {
         let mut chunk = vec![0; CHUNK];
-        while let Ok(said) = read(&mut stdout, &mut chunk) {
-            if said.is_empty() {
+        while let Ok(data) = read(&mut stdout, &mut chunk) {
+            if data.is_empty() {
                 return;
             }
-            if (&self.program).write_all(said).is_err() {
+            if (&self.program).write_all(data).is_err() {
                 self.cut();
-                // A client that is not read from goes away, and its process stays.
+                // A client whose output isn't read exits, but its bridge doesn't.
                 let _ = io::copy(&mut stdout, &mut io::sink());
                 return;
             }
-            let mut known = lock(&self.known);
-            known.delivered += said.len() as u64;
-            self.end_half(&known);
+            let mut state = lock(&self.state);
+            state.delivered += data.len() as u64;
+            self.pass_end_on(&state);
         }
     }
 
-    /// What the process says of itself, or the engine's client of what went wrong, until both have ended.
-    fn listen(&self, stderr: ChildStderr) {
+    /// Reads stderr, the bridge's messages or the client's errors, until both have exited.
+    fn read_messages(&self, stderr: ChildStderr) {
         let mut stderr = BufReader::with_capacity(WORDS, stderr);
         let mut line = Vec::new();
         while matches!(stderr.by_ref().take(WORDS as u64).read_until(b'\n', &mut line), Ok(size) if size > 0)
         {
-            self.hear(String::from_utf8_lossy(&line).trim_end());
+            self.read_message(String::from_utf8_lossy(&line).trim_end());
             line.clear();
         }
     }
 
-    fn hear(&self, line: &str) {
-        let mut known = lock(&self.known);
-        if let (Ok(process), None) = (line.parse(), known.process) {
-            known.process = Some(process);
-            if known.gone {
-                self.keeper.end(process);
+    fn read_message(&self, line: &str) {
+        let mut state = lock(&self.state);
+        if let (Ok(process), None) = (line.parse(), state.process) {
+            state.process = Some(process);
+            if state.cut {
+                self.cleanup.end(process);
             }
         } else if line == "refused" {
-            known.refused = true;
-        } else if let Some(Ok(all)) = line.strip_prefix("end ").map(str::parse) {
-            known.all = Some(all);
-            self.end_half(&known);
-        } else if known.words.len() < WORDS {
-            known.words.push_str(line);
-            known.words.push('\n');
+            state.refused = true;
+        } else if let Some(Ok(total)) = line.strip_prefix("end ").map(str::parse) {
+            state.total = Some(total);
+            self.pass_end_on(&state);
+        } else if state.words.len() < WORDS {
+            state.words.push_str(line);
+            state.words.push('\n');
         }
     }
 
-    /// Tells the program that the server has ended its half, once it has all of it: stdout and stderr come in no order.
-    fn end_half(&self, known: &Known) {
-        if known.all == Some(known.delivered) {
+    /// Tells the program that the server has sent everything, once the program has it: the order of stdout and stderr isn't
+    /// defined.
+    fn pass_end_on(&self, state: &Progress) {
+        if state.total == Some(state.delivered) {
             let _ = self.program.shutdown(Shutdown::Write);
         }
     }
 }
 
-/// The next chunk; an empty one at the end.
+/// Returns the next chunk, which is empty at the end.
 fn read<'a>(stream: &mut impl Read, chunk: &'a mut [u8]) -> io::Result<&'a [u8]> {
     loop {
         match stream.read(chunk) {
@@ -214,7 +214,7 @@ fn read<'a>(stream: &mut impl Read, chunk: &'a mut [u8]) -> io::Result<&'a [u8]>
     }
 }
 
-/// Nothing here is ever left half changed.
+/// Locks a mutex. No panic can leave the values here half changed, so a poisoned lock is fine.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,12 @@
-//! Ports of a running container on this machine. Each connection is carried by an `exec` of the engine's client to a program
-//! inside that connects to the port there, as whoever works in the cage would; so it needs no network between the two.
+//! Ports of a running container on this machine's 127.0.0.1.
+//!
+//! For each connection the engine's client runs an `exec` of a [bridge](bridge), a program in the container that connects to
+//! the port there with the rights of the container's user. No network between the host and the container is needed.
+//!
+//! [`Running`] accepts connections, and waits for signals and for the end of the container or of a connection, all in one
+//! thread and one `poll`. Each [`Connection`] has a thread per stream of its client; when the client has exited, the
+//! connection sends [`Ended`] and wakes the `poll`. One more client runs [`CLEANUP`](bridge::CLEANUP) in the container: it
+//! exits when the container stops, and ends bridges that nothing else would.
 
 pub mod bridge;
 mod connection;
@@ -20,8 +27,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use self::bridge::{Bridge, KEEPER};
-use self::connection::{Connection, Keeper, Outcome, STACK};
+use self::bridge::{Bridge, CLEANUP};
+use self::connection::{Cleanup, Connection, Outcome, STACK};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::engine::command::Invocation;
@@ -31,298 +38,311 @@ use crate::engine::runner::{Runner, Streams};
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 
-/// How many connections there can be at once. Each has a client of the engine's, which takes some 20 MB. More wait in the
-/// kernel's queue.
-const AT_ONCE: usize = 200;
+/// The limit of simultaneous connections. Each has an engine client of about 20 MB. More wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 200;
 
-/// Descriptors of a connection: its socket and a client's three streams.
-const PER_CONNECTION: u64 = 4;
+/// Descriptors of a connection: its socket and three streams of the client.
+const DESCRIPTORS: u64 = 4;
 
-/// How long ending what is inside may take before it is left to itself.
+/// Descriptors that cage itself has open, or needs for a moment when it starts a client.
+const OTHER_DESCRIPTORS: u64 = 40;
+
+/// The limit for ending the bridges.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is forwarded, from which container.
+/// The ports to forward, and the container that has them.
 #[derive(Debug)]
-pub struct Relay {
-    /// The container's name, as it is told to the user.
+pub struct Forwarding {
+    /// The container's name, as shown to the user.
     pub name: String,
-    /// Its ID.
+    /// The container's ID.
     pub container: String,
-    /// The runtime that has it.
+    /// The engine's client.
     pub runtime: Runtime,
-    /// A variable that nothing else in the container has, `NAME=value`.
+    /// An environment variable that only bridges have, `NAME=value`.
     pub mark: String,
-    /// What connects inside.
+    /// The program that connects inside the container.
     pub bridge: Bridge,
     /// The ports.
-    pub ways: Vec<Way>,
+    pub ports: Vec<Port>,
 }
 
-/// A port of this machine that leads to one inside.
+/// A port of this machine and the container's port that it leads to.
 #[derive(Debug)]
-pub struct Way {
+pub struct Port {
     /// The port on 127.0.0.1.
     pub host: u16,
-    /// The port inside.
+    /// The port in the container.
     pub inside: u16,
-    /// Accepts without waiting. None in a dry run.
+    /// Accepts without blocking. None in a dry run.
     pub listener: Option<TcpListener>,
 }
 
-impl Relay {
-    /// Forwards until a signal comes, which is how it is meant to end.
+impl Forwarding {
+    /// Forwards until a signal arrives, which is the normal end. No bridge is left in the container in any case.
     ///
     /// # Errors
-    /// When the container stops or goes away. Nothing of it is left inside in any case.
+    /// When the container stops or is removed.
     pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<u8> {
         let signals = interrupts.stream()?;
-        let mut keeper = runner.start(&self.keeper(), Streams::Piped)?;
-        let mut running = Running::new(self, runner, &mut keeper)?;
-        for way in &self.ways {
+        let mut cleanup = runner.start(&self.cleanup(), Streams::Piped)?;
+        let mut running = Running::new(self, runner, &mut cleanup)?;
+        for port in &self.ports {
             console::info(&format!(
                 "127.0.0.1:{} reaches port {} in {}; Ctrl-C ends it",
-                way.host, way.inside, self.name
+                port.host, port.inside, self.name
             ));
         }
-        let asked = running.serve(&signals, interrupts)?;
+        let by_signal = running.serve(&signals, interrupts)?;
         running.end(&signals);
-        if asked { Ok(0) } else { Err(self.why_it_ended(runner, keeper)) }
+        if by_signal { Ok(0) } else { Err(self.why_it_ended(runner, cleanup)) }
     }
 
-    /// The same for a reader: what listens is cage itself, but what it runs is a command.
+    /// Returns the script of a dry run: a comment that cage itself would listen, and the command for each connection.
     pub fn script(&self) -> String {
         let mut script = String::new();
-        for way in &self.ways {
-            let host = if way.host == 0 { "any free port".to_owned() } else { way.host.to_string() };
+        for port in &self.ports {
+            let host = if port.host == 0 { "any free port".to_owned() } else { port.host.to_string() };
             // Writing to a string can't fail.
             let _ = writeln!(
                 script,
-                "# cage itself would listen on 127.0.0.1, {host}, and for each connection run this, its ends being the \
-                 connection's:\n{}",
-                self.client(way)
+                "# cage itself would listen on 127.0.0.1, {host}, and for each connection run this, with the connection as \
+                 stdin and stdout:\n{}",
+                self.client(port)
             );
         }
         script.trim_end().to_owned()
     }
 
-    /// The client that carries a connection. It doesn't matter whether the project's directory is there any more.
-    fn client(&self, way: &Way) -> Invocation {
+    /// Returns the client that carries a connection. Its working directory exists even if the project's is gone.
+    fn client(&self, port: &Port) -> Invocation {
         let exec = ["exec", "--interactive", "--workdir", "/", "--env", &self.mark, &self.container];
-        self.runtime.command(exec.map(str::to_owned).into_iter().chain(self.bridge.command(way.inside)))
+        self.runtime.command(exec.map(str::to_owned).into_iter().chain(self.bridge.command(port.inside)))
     }
 
-    /// The client of what ends processes inside. It ends when the container does.
-    fn keeper(&self) -> Invocation {
+    /// Returns the client that ends bridges, and exits when the container stops.
+    fn cleanup(&self) -> Invocation {
         let exec = ["exec", "--interactive", "--workdir", "/", &self.container];
-        self.runtime.command(exec.into_iter().chain(["/bin/sh", "-c", KEEPER, "sh", &self.mark]))
+        self.runtime.command(exec.into_iter().chain(["/bin/sh", "-c", CLEANUP, "sh", &self.mark]))
     }
 
-    fn why_it_ended(&self, runner: Runner, keeper: Child) -> anyhow::Error {
+    fn why_it_ended(&self, runner: Runner, cleanup: Child) -> anyhow::Error {
         let start = Instant::now();
         loop {
-            let what = match self.runtime.containers(runner, &[&self.container]) {
+            let found = match self.runtime.containers(runner, &[&self.container]) {
+                Ok(found) => found,
                 Err(error) => return error,
-                Ok(found) => match found.first().map(|container| container.state) {
-                    None => "was removed or replaced",
-                    // What runs in a container ends before the container.
-                    Some(State::Running | State::Changing) if start.elapsed() < PATIENCE / 2 => {
-                        thread::sleep(Duration::from_millis(200));
-                        continue;
-                    }
-                    Some(State::Running | State::Changing | State::Paused) => {
-                        return match keeper.wait_with_output() {
-                            Ok(output) => {
-                                EngineError::new(&self.keeper(), output.status, &output.stderr).into()
-                            }
-                            Err(error) => error.into(),
-                        };
-                    }
-                    Some(_) => "has stopped",
-                },
             };
-            return Failure::new(format!("{} {what}", self.name)).hint("`cage start` brings it up").into();
+            let end = match found.first().map(|container| container.state) {
+                None => "was removed or replaced",
+                // Processes in a container end before its state changes.
+                Some(State::Running | State::Changing) if start.elapsed() < PATIENCE / 2 => {
+                    thread::sleep(Duration::from_millis(200));
+                    continue;
+                }
+                Some(State::Running | State::Changing | State::Paused) => {
+                    return match cleanup.wait_with_output() {
+                        Ok(output) => EngineError::new(&self.cleanup(), output.status, &output.stderr).into(),
+                        Err(error) => error.into(),
+                    };
+                }
+                Some(_) => "has stopped",
+            };
+            return Failure::new(format!("{} {end}", self.name)).hint("`cage start` brings it up").into();
         }
     }
 }
 
-/// What a connection tells when it is over: which it was, to which of the ways, and how it ended.
-type Over = (u64, usize, Option<Outcome>);
+/// The message of a connection that has ended.
+struct Ended {
+    connection: u64,
+    /// The index of the port.
+    port: usize,
+    outcome: Option<Outcome>,
+}
 
-/// A relay at work.
+/// A [`Forwarding`] in progress.
 struct Running<'a> {
-    relay: &'a Relay,
+    forwarding: &'a Forwarding,
     runner: Runner,
-    keeper: Arc<Keeper>,
-    /// Ends with the keeper.
-    keeper_lives: ChildStdout,
+    cleanup: Arc<Cleanup>,
+    /// At its end when the cleanup client has exited, and with it the container.
+    cleanup_stdout: ChildStdout,
+    /// The number of connections so far.
     count: u64,
     connections: HashMap<u64, Arc<Connection>>,
-    at_once: usize,
-    /// Connections send here, and then make `woken` readable.
-    over: mpsc::Sender<Over>,
+    max_connections: usize,
+    /// Connections send here, and then write a byte to `wake`, which makes `woken` readable.
+    sender: mpsc::Sender<Ended>,
+    receiver: mpsc::Receiver<Ended>,
     wake: Arc<UnixStream>,
-    were_over: mpsc::Receiver<Over>,
     woken: UnixStream,
-    /// How the last connection of each way ended.
-    last: Vec<Option<Outcome>>,
-    /// It was told that there can't be more connections.
+    /// How the last connection of each port ended.
+    outcomes: Vec<Option<Outcome>>,
+    /// The user was told that connections wait.
     told_full: bool,
 }
 
 impl<'a> Running<'a> {
-    fn new(relay: &'a Relay, runner: Runner, keeper: &mut Child) -> Result<Self> {
+    fn new(forwarding: &'a Forwarding, runner: Runner, cleanup: &mut Child) -> Result<Self> {
         let (wake, woken) = UnixStream::pair()?;
-        let (over, were_over) = mpsc::channel();
-        let keeper_lives = keeper.stdout.take().context("the keeper has no stdout")?;
-        // Some are open already, and starting a client takes a few more for a moment.
-        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(40);
-        let at_once = usize::try_from(descriptors / PER_CONNECTION).unwrap_or(AT_ONCE).clamp(1, AT_ONCE);
+        let (sender, receiver) = mpsc::channel();
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let room = usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS);
         Ok(Self {
-            relay,
+            forwarding,
             runner,
-            keeper: Arc::new(Keeper::new(keeper.stdin.take())),
-            keeper_lives,
+            cleanup: Arc::new(Cleanup::new(cleanup.stdin.take())),
+            cleanup_stdout: cleanup.stdout.take().context("the cleanup client has no stdout")?,
             count: 0,
             connections: HashMap::new(),
-            at_once,
-            over,
+            max_connections: room.unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS),
+            sender,
+            receiver,
             wake: Arc::new(wake),
-            were_over,
             woken,
-            last: relay.ways.iter().map(|_| None).collect(),
+            outcomes: forwarding.ports.iter().map(|_| None).collect(),
             told_full: false,
         })
     }
 
-    /// Accepts connections. Returns whether a signal ended it, rather than the container.
+    /// Accepts connections. Returns whether a signal ended this, rather than the container.
     fn serve(&mut self, signals: &UnixStream, interrupts: &Interrupts) -> Result<bool> {
+        let forwarding = self.forwarding;
         let listeners: Vec<&TcpListener> =
-            self.relay.ways.iter().filter_map(|way| way.listener.as_ref()).collect();
+            forwarding.ports.iter().filter_map(|port| port.listener.as_ref()).collect();
         while !interrupts.came() {
-            if self.connections.len() == self.at_once && !self.told_full {
+            let is_full = self.connections.len() >= self.max_connections;
+            if is_full && !self.told_full {
                 self.told_full = true;
-                console::info(&format!(
-                    "{} connections are open, and more wait until one ends",
-                    self.at_once
-                ));
+                let max = self.max_connections;
+                console::info(&format!("{max} connections are open, and more wait until one ends"));
             }
-            let ready = {
-                let mut streams = vec![signals.as_fd(), self.keeper_lives.as_fd(), self.woken.as_fd()];
-                if self.connections.len() < self.at_once {
-                    streams.extend(listeners.iter().map(|listener| listener.as_fd()));
-                }
-                wait_for(&streams, None)?
-            };
+            let mut streams = vec![signals.as_fd(), self.cleanup_stdout.as_fd(), self.woken.as_fd()];
+            if !is_full {
+                streams.extend(listeners.iter().map(|listener| listener.as_fd()));
+            }
+            let ready = wait_for(&streams, None)?;
             if ready[0] {
                 return Ok(true);
             }
-            if ready[1] && !self.keeper_is_alive() {
+            if ready[1] && !self.container_runs() {
                 return Ok(false);
             }
             if ready[2] {
-                self.note_ends();
+                self.remove_ended();
             }
-            for (way, listener) in
-                listeners.iter().enumerate().filter(|(way, _)| ready.get(way + 3) == Some(&true))
-            {
-                match listener.accept() {
-                    Ok((program, _)) => self.connect(way, program),
-                    // It went away again.
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    // Something is used up: not for ever.
-                    Err(_) => thread::sleep(Duration::from_millis(100)),
+            for (port, listener) in listeners.iter().enumerate() {
+                if ready.get(port + 3) == Some(&true) {
+                    self.accept(port, listener);
                 }
             }
         }
         Ok(true)
     }
 
-    /// What it says, if it says anything, doesn't matter.
-    fn keeper_is_alive(&mut self) -> bool {
-        self.keeper_lives.read(&mut [0; 1024]).is_ok_and(|size| size > 0)
+    /// Returns whether the cleanup client still runs. Its output has no meaning.
+    fn container_runs(&mut self) -> bool {
+        self.cleanup_stdout.read(&mut [0; 1024]).is_ok_and(|size| size > 0)
     }
 
-    fn connect(&mut self, way: usize, program: TcpStream) {
-        // Some systems hand down what a listener is. Small messages are not to wait for one another.
+    fn accept(&mut self, port: usize, listener: &TcpListener) {
+        match listener.accept() {
+            Ok((program, _)) => self.connect(port, program),
+            // The program has given up already.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // A resource is used up, for the moment.
+            Err(_) => thread::sleep(Duration::from_millis(100)),
+        }
+    }
+
+    fn connect(&mut self, port: usize, program: TcpStream) {
+        // Some systems let the socket inherit the listener's flags. Small messages must not wait for each other.
         if program.set_nonblocking(false).and_then(|()| program.set_nodelay(true)).is_err() {
             return;
         }
-        let client = match self.runner.start(&self.relay.client(&self.relay.ways[way]), Streams::Piped) {
-            Ok(client) => client,
-            Err(error) => return self.tell(way, Outcome::Failed(error.to_string())),
-        };
         self.count += 1;
         let number = self.count;
-        let connection = Arc::new(Connection::new(program, Arc::clone(&self.keeper)));
-        let (over, wake) = (self.over.clone(), Arc::clone(&self.wake));
-        let carried = Arc::clone(&connection);
+        let connection = Arc::new(Connection::new(program, Arc::clone(&self.cleanup)));
+        // The client starts last: without a thread, nothing would wait for its end.
+        let (pass_client, client) = mpsc::channel();
+        let (sender, wake, carried) = (self.sender.clone(), Arc::clone(&self.wake), Arc::clone(&connection));
         let carry = move || {
-            let outcome = carried.run(client);
+            let outcome = client.recv().ok().and_then(|client| carried.run(client));
             drop(carried);
-            // Nobody listens any more once cage ends.
-            let _ = over.send((number, way, outcome));
+            // There is no receiver any more once cage ends.
+            let _ = sender.send(Ended { connection: number, port, outcome });
             let _ = (&*wake).write_all(&[0]);
         };
-        if thread::Builder::new().stack_size(STACK).spawn(carry).is_ok() {
-            self.connections.insert(number, connection);
+        if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(carry) {
+            return self.report(port, Outcome::Failed(error.to_string()));
+        }
+        self.connections.insert(number, connection);
+        let client = self.forwarding.client(&self.forwarding.ports[port]);
+        match self.runner.start(&client, Streams::Piped) {
+            Ok(client) => drop(pass_client.send(client)),
+            Err(error) => self.report(port, Outcome::Failed(error.to_string())),
         }
     }
 
-    fn note_ends(&mut self) {
+    fn remove_ended(&mut self) {
         let _ = self.woken.read(&mut [0; 1024]);
-        while let Ok((number, way, outcome)) = self.were_over.try_recv() {
-            self.connections.remove(&number);
+        while let Ok(Ended { connection, port, outcome }) = self.receiver.try_recv() {
+            self.connections.remove(&connection);
             if let Some(outcome) = outcome {
-                self.tell(way, outcome);
+                self.report(port, outcome);
             }
         }
     }
 
-    /// Tells what is wrong with a port, once until something else happens there.
-    fn tell(&mut self, way: usize, outcome: Outcome) {
-        let (port, name) = (self.relay.ways[way].inside, &self.relay.name);
-        match (&self.last[way], &outcome) {
+    /// Tells the user about a problem with a port, once until the outcome there changes.
+    fn report(&mut self, port: usize, outcome: Outcome) {
+        let (inside, name) = (self.forwarding.ports[port].inside, &self.forwarding.name);
+        match (&self.outcomes[port], &outcome) {
             (_, Outcome::Answered)
             | (Some(Outcome::Refused), Outcome::Refused)
             | (Some(Outcome::Failed(_)), Outcome::Failed(_)) => {}
             (Some(Outcome::Answered), Outcome::Refused) => {
-                console::info(&format!("nothing listens on port {port} in {name} any more"));
+                console::info(&format!("nothing listens on port {inside} in {name} any more"));
             }
-            (_, Outcome::Refused) => console::info(&format!("nothing listens on port {port} in {name} yet")),
+            (_, Outcome::Refused) => {
+                console::info(&format!("nothing listens on port {inside} in {name} yet"));
+            }
             (_, Outcome::Failed(words)) => {
-                console::warn(&format!("could not connect to port {port} in {name}: {words}"));
+                console::warn(&format!("could not connect to port {inside} in {name}: {words}"));
             }
         }
-        self.last[way] = Some(outcome);
+        self.outcomes[port] = Some(outcome);
     }
 
-    /// Ends what goes on, inside and here. A signal makes it hurry.
+    /// Ends all connections and their bridges. A second signal stops the waiting.
     fn end(&mut self, signals: &UnixStream) {
         while (&*signals).read(&mut [0; 64]).is_ok_and(|size| size > 0) {}
         let deadline = Instant::now() + PATIENCE;
         self.connections.values().for_each(|connection| connection.cut());
-        while !self.connections.is_empty() && goes_on(signals, &self.woken, deadline) {
-            self.note_ends();
+        while !self.connections.is_empty() && is_readable(&self.woken, signals, deadline) {
+            self.remove_ended();
         }
-        self.keeper.dismiss();
-        while goes_on(signals, &self.keeper_lives, deadline) && self.keeper_is_alive() {}
+        self.cleanup.finish();
+        while is_readable(&self.cleanup_stdout, signals, deadline) && self.container_runs() {}
         if !self.connections.is_empty() {
-            console::warn(&format!("not everything that was forwarded in {} has ended", self.relay.name));
+            let name = &self.forwarding.name;
+            console::warn(&format!("some forwarded connections in {name} have not ended"));
         }
     }
 }
 
-/// Waits until there is something on `stream`, which is `false` if a signal or the deadline comes first.
-fn goes_on(signals: &UnixStream, stream: &impl AsFd, deadline: Instant) -> bool {
+/// Waits until `stream` can be read. Returns false if a signal or the deadline comes first.
+fn is_readable(stream: &impl AsFd, signals: &UnixStream, deadline: Instant) -> bool {
     let left = deadline.saturating_duration_since(Instant::now());
     wait_for(&[signals.as_fd(), stream.as_fd()], Some(left)).is_ok_and(|ready| !ready[0] && ready[1])
 }
 
-/// Waits until some of these can be read from, or as long as is said, and tells which. It may be none.
-fn wait_for(streams: &[BorrowedFd], at_most: Option<Duration>) -> Result<Vec<bool>> {
+/// Waits until some of the streams can be read, or for the time given, and returns which. It may be none.
+fn wait_for(streams: &[BorrowedFd], limit: Option<Duration>) -> Result<Vec<bool>> {
     let mut streams: Vec<PollFd> = streams.iter().map(|stream| PollFd::new(stream, PollFlags::IN)).collect();
-    let at_most = at_most.and_then(|time| Timespec::try_from(time).ok());
-    match poll(&mut streams, at_most.as_ref()) {
+    let limit = limit.and_then(|time| Timespec::try_from(time).ok());
+    match poll(&mut streams, limit.as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }

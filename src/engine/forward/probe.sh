@@ -1,19 +1,21 @@
 #!/bin/sh
-# Prints which program in the cage can connect to a port, as KIND PATH, or nothing: probe.sh
+# Prints which program in the cage can connect to a port, as `NAME PATH`, or nothing: probe.sh
 #
-# Runs as the cage's user when `cage forward` starts. The order is by quality: perl and python3 pass on when either side
-# has sent all, bash can't. Other programs were tried: socat and most kinds of nc don't end when the server has.
+# Runs as the cage's user when `cage forward` starts. perl and python3 come first, as they tell either side when the other
+# has sent everything. bash can't tell the server. socat and most kinds of nc don't exit when the server has ended.
 #
-# System directories come first in PATH: a program in the home can be from another project's agent.
+# System directories come first in PATH: the home can hold a program that an agent in another project has put there.
 
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:$PATH
-works() { path=$(command -v "$1") && shift && "$path" "$@" </dev/null >/dev/null 2>&1; }
-is() { echo "$1 $path"; exit; }
-works perl -MSocket=IN6ADDR_LOOPBACK -e 1 && is perl
-works python3 -I -S -c 'import _thread, socket' && is python3
-works node -e 0 && is node
-for path in /bin/busybox /usr/bin/busybox; do
-    case $("$path" nc -h 2>&1) in *BusyBox*) is busybox ;; esac
-done
-works bash -c : && is bash
-true
+try() {
+    name=$1
+    path=$(command -v "$name") || return 0
+    shift
+    if "$path" "$@" </dev/null >/dev/null 2>&1; then
+        echo "$name $path"
+        exit
+    fi
+}
+try perl -MSocket=IN6ADDR_LOOPBACK -e 1
+try python3 -I -S -c 'import _thread, socket'
+try bash -c :

@@ -27,7 +27,7 @@ while :; do
     esac
 done
 shift
-case "$*" in *works*) echo "BRIDGE"; exit ;; esac
+case "$*" in *"command -v"*) echo "BRIDGE"; exit ;; esac
 PATH=/usr/bin:/bin exec "$@"
 "#;
 
@@ -149,16 +149,6 @@ fn python3_connects() {
 }
 
 #[test]
-fn node_connects() {
-    each_way("node", [true, true]);
-}
-
-#[test]
-fn busybox_connects() {
-    each_way("busybox", [true, false]);
-}
-
-#[test]
 fn bash_connects() {
     each_way("bash", [false, false]);
 }
@@ -166,7 +156,7 @@ fn bash_connects() {
 /// Whatever is said comes back: the program inside is `cat`.
 fn echoing() -> Machine {
     let machine = machine("perl /usr/bin/perl");
-    let cat = "case \"$*\" in *pump*) exec /bin/cat ;; esac\n";
+    let cat = "case \"$*\" in *sysread*) exec /bin/cat ;; esac\n";
     machine.engine().act("exec", &format!("{cat}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
     machine
 }
@@ -238,7 +228,7 @@ fn every_signal_that_asks_for_the_end_is_a_good_end() {
 #[test]
 fn what_an_engine_complains_of_is_told_once_and_harmless() {
     let machine = machine("perl /usr/bin/perl");
-    let words = "case \"$*\" in *pump*) printf 'Error: no \\033[31mroom\\n' >&2; exit 1 ;; esac\n";
+    let words = "case \"$*\" in *sysread*) printf 'Error: no \\033[31mroom\\n' >&2; exit 1 ;; esac\n";
     machine.engine().act("exec", &format!("{words}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
     let forwarding = forward(&machine, 3000);
     for _ in 0..3 {
@@ -252,7 +242,7 @@ fn what_an_engine_complains_of_is_told_once_and_harmless() {
 #[test]
 fn endless_words_from_inside_neither_fill_memory_nor_the_terminal() {
     let machine = machine("perl /usr/bin/perl");
-    let words = "case \"$*\" in *pump*) /usr/bin/head -c 300000000 /dev/zero >&2; exit 1 ;; esac\n";
+    let words = "case \"$*\" in *sysread*) /usr/bin/head -c 300000000 /dev/zero >&2; exit 1 ;; esac\n";
     machine.engine().act("exec", &format!("{words}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
     let forwarding = forward(&machine, 3000);
     assert_eq!(forwarding.ask("hello"), "");
@@ -304,7 +294,7 @@ fn only_a_running_cage_has_ports() {
 
 #[test]
 fn a_dry_run_shows_what_carries_a_connection_and_listens_to_nothing() {
-    let machine = machine("busybox /bin/busybox");
+    let machine = machine("perl /usr/bin/perl");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let outcome = machine.cage(&format!("--dry-run forward {port}:3000"));
@@ -315,7 +305,5 @@ fn a_dry_run_shows_what_carries_a_connection_and_listens_to_nothing() {
     let (stdout, inside) = (outcome.stdout, server("127.0.0.1", count));
     let run = format!("printf 12345 | {{ {}\n}}", stdout.replace("3000", &inside.to_string()));
     let ran = machine.run(machine.command("/bin/bash").args(["-c", &run]));
-    if find("busybox").is_some() {
-        assert_eq!(ran.stdout, "got 5", "{}", ran.stderr);
-    }
+    assert_eq!(ran.stdout, "got 5", "{}", ran.stderr);
 }
