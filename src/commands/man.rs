@@ -4,148 +4,105 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use clap::{Args, Command, CommandFactory as _, ValueHint};
-use clap_mangen::roff::{Roff, bold, roman};
+use anyhow::{Context as _, Result, ensure};
+use clap::builder::Resettable::Reset;
+use clap::{Args, Command, ValueHint};
+use clap_mangen::roff::{Roff, roman};
 
+use crate::base::console;
 use crate::base::error::Failure;
-use crate::base::text::quote;
-use crate::base::{console, text};
-use crate::cli::Cli;
+use crate::base::text::{escape, quote};
 use crate::lifecycle::session::Session;
 
-/// The first line of a page, by which one is known that may be replaced.
+/// The first line of every page. Only files that begin with this line are replaced.
 const MARK: &str = ".\\\" Written by `cage man`.\n";
 
-/// Write the manual: a page for each command
+/// Write the manual, a page for each command
 ///
-/// The directory is made if it isn't there. Pages that an earlier `cage man` wrote are replaced; if anything else has a
-/// page's name, nothing is written.
+/// The directory is created if it doesn't exist. Pages of an earlier `cage man` are replaced. If any other file has the name
+/// of a page, nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage man ~/.local/share/man/man1   For `man cage` and `man cage-start`")]
 pub struct Man {
-    /// Where to, such as ~/.local/share/man/man1
+    /// Directory to write to, e.g. ~/.local/share/man/man1
     #[arg(value_hint = ValueHint::DirPath)]
     dir: PathBuf,
 }
 
 impl Man {
-    /// Does it.
+    /// Writes the pages of `cage`, the whole command line, and prints their paths.
     ///
     /// # Errors
-    /// When something else has a page's name, or the directory can't be written.
-    pub fn run(&self, session: &Session) -> Result<u8> {
+    /// When another file has a page's name, or the directory can't be written.
+    pub fn run(&self, session: &Session, cage: Command) -> Result<u8> {
         let below = session.global.directory.iter().chain([&self.dir]);
         let dir = below.fold(session.host.cwd.clone().unwrap_or_default(), |dir, part| dir.join(part));
         if session.global.dry_run {
             console::data(&format!("cage man {}", quote(&dir.to_string_lossy())))?;
             return Ok(0);
         }
-        let pages = pages()?;
-        for (name, _) in &pages {
-            refuse_others(&dir.join(name))?;
+        let pages: Vec<_> = pages(cage)?.into_iter().map(|(name, text)| (dir.join(name), text)).collect();
+        let shown = |path: &Path| escape(&path.to_string_lossy());
+        for (path, _) in &pages {
+            ensure!(
+                may_be_replaced(path).with_context(|| format!("cannot look at {}", shown(path)))?,
+                Failure::new(format!("{} exists and was not written by `cage man`", shown(path)))
+                    .hint("move it away, or choose another directory")
+            );
         }
-        let shown = |path: &Path| text::escape(&path.to_string_lossy());
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", shown(&dir)))?;
-        for (name, text) in &pages {
-            let path = dir.join(name);
-            write(&dir, name, text).with_context(|| format!("cannot write {}", shown(&path)))?;
-            console::data(&shown(&path))?;
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", shown(&dir)))?;
+        for (path, text) in &pages {
+            // A new file: what is at this path now may be a symbolic link.
+            let _ = fs::remove_file(path);
+            let written = File::create_new(path).and_then(|mut file| file.write_all(text));
+            written.with_context(|| format!("cannot write {}", shown(path)))?;
+            console::data(&shown(path))?;
         }
         Ok(0)
     }
 }
 
-/// Refuses a path at which there is anything else than a page.
-fn refuse_others(path: &Path) -> Result<()> {
-    let shown = text::escape(&path.to_string_lossy());
-    let is_page = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => bail!("cannot look at {shown}: {error}"),
-        Ok(metadata) => {
-            let mut start = [0; MARK.len()];
-            metadata.is_file()
-                && File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
-                && start == *MARK.as_bytes()
+/// Returns whether there is nothing at `path`, or a page of an earlier `cage man`.
+fn may_be_replaced(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+        Ok(metadata) if !metadata.is_file() => Ok(false),
+        Ok(_) => {
+            let mut start = Vec::new();
+            File::open(path)?.take(MARK.len() as u64).read_to_end(&mut start)?;
+            Ok(start == MARK.as_bytes())
         }
-    };
-    ensure!(
-        is_page,
-        Failure::new(format!("{shown} is there, and not a page that cage wrote"))
-            .hint("move it away, or choose another directory")
-    );
-    Ok(())
-}
-
-/// Puts a page in its place at once, whole, and not through a link.
-fn write(dir: &Path, name: &str, text: &[u8]) -> io::Result<()> {
-    let new = dir.join(format!(".{name}.{}", std::process::id()));
-    let written = File::create_new(&new)
-        .and_then(|mut file| file.write_all(text))
-        .and_then(|()| fs::rename(&new, dir.join(name)));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
     }
-    written
 }
 
-/// Every page: its file's name and its text.
-fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    // `cage help` has its place on the first page.
-    let mut cage = Cli::command().disable_help_subcommand(true);
+/// Returns the file name and text of every page. `cage help` has none.
+fn pages(cage: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut cage = cage.disable_help_subcommand(true);
     cage.build();
-    let all = std::iter::once(&cage).chain(cage.get_subcommands());
-    all.map(|command| {
-        // As help has it, instead of every option once more.
-        let usage = command.clone().render_usage().to_string();
-        let command = command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned());
-        let page = clap_mangen::Man::new(command.clone());
-        let name = page.get_filename();
-        let text = text(&page, name.trim_end_matches(".1"), &command)?;
-        Ok((name, text))
-    })
-    .collect()
+    std::iter::once(&cage).chain(cage.get_subcommands()).cloned().map(page).collect()
 }
 
-fn text(page: &clap_mangen::Man, title: &str, command: &Command) -> io::Result<Vec<u8>> {
+fn page(mut command: Command) -> io::Result<(String, Vec<u8>)> {
+    // The synopsis is short, like in help.
+    let usage = command.render_usage().to_string().trim_start_matches("Usage: ").to_owned();
+    let rest = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
+    let command = command.override_usage(usage).after_help(Reset).after_long_help(Reset);
+    // The date is blank, so that two builds of one version write the same pages.
+    let source = concat!("cage ", env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(command).date(" ").source(source).manual("cage");
     let mut text = MARK.as_bytes().to_vec();
-    // No date, as two builds of one version are to be the same; the library would leave out that there is none.
-    writeln!(text, r#".TH "{title}" "1" "" "cage {}" "cage""#, env!("CARGO_PKG_VERSION"))?;
-    page.render_name_section(&mut text)?;
-    page.render_synopsis_section(&mut text)?;
-    page.render_description_section(&mut text)?;
-    page.render_options_section(&mut text)?;
-    if command.has_subcommands() {
-        page.render_subcommands_section(&mut text)?;
-    }
-    if let Some(rest) = command.get_after_long_help().or(command.get_after_help()) {
-        rest_of(&rest.to_string()).to_writer(&mut text)?;
-    }
-    Ok(text)
-}
-
-/// What stands below the options in help: sections of lines in two columns, with a heading, and paragraphs.
-fn rest_of(help: &str) -> Roff {
-    let mut page = Roff::new();
-    for part in help.split("\n\n") {
-        let is_heading = |line: &&str| line.ends_with(':') && !line.starts_with(' ');
-        let mut lines = part.lines().peekable();
-        match lines.next_if(is_heading) {
-            Some(heading) => page.control("SH", [heading.trim_end_matches(':').to_uppercase().as_str()]),
-            None => page.control("PP", []),
-        };
-        for line in lines {
-            match line.strip_prefix("  ").and_then(|line| line.split_once("  ")) {
-                Some((what, words)) if !what.is_empty() => {
-                    page.control("TP", []).text([bold(what)]).text([roman(words.trim_start())]);
-                }
-                // What stands below the words of the line before goes on with them.
-                _ => {
-                    page.text([roman(line.trim_start())]);
-                }
-            }
+    page.render(&mut text)?;
+    // Examples and tables below the options keep their lines.
+    for section in rest.unwrap_or_default().split_terminator("\n\n") {
+        let (heading, lines) = section.split_once(":\n").unwrap_or(("NOTES", section));
+        let mut roff = Roff::new();
+        roff.control("SH", [heading.to_uppercase().as_str()]).control("nf", []);
+        for line in lines.lines() {
+            roff.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
         }
+        roff.control("fi", []).to_writer(&mut text)?;
     }
-    page
+    Ok((page.get_filename(), text))
 }

@@ -80,7 +80,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Prune(prune) => prune.run(&session),
         Command::Rmconfig(rmconfig) => rmconfig.run(&session),
         Command::Obliterate(obliterate) => obliterate.run(&session),
-        Command::Man(man) => man.run(&session),
+        Command::Man(man) => man.run(&session, Cli::command()),
         Command::Completions(_) | Command::Version => Ok(0),
     };
     code.map(ExitCode::from)
