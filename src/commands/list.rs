@@ -1,4 +1,4 @@
-//! `cage list`.
+//! `cage list`: all cages.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +10,6 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::base::{console, text};
 use crate::engine::container::{Container, Published, short_id};
-use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 
 /// List all cages
@@ -18,10 +17,10 @@ use crate::lifecycle::session::Session;
 #[command(after_help = "\
 Examples:
   cage list                       Show every cage, its state, image and project
-  cage list --quiet               Print names only, one a line
+  cage list --quiet               Print only names, one per line
   cage list --json                Print one JSON object, for a script")]
 pub struct List {
-    /// Print names only, one a line
+    /// Print only names, one per line
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
 
@@ -31,44 +30,39 @@ pub struct List {
 }
 
 impl List {
-    /// Does it.
+    /// Prints the cages.
     ///
     /// # Errors
-    /// When the engine doesn't answer.
+    /// When no engine answers.
     pub fn run(&self, session: &Session) -> Result<u8> {
         let label = &session.host.label;
-        let (runtime, found) = session.ask(None, |runtime| runtime.labelled(session.runner, label))?;
-        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
-        let mut cages = runtime.containers(session.runner, &ids)?;
-        cages.retain(|cage| cage.project(label).is_some());
+        let (runtime, cages) = session.ask(None, |runtime| session.cages_with_status(runtime))?;
         if self.json {
-            let cages = cages.iter().filter_map(|cage| PrintedCage::of(cage, label)).collect();
+            let cages = cages.iter().filter_map(|(cage, _)| PrintedCage::of(cage, label)).collect();
             console::json(&Printed { version: console::JSON_VERSION, cages })?;
-            return Ok(0);
+        } else if self.quiet {
+            for (cage, _) in &cages {
+                console::data(&cage.name)?;
+            }
+        } else {
+            let mut image_ids: Vec<&str> = cages.iter().map(|(cage, _)| cage.image_id.as_str()).collect();
+            image_ids.sort_unstable();
+            image_ids.dedup();
+            let images = runtime.images(session.runner, &image_ids)?;
+            let dates = images.into_iter().filter_map(|image| Some((image.id, image.date?))).collect();
+            let rows: Vec<Row> = cages
+                .iter()
+                .filter_map(|(cage, status)| Some(row(cage, cage.project(label)?, status, &dates)))
+                .collect();
+            for line in table(&rows, session.host.size.map(|(columns, _)| columns.into())) {
+                console::data(&line)?;
+            }
         }
-        let mut plan = Plan::default();
-        if self.quiet {
-            plan.print(cages.into_iter().map(|cage| cage.name));
-            return session.carry_out(&plan);
-        }
-
-        let mut image_ids: Vec<&str> = cages.iter().map(|cage| cage.image_id.as_str()).collect();
-        image_ids.sort_unstable();
-        image_ids.dedup();
-        let images = runtime.images(session.runner, &image_ids)?;
-        let dates = images.into_iter().filter_map(|image| Some((image.id, image.date?))).collect();
-        let statuses = found.into_iter().collect();
-        let rows: Vec<Row> = cages
-            .iter()
-            .filter_map(|cage| Some(row(cage, cage.project(label)?, &statuses, &dates)))
-            .collect();
-
-        plan.print(table(&rows, session.host.size.map(|(columns, _)| columns.into())));
-        session.carry_out(&plan)
+        Ok(0)
     }
 }
 
-/// What `--json` prints.
+/// The object that `--json` prints.
 #[derive(Serialize)]
 struct Printed<'a> {
     version: u32,
@@ -107,19 +101,13 @@ impl<'a> PrintedCage<'a> {
 
 type Row = [String; 4];
 
-fn row(
-    cage: &Container,
-    project: &str,
-    statuses: &HashMap<String, String>,
-    dates: &HashMap<String, String>,
-) -> Row {
-    let status = statuses.get(&cage.id).map_or(cage.state.name(), |status| status);
+fn row(cage: &Container, project: &str, status: &str, dates: &HashMap<String, String>) -> Row {
     let gone = if Path::new(project).is_dir() { "" } else { " (directory gone)" };
     let image = image(cage.image(), &cage.image_id, dates.get(&cage.image_id).map(String::as_str));
     [cage.name.clone(), text::escape(status), image, format!("{}{gone}", text::escape(project))]
 }
 
-/// `TAG (ID, DATE)`, each part left out when unknown.
+/// Returns `TAG (ID, DATE)` without the parts that are unknown.
 fn image(name: &str, id: &str, date: Option<&str>) -> String {
     // A colon before the last slash belongs to a registry's port.
     let last = name.rsplit('/').next().unwrap_or(name);
@@ -135,7 +123,7 @@ fn image(name: &str, id: &str, date: Option<&str>) -> String {
     text::escape(&text)
 }
 
-/// Lines in columns as wide as their content. On a terminal the last column is cut so that a row stays on a line.
+/// Formats rows in columns as wide as their content. The last column is cut so that a row fits `width`.
 fn table(rows: &[Row], width: Option<usize>) -> Vec<String> {
     let header = ["NAMES", "STATUS", "IMAGE", "PROJECT"].map(str::to_owned);
     let all: Vec<&Row> = std::iter::once(&header).chain(rows).collect();
@@ -155,7 +143,7 @@ fn table(rows: &[Row], width: Option<usize>) -> Vec<String> {
         .collect()
 }
 
-/// Cuts text to `room` columns. The end of a path tells more than its beginning.
+/// Cuts text to `room` columns and keeps its end: the end of a path says more than its beginning.
 fn keep_end(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();

@@ -8,6 +8,7 @@ pub mod list;
 pub mod man;
 pub mod obliterate;
 pub mod prune;
+mod question;
 pub mod restart;
 pub mod rm;
 pub mod rmconfig;
@@ -25,11 +26,9 @@ use anyhow::Result;
 use clap::CommandFactory as _;
 
 use self::update::Update;
-use crate::base::{console, text};
+use crate::base::console;
 use crate::cli::{Cli, Command};
-use crate::engine::container::Container;
 use crate::engine::runner::Runner;
-use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 use crate::host::machine::Host;
 use crate::lifecycle::session::Session;
@@ -84,27 +83,4 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Completions(_) | Command::Version => Ok(0),
     };
     code.map(ExitCode::from)
-}
-
-/// All cages, and whether there is a shared home.
-fn cages(session: &Session) -> Result<(Runtime, Vec<Container>, bool)> {
-    let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
-    let home = runtime.has_volume(session.runner, &session.host.home_volume)?;
-    Ok((runtime, cages, home))
-}
-
-/// What to ask before these cages and this home go; `None` if there is nothing to lose.
-fn question(does: &str, cages: &[Container], home: Option<&String>, label: &str) -> Option<String> {
-    let mut lines: Vec<String> = cages
-        .iter()
-        .map(|cage| {
-            format!("this {does} {} ({})", cage.name, text::escape(cage.project(label).unwrap_or_default()))
-        })
-        .collect();
-    lines.extend(
-        home.map(|home| {
-            format!("this removes everything in {home}: logins, settings, histories of all cages")
-        }),
-    );
-    (!lines.is_empty()).then(|| format!("{}\nContinue?", lines.join("\n")))
 }

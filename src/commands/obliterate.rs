@@ -1,11 +1,10 @@
-//! `cage obliterate`: as if cage had never been used.
+//! `cage obliterate`: all cages and their home.
 
 use anyhow::Result;
 use clap::Args;
 
-use super::{cages, question};
+use super::question::Everything;
 use crate::engine::container::Container;
-use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
@@ -14,49 +13,42 @@ use crate::lifecycle::start::unlink;
 /// Remove all cages and the home that they share
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage obliterate             Asks before all cages and their home are gone
-  cage obliterate --dry-run   Says what would go")]
+  cage obliterate             Show what will be removed, and ask
+  cage obliterate --dry-run   Print what would be removed, as a script")]
 pub struct Obliterate {
-    /// Don't ask (without a terminal nothing is asked)
+    /// Don't ask (cage never asks without a terminal)
     #[arg(short, long)]
     yes: bool,
 }
 
 impl Obliterate {
-    /// Does it.
+    /// Asks, and removes the cages and the home.
     ///
     /// # Errors
     /// When the engine refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
-        let (runtime, cages, home) = cages(session)?;
-        let plan = plan(&session.host, &runtime, &cages, home);
-        let what =
-            question("removes", &cages, home.then_some(&session.host.home_volume), &session.host.label);
-        match what {
-            Some(what) if !session.confirm(self.yes, &what)? => Ok(1),
-            _ => session.carry_out(&plan),
+        let everything = Everything::find(session)?;
+        let all: Vec<&Container> = everything.cages.iter().collect();
+        if !everything.confirm(session, self.yes, "removes", &all)? {
+            return Ok(1);
         }
+        session.carry_out(&plan(&session.host, &everything))
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Plan {
+fn plan(host: &Host, everything: &Everything) -> Plan {
+    let Everything { runtime, cages, .. } = everything;
     let mut plan = Plan::default();
     if cages.is_empty() {
         plan.say("No cage containers to remove");
     } else {
         plan.say("Removing all cage containers");
-        let mut args = vec!["rm", "--force", "--volumes"];
-        args.extend(cages.iter().map(|cage| cage.id.as_str()));
-        plan.run(runtime.command(args));
+        let ids = cages.iter().map(|cage| cage.id.as_str());
+        plan.run(runtime.command(["rm", "--force", "--volumes"].into_iter().chain(ids)));
         for cage in cages {
             plan.append(unlink(host, cage));
         }
     }
-    if home {
-        plan.say(format!("Removing shared home volume {}", host.home_volume));
-        plan.run(runtime.command(["volume", "rm", &host.home_volume]));
-    } else {
-        plan.say("No shared home volume to remove");
-    }
+    everything.remove_home(&mut plan);
     plan
 }

@@ -1,71 +1,64 @@
-//! `cage rmconfig`: a fresh home.
+//! `cage rmconfig`: an empty home.
 
 use anyhow::Result;
 use clap::Args;
 
-use super::{cages, question};
+use super::question::Everything;
 use crate::cage::home;
 use crate::cage::user::Mapping;
 use crate::engine::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
-use crate::engine::runtime::Runtime;
-use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::halt;
 
-/// Stop all cages and remove the home that they share
+/// Stop all cages and reset the home that they share
 ///
-/// The cages stay and have a fresh home when they start again. A volume can't be removed while containers exist that
-/// use it, so as long as there are cages the home is emptied and filled anew from the image.
+/// The home becomes what it is in the image: logins, settings and histories are lost. The cages stay, and use the new home
+/// when they start again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage rmconfig         Asks before logins, settings and histories are gone
-  cage rmconfig --yes   Doesn't")]
+  cage rmconfig         Show what will be lost, and ask
+  cage rmconfig --yes   Don't ask")]
 pub struct Rmconfig {
-    /// Don't ask (without a terminal nothing is asked)
+    /// Don't ask (cage never asks without a terminal)
     #[arg(short, long)]
     yes: bool,
 }
 
 impl Rmconfig {
-    /// Does it.
+    /// Asks, stops the cages and resets the home.
     ///
     /// # Errors
     /// When the engine refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
-        let (runtime, cages, home) = cages(session)?;
-        let running: Vec<Container> = cages.iter().filter(|cage| cage.state.is_up()).cloned().collect();
-        let plan = plan(&session.host, &runtime, &cages, home)?;
-        let what =
-            question("stops", &running, home.then_some(&session.host.home_volume), &session.host.label);
-        match what {
-            Some(what) if !session.confirm(self.yes, &what)? => Ok(1),
-            _ => session.carry_out(&plan),
+        let everything = Everything::find(session)?;
+        let running: Vec<&Container> = everything.cages.iter().filter(|cage| cage.state.is_up()).collect();
+        let plan = plan(&everything, &running)?;
+        if !everything.confirm(session, self.yes, "stops", &running)? {
+            return Ok(1);
         }
+        session.carry_out(&plan)
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, cages: &[Container], home: bool) -> Result<Plan> {
+/// An engine removes no volume that a container uses, even one that is stopped. So with cages, the home is emptied.
+fn plan(everything: &Everything, running: &[&Container]) -> Result<Plan> {
+    let Everything { runtime, cages, home } = everything;
     let mut plan = Plan::default();
-    let volume = &host.home_volume;
-    if cages.iter().any(|cage| cage.state.is_up()) {
+    if !running.is_empty() {
         plan.say("Stopping running cage containers");
-        halt(&mut plan, runtime, &cages.iter().collect::<Vec<_>>());
+        halt(&mut plan, runtime, running);
     }
-    match cages.iter().find_map(|cage| Some((cage, cage.place_of(volume)?))) {
-        _ if !home => plan.say("No shared home volume to remove"),
-        None => {
-            plan.say(format!("Removing shared home volume {volume}"));
-            plan.run(runtime.command(["volume", "rm", volume]));
-        }
-        Some((cage, place)) => {
-            plan.say(format!("Emptying shared home volume {volume}"));
-            let flag = cage.ids(KEEP_ID_LABEL)?.and_then(|ids| Mapping::KeepId(ids).flag());
-            let owner = cage.ids(OWNER_LABEL)?.map(|ids| ids.to_string());
-            let reset =
-                home::reset(runtime, &cage.image_id, volume, place, flag.as_deref(), owner.as_deref());
-            plan.run(reset);
-        }
-    }
+    let Some((cage, volume, place)) = home
+        .as_deref()
+        .and_then(|volume| cages.iter().find_map(|cage| Some((cage, volume, cage.place_of(volume)?))))
+    else {
+        everything.remove_home(&mut plan);
+        return Ok(plan);
+    };
+    plan.say(format!("Emptying shared home volume {volume}"));
+    let flag = cage.ids(KEEP_ID_LABEL)?.and_then(|ids| Mapping::KeepId(ids).flag());
+    let owner = cage.ids(OWNER_LABEL)?.map(|ids| ids.to_string());
+    plan.run(home::reset(runtime, &cage.image_id, volume, place, flag.as_deref(), owner.as_deref()));
     Ok(plan)
 }

@@ -261,16 +261,31 @@ impl Session {
         Ok((runtime, found))
     }
 
-    /// All cages that a runtime has.
+    /// Returns all cages of a runtime.
     ///
     /// # Errors
     /// When the engine doesn't answer.
     pub fn cages(&self, runtime: &Runtime) -> Result<Vec<Container>> {
-        let found = runtime.labelled(self.runner, &self.host.label)?;
-        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
-        let mut cages = runtime.containers(self.runner, &ids)?;
-        cages.retain(|cage| cage.project(&self.host.label).is_some());
-        Ok(cages)
+        Ok(self.cages_with_status(runtime)?.into_iter().map(|(cage, _)| cage).collect())
+    }
+
+    /// Returns all cages of a runtime, each with the engine's description of its state, such as `Up 5 minutes`.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn cages_with_status(&self, runtime: &Runtime) -> Result<Vec<(Container, String)>> {
+        let labelled = runtime.labelled(self.runner, &self.host.label)?;
+        let ids: Vec<&str> = labelled.iter().map(|(id, _)| id.as_str()).collect();
+        let cages = runtime.containers(self.runner, &ids)?.into_iter();
+        let status =
+            |id: &str| labelled.iter().find(|labelled| labelled.0 == id).map(|(_, status)| status.clone());
+        Ok(cages
+            .filter(|cage| cage.project(&self.host.label).is_some())
+            .map(|cage| {
+                let status = status(&cage.id).unwrap_or_else(|| cage.state.name().to_owned());
+                (cage, status)
+            })
+            .collect())
     }
 
     /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,

@@ -1,0 +1,56 @@
+//! All cages and the home that they share, and the question before these are removed: for `rmconfig` and `obliterate`.
+
+use anyhow::Result;
+
+use crate::base::text::escape;
+use crate::engine::container::Container;
+use crate::engine::runtime::Runtime;
+use crate::lifecycle::plan::Plan;
+use crate::lifecycle::session::Session;
+
+/// All cages of an engine, and the home that they share.
+pub struct Everything {
+    /// The engine's client.
+    pub runtime: Runtime,
+    /// The cages.
+    pub cages: Vec<Container>,
+    /// The volume of the home, if it exists.
+    pub home: Option<String>,
+}
+
+impl Everything {
+    /// Asks the engine for it.
+    ///
+    /// # Errors
+    /// When no engine answers.
+    pub fn find(session: &Session) -> Result<Self> {
+        let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
+        let volume = &session.host.home_volume;
+        let home = runtime.has_volume(session.runner, volume)?.then(|| volume.clone());
+        Ok(Self { runtime, cages, home })
+    }
+
+    /// Asks whether to go on. The question lists the cages that are `affected`, with a verb such as `removes`, and the home.
+    /// Without any there is no question.
+    ///
+    /// # Errors
+    /// When the terminal can't be read.
+    pub fn confirm(&self, session: &Session, yes: bool, verb: &str, affected: &[&Container]) -> Result<bool> {
+        let cages = affected.iter().map(|cage| {
+            let project = cage.project(&session.host.label).unwrap_or_default();
+            format!("this {verb} {} ({})\n", cage.name, escape(project))
+        });
+        let home = self.home.iter().map(|home| {
+            format!("this removes everything in {home}: logins, settings, histories of all cages\n")
+        });
+        let losses: String = cages.chain(home).collect();
+        Ok(losses.is_empty() || session.confirm(yes, &format!("{losses}Continue?"))?)
+    }
+
+    /// Adds the steps that remove the home. All cages must be removed before.
+    pub fn remove_home(&self, plan: &mut Plan) {
+        let Some(home) = &self.home else { return plan.say("No shared home volume to remove") };
+        plan.say(format!("Removing shared home volume {home}"));
+        plan.run(self.runtime.command(["volume", "rm", home]));
+    }
+}
