@@ -51,8 +51,7 @@ pub fn check_nested(
     Ok(())
 }
 
-/// The other cages that run and can write where one of these is, so that they could put a link in its place while it is being
-/// mounted. One that can write no more than the thing itself can't.
+/// Returns the other running cages that can write a directory above one of these sources.
 pub fn neighbours<'a>(
     name: &str,
     sources: &[PathBuf],

@@ -66,11 +66,7 @@ impl Forward {
     pub fn run(self, session: &Session) -> Result<u8> {
         let ports = self.listen(session.global.dry_run)?;
         let (target, runtime, found) = session.find_nearest(None)?;
-        let container = match found {
-            Some(container) => session.once_released(&runtime, container)?,
-            None => None,
-        };
-        let container = running(container, &target, session.project().ok().as_ref())?;
+        let container = running(found, &target, session.project().ok().as_ref())?;
         let probe = ["exec", "--workdir", "/", &container.id, "/bin/sh", "-c", PROBE];
         let answer = session.runner.run(&runtime.command(probe).within(PATIENCE))?;
         let Some(bridge) = Bridge::parse(&answer) else {

@@ -34,11 +34,7 @@ impl Shell {
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, found) = session.find_nearest(self.name)?;
         ensure!(found.is_some() || matches!(target, Target::Project(_)), target.missing());
-        let container = match found {
-            Some(container) => session.once_released(&runtime, container)?,
-            None => None,
-        };
-        let running = container.filter(|container| matches!(container.state, State::Running | State::Paused));
+        let running = found.filter(|container| matches!(container.state, State::Running | State::Paused));
         let Some(container) = running else { bail!(target.not_running(session.project().ok().as_ref())) };
         let mut inside = Inside { command: self.command, ..Inside::default() };
         if let Target::Project(project) = &target {

@@ -329,13 +329,6 @@ impl Creation {
         [project.dir()].into_iter().chain(options.sources()).chain(git)
     }
 
-    /// The other cages that could put a link in the way to what it mounts: to the repository of a linked worktree that is in
-    /// their project, or to anything where `--allow-nested` was said.
-    pub fn neighbours(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<&Container> {
-        let sources: Vec<_> = self.sources(project, options).collect();
-        nesting::neighbours(&project.name, &sources, &self.others, &host.label)
-    }
-
     /// Does the SSH agent come in by the socket of a virtual machine's product?
     pub fn uses_machines_agent(&self, host: &Host, options: &CreateOptions) -> bool {
         self.agent(host, options) == Some(Agent::Machine)

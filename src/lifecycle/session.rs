@@ -215,19 +215,6 @@ impl Session {
         Ok(Some((found, cage.clone())))
     }
 
-    /// A container that was looked at, once no other command of this person holds it still, which is done for the moment in
-    /// which another cage starts. `None` if it is gone by then.
-    ///
-    /// # Errors
-    /// When the engine doesn't answer.
-    pub fn once_released(&self, runtime: &Runtime, container: Container) -> Result<Option<Container>> {
-        if container.state != State::Paused {
-            return Ok(Some(container));
-        }
-        drop(self.lock()?);
-        Ok(runtime.containers(self.runner, &[&container.id])?.into_iter().next())
-    }
-
     /// Brings to its end what a command that was killed left half done: a container that was to replace a cage, or to
     /// become one. If it runs already, it is the cage.
     fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {

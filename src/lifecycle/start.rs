@@ -1,10 +1,9 @@
 //! How a cage comes up, what goes on in it, and how it goes away: the plans that the commands share.
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::base::console;
 use crate::base::error::Failure;
@@ -148,11 +147,6 @@ fn come_back(
     options: &CreateOptions,
     then: &Then,
 ) -> Result<u8> {
-    let Some(container) = &session.once_released(facts.runtime, container.clone())? else {
-        bail!(Failure::new(format!("{} is gone", container.name)).hint("`cage start` makes a new one"));
-    };
-    // What starts it may hold other cages still, which is done by one command at a time.
-    let lock = if container.state == State::Running { None } else { session.lock()? };
     let stale = Stale {
         directory: session.has_stale_directory(facts.runtime, facts.project, container)?,
         agent: facts.link(container).is_some_and(|link| link.is_stale()),
@@ -163,17 +157,16 @@ fn come_back(
     ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
     let kept = kept_options(container, options)?;
     check_wall(container, &kept, options)?;
-    let mut cages = Vec::new();
     if !container.state.is_up() {
         kept.check_sources()?;
         nesting::check_mounts(container, &kept, facts.link(container).as_ref())?;
-        cages = session.cages(facts.runtime)?;
         if !options.allow_nested && !kept.allow_nested {
+            let cages = session.cages(facts.runtime)?;
             nesting::check_nested(facts.project, &kept, &cages, &session.host.label)?;
         }
     }
-    let plan = facts.come_back((container, &kept), &cages, options, stale, then);
-    let code = session.carry_out_locked(&plan, lock)?;
+    let plan = facts.come_back((container, &kept), options, stale, then);
+    let code = session.carry_out(&plan)?;
     Ok(leave(session, facts.project, then, code, container.label(SEEN_LABEL)))
 }
 
@@ -263,16 +256,6 @@ struct Settling {
     no_root: bool,
 }
 
-/// How a container is started that other cages could lead astray.
-struct Held<'a> {
-    /// Those cages.
-    neighbours: &'a [&'a Container],
-    /// What it mounts.
-    sources: Vec<PathBuf>,
-    /// What undoes all that was done before.
-    undo: &'a dyn Fn() -> Plan,
-}
-
 /// What of the host a running cage has that is no longer there.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stale {
@@ -306,38 +289,32 @@ impl Facts<'_> {
             plan.run(remove(self.runtime, &container.id));
         }
         let undo = Unmake::All(creation.link.as_ref());
-        let neighbours = creation.neighbours(self.host, self.project, options);
         plan.append(creation.make(self.host, self.runtime, self.project, &new, options, undo));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.push(Step::Undo(undo.plan(self.runtime, name)));
         plan.extend(creation.welcome(self.host, options).into_iter().map(Step::Say));
-        let held = Held {
-            neighbours: &neighbours,
-            sources: creation.sources(self.project, options).collect(),
-            undo: &|| undo.plan(self.runtime, name),
-        };
+        plan.extend(creation.sources(self.project, options).map(Step::CheckUnlinked));
         let settling = Settling {
             machines_agent: creation.uses_machines_agent(self.host, options),
             no_root: options.no_root,
         };
         match then {
-            Then::Attach if neighbours.is_empty() => {
+            Then::Attach => {
                 let settle = self.settle(name, settling);
                 plan.push(self.start_attached(name, settle));
             }
-            Then::Attach | Then::Name | Then::Exec(_) => {
-                plan.append(self.start_new(name, settling, held));
+            Then::Name | Then::Exec(_) => {
+                plan.append(self.start_new(name, settling));
                 plan.append(self.go_on(name, then));
             }
         }
         plan
     }
 
-    /// There is a cage: starts it if it doesn't run. `cages` are all that there are.
+    /// There is a cage: starts it if it doesn't run.
     fn come_back(
         &self,
         (container, kept): (&Container, &CreateOptions),
-        cages: &[Container],
         options: &CreateOptions,
         stale: Stale,
         then: &Then,
@@ -365,16 +342,16 @@ impl Facts<'_> {
         let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
         let settle = self.settle(&container.id, settling);
         let sources = nesting::mounted_sources(container, kept, self.link(container).as_ref());
-        let neighbours = nesting::neighbours(&self.project.name, &sources, cages, &self.host.label);
         match (container.state, then) {
-            (State::Created | State::Stopped | State::Dead, Then::Attach) if neighbours.is_empty() => {
+            (State::Created | State::Stopped | State::Dead, Then::Attach) => {
                 plan.say(format!("Restarting {}", container.name));
+                plan.extend(sources.into_iter().map(Step::CheckUnlinked));
                 plan.push(self.start_attached(&container.id, settle));
             }
             (State::Created | State::Stopped | State::Dead, _) => {
                 plan.say(format!("Restarting {}", container.name));
-                let held = Held { neighbours: &neighbours, sources, undo: &Plan::default };
-                plan.append(self.start_held(&container.id, held));
+                plan.extend(sources.into_iter().map(Step::CheckUnlinked));
+                plan.run(self.runtime.command(["start", &container.id]));
                 plan.extend(settle.map(Step::Try));
                 plan.append(self.go_on(&container.id, then));
             }
@@ -420,18 +397,14 @@ impl Facts<'_> {
             ])));
             plan.extend(creation.sources(self.project, options).map(Step::CheckUnlinked));
             plan.push(Step::Undo(self.restore(old, &new)));
+        } else {
+            plan.extend(creation.sources(self.project, options).map(Step::CheckUnlinked));
         }
-        let neighbours = creation.neighbours(self.host, self.project, options);
-        let held = Held {
-            neighbours: &neighbours,
-            sources: creation.sources(self.project, options).collect(),
-            undo: &|| self.restore(old, &new),
-        };
         let settling = Settling {
             machines_agent: creation.uses_machines_agent(self.host, options),
             no_root: options.no_root,
         };
-        plan.append(self.start_new(&new, settling, held));
+        plan.append(self.start_new(&new, settling));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.append(self.go_on(name, then));
@@ -446,28 +419,6 @@ impl Facts<'_> {
             plan.run(self.runtime.command(["start", &old.id]));
             plan.say(format!("{} is the old one again; what ran in it has ended", self.project.name));
         }
-        plan
-    }
-
-    /// Starts a container while no other cage can put a link in the way to what it mounts: those that could stand still
-    /// meanwhile, where the engine can do that.
-    fn start_held(&self, container: &str, held: Held) -> Plan {
-        let mut plan = Plan::default();
-        let ids = held.neighbours.iter().map(|cage| cage.id.as_str());
-        let all = |verb| Step::Try(self.runtime.command([verb].into_iter().chain(ids.clone())));
-        let start = self.runtime.command(["start", container]);
-        if held.neighbours.is_empty() {
-            plan.run(start);
-            return plan;
-        }
-        plan.push(all("pause"));
-        let mut undo = Plan::new([all("unpause")]);
-        undo.append((held.undo)());
-        plan.push(Step::Undo(undo));
-        plan.extend(held.sources.into_iter().map(Step::CheckUnlinked));
-        plan.run(start);
-        plan.push(all("unpause"));
-        plan.push(Step::Undo((held.undo)()));
         plan
     }
 
@@ -490,9 +441,10 @@ impl Facts<'_> {
 
     /// Starts a new container and sees that it goes on running: with the engine's init as the first process, an image whose
     /// own command can't run starts, and then stops at once.
-    fn start_new(&self, container: &str, settling: Settling, held: Held) -> Plan {
+    fn start_new(&self, container: &str, settling: Settling) -> Plan {
         let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]).within(PATIENCE);
-        let mut plan = self.start_held(container, held);
+        let mut plan = Plan::default();
+        plan.run(self.runtime.command(["start", container]));
         plan.run(self.settle(container, settling).unwrap_or_else(look));
         plan.push(Step::Keep);
         plan
@@ -705,7 +657,6 @@ mod tests {
             container.image_id = NEWER.into();
             facts.come_back(
                 (&container, &container.options().unwrap()),
-                &[],
                 &options(typed),
                 Stale::default(),
                 then,
@@ -730,7 +681,7 @@ mod tests {
     #[test]
     fn a_new_cage_in_every_mode() {
         use RuntimeKind::{Docker, Podman};
-        insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Then::Attach), @r"
+        insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Then::Attach), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -739,9 +690,10 @@ mod tests {
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+        [ "$(realpath /p/app)" = /p/app ]
         exec docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073
-        ");
-        insta::assert_snapshot!(create(Podman, ROOTFUL, "/p/app", &Then::Name), @r"
+        "#);
+        insta::assert_snapshot!(create(Podman, ROOTFUL, "/p/app", &Then::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -750,12 +702,13 @@ mod tests {
         podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+        [ "$(realpath /p/app)" = /p/app ]
         podman start cage-app-f6965073 >/dev/null
         podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
         # keep
         printf '%s\n' cage-app-f6965073
-        ");
-        insta::assert_snapshot!(create(Podman, ROOTLESS, "/p/app", &Then::Name), @r"
+        "#);
+        insta::assert_snapshot!(create(Podman, ROOTLESS, "/p/app", &Then::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -764,12 +717,13 @@ mod tests {
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+        [ "$(realpath /p/app)" = /p/app ]
         podman start cage-app-f6965073 >/dev/null
         podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
         # keep
         printf '%s\n' cage-app-f6965073
-        ");
-        insta::assert_snapshot!(create(Docker, ROOTLESS, "/p/app", &Then::Name), @r"
+        "#);
+        insta::assert_snapshot!(create(Docker, ROOTLESS, "/p/app", &Then::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -778,29 +732,31 @@ mod tests {
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+        [ "$(realpath /p/app)" = /p/app ]
         docker start cage-app-f6965073 >/dev/null
         docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
         # keep
         printf '%s\n' cage-app-f6965073
-        ");
-        insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Then::Name), @r"
+        "#);
+        insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Then::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+        [ "$(realpath /p/app)" = /p/app ]
         docker start cage-app-f6965073 >/dev/null
         docker exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
         # keep
         printf '%s\n' cage-app-f6965073
-        ");
+        "#);
     }
 
     #[test]
     fn a_project_below_the_home_gets_a_directory_there() {
         let path = "/home/vscode/src/app";
-        insta::assert_snapshot!(create(RuntimeKind::Docker, ROOTFUL, path, &Then::Name), @r"
+        insta::assert_snapshot!(create(RuntimeKind::Docker, ROOTFUL, path, &Then::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
@@ -809,11 +765,12 @@ mod tests {
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
         docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
         # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
+        [ "$(realpath /home/vscode/src/app)" = /home/vscode/src/app ]
         docker start cage-app-4fe250cd >/dev/null
         docker exec cage-app-4fe250cd /bin/sh -c : >/dev/null
         # keep
         printf '%s\n' cage-app-4fe250cd
-        ");
+        "#);
     }
 
     #[test]
@@ -834,7 +791,7 @@ mod tests {
             };
             facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
         });
-        insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r"
+        insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r#"
         printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
         printf '%s\n' 'cage: warning: advice' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
@@ -845,11 +802,12 @@ mod tests {
         docker run --rm --pull never --network none --workdir / --user 0 --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
         docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
         # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+        [ "$(realpath '/p/it'\''s')" = '/p/it'\''s' ]
         docker start cage-it-s-86c97e5b >/dev/null
         docker exec cage-it-s-86c97e5b /bin/sh -c : >/dev/null
         # keep
         printf '%s\n' cage-it-s-86c97e5b
-        ");
+        "#);
     }
 
     #[test]
@@ -991,11 +949,12 @@ mod tests {
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         printf '%s\n' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r"
+        insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null
         podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+        [ "$(realpath /p/app)" = /p/app ]
         podman start cage-app-f6965073.new >/dev/null
         podman exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh '' >/dev/null
         # keep
@@ -1003,6 +962,6 @@ mod tests {
         podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         (sleep 1; podman exec cage-app-f6965073 /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
         exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073
-        ");
+        "#);
     }
 }

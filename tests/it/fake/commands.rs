@@ -76,7 +76,7 @@ fn start() {
           | NAME
 
         paused: cage start
-          > LOOK ; container inspect ID ; unpause ID
+          > LOOK ; unpause ID
           cage: Unpausing NAME
           | NAME
 
@@ -131,7 +131,7 @@ fn run() {
           cage: Restarting NAME
 
         paused: cage run make
-          > LOOK ; container inspect ID ; unpause ID ; exec ID in DIR make
+          > LOOK ; unpause ID ; exec ID in DIR make
           cage: Unpausing NAME
 
         running: cage run -- make -j2 --help
@@ -302,7 +302,7 @@ fn shell() {
           cage: Opening shell in NAME
 
         paused: cage shell NAME
-          > container inspect NAME ; container inspect ID ; unpause ID ; exec ID BEST-SHELL
+          > container inspect NAME ; unpause ID ; exec ID BEST-SHELL
           cage: Unpausing NAME
           cage: Opening shell in NAME
 
