@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, ValueHint};
@@ -167,7 +167,7 @@ impl Takes {
 /// [`Container::project`]: crate::engine::container::Container::project
 fn cages(global: &Global) -> Result<Vec<CompletionCandidate>> {
     let (host, _) = Host::gather()?;
-    let runner = Runner { verbose: false, until: Some(Instant::now() + PATIENCE) };
+    let runner = Runner { verbose: false, limit: Some(PATIENCE) };
     let global = Global { verbose: false, ..global.clone() };
     let interrupts = Interrupts::register(host.ignored_signals);
     let session = Session { host, global, runner, interrupts };

@@ -28,6 +28,7 @@ use clap::CommandFactory as _;
 use self::update::Update;
 use crate::base::console;
 use crate::cli::{Cli, Command};
+use crate::doctor::TIME_LIMIT;
 use crate::engine::runner::Runner;
 use crate::engine::signals::Interrupts;
 use crate::host::machine::Host;
@@ -59,7 +60,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     }
     // What a plan would do at this terminal, although the plan itself may go into a file.
     host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
-    let runner = Runner { verbose: cli.global.verbose, until: None };
+    let limit = matches!(command, Command::Doctor(_)).then_some(TIME_LIMIT);
+    let runner = Runner { verbose: cli.global.verbose, limit };
     let interrupts = Interrupts::register(host.ignored_signals);
     let session = Session { host, global: cli.global, runner, interrupts };
     let code = match command {
@@ -72,7 +74,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Rm(rm) => rm.run(&session),
         Command::Status(status) => status.run(&session),
         Command::Check(check) => check.run(&session),
-        Command::Doctor(doctor) => doctor.run(&session, &wrong),
+        Command::Doctor(doctor) => doctor.run(&session, wrong),
         Command::List(list) => list.run(&session),
         Command::Update(_) => Update::run(&session),
         Command::Upgrade(upgrade) => upgrade.run(&session),

@@ -184,7 +184,7 @@ impl<'a> Wall<'a> {
                 runtime: &runtime.name,
                 rootless: engine.mode == Mode::Rootless,
                 machine: engine.machine.map(|product| product.to_string()),
-                shown: place(engine),
+                shown: engine.location(),
             },
             user,
             mounts,
@@ -200,15 +200,6 @@ impl<'a> Wall<'a> {
             warnings,
             engine_args: options.engine_args,
         }
-    }
-}
-
-/// Where an engine runs, and who runs it.
-pub fn place(engine: &Engine) -> String {
-    match (engine.mode, engine.machine) {
-        (Mode::Rootful, None) => "run by root on this machine".to_owned(),
-        (Mode::Rootless, None) => "run without root on this machine".to_owned(),
-        (_, Some(product)) => format!("in a virtual machine ({product})"),
     }
 }
 

@@ -298,8 +298,6 @@ pub struct Image {
     pub id: String,
     /// The day it was made, `YYYY-MM-DD`, if it says.
     pub date: Option<String>,
-    /// When it was made, as RFC 3339 has it, if it says.
-    pub created: Option<String>,
     /// The names that it has.
     pub tags: Vec<String>,
     /// The repositories that it came from, `REPOSITORY@sha256:…`.
@@ -475,7 +473,6 @@ impl From<RawImage> for Image {
         let created = raw.created.filter(|time| !time.starts_with("0001"));
         Self {
             date: created.as_deref().and_then(|time| time.get(..10)).map(str::to_owned),
-            created,
             id: raw.id,
             tags: raw.repo_tags.unwrap_or_default(),
             digests: raw.repo_digests.unwrap_or_default(),
@@ -595,7 +592,6 @@ impl Image {
         Self {
             id: id.into(),
             date: None,
-            created: None,
             tags: Vec::new(),
             digests: Vec::new(),
             former_names: Vec::new(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use crate::base::error::Failure;
 use crate::engine::command::Invocation;
@@ -46,6 +47,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         Trouble::DirectoryGone => {
             "the project directory was replaced while the cage ran; `cage restart` mounts the new one"
         }
+        Trouble::TimedOut => {
+            "the engine or this machine may be busy: try again, with `--verbose` to see each engine command"
+        }
         Trouble::NotRunning => "the image's own command ended: `docker run --rm -it IMAGE` shows why",
         Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => return None,
     };
@@ -65,6 +69,7 @@ pub struct EngineError {
     command: String,
     status: String,
     words: String,
+    timed_out: bool,
 }
 
 /// What kind of failure it was, as far as the words tell.
@@ -98,6 +103,8 @@ pub enum Trouble {
     TooOld,
     /// The directory that was mounted has been deleted on the host.
     DirectoryGone,
+    /// The command took longer than its time limit.
+    TimedOut,
     /// Something else.
     Other,
 }
@@ -115,6 +122,7 @@ impl EngineError {
             command: invocation.brief(),
             status,
             words: String::from_utf8_lossy(stderr).trim().to_owned(),
+            timed_out: false,
         }
     }
 
@@ -125,6 +133,18 @@ impl EngineError {
             command: invocation.brief(),
             status: format!("it did not start: {error}"),
             words: String::new(),
+            timed_out: false,
+        }
+    }
+
+    /// The failure of a command that took longer than `limit`.
+    pub fn timed_out(invocation: &Invocation, limit: Duration) -> Self {
+        Self {
+            program: invocation.name.clone(),
+            command: invocation.brief(),
+            status: format!("no answer within {} s", limit.as_secs()),
+            words: String::new(),
+            timed_out: true,
         }
     }
 
@@ -138,7 +158,9 @@ impl EngineError {
     pub fn trouble(&self) -> Trouble {
         let words = self.words.to_lowercase();
         let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
-        if says(&["permission denied while trying to connect"]) {
+        if self.timed_out {
+            Trouble::TimedOut
+        } else if says(&["permission denied while trying to connect"]) {
             Trouble::PermissionDenied
         } else if says(&[
             "cannot connect to the docker daemon",

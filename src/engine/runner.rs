@@ -5,10 +5,11 @@ use std::io::{self, Read, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -26,8 +27,8 @@ const MAX_OUTPUT: u64 = 64 * 1024 * 1024;
 pub struct Runner {
     /// Whether to echo each command line on stderr as it runs.
     pub verbose: bool,
-    /// When to kill commands whose output is captured.
-    pub until: Option<Instant>,
+    /// How long a command whose output is captured may run.
+    pub limit: Option<Duration>,
 }
 
 /// The three standard streams of a process that [`Runner::start`] starts.
@@ -105,7 +106,7 @@ impl Runner {
     /// Runs a command and captures its output, whatever its status.
     ///
     /// # Errors
-    /// When it doesn't start.
+    /// When it doesn't start, or not end in time.
     pub fn capture(self, invocation: &Invocation) -> Result<Output, EngineError> {
         self.capture_unless(invocation, &Cancel::default())
     }
@@ -131,8 +132,8 @@ impl Runner {
         // it ended, and cage would not know what there is to undo.
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let within = invocation.within.map(|time| Instant::now() + time);
-        let until = self.until.into_iter().chain(within).min();
+        let limit = self.limit.into_iter().chain(invocation.within).min();
+        let timed_out = AtomicBool::new(false);
         let output = thread::scope(|scope| {
             // Dropping a sender tells its thread that the command has ended.
             let ((_shown, when_shown), (_timed, when_timed)) = (mpsc::channel(), mpsc::channel());
@@ -140,8 +141,12 @@ impl Runner {
                 spawn(scope, move || console::tell_while(what, &when_shown))?;
             }
             let (send_group, group) = mpsc::channel();
-            if let Some(until) = until {
-                spawn(scope, move || kill_at(until, &group, &when_timed))?;
+            if let Some(limit) = limit {
+                let timed_out = &timed_out;
+                spawn(scope, move || {
+                    let killed = kill_after(limit, &group, &when_timed);
+                    timed_out.store(killed, Ordering::Relaxed);
+                })?;
             }
             let mut child = command.spawn()?;
             let pid = pid(&child);
@@ -152,7 +157,12 @@ impl Runner {
             let status = child.wait()?;
             written.map(|()| Output { status, stdout, stderr })
         });
-        output.map_err(|error: io::Error| EngineError::not_started(invocation, &error))
+        match limit {
+            Some(limit) if timed_out.load(Ordering::Relaxed) => {
+                Err(EngineError::timed_out(invocation, limit))
+            }
+            _ => output.map_err(|error: io::Error| EngineError::not_started(invocation, &error)),
+        }
     }
 
     /// Runs a command with its output shown on stderr.
@@ -244,13 +254,14 @@ fn succeeded(invocation: &Invocation, output: Output) -> Result<Output, EngineEr
     }
 }
 
-/// Kills a process group at a time, unless the sender of `ended` is dropped before.
-fn kill_at(until: Instant, group: &Receiver<Option<Pid>>, ended: &Receiver<()>) {
-    let Ok(Some(group)) = group.recv() else { return };
-    let left = until.saturating_duration_since(Instant::now());
-    if ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+/// Kills a process group after `limit`, unless the sender of `ended` is dropped before; returns whether it did.
+fn kill_after(limit: Duration, group: &Receiver<Option<Pid>>, ended: &Receiver<()>) -> bool {
+    let Ok(Some(group)) = group.recv() else { return false };
+    let is_late = ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+    if is_late {
         let _ = kill_process_group(group, Signal::KILL);
     }
+    is_late
 }
 
 /// Writes a command's input, then reads its stdout and stderr to the end.

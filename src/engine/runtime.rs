@@ -81,6 +81,17 @@ pub enum Limit {
     Processors,
 }
 
+impl Engine {
+    /// Returns where the engine runs, and as which user.
+    pub fn location(&self) -> String {
+        match (self.mode, self.machine) {
+            (Mode::Rootful, None) => "run by root on this machine".to_owned(),
+            (Mode::Rootless, None) => "run without root on this machine".to_owned(),
+            (_, Some(product)) => format!("in a virtual machine ({product})"),
+        }
+    }
+}
+
 /// A volume that exists.
 #[derive(Debug, Clone)]
 pub struct Volume {
@@ -454,16 +465,6 @@ impl Runtime {
         self.lines(runner, &["ps", "--all", "--filter", &format!("{what}={name}"), "--format", "{{.ID}}"])
     }
 
-    /// How many bytes these containers have written besides what is mounted.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub fn sizes(&self, runner: Runner, ids: &[&str]) -> Result<u64> {
-        let args = ["container", "inspect", "--size", "--format", "{{.SizeRw}}"];
-        let lines = self.lines(runner, &args.iter().chain(ids).copied().collect::<Vec<_>>())?;
-        Ok(lines.iter().filter_map(|line| line.parse::<u64>().ok()).fold(0, u64::saturating_add))
-    }
-
     /// The IDs of the images that no name leads to.
     ///
     /// # Errors
@@ -477,11 +478,15 @@ impl Runtime {
     }
 }
 
-/// Is `error` a runtime that can't be reached, so that another one may be tried?
-pub fn is_unavailable(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<EngineError>()
-        .is_some_and(|error| matches!(error.trouble(), Trouble::Unreachable | Trouble::PermissionDenied))
+/// Returns whether cage tries the next runtime after `error`: the engine can't be reached, or the program did not even name
+/// its version (was not `identified`), like the stub in WSL.
+pub fn is_skipped(error: &anyhow::Error, identified: bool) -> bool {
+    let trouble = error.downcast_ref::<EngineError>().map(EngineError::trouble);
+    match trouble {
+        Some(Trouble::Unreachable | Trouble::PermissionDenied) => true,
+        Some(_) => !identified,
+        None => false,
+    }
 }
 
 fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathBuf> {
@@ -586,7 +591,7 @@ mod tests {
             Runtime::candidates(&host, choice, project.as_deref())?
                 .into_iter()
                 .map(|(name, program)| {
-                    Runtime::identify(Runner { verbose: false, until: None }, name, program)
+                    Runtime::identify(Runner { verbose: false, limit: None }, name, program)
                 })
                 .collect()
         }

@@ -13,7 +13,7 @@ use crate::base::text::quote;
 use crate::base::{console, name, text};
 use crate::cli::Global;
 use crate::engine::container::{Container, Image, SUCCESSOR, State};
-use crate::engine::error::{EngineError, Trouble, is_trouble};
+use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::runner::Runner;
 use crate::engine::runtime;
 use crate::engine::runtime::Runtime;
@@ -127,8 +127,7 @@ impl Session {
         let mut silent: Option<(&str, anyhow::Error)> = None;
         for (name, program) in Runtime::candidates(&self.host, choice, dir.as_deref())? {
             let runtime = Runtime::identify(self.runner, name, program);
-            // A program that doesn't even tell its version is a stub, as WSL has one.
-            let is_stub = runtime.as_ref().is_err_and(anyhow::Error::is::<EngineError>);
+            let identified = runtime.is_ok();
             match runtime.and_then(|runtime| query(&runtime).map(|answer| (runtime, answer))) {
                 Ok(answer) => {
                     if let Some((first, error)) = silent {
@@ -141,7 +140,7 @@ impl Session {
                     }
                     return Ok(answer);
                 }
-                Err(error) if is_stub || runtime::is_unavailable(&error) || silent.is_some() => {
+                Err(error) if runtime::is_skipped(&error, identified) || silent.is_some() => {
                     silent = silent.or(Some((name, error)));
                 }
                 Err(error) => return Err(error),
@@ -313,7 +312,7 @@ impl Session {
                         "{} has been restarting or going away for {SETTLE:?}",
                         container.name
                     ))
-                    .hint("the engine may be stuck: restart it")
+                    .hint("the engine or this machine may be busy: try again")
                 ),
                 Some(_) => thread::sleep(Duration::from_millis(100)),
             }

@@ -28,13 +28,13 @@ fn it_says_what_there_is_and_leaves_nothing(world: &World) {
     let printed = doctor(world);
     assert_eq!(printed["engine"]["kind"], world.engine.program());
     assert_eq!(printed["engine"]["rootless"], world.engine.is_rootless());
-    let version = world.engine("version --format '{{.Client.Version}}'").ok().out;
-    assert_eq!(printed["engine"]["client_version"], version.trim());
-    assert_eq!((&printed["image"]["present"], &printed["image"]["user"]), (&true.into(), &"vscode".into()));
-    assert_eq!(printed["home"]["present"], false);
+    let info = if world.engine.program() == "docker" { ".ServerVersion" } else { ".Version.Version" };
+    let version = world.engine(&format!("info --format '{{{{{info}}}}}'")).ok().out;
+    assert_eq!(printed["engine"]["version"], version.trim());
+    assert!(says(&printed, "image").1.contains(", user vscode ("), "{printed}");
+    assert!(says(&printed, "home").1.contains("does not exist yet"), "{printed}");
     assert_eq!(printed["project"], world.project.to_str().unwrap());
-    assert_eq!(printed["cages"]["total"], 0);
-    assert!(printed["disk_bytes"]["free"].as_u64().is_some_and(|free| free > 0), "{printed}");
+    assert!(says(&printed, "disk").1.ends_with(" free for images and cages"), "{printed}");
     assert_eq!(says(&printed, "init").0, "ok", "the lab has one");
     assert!(!volumes().contains(&world.volume()));
     let session = world.engine("ps --all --format '{{.Names}}'").ok().out;
@@ -47,8 +47,7 @@ fn it_says_what_there_is_and_leaves_nothing(world: &World) {
     world.cage("start -d").ok();
     let (id, started) = (world.container_id(), world.inspect("{{.State.StartedAt}}"));
     let printed = doctor(world);
-    assert_eq!((&printed["cages"]["total"], &printed["cages"]["up"]), (&1.into(), &1.into()));
-    assert!(says(&printed, "project").1.ends_with("; its cage is running"));
+    assert!(says(&printed, "image").1.contains(", user vscode ("), "{printed}");
     assert_eq!((world.container_id(), world.inspect("{{.State.StartedAt}}")), (id, started));
     world.cage("doctor").env("CAGE_IMAGE", "no-such-image").exits(1);
 }
@@ -60,11 +59,11 @@ fn the_agent_is_tried_from_inside(world: &World) {
         let ran = world.cage("doctor --json").env("SSH_AUTH_SOCK", socket).ok();
         let printed: Value = serde_json::from_str(&ran.out).unwrap();
         let (level, message) = says(&printed, "ssh-agent");
-        (level, format!("{message} ({why})"), printed["ssh_agent"].clone())
+        (level, format!("{message} ({why})"))
     };
     let works = |why: &str| {
-        let (level, message, facts) = told(why);
-        assert_eq!((level.as_str(), facts["keys_inside"].as_u64()), ("ok", Some(1)), "{message}");
+        let (level, message) = told(why);
+        assert!(level == "ok" && message.contains("on this machine, 1 key inside"), "{message}");
     };
     works("in a container of its own");
     world.cage("start -d").env("SSH_AUTH_SOCK", agent.socket.to_str().unwrap()).ok();
@@ -72,23 +71,22 @@ fn the_agent_is_tried_from_inside(world: &World) {
     // The control: what it says is what there is.
     assert!(world.inside("ssh-add -l").ok().out.contains(&agent.key));
     world.cage("restart --no-ssh").env("SSH_AUTH_SOCK", agent.socket.to_str().unwrap()).ok();
-    let (_, message, facts) = told("kept out");
-    assert!(message.contains("its cage runs without your SSH agent"), "{message}");
-    assert_eq!(facts["works_inside"], Value::Null);
+    let (level, message) = told("kept out");
+    assert!(level == "ok" && message.contains("cage runs without your SSH agent"), "{message}");
 
     // An agent that answers here and to nobody inside: a cage whose agent has gone meanwhile.
     let gone = Agent::start(world, "other-key");
     world.cage("restart --fresh").env("SSH_AUTH_SOCK", gone.socket.to_str().unwrap()).ok();
     drop(gone);
-    let (level, message, facts) = told("the cage has an agent that is gone");
-    assert_eq!((level.as_str(), &facts["works_inside"]), ("warning", &false.into()), "{message}");
+    let (level, message) = told("the cage has an agent that is gone");
+    assert!(level == "warning" && message.contains("does not work inside: "), "{message}");
 }
 
 fn the_home_is_known_by_its_owner(world: &World) {
     world.cage("start -d").ok();
     let yours = |why: &str| {
         let (level, message) = says(&doctor(world), "home");
-        assert!(level == "ok" && message.ends_with(", yours"), "{why}: {message}");
+        assert!(level == "ok" && message.ends_with(", owned by you"), "{why}: {message}");
     };
     yours("in the cage that runs");
     world.cage("stop").ok();
@@ -111,6 +109,6 @@ fn the_home_is_known_by_its_owner(world: &World) {
         );
         world.engine(&options).ok();
         let ran = world.cage("doctor").exits(1);
-        assert!(ran.out.contains("was made with a driver or options"), "{ran}");
+        assert!(ran.out.contains("was created with a driver or options"), "{ran}");
     }
 }

@@ -1,0 +1,102 @@
+//! The checks of an engine that answers: where it runs, its version, and how far it isolates.
+
+use super::engines::{Client, Server};
+use super::report::Check;
+use crate::base::text;
+use crate::engine::runtime::{Limit, Mode, RuntimeKind};
+use crate::host::machine::Host;
+
+/// The free space in bytes below which pulling an image is likely to fail.
+const LITTLE_SPACE: u64 = 2_000_000_000;
+
+/// Returns the checks of an engine that answers.
+pub fn engine_checks(host: &Host, client: &Client, server: &Server) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if client.is_remote() {
+        checks.push(Check::problem(
+            "endpoint",
+            format!("the engine is on another machine, {}", client.endpoint),
+            "cage mounts the project directory: use an engine on this machine",
+        ));
+    }
+    checks.push(Check::ok("mode", server.engine.location()));
+    checks.extend(old_version(client, server));
+    checks.push(limits(host, server));
+    checks.push(protections(server));
+    checks.extend(server.free_space.map(|free| {
+        let message = format!("{} free for images and cages", text::bytes(free));
+        if free < LITTLE_SPACE {
+            Check::warning("disk", message, "`cage prune` or the engine's `system prune` frees space")
+        } else {
+            Check::ok("disk", message)
+        }
+    }));
+    checks
+}
+
+/// Returns a problem if the engine is too old for cage.
+fn old_version(client: &Client, server: &Server) -> Option<Check> {
+    let (floor, fix) = match (client.kind()?, server.engine.mode) {
+        (RuntimeKind::Docker, Mode::Rootful | Mode::Rootless) => ((20, 10), "update docker"),
+        (RuntimeKind::Podman, Mode::Rootless) => ((4, 3), "update podman, or use it as root"),
+        (RuntimeKind::Podman, Mode::Rootful) => return None,
+    };
+    let (name, version, (major, minor)) = (&client.name, &server.version, floor);
+    let is_old = numbers(version)? < floor;
+    is_old.then(|| Check::problem("version", format!("{name} {version} is older than {major}.{minor}"), fix))
+}
+
+/// Returns the two numbers that a version begins with.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or_default()))
+}
+
+fn limits(host: &Host, server: &Server) -> Check {
+    let engine = &server.engine;
+    if engine.unenforced.is_empty() {
+        return Check::ok("limits", "the engine can limit processes, memory and processors");
+    }
+    let names: Vec<String> = engine.unenforced.iter().map(Limit::to_string).collect();
+    let fix = match engine.mode {
+        Mode::Rootful => "turn on the kernel's cgroup controllers for them",
+        Mode::Rootless if host.cgroup_v2 => {
+            "put `Delegate=cpu cpuset io memory pids` into the unit user@.service, then log in again"
+        }
+        Mode::Rootless => {
+            "boot with cgroup v2 (`systemd.unified_cgroup_hierarchy=1`), or use an engine that runs as root"
+        }
+    };
+    Check::warning("limits", format!("the engine can't limit {}", names.join(", ")), fix)
+}
+
+fn protections(server: &Server) -> Check {
+    let (message, fix) = match (server.seccomp, server.engine.machine) {
+        (true, _) if server.engine.selinux => ("seccomp; SELinux is off for cages (label=disable)", None),
+        (true, _) => ("seccomp", None),
+        (false, Some(_)) => ("no seccomp, as usual in this product's virtual machine", None),
+        (false, None) => (
+            "the engine runs containers without seccomp",
+            Some("remove `seccomp=unconfined` from the engine's settings"),
+        ),
+    };
+    match fix {
+        Some(fix) => Check::warning("protections", message, fix),
+        None => Check::ok("protections", message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert_eq!(numbers("1.1.5+ds1"), Some((1, 1)));
+        assert_eq!(numbers("20.10.24+dfsg1"), Some((20, 10)));
+        assert_eq!(numbers("v29.0.0-rc.1"), Some((29, 0)));
+        assert_eq!(numbers("5"), Some((5, 0)));
+        assert_eq!(numbers(""), None);
+        assert_eq!(numbers("dev"), None);
+    }
+}
