@@ -5,12 +5,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::limits::Limits;
 
 /// A file or setting that the host would run or trust.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The path, relative to the project. Not escaped.
     pub path: String,
@@ -19,30 +20,21 @@ pub struct Finding {
     /// When the host runs or trusts it.
     pub trigger: &'static str,
     /// A digest of path, text and content.
+    #[serde(skip)]
     pub identity: [u8; 32],
-    /// How to tell whether it is new.
-    pub age: Age,
+    /// The time of the last change in Unix seconds, if that tells the age of the finding instead of the cage's record.
+    #[serde(skip)]
+    pub changed: Option<i64>,
 }
 
 impl Finding {
-    /// Returns one line for people. Not escaped; escaping keeps it one line.
+    /// Returns the text for people: one line once it is escaped.
     pub fn line(&self) -> String {
         format!("{}: {}  ({})", self.path, self.what, self.trigger)
     }
 }
 
-/// The age of a finding relative to the cage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Age {
-    /// The cage's record of digests tells.
-    Recorded,
-    /// It has not changed since the cage was created.
-    Older,
-    /// It has changed since the cage was created, or that time is unknown.
-    Newer,
-}
-
-/// A file or setting that a scan came upon.
+/// A file or setting to be added to the findings.
 #[derive(Debug)]
 pub struct Sighting<'a> {
     /// The path as it is shown.
@@ -51,21 +43,19 @@ pub struct Sighting<'a> {
     pub what: String,
     /// When the host runs or trusts it.
     pub trigger: &'static str,
-    /// What distinguishes it from another one with the same path and text, such as a program's digest.
+    /// Bytes that change with the content, such as a program's digest.
     pub content: &'a [u8],
     /// The time of the last change in Unix seconds.
     pub changed: i64,
 }
 
-/// The collection of what a scan finds, each finding once.
+/// The findings of a scan, without duplicates.
 #[derive(Debug)]
 pub struct Findings {
     list: Vec<Finding>,
     /// Digests of the findings in the list, with and without their content.
     listed: HashSet<[u8; 32]>,
-    /// When the cage was created.
-    since: Option<i64>,
-    /// Whether the age of what comes is told by the time of its last change.
+    /// Whether further findings are dated by their last change instead of the cage's record.
     dates_by_change: bool,
     /// The earliest time that counts as a last change.
     not_before: i64,
@@ -73,18 +63,18 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Starts an empty collection, for a cage created at `since` if that is known.
-    pub fn new(since: Option<i64>, limits: Rc<Limits>) -> Self {
+    /// Starts an empty collection.
+    pub fn new(limits: Rc<Limits>) -> Self {
         let (list, listed) = (Vec::new(), HashSet::new());
-        Self { list, listed, since, dates_by_change: false, not_before: i64::MIN, limits }
+        Self { list, listed, dates_by_change: false, not_before: i64::MIN, limits }
     }
 
-    /// From now on, tells the age of findings by the time of their last change instead of the cage's record.
+    /// Dates further findings by their last change instead of the cage's record.
     pub fn date_by_change(&mut self) {
         self.dates_by_change = true;
     }
 
-    /// Returns whether the age of findings is told by the time of their last change.
+    /// Returns whether findings are dated by their last change.
     pub fn dates_by_change(&self) -> bool {
         self.dates_by_change
     }
@@ -120,17 +110,8 @@ impl Findings {
         if self.limits.has_room_for_finding(self.list.len()) {
             self.listed.extend([shown, identity]);
             let path = seen.path.to_string_lossy().into_owned();
-            let (what, trigger, age) = (seen.what, seen.trigger, self.age(seen.changed));
-            self.list.push(Finding { path, what, trigger, identity, age });
-        }
-    }
-
-    fn age(&self, changed: i64) -> Age {
-        match self.since {
-            _ if !self.dates_by_change => Age::Recorded,
-            // A change in the very second of the creation may have come after it.
-            Some(since) if changed.max(self.not_before) < since => Age::Older,
-            _ => Age::Newer,
+            let changed = self.dates_by_change.then_some(seen.changed.max(self.not_before));
+            self.list.push(Finding { path, what: seen.what, trigger: seen.trigger, identity, changed });
         }
     }
 

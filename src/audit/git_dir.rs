@@ -48,8 +48,7 @@ pub fn scan_bare(tree: &Tree, dir: &Path, findings: &mut Findings) {
 /// Scans the `.git` in a directory, if there is one.
 pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
     let path = dir.join(".git");
-    let node = tree.node(&path);
-    let target = match &node {
+    let (what, target, status) = match tree.node(&path) {
         Node::Absent => return,
         Node::Dir(_) => {
             if dir != Path::new("") {
@@ -58,29 +57,19 @@ pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
             return scan_git_dir(tree, dir, &path, findings);
         }
         Node::Special(status) => {
-            return findings.add(Sighting {
-                path: tree.shown(&path),
-                what: status.kind_name().to_owned(),
-                trigger: "git hangs or fails here",
-                content: b"",
-                changed: status.changed,
-            });
+            let (path, what) = (tree.shown(&path), status.kind_name().to_owned());
+            let (trigger, changed) = ("git hangs or fails here", status.changed);
+            return findings.add(Sighting { path, what, trigger, content: b"", changed });
         }
-        Node::Link(target, _) => target.clone(),
-        Node::File(_) => {
+        Node::Link(target, status) => (display::link(&target), target, status),
+        Node::File(status) => {
             let text = tree.read(&path).unwrap_or_default();
-            let Some(target) = text.strip_prefix(b"gitdir: ") else { return };
-            path_in_file(target)
+            let Some(target) = text.strip_prefix(b"gitdir: ").map(path_in_file) else { return };
+            (format!("gitdir: {}", display::path(&target)), target, status)
         }
     };
-    let is_link = matches!(node, Node::Link(..));
-    findings.add(Sighting {
-        path: tree.shown(&path),
-        what: if is_link { display::link(&target) } else { format!("gitdir: {}", display::path(&target)) },
-        trigger: POINTER,
-        content: path_bytes(&target),
-        changed: node.status().map_or(i64::MAX, |status| status.changed),
-    });
+    let (path, content, changed) = (tree.shown(&path), path_bytes(&target), status.changed);
+    findings.add(Sighting { path, what, trigger: POINTER, content, changed });
     if let Some(inside) = tree.resolve(dir, &target) {
         scan_git_dir(tree, dir, &inside, findings);
     }

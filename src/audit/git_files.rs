@@ -59,13 +59,9 @@ pub fn hooks(tree: &Tree, dir: &Path, findings: &mut Findings) {
             }
             _ => continue,
         };
-        findings.add(Sighting {
-            path: tree.shown(&path),
-            what,
-            trigger: known.map_or("runs if a hook calls it", |(_, trigger)| trigger),
-            content: &content,
-            changed,
-        });
+        let (path, trigger) =
+            (tree.shown(&path), known.map_or("runs if a hook calls it", |(_, trigger)| trigger));
+        findings.add(Sighting { path, what, trigger, content: &content, changed });
     }
 }
 
@@ -109,13 +105,9 @@ pub fn attributes(tree: &Tree, path: &Path, findings: &mut Findings) {
         }
     }
     for driver in drivers {
-        findings.add(Sighting {
-            path: tree.shown(path),
-            what: display::shorten(&String::from_utf8_lossy(driver)),
-            trigger: "git runs the command that your configuration has for it, if any",
-            content: driver,
-            changed: status.changed,
-        });
+        let (path, what) = (tree.shown(path), display::shorten(&String::from_utf8_lossy(driver)));
+        let trigger = "git runs the command that your configuration has for it, if any";
+        findings.add(Sighting { path, what, trigger, content: driver, changed: status.changed });
     }
 }
 
@@ -138,13 +130,9 @@ pub fn gitmodules(tree: &Tree, path: &Path, findings: &mut Findings) {
     let Some(text) = tree.read(path) else { return };
     for entry in git_config::entries(&text).filter(|entry| entry.section == "submodule") {
         if let Some(trigger) = git_settings::trigger(&entry) {
-            findings.add(Sighting {
-                path: tree.shown(path),
-                what: git_settings::show(&entry),
-                trigger,
-                content: entry.value.as_deref().unwrap_or_default(),
-                changed: status.changed,
-            });
+            let (path, what) = (tree.shown(path), git_settings::show(&entry));
+            let content = entry.value.as_deref().unwrap_or_default();
+            findings.add(Sighting { path, what, trigger, content, changed: status.changed });
         }
     }
 }

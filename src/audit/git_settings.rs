@@ -3,7 +3,7 @@
 use super::display;
 use crate::host::git_config::Entry;
 
-/// Settings by name, and when git acts on them. A `*` stands for any subsection or none.
+/// Names of settings, and when git acts on them. A `*` stands for any subsection or none.
 const SETTINGS: &[(&str, &str)] = &[
     ("core.fsmonitor", "runs on every git status"),
     ("core.hookspath", "git takes its hooks from there"),
@@ -15,38 +15,31 @@ const SETTINGS: &[(&str, &str)] = &[
     ("core.worktree", "git works on the files there"),
     ("core.attributesfile", "git takes attributes from there"),
     ("sequence.editor", "runs on git rebase -i"),
-    ("alias.*", "runs on the git command of that name"),
-    ("pager.*", "runs on the git command of that name"),
+    ("alias.* pager.*", "runs on the git command of that name"),
     ("filter.*.clean", "runs on git status, add and diff"),
     ("filter.*.smudge", "runs on git checkout, switch, restore and pull"),
     ("filter.*.process", "runs on git status, add, diff and checkout"),
-    ("diff.external", "runs on git diff"),
-    ("diff.*.command", "runs on git diff"),
+    ("diff.external diff.*.command", "runs on git diff"),
     ("diff.*.textconv", "runs on git diff, log -p and show"),
     ("merge.*.driver", "runs on git merge, pull and rebase"),
-    ("mergetool.*.cmd", "runs on git mergetool"),
-    ("mergetool.*.path", "runs on git mergetool"),
-    ("difftool.*.cmd", "runs on git difftool"),
-    ("difftool.*.path", "runs on git difftool"),
+    ("mergetool.*.cmd mergetool.*.path", "runs on git mergetool"),
+    ("difftool.*.cmd difftool.*.path", "runs on git difftool"),
     ("credential.*.helper", "runs when git asks for a password, and receives it"),
     ("gpg.*.program", "runs on signed commits and when signatures are shown"),
     ("gpg.ssh.allowedsignersfile", "lists the keys whose signatures git trusts"),
-    ("include.path", "git reads more configuration there"),
-    ("includeif.*.path", "git reads more configuration there"),
+    ("include.path includeif.*.path", "git reads more configuration there"),
     ("protocol.*.allow", "allows git a protocol that may run programs"),
-    ("url.*.insteadof", "git fetch and pull go to another address"),
+    ("url.*.insteadof fetch.bundleuri", "git fetch and pull go to another address"),
     ("url.*.pushinsteadof", "git push goes to another address"),
     ("remote.*.uploadpack", "runs on git fetch and pull"),
     ("remote.*.receivepack", "runs on git push"),
     ("remote.*.vcs", "runs git-remote-NAME on git fetch, pull and push"),
-    ("remote.*.proxy", "git fetch, pull and push go through it"),
+    ("remote.*.proxy http.*.proxy", "git fetch, pull and push go through it"),
     ("interactive.difffilter", "runs on git add -p"),
     ("browser.*.path", "runs on git help -w and instaweb"),
     ("man.*.path", "runs on git help"),
     ("init.templatedir", "git init copies hooks from there"),
-    ("http.*.proxy", "git fetch, pull and push go through it"),
-    ("http.*.sslcainfo", "tells which servers git trusts"),
-    ("http.*.sslcapath", "tells which servers git trusts"),
+    ("http.*.sslcainfo http.*.sslcapath", "tells which servers git trusts"),
     ("http.*.curloptresolve", "git fetch, pull and push go to another address"),
     ("sendemail.*.smtpserver", "runs on git send-email if it is a path"),
     ("instaweb.httpd", "runs on git instaweb"),
@@ -55,11 +48,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("lfs.extension.*.clean", "runs on git add, by git-lfs"),
     ("lfs.extension.*.smudge", "runs on git checkout, by git-lfs"),
     ("extensions.worktreeconfig", "git reads config.worktree, too"),
-    ("extensions.partialclone", FETCHES),
-    ("remote.*.promisor", FETCHES),
-    ("core.protecthfs", "git accepts file names that some systems take for .git"),
-    ("core.protectntfs", "git accepts file names that some systems take for .git"),
-    ("fetch.bundleuri", "git fetch and pull go to another address"),
+    ("extensions.partialclone remote.*.promisor", FETCHES),
+    ("core.protecthfs core.protectntfs", "git accepts file names that some systems take for .git"),
     ("http.*.cookiefile", "git fetch and pull send cookies from there, or write them there"),
     ("http.*.savecookies", "git fetch and pull write cookies to a file"),
     ("http.*.sslcert", "git presents it to servers"),
@@ -67,11 +57,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("http.*.delegation", "git lets servers act on your behalf"),
     ("http.*.proxysslcainfo", "tells which proxies git trusts"),
     ("instaweb.modulepath", "git instaweb loads it"),
-    ("lfs.url", LFS),
-    ("lfs.pushurl", LFS),
-    ("lfs.standalonetransferagent", LFS),
-    ("remote.*.lfsurl", LFS),
-    ("remote.*.lfspushurl", LFS),
+    ("lfs.url lfs.pushurl lfs.standalonetransferagent remote.*.lfsurl remote.*.lfspushurl", LFS),
     ("gitflow.path.hooks", "git flow takes its hooks from there"),
     ("tig.*", "tig runs it or binds keys to it"),
 ];
@@ -109,7 +95,10 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
     if goes_to(entry) {
         return Some(REMOTE);
     }
-    let listed = SETTINGS.iter().find(|(key, _)| is_named(entry, key)).map(|(_, trigger)| *trigger);
+    let listed = SETTINGS
+        .iter()
+        .find(|(keys, _)| keys.split(' ').any(|key| is_named(entry, key)))
+        .map(|(_, trigger)| *trigger);
     let is_annex = entry.section == "annex" || (entry.section == "remote" && name.starts_with("annex-"));
     if is_annex && name.ends_with("options") {
         return Some("git-annex runs programs with these options");

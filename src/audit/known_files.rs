@@ -8,10 +8,10 @@ use super::known_names::FILES;
 /// don't count.
 const PACKAGES: &[&[u8]] = &[b"node_modules", b"site-packages"];
 
-/// The largest number of names of a pattern from its last one without `*` to its end.
+/// The largest number of names at the end of a pattern, counted from its last name without `*`.
 const MAX_TAIL: usize = 3;
 
-/// One name of a pattern, or its parts before and after `*`.
+/// A name in a pattern, as its parts before and after `*`.
 #[derive(Debug)]
 struct Name {
     start: &'static [u8],

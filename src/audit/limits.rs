@@ -1,4 +1,4 @@
-//! The budget of one scan, and the reasons why it did not see everything.
+//! The limits of a scan, and the reasons why it did not see everything.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -9,41 +9,23 @@ use rustix::io::Errno;
 /// The number of reasons that a report gives for being incomplete.
 const MAX_GAPS: usize = 3;
 
-/// The most that one scan may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// The time in which a scan must end.
-    pub time: Duration,
-    /// The number of directory entries to read.
-    pub entries: usize,
-    /// The number of bytes to read from files.
-    pub bytes: u64,
-    /// The number of findings to keep.
-    pub findings: usize,
-}
-
-/// What is left of a budget, and what the scan had to leave out.
+/// The remaining budget of a scan, and the reasons for gaps in its report.
 #[derive(Debug)]
 pub struct Limits {
     deadline: Instant,
     is_late: Cell<bool>,
     entries: Cell<usize>,
     bytes: Cell<u64>,
-    max_findings: usize,
+    findings: usize,
     gaps: RefCell<Vec<String>>,
 }
 
 impl Limits {
-    /// Starts the clock.
-    pub fn new(budget: Budget) -> Self {
-        Self {
-            deadline: Instant::now() + budget.time,
-            is_late: Cell::new(false),
-            entries: Cell::new(budget.entries),
-            bytes: Cell::new(budget.bytes),
-            max_findings: budget.findings,
-            gaps: RefCell::default(),
-        }
+    /// Starts a scan that reads at most so many directory entries and bytes of files, and keeps at most so many findings.
+    pub fn new(time: Duration, entries: usize, bytes: u64, findings: usize) -> Self {
+        let deadline = Instant::now() + time;
+        let (entries, bytes) = (Cell::new(entries), Cell::new(bytes));
+        Self { deadline, is_late: Cell::new(false), entries, bytes, findings, gaps: RefCell::default() }
     }
 
     /// Records why a part of the project was not read: the report is incomplete.
@@ -75,18 +57,15 @@ impl Limits {
     /// Takes one directory entry from the budget; `false` if none is left.
     pub fn take_entry(&self) -> bool {
         let left = self.entries.get();
+        // Reading the clock costs as much as reading an entry.
+        if left.is_multiple_of(64) && self.is_late() {
+            return false;
+        }
         if left == 0 {
-            if !self.is_late() {
-                self.note_gap("there are too many files");
-            }
+            self.note_gap("there are too many files");
             return false;
         }
         self.entries.set(left - 1);
-        // Reading the clock costs as much as reading an entry.
-        if left.is_multiple_of(64) && self.is_late() {
-            self.entries.set(0);
-            return false;
-        }
         true
     }
 
@@ -98,9 +77,9 @@ impl Limits {
         taken
     }
 
-    /// Returns whether one more finding can be kept, given the number of those there are.
+    /// Returns whether another finding can be kept besides `count` others.
     pub fn has_room_for_finding(&self, count: usize) -> bool {
-        let has_room = count < self.max_findings;
+        let has_room = count < self.findings;
         if !has_room {
             self.note_gap("there are too many findings");
         }

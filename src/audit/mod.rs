@@ -2,9 +2,8 @@
 //! agents, privileged programs, links that lead out.
 //!
 //! Nothing is run, and no link is followed out of the project. Findings at the top are compared with a record that the
-//! cage keeps in a label; findings elsewhere are new if they changed after the cage was created. A file that can't be read
-//! makes the report incomplete, never empty. What the findings mean for a cage, and how they are printed, is not decided
-//! here.
+//! cage keeps in a label; findings below are new if they changed after the cage was created. A file that can't be read
+//! makes the report incomplete. Printing findings, and containers and their labels, do not belong here.
 
 mod display;
 mod finding;
@@ -30,25 +29,19 @@ use std::time::Duration;
 pub use self::finding::Finding;
 use self::finding::Findings;
 use self::known_files::KnownFiles;
-use self::limits::{Budget, Limits};
-pub use self::record::{is_cut, new_findings, to_label};
+use self::limits::Limits;
+pub use self::record::{Record, without_remotes};
 use self::tree::Tree;
 pub use self::walk::Scope;
 
 const MAX_FINDINGS: usize = 20_000;
 
-const TOP: Budget =
-    Budget { time: Duration::from_secs(3), entries: 20_000, bytes: 32 * 1024 * 1024, findings: MAX_FINDINGS };
+const TOP_ENTRIES: usize = 20_000;
+const TOP_BYTES: u64 = 32 * 1024 * 1024;
 
-const WHOLE: Budget = Budget {
-    time: Duration::from_secs(5),
-    entries: 300_000,
-    bytes: 512 * 1024 * 1024,
-    findings: MAX_FINDINGS,
-};
-
-/// The budget while a user who leaves a cage waits.
-const QUICK: Budget = Budget { time: Duration::from_millis(30), findings: 2_000, ..TOP };
+/// The time and the number of findings for a quick scan.
+const QUICK: Duration = Duration::from_millis(30);
+const QUICK_FINDINGS: usize = 2_000;
 
 /// The number of findings that a short report names.
 const MAX_SHORT: usize = 3;
@@ -62,23 +55,23 @@ pub struct Report {
     pub incomplete: Option<String>,
 }
 
-/// Scans a project. `since` is when its cage was created, in Unix seconds; [`new_findings`] returns those that are new.
-pub fn scan(project: &Path, scope: Scope, since: Option<i64>) -> Report {
-    let budget = match scope {
-        Scope::Top => TOP,
-        Scope::Whole => WHOLE,
+/// Scans a project. [`Record::new_among`] returns the findings that are new.
+pub fn scan(project: &Path, scope: Scope) -> Report {
+    let limits = match scope {
+        Scope::Top => Limits::new(Duration::from_secs(3), TOP_ENTRIES, TOP_BYTES, MAX_FINDINGS),
+        Scope::Whole => Limits::new(Duration::from_secs(5), 300_000, 512 * 1024 * 1024, MAX_FINDINGS),
     };
-    scan_within(project, scope, since, budget)
+    scan_within(project, scope, limits)
 }
 
 /// Scans the top of a project in a time that a user doesn't notice.
 pub fn quick_scan(project: &Path) -> Report {
-    scan_within(project, Scope::Top, None, QUICK)
+    scan_within(project, Scope::Top, Limits::new(QUICK, TOP_ENTRIES, TOP_BYTES, QUICK_FINDINGS))
 }
 
-fn scan_within(project: &Path, scope: Scope, since: Option<i64>, budget: Budget) -> Report {
-    let limits = Rc::new(Limits::new(budget));
-    let mut findings = Findings::new(since, Rc::clone(&limits));
+fn scan_within(project: &Path, scope: Scope, limits: Limits) -> Report {
+    let limits = Rc::new(limits);
+    let mut findings = Findings::new(Rc::clone(&limits));
     match Tree::open(project, Path::new(""), Rc::clone(&limits)) {
         Err(error) => limits.note_gap(format!("the project can't be opened: {error}")),
         Ok(tree) => {

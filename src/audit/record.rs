@@ -1,11 +1,12 @@
-//! The record of findings that a cage keeps in a label: a salt that programs in the cage can't know, and short digests.
+//! The record that a cage keeps in labels of the findings that were in its project before: a salt that programs in the
+//! cage can't know, short digests, and the time.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use sha2::{Digest as _, Sha256};
 
-use super::finding::{Age, Finding};
+use super::finding::Finding;
 use super::git_settings;
 
 /// The longest label that every engine takes.
@@ -19,42 +20,54 @@ pub const DIGEST: usize = 8;
 /// The last character of a label that has no room for all digests.
 const CUT: char = '+';
 
-/// Returns a label that records findings; empty for none.
-pub fn to_label(findings: &[Finding]) -> String {
-    if findings.is_empty() {
-        return String::new();
-    }
-    let mut label = format!("{:016x}", RandomState::new().build_hasher().finish());
-    let mut digests: Vec<String> = findings.iter().map(|finding| digest(finding, &label)).collect();
-    digests.sort_unstable();
-    let room = (MAX_LABEL - SALT - 1) / DIGEST;
-    label.extend(digests.iter().take(room).map(String::as_str));
-    if digests.len() > room {
-        label.push(CUT);
-    }
-    label
+/// The findings that were in a project before its cage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The salt and the digests; empty without findings.
+    pub label: String,
+    /// When the cage was created, in Unix seconds.
+    pub since: i64,
 }
 
-/// Returns whether there were more findings than the label could record.
-pub fn is_cut(label: &str) -> bool {
-    label.ends_with(CUT)
+impl Record {
+    /// Records findings.
+    pub fn new(findings: &[Finding], since: i64) -> Self {
+        if findings.is_empty() {
+            return Self { label: String::new(), since };
+        }
+        let mut label = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let mut digests: Vec<String> = findings.iter().map(|finding| digest(finding, &label)).collect();
+        digests.sort_unstable();
+        let room = (MAX_LABEL - SALT - 1) / DIGEST;
+        label.extend(digests.iter().take(room).map(String::as_str));
+        if digests.len() > room {
+            label.push(CUT);
+        }
+        Self { label, since }
+    }
+
+    /// Returns whether there were more findings than a label has room for.
+    pub fn is_cut(&self) -> bool {
+        self.label.ends_with(CUT)
+    }
+
+    /// Returns the findings that are new.
+    pub fn new_among(&self, findings: &[Finding]) -> Vec<Finding> {
+        let salt = self.label.get(..SALT).unwrap_or_default();
+        let digests = self.label.as_bytes().get(SALT..).unwrap_or_default();
+        let digests: HashSet<&[u8]> = digests.chunks_exact(DIGEST).collect();
+        let is_new = |finding: &&Finding| match finding.changed {
+            None => !digests.contains(digest(finding, salt).as_bytes()),
+            // A change in the very second of the creation may have come after it.
+            Some(changed) => changed >= self.since,
+        };
+        findings.iter().filter(is_new).cloned().collect()
+    }
 }
 
-/// Returns the findings that were not there when the cage was created. Without a label, nearly every finding counts as new.
-pub fn new_findings(findings: Vec<Finding>, label: Option<&str>) -> Vec<Finding> {
-    let has_record = label.is_some();
-    let label = label.unwrap_or_default();
-    let salt = label.get(..SALT).unwrap_or_default();
-    let digests: HashSet<&[u8]> =
-        label.as_bytes().get(SALT..).unwrap_or_default().chunks_exact(DIGEST).collect();
-    let is_new = |finding: &Finding| match finding.age {
-        // Nearly every repository has a remote, which is of interest only if it wasn't there before.
-        _ if !has_record && finding.trigger == git_settings::REMOTE => false,
-        Age::Recorded => !digests.contains(digest(finding, salt).as_bytes()),
-        Age::Older => false,
-        Age::Newer => true,
-    };
-    findings.into_iter().filter(is_new).collect()
+/// Returns the findings that count as new without a record: all but remotes, which nearly every repository has.
+pub fn without_remotes(findings: &[Finding]) -> Vec<Finding> {
+    findings.iter().filter(|finding| finding.trigger != git_settings::REMOTE).cloned().collect()
 }
 
 /// Returns a short digest of a finding. Without the salt, no program can make another finding with the same digest.

@@ -1,4 +1,4 @@
-//! One repository: the configuration, hooks and other files in its directory, and the directories that it leads to.
+//! A repository: the configuration, hooks and other files in its directory, and the directories that it leads to.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -20,8 +20,8 @@ const MAX_LOOKUPS: usize = 1000;
 /// The number of words of a command that may be programs of the project.
 const MAX_WORDS: usize = 8;
 
-/// The number of directories of submodules inside each other.
-const MAX_MODULES: usize = 12;
+/// The number of directories in the path of a part of a repository.
+const MAX_DEPTH: usize = 100;
 
 /// The directories that a repository has, below which no submodules are kept.
 const INTERNAL: &[&str] =
@@ -88,89 +88,95 @@ struct Text {
 impl Repository<'_> {
     /// Scans a repository's directory, its common directory, those of its worktrees and submodules, and so on.
     fn directory(&mut self, first: &Path) {
-        let mut todo = vec![(first.to_owned(), 0)];
-        while let Some((dir, depth)) = todo.pop() {
+        let mut todo = vec![(first.to_owned(), false)];
+        while let Some((dir, is_module)) = todo.pop() {
             if !self.is_first_time(&dir) {
                 continue;
             }
-            self.config(&dir.join("config"));
-            self.config(&dir.join("config.worktree"));
-            if let Some(hooks) = self.through_link(&dir.join("hooks"), "git takes its hooks from there") {
-                git_files::hooks(self.tree, &hooks, self.findings);
+            // The name of a submodule may have slashes, so its directory may be below one that is not a repository.
+            let is_repository = !is_module || self.tree.has(&dir.join("HEAD"));
+            if is_repository {
+                self.parts(&dir);
+                let others = self.common(&dir).into_iter().chain(self.below(&dir, "worktrees", &[]));
+                todo.extend(others.map(|dir| (dir, false)).collect::<Vec<_>>());
+                todo.extend(self.below(&dir, "modules", &[]).into_iter().map(|dir| (dir, true)));
             }
-            let attributes = dir.join("info/attributes");
-            if let Some(attributes) = self.through_link(&attributes, "git takes attributes from there") {
-                git_files::attributes(self.tree, &attributes, self.findings);
+            // It may also be below a directory that only looks like a repository.
+            if is_module {
+                let not = if is_repository { INTERNAL } else { &[] };
+                todo.extend(self.below(&dir, "", not).into_iter().map(|dir| (dir, true)));
             }
-            for (name, trigger) in OTHER_FILES {
-                self.other_files(&dir.join(name), trigger);
-            }
-            let others = self.common(&dir).into_iter().chain(self.worktrees(&dir));
-            todo.extend(others.map(|dir| (dir, depth)).collect::<Vec<_>>());
-            todo.extend(self.modules(&dir, depth));
         }
+    }
+
+    /// Scans the files in a repository's directory.
+    fn parts(&mut self, dir: &Path) {
+        self.config(dir, "config");
+        self.config(dir, "config.worktree");
+        if let Some(hooks) = self.follow_links(dir, "hooks", "git takes its hooks from there") {
+            git_files::hooks(self.tree, &hooks, self.findings);
+        }
+        let attributes = self.follow_links(dir, "info/attributes", "git takes attributes from there");
+        if let Some(attributes) = attributes {
+            git_files::attributes(self.tree, &attributes, self.findings);
+        }
+        for (name, trigger) in OTHER_FILES {
+            self.other_files(dir, name, trigger);
+        }
+    }
+
+    /// Returns the directories in a directory, but for those called `not`.
+    fn below(&mut self, dir: &Path, name: &str, not: &[&str]) -> Vec<PathBuf> {
+        let mut dirs = Vec::new();
+        let Some(dir) = self.follow_links(dir, name, KEPT) else { return dirs };
+        for name in self.tree.names(&dir) {
+            if self.tree.limits.is_late() {
+                break;
+            }
+            if !not.iter().any(|not| name == *not) {
+                dirs.extend(self.follow_links(&dir, &name, KEPT).filter(|path| self.tree.is_dir(path)));
+            }
+        }
+        dirs
     }
 
     /// Returns whether a path has not been scanned and may be.
     fn is_first_time(&mut self, path: &Path) -> bool {
-        if self.done.len() >= MAX_STEPS {
-            self.note_too_much(path);
+        if self.done.len() >= MAX_STEPS || path.components().count() > MAX_DEPTH {
+            let shown = self.tree.shown(path);
+            self.tree.limits.note_gap(format!("{}: the repository has too many parts", shown.display()));
             return false;
         }
         !self.tree.limits.is_late() && self.done.insert(path.to_owned())
     }
 
-    fn note_too_much(&self, path: &Path) {
-        let shown = self.tree.shown(path);
-        self.tree.limits.note_gap(format!("{}: the repository has too many parts", shown.display()));
-    }
-
-    /// Adds a link of the repository.
-    fn add_link(&mut self, path: &Path, target: &Path, trigger: &'static str, changed: i64) {
-        self.findings.add(Sighting {
-            path: self.tree.shown(path),
-            what: display::link(target),
-            trigger,
-            content: path_bytes(target),
-            changed,
-        });
-    }
-
-    /// Adds something that is written in a file.
+    /// Adds a part of a file.
     fn add_text(&mut self, file: &Text, what: String, trigger: &'static str, content: &[u8]) {
         let (path, changed) = (self.tree.shown(&file.path), file.status.changed);
         self.findings.add(Sighting { path, what, trigger, content, changed });
     }
 
-    /// Returns the path, or the path in the tree that a link at it leads to, which is added: git follows links.
-    fn through_link(&mut self, path: &Path, trigger: &'static str) -> Option<PathBuf> {
-        let dir = path.parent()?;
-        match self.tree.node(path) {
-            Node::File(_) | Node::Dir(_) => Some(path.to_owned()),
-            Node::Link(target, status) => {
-                self.add_link(path, &target, trigger, status.changed);
-                self.tree.resolve(dir, &target)
-            }
-            // A directory on the way may be a link.
-            Node::Absent if !self.tree.is_dir(dir) => {
-                let real = self.tree.resolve(Path::new(""), path)?;
-                let (Node::File(status) | Node::Dir(status)) = self.tree.node(&real) else { return None };
-                self.findings.add(Sighting {
-                    path: self.tree.shown(dir),
-                    what: format!("leads to {}", display::path(real.parent()?)),
-                    trigger,
-                    content: path_bytes(&real),
-                    changed: status.changed,
-                });
-                Some(real)
-            }
-            Node::Absent | Node::Special(_) => None,
+    /// Returns where a path in a directory leads in the tree: git follows links. Adds each link on the way.
+    fn follow_links(&mut self, dir: &Path, path: impl AsRef<Path>, trigger: &'static str) -> Option<PathBuf> {
+        let mut real = dir.to_owned();
+        for name in path.as_ref() {
+            let entry = real.join(name);
+            real = match self.tree.node(&entry) {
+                Node::File(_) | Node::Dir(_) => entry,
+                Node::Link(target, status) => {
+                    let (path, what) = (self.tree.shown(&entry), display::link(&target));
+                    let (content, changed) = (path_bytes(&target), status.changed);
+                    self.findings.add(Sighting { path, what, trigger, content, changed });
+                    self.tree.resolve(&real, &target)?
+                }
+                Node::Absent | Node::Special(_) => return None,
+            };
         }
+        Some(real)
     }
 
     /// Reads a small file that was not read before; `None` if there is none.
-    fn text(&mut self, path: &Path, trigger: &'static str) -> Option<Text> {
-        let path = self.through_link(path, trigger)?;
+    fn text(&mut self, path: PathBuf) -> Option<Text> {
         if !self.is_first_time(&path) {
             return None;
         }
@@ -190,10 +196,11 @@ impl Repository<'_> {
     }
 
     /// Scans a file with settings and those that it includes.
-    fn config(&mut self, path: &Path) {
-        let mut todo = vec![path.to_owned()];
+    fn config(&mut self, dir: &Path, name: &str) {
+        let path = self.follow_links(dir, name, "git reads its configuration there");
+        let mut todo: Vec<_> = path.into_iter().collect();
         while let Some(path) = todo.pop() {
-            let Some(file) = self.text(&path, "git reads its configuration there") else { continue };
+            let Some(file) = self.text(path) else { continue };
             for (count, entry) in git_config::entries(&file.bytes).enumerate() {
                 if count.is_multiple_of(64) && self.tree.limits.is_late() {
                     return;
@@ -210,13 +217,9 @@ impl Repository<'_> {
             return None;
         }
         let (content, changed) = self.command_content(entry);
-        self.findings.add(Sighting {
-            path: self.tree.shown(&file.path),
-            what: git_settings::show(entry),
-            trigger,
-            content: &content,
-            changed: changed.max(file.status.changed),
-        });
+        let (path, what) = (self.tree.shown(&file.path), git_settings::show(entry));
+        let changed = changed.max(file.status.changed);
+        self.findings.add(Sighting { path, what, trigger, content: &content, changed });
         let value = entry.value.as_deref().unwrap_or_default();
         let Files { tree, dir } = self.files;
         match (entry.section.as_str(), entry.name.as_str()) {
@@ -266,13 +269,16 @@ impl Repository<'_> {
     }
 
     /// Adds a file, or each file in a directory.
-    fn other_files(&mut self, path: &Path, trigger: &'static str) {
-        let Some(real) = self.through_link(path, trigger) else { return };
-        let is_dir = matches!(self.tree.node(&real), Node::Dir(_));
-        let names = if is_dir { self.tree.names(&real) } else { Vec::new() };
-        let files = if is_dir { names.iter().map(|name| real.join(name)).collect() } else { vec![real] };
+    fn other_files(&mut self, dir: &Path, path: &str, trigger: &'static str) {
+        let Some(real) = self.follow_links(dir, path, trigger) else { return };
+        let files = if let Node::Dir(_) = self.tree.node(&real) {
+            let names = self.tree.names(&real);
+            names.iter().filter_map(|name| self.follow_links(&real, name, trigger)).collect()
+        } else {
+            vec![real]
+        };
         for path in files {
-            let Some(file) = self.text(&path, trigger) else { continue };
+            let Some(file) = self.text(path) else { continue };
             self.add_text(&file, "file".to_owned(), trigger, &file.bytes);
         }
     }
@@ -280,7 +286,8 @@ impl Repository<'_> {
     /// Returns the directory that `commondir` names, from which git takes configuration and hooks.
     fn common(&mut self, dir: &Path) -> Option<PathBuf> {
         let trigger = "git takes configuration and hooks from there";
-        let file = self.text(&dir.join("commondir"), trigger)?;
+        let path = self.follow_links(dir, "commondir", trigger)?;
+        let file = self.text(path)?;
         let target = path_in_file(&file.bytes);
         // A linked worktree's directory in that of its repository is the usual case.
         let is_worktree = dir.parent().is_some_and(|parent| parent.ends_with("worktrees"));
@@ -289,43 +296,5 @@ impl Repository<'_> {
             self.add_text(&file, what, trigger, &file.bytes);
         }
         self.tree.resolve(dir, &target)
-    }
-
-    /// Returns the directories of linked worktrees, which have their own configuration, hooks and so on.
-    fn worktrees(&mut self, dir: &Path) -> Vec<PathBuf> {
-        let worktrees = self.through_link(&dir.join("worktrees"), "git keeps its worktrees there");
-        let Some(worktrees) = worktrees else { return Vec::new() };
-        let names = self.tree.names(&worktrees);
-        names.iter().filter_map(|name| self.through_link(&worktrees.join(name), KEPT)).collect()
-    }
-
-    /// Returns the directories of submodules. Their names may have slashes, so one may be below another, or below a
-    /// directory that only looks like one.
-    fn modules(&mut self, dir: &Path, depth: usize) -> Vec<(PathBuf, usize)> {
-        let mut modules = Vec::new();
-        let mut seen = HashSet::new();
-        let first = self.through_link(&dir.join("modules"), KEPT);
-        let mut todo: Vec<_> = first.into_iter().map(|dir| (dir, depth, false)).collect();
-        while let Some((dir, depth, is_repository)) = todo.pop() {
-            if depth > MAX_MODULES || seen.len() > MAX_STEPS {
-                self.note_too_much(&dir);
-                continue;
-            }
-            for name in self.tree.names(&dir) {
-                if self.tree.limits.is_late() || (is_repository && INTERNAL.iter().any(|own| name == *own)) {
-                    continue;
-                }
-                let Some(module) = self.through_link(&dir.join(&name), KEPT) else { continue };
-                if !self.tree.is_dir(&module) || !seen.insert(module.clone()) {
-                    continue;
-                }
-                let is_repository = self.tree.has(&module.join("HEAD"));
-                if is_repository {
-                    modules.push((module.clone(), depth + 1));
-                }
-                todo.push((module, depth + 1, is_repository));
-            }
-        }
-        modules
     }
 }

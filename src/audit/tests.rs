@@ -75,9 +75,15 @@ impl Project {
 
     fn scan(&self, scope: Scope) -> Report {
         let start = Instant::now();
-        let report = scan(&self.path(""), scope, None);
+        let report = scan(&self.path(""), scope);
         assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
         report
+    }
+
+    /// Returns a record of the project, as a cage created now keeps it.
+    fn record(&self) -> Record {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Record::new(&self.scan(Scope::Top).findings, now.try_into().unwrap())
     }
 
     fn found(&self, scope: Scope) -> Vec<String> {
@@ -116,7 +122,7 @@ fn an_ordinary_project_has_no_findings() {
         .link("itself", "itself");
     // Without a record, a remote is not new.
     for scope in [Scope::Top, Scope::Whole] {
-        assert_eq!(new_findings(project.scan(scope).findings, None), []);
+        assert_eq!(without_remotes(&project.scan(scope).findings), []);
     }
     assert_eq!(project.whole(), [".git/config: remote.origin.url=git@example.com:x/y"]);
 }
@@ -299,7 +305,7 @@ fn submodules_worktrees_and_other_parts_of_a_repository_are_scanned() {
     let project = Project::repository();
     project.write("i/attributes", "* filter=evil\n").link(".git/info", "../i");
     assert!(project.top().contains(&"i/attributes: filter=evil".into()), "{:?}", project.top());
-    assert!(project.top().contains(&".git/info: leads to i".into()));
+    assert!(project.top().contains(&".git/info: link to ../i".into()));
 }
 
 #[test]

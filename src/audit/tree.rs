@@ -28,7 +28,7 @@ const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFO
 const THROUGH: OFlags = DIR;
 
 /// Flags for reading a directory.
-pub const DIR: OFlags = FILE.union(OFlags::DIRECTORY);
+const DIR: OFlags = FILE.union(OFlags::DIRECTORY);
 
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 

@@ -5,22 +5,22 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, FileType, Mode};
+use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use super::finding::{Findings, Sighting, path_bytes};
 use super::known_files::KnownFiles;
-use super::tree::{DIR, Node, Status, Tree};
+use super::tree::{Node, Status, Tree};
 use super::{display, git_dir, git_files};
 
-/// The number of levels to descend. Each is an open descriptor, and some systems allow a process as few as 256.
+/// The number of levels to descend. Each directory is opened from the top.
 const MAX_DEPTH: usize = 100;
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const EXECUTABLE: u32 = 0o111;
 
-/// The part of a tree to scan.
+/// The part of a project to scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The project's own repository, and known files at the top.
@@ -29,12 +29,7 @@ pub enum Scope {
     Whole,
 }
 
-/// A directory that is open because the walk is in it or below it.
-struct Frame {
-    dir: Dir,
-    subdirs: Vec<OsString>,
-}
-
+/// A walk in progress.
 struct Walk<'a> {
     tree: &'a Tree,
     known: &'a KnownFiles,
@@ -47,52 +42,37 @@ struct Walk<'a> {
 /// Walks over the tree or, in the scope [`Scope::Top`], over the few directories that known files are in.
 pub fn walk(tree: &Tree, known: &KnownFiles, scope: Scope, findings: &mut Findings) {
     let mut walk = Walk { tree, known, scope, findings, path: PathBuf::new() };
-    let mut stack: Vec<Frame> = Vec::new();
-    stack.extend(tree.dir(Path::new("")).and_then(|dir| walk.enter(dir)));
-    while let Some(frame) = stack.last_mut() {
-        let Some(name) = frame.subdirs.pop() else {
-            stack.pop();
-            walk.path.pop();
-            continue;
-        };
-        walk.path.push(&name);
-        let opened = frame
-            .dir
-            .fd()
-            .and_then(|parent| rustix::fs::openat(parent, &name, DIR, Mode::empty()))
-            .and_then(Dir::new);
-        let entered = match opened {
-            _ if stack.len() >= MAX_DEPTH => {
-                tree.limits.note_gap(format!("a directory is more than {MAX_DEPTH} levels deep"));
-                None
-            }
-            Ok(dir) => walk.enter(dir),
-            Err(error) => {
-                tree.note_error(&walk.path, error);
-                None
-            }
-        };
-        match entered {
-            Some(frame) => stack.push(frame),
-            None => drop(walk.path.pop()),
+    let mut todo = vec![PathBuf::new()];
+    while let Some(path) = todo.pop() {
+        if path.components().count() >= MAX_DEPTH {
+            tree.limits.note_gap(format!("a directory is more than {MAX_DEPTH} levels deep"));
+        } else if let Some(dir) = tree.dir(&path) {
+            let subdirs = walk.directory(dir, &path);
+            todo.extend(subdirs.iter().map(|name| path.join(name)));
         }
     }
 }
 
 impl Walk<'_> {
-    /// Scans the entries of the directory at `self.path`. Returns the subdirectories to enter.
-    fn enter(&mut self, mut dir: Dir) -> Option<Frame> {
-        let path = self.path.clone();
-        let entries = self.tree.entries(&mut dir, &path);
+    /// Scans the entries of a directory. Returns the names of the directories in it to scan.
+    fn directory(&mut self, mut dir: Dir, path: &Path) -> Vec<OsString> {
+        path.clone_into(&mut self.path);
+        let entries = self.tree.entries(&mut dir, path);
         let names: Vec<&[u8]> = path.iter().map(OsStr::as_bytes).collect();
         let in_git = names.iter().any(|name| is_dot_git(name));
-        // The project's own repository is scanned in any scope, before the walk.
+        // The project's own repository is scanned before the walk.
         let finds_nested = self.scope == Scope::Whole && !in_git && !names.is_empty();
         if finds_nested && git_dir::looks_bare(|name| entries.iter().any(|(entry, _)| entry == name)) {
-            git_dir::scan_bare(self.tree, &path, self.findings);
+            git_dir::scan_bare(self.tree, path, self.findings);
         }
         let mut subdirs = Vec::new();
-        let fd = dir.fd().map_err(|error| self.tree.note_error(&path, error)).ok()?;
+        let fd = match dir.fd() {
+            Ok(fd) => fd,
+            Err(error) => {
+                self.tree.note_error(path, error);
+                return subdirs;
+            }
+        };
         for (count, (name, mut kind)) in entries.into_iter().enumerate() {
             if count.is_multiple_of(64) && self.tree.limits.is_late() {
                 break;
@@ -102,7 +82,7 @@ impl Walk<'_> {
                 kind = status.kind;
             }
             if finds_nested && is_dot_git(name.as_bytes()) {
-                git_dir::scan_dot_git(self.tree, &path, self.findings);
+                git_dir::scan_dot_git(self.tree, path, self.findings);
             }
             if kind == FileType::Directory {
                 if self.scope == Scope::Whole || self.known.may_be_below(&names, name.as_bytes(), true) {
@@ -117,7 +97,7 @@ impl Walk<'_> {
                 self.other_file(fd, &path.join(&name), kind);
             }
         }
-        Some(Frame { dir, subdirs })
+        subdirs
     }
 
     fn add(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
@@ -161,13 +141,8 @@ impl Walk<'_> {
         // A renamed directory can make an old file a known one.
         let parents = self.path.ancestors().take(parents).filter_map(|dir| self.tree.node(dir).status());
         let changed = parents.fold(changed, |last, status| last.max(status.changed));
-        self.findings.add(Sighting {
-            path: self.tree.shown(&file),
-            what,
-            trigger,
-            content: &content,
-            changed,
-        });
+        let path = self.tree.shown(&file);
+        self.findings.add(Sighting { path, what, trigger, content: &content, changed });
     }
 
     /// Adds a file that is dangerous whatever its name.
@@ -216,13 +191,9 @@ impl Walk<'_> {
             return;
         }
         let Some(status) = self.tree.status(dir, file) else { return };
-        self.findings.add(Sighting {
-            path: self.tree.shown(file),
-            what: display::link(&target),
-            trigger: "a program that reads or writes it leaves the project",
-            content: path_bytes(&target),
-            changed: status.changed,
-        });
+        let (path, what, content) = (self.tree.shown(file), display::link(&target), path_bytes(&target));
+        let trigger = "a program that reads or writes it leaves the project";
+        self.findings.add(Sighting { path, what, trigger, content, changed: status.changed });
     }
 }
 

@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::audit;
-use crate::audit::{Finding, Report, Scope};
+use crate::audit::{Finding, Record, Report, Scope};
 use crate::base::{console, text};
-use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 use crate::engine::error;
 use crate::host::project::Project;
+use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::session::{Session, Target};
 
 /// The exit code when there are findings, or the scan is incomplete.
@@ -42,15 +42,15 @@ impl Check {
         let project = session.project()?;
         // A cage may have been started here with --allow-dangerous-dir.
         project.check(&session.host, true)?;
-        let (project, record) = Record::find(session, project);
-        let (label, since) =
-            record.as_ref().map_or((None, None), |record| (Some(record.label.as_str()), Some(record.since)));
-
-        let report = audit::scan(&project.dir(), Scope::Whole, since);
-        let new = audit::new_findings(report.findings.clone(), label);
+        let (project, record) = find_record(session, project);
+        let report = audit::scan(&project.dir(), Scope::Whole);
+        let new = match &record {
+            Some(record) => record.new_among(&report.findings),
+            None => audit::without_remotes(&report.findings),
+        };
         let listed = if self.all { &report.findings } else { &new };
         if self.json {
-            print_json(&project, since, listed, &report)?;
+            print_json(&project, record.as_ref(), listed, &report)?;
         } else {
             for finding in listed {
                 console::data(&text::escape(&finding.line()))?;
@@ -59,7 +59,7 @@ impl Check {
         if let Some(why) = &report.incomplete {
             console::warn(&format!("the project was not scanned completely: {why}"));
         }
-        if label.is_some_and(audit::is_cut) && !new.is_empty() {
+        if record.as_ref().is_some_and(Record::is_cut) && !new.is_empty() {
             console::warn("the cage's record has no room for all earlier findings: some of these may be old");
         }
         console::info(&summary(new.len(), record.is_some()));
@@ -70,40 +70,29 @@ impl Check {
     }
 }
 
-/// The cage's record of what was in the project before it.
-struct Record {
-    label: String,
-    since: i64,
-}
-
-impl Record {
-    /// Returns the project of the nearest cage with that cage's record. Tells the user if there is none.
-    fn find(session: &Session, here: Project) -> (Project, Option<Self>) {
-        let all = "listing all files, new or not";
-        let (project, container) = match session.find_nearest(None) {
-            Ok((Target::Project(project), _, Some(container))) => (project, container),
-            Ok(_) => {
-                console::info(&format!("there is no cage here: {all}"));
-                return (here, None);
+/// Returns the project of the nearest cage with that cage's record. Tells the user if there is none.
+fn find_record(session: &Session, here: Project) -> (Project, Option<Record>) {
+    let project = match session.find_nearest(None) {
+        Ok((Target::Project(project), _, Some(container))) => {
+            if let Some(record) = Baseline::recorded(&container) {
+                return (project, Some(record));
             }
-            Err(error) => {
-                let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-                let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
-                console::warn(&format!("the cage can't be found: {all}: {said}{hint}"));
-                return (here, None);
-            }
-        };
-        let record = Self::of(&container);
-        if record.is_none() {
-            console::info(&format!("the cage has no record of what was here before: {all}"));
+            console::info("the cage has no record of what was here before");
+            project
         }
-        (project, record)
-    }
-
-    fn of(container: &Container) -> Option<Self> {
-        let since = container.label(SINCE_LABEL)?.parse().ok()?;
-        Some(Self { label: container.label(SEEN_LABEL)?.to_owned(), since })
-    }
+        Ok(_) => {
+            console::info("there is no cage here");
+            here
+        }
+        Err(error) => {
+            let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
+            console::warn(&format!("the cage can't be found: {said}{hint}"));
+            here
+        }
+    };
+    console::info("listing all files, new or not");
+    (project, None)
 }
 
 /// Returns the number of new findings in words.
@@ -130,15 +119,15 @@ fn earlier(old: usize, listed: bool) -> Option<String> {
 
 fn print_json(
     project: &Project,
-    since: Option<i64>,
+    record: Option<&Record>,
     listed: &[Finding],
     report: &Report,
 ) -> std::io::Result<()> {
     console::json(&Printed {
         version: console::JSON_VERSION,
         project: &project.path,
-        since: since.and_then(|since| u64::try_from(since).ok()).map(rfc3339),
-        findings: listed.iter().map(PrintedFinding::from).collect(),
+        since: record.and_then(|record| u64::try_from(record.since).ok()).map(rfc3339),
+        findings: listed,
         stopped: report.incomplete.as_deref(),
     })
 }
@@ -149,21 +138,8 @@ struct Printed<'a> {
     version: u32,
     project: &'a str,
     since: Option<String>,
-    findings: Vec<PrintedFinding<'a>>,
+    findings: &'a [Finding],
     stopped: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct PrintedFinding<'a> {
-    path: &'a str,
-    what: &'a str,
-    trigger: &'a str,
-}
-
-impl<'a> From<&'a Finding> for PrintedFinding<'a> {
-    fn from(Finding { path, what, trigger, .. }: &'a Finding) -> Self {
-        Self { path, what, trigger }
-    }
 }
 
 fn rfc3339(seconds: u64) -> String {

@@ -4,42 +4,41 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::audit;
-use crate::audit::Scope;
+use crate::audit::{Record, Scope};
 use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
 
-/// The findings that were in a project before its first cage. A cage that replaces another one keeps the record.
+/// The record for a new cage; the default is none.
 #[derive(Debug, Clone, Default)]
-pub struct Baseline {
-    seen: String,
-    since: String,
-}
+pub struct Baseline(Option<Record>);
 
 impl Baseline {
-    /// Returns the record of the cage that a new one replaces, so that a replacement doesn't hide findings. Without a
-    /// recorded one, scans the project.
+    /// Returns the record of the cage that a new one replaces, so that a replacement doesn't hide findings. Without one,
+    /// scans the project.
     pub fn of(project: &Path, old: Option<&Container>) -> Self {
-        let kept = old.and_then(|old| Some((old.label(SEEN_LABEL)?, old.label(SINCE_LABEL)?)));
-        if let Some((seen, since)) = kept {
-            // Without a time that can be read, anything may be new.
-            let since = if since.parse::<i64>().is_ok() { since } else { "0" };
-            return Self { seen: seen.to_owned(), since: since.to_owned() };
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // A finding that this scan misses counts as new later.
-        let seen = audit::to_label(&audit::scan(project, Scope::Top, None).findings);
-        Self { seen, since: now.as_secs().to_string() }
+        let scan = || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            // A finding that this scan misses counts as new later.
+            let findings = audit::scan(project, Scope::Top).findings;
+            Record::new(&findings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+        };
+        Self(Some(old.and_then(Self::recorded).unwrap_or_else(scan)))
+    }
+
+    /// Returns the record in the labels of a cage.
+    pub fn recorded(cage: &Container) -> Option<Record> {
+        // Without a time that can be read, anything may be new.
+        let since = cage.label(SINCE_LABEL)?.parse().unwrap_or(0);
+        Some(Record { label: cage.label(SEEN_LABEL)?.to_owned(), since })
     }
 
     /// Returns the label with the digests of the findings.
     pub fn seen(&self) -> &str {
-        &self.seen
+        self.0.as_ref().map_or("", |record| &record.label)
     }
 
-    /// Returns the labels that keep the record; none without a project.
+    /// Returns the labels that keep the record.
     pub fn labels(&self) -> Vec<(&'static str, String)> {
-        if self.since.is_empty() {
-            return Vec::new();
-        }
-        vec![(SEEN_LABEL, self.seen.clone()), (SINCE_LABEL, self.since.clone())]
+        let Some(Record { label, since }) = &self.0 else { return Vec::new() };
+        vec![(SEEN_LABEL, label.clone()), (SINCE_LABEL, since.to_string())]
     }
 }

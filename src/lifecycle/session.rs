@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 use crate::audit;
+use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::text::quote;
 use crate::base::{console, name, text};
@@ -403,7 +404,8 @@ impl Session {
             return;
         };
         let report = audit::quick_scan(&project.dir());
-        for line in audit::short_report(&audit::new_findings(report.findings, Some(seen))) {
+        let record = Record { label: seen.to_owned(), since: 0 };
+        for line in audit::short_report(&record.new_among(&report.findings)) {
             console::warn(&line);
         }
         if let Some(why) = report.incomplete {

@@ -11,10 +11,10 @@ fn recorded_findings_are_not_new_until_they_change() {
         .program(".git/hooks/pre-commit", "1")
         .write(".envrc", "1");
     let top = || project.scan(Scope::Top).findings;
-    let label = to_label(&top());
-    assert_eq!(label.len(), SALT + 3 * DIGEST);
+    let record = project.record();
+    assert_eq!(record.label.len(), SALT + 3 * DIGEST);
     let new = || {
-        let new = new_findings(top(), Some(&label));
+        let new = record.new_among(&top());
         new.into_iter().map(|finding| finding.path).collect::<Vec<_>>()
     };
     assert_eq!(new(), NOTHING);
@@ -25,12 +25,14 @@ fn recorded_findings_are_not_new_until_they_change() {
     project.write(".envrc", "1").write("tool", "1").config("[core] pager = ./tool less\n[core] editor = x\n");
     assert_eq!(new(), [".git/config"]);
 
-    assert_eq!(new_findings(top(), None).len(), 4);
-    assert_eq!(new_findings(top(), Some("")).len(), 4);
-    assert_eq!(new_findings(top(), Some("é nonsense éé")).len(), 4);
-    assert_eq!(to_label(&[]), "");
+    assert_eq!(without_remotes(&top()).len(), 4);
+    for label in ["", "é nonsense éé"] {
+        let record = Record { label: label.to_owned(), since: 0 };
+        assert_eq!(record.new_among(&top()).len(), 4);
+    }
+    assert_eq!(Record::new(&[], 0).label, "");
     // Without the salt, the digest of a finding is unknown.
-    assert_ne!(to_label(&top())[SALT..], to_label(&top())[SALT..]);
+    assert_ne!(project.record().label[SALT..], project.record().label[SALT..]);
 }
 
 #[test]
@@ -39,32 +41,28 @@ fn a_label_without_room_for_all_findings_says_so() {
     let config = (0..600).fold(String::new(), |text, n| format!("{text}[alias] a{n} = x\n"));
     project.config(&config);
     let findings = project.scan(Scope::Top).findings;
-    let label = to_label(&findings);
-    assert!(label.len() <= 4096 && is_cut(&label));
-    assert_eq!(new_findings(findings, Some(&label)).len(), 600 - (4095 - SALT) / DIGEST);
-    assert!(!is_cut(&to_label(&project.scan(Scope::Top).findings[..5])));
+    let record = project.record();
+    assert!(record.label.len() <= 4096 && record.is_cut());
+    assert_eq!(record.new_among(&findings).len(), 600 - (4095 - SALT) / DIGEST);
+    assert!(!Record::new(&findings[..5], 0).is_cut());
 }
 
 #[test]
 fn below_the_top_the_time_of_the_last_change_tells_what_is_new() {
     let project = Project::new();
     project.write("a/.envrc", "").write(".envrc", "");
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let now = project.record().since;
     let new = |since| {
-        let report = scan(&project.path(""), Scope::Whole, since);
-        let label = to_label(&scan(&project.path(""), Scope::Top, None).findings);
-        new_findings(report.findings, Some(&label))
-            .into_iter()
-            .map(|finding| finding.path)
-            .collect::<Vec<_>>()
+        let record = Record { since, ..project.record() };
+        let new = record.new_among(&scan(&project.path(""), Scope::Whole).findings);
+        new.into_iter().map(|finding| finding.path).collect::<Vec<_>>()
     };
-    assert_eq!(new(Some(now + 100)), NOTHING);
-    assert_eq!(new(Some(now - 100)), ["a/.envrc"]);
-    assert_eq!(new(None), ["a/.envrc"]);
+    assert_eq!(new(now + 100), NOTHING);
+    assert_eq!(new(now - 100), ["a/.envrc"]);
     // A time that a program can set does not count.
     let file = fs::File::open(project.path("a/.envrc")).unwrap();
     file.set_modified(UNIX_EPOCH).unwrap();
-    assert_eq!(new(Some(now - 100)), ["a/.envrc"]);
+    assert_eq!(new(now - 100), ["a/.envrc"]);
 }
 
 #[test]

@@ -76,8 +76,8 @@ mod lease {
     fn a_known_file_with_a_lease_is_new() {
         let project = Project::repository();
         project.write(".envrc", "x");
-        let label = to_label(&project.scan(Scope::Top).findings);
-        let new = || new_findings(project.scan(Scope::Top).findings, Some(&label)).len();
+        let record = project.record();
+        let new = || record.new_among(&project.scan(Scope::Top).findings).len();
         assert_eq!(new(), 0, "the control");
         let _lease = Lease::on(project.path(".envrc"));
         assert_eq!(new(), 1);

@@ -22,12 +22,14 @@ fn an_empty_project_has_no_findings() {
         r"
         none: cage check
           > container inspect NAME NAME.new ; ABOVE
-          cage: there is no cage here: listing all files, new or not
+          cage: there is no cage here
+          cage: listing all files, new or not
           cage: no files or settings that this machine would run or trust
 
         running: cage check
           > container inspect NAME NAME.new
-          cage: the cage has no record of what was here before: listing all files, new or not
+          cage: the cage has no record of what was here before
+          cage: listing all files, new or not
           cage: no files or settings that this machine would run or trust
         ",
     );
@@ -49,7 +51,7 @@ fn without_a_cage_or_an_engine_all_findings_are_listed() {
     }
     let down = machine(Speaks::Docker, "none");
     down.engine().is_down();
-    expect(&down, "cage: warning: the cage can't be found: listing all files, new or not: ");
+    expect(&down, "cage: warning: the cage can't be found: ");
 }
 
 #[test]
@@ -75,6 +77,22 @@ fn findings_in_the_record_of_a_cage_are_not_listed() {
     let create = machine.cage("start").call("create").to_vec();
     let seen = create.iter().find_map(|word| word.strip_prefix("cage.seen=")).unwrap();
     assert_eq!(seen.len(), 24, "a salt and a digest");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_clean_one() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    fs::create_dir(machine.project.join(".git")).unwrap();
+    let config = machine.project.join(".git/config");
+    fs::write(&config, "# a comment\n".repeat(10)).unwrap();
+    assert_eq!(machine.cage("check").code, 0, "the control");
+    fs::write(&config, "# a comment\n".repeat(200_000) + "[core]\nfsmonitor = ./x\n").unwrap();
+    let outcome = machine.cage("check");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (3, ""), "{}", outcome.stderr);
+    let said = "cage: warning: the project was not scanned completely: .git/config is too large";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+    let json: serde_json::Value = serde_json::from_str(&machine.cage("check --json").stdout).unwrap();
+    assert_eq!(json["stopped"], ".git/config is too large to be read to its end");
 }
 
 #[test]
