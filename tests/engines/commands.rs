@@ -6,12 +6,13 @@ use std::process::Command;
 use super::lab::{Engine, World};
 use crate::common::free_port;
 
+on_each_engine!(start_makes_a_cage_and_comes_back_to_it, restart_makes_a_clean_box);
+
 on_each_engine!(
-    start_makes_a_cage_and_comes_back_to_it,
+    clients:
     commands_without_a_cage_say_so_and_make_nothing,
     stop_ends_the_cage_and_keeps_it,
     rm_leaves_project_and_home,
-    restart_makes_a_clean_box,
     shell_runs_what_is_piped_in,
     status_shows_name_state_and_ports,
     list_shows_every_cage,

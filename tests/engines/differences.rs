@@ -12,19 +12,23 @@ use super::lab::World;
 use crate::common::{eventually, free_port, skipped};
 
 on_each_engine!(
-    one_directory_is_one_cage_however_it_is_reached,
     volumes_are_writable_or_not_as_asked,
+    a_paused_container_is_thawed,
+    rmconfig_empties_a_home_in_use,
+    a_taken_port_is_named_and_nothing_is_left,
+    ports_are_published_on_this_machine_only
+);
+
+on_each_engine!(
+    clients:
+    one_directory_is_one_cage_however_it_is_reached,
     offline_the_image_that_is_here_will_do,
     restart_keeps_options_until_told_otherwise,
     stopping_a_shell_is_quick,
     many_starts_at_once_make_one_cage,
     a_created_container_is_started,
-    a_paused_container_is_thawed,
-    rmconfig_empties_a_home_in_use,
     a_broken_image_leaves_the_old_cage,
     an_unreachable_registry_leaves_the_old_cage,
-    a_taken_port_is_named_and_nothing_is_left,
-    ports_are_published_on_this_machine_only,
     env_files_set_variables_inside,
     a_replaced_project_directory_is_noticed,
     anonymous_volumes_go_with_the_cage,

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::lab::{Ran, World};
 
-on_each_engine!(the_script_of_a_command_does_the_same, the_script_of_a_failing_start_leaves_nothing);
+on_each_engine!(clients: the_script_of_a_command_does_the_same, the_script_of_a_failing_start_leaves_nothing);
 
 on_each_engine!(registry: the_scripts_of_update_and_upgrade_do_the_same);
 

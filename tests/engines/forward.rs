@@ -13,8 +13,10 @@ use super::lab::{BUSYBOX_IMAGE, Engine, World};
 use crate::common::forwarding::Forwarding;
 use crate::common::{eventually, skipped};
 
+on_each_engine!(servers_are_reached_by_http_and_websocket);
+
 on_each_engine!(
-    servers_are_reached_by_http_and_websocket,
+    clients:
     either_half_may_end_first,
     much_arrives_as_it_was,
     many_at_once_are_answered,

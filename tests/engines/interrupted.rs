@@ -12,7 +12,11 @@ use super::lab::World;
 use super::yours::links;
 use crate::common::{eventually, free_port};
 
-on_each_engine!(an_interrupted_start_leaves_nothing, after_a_killed_restart_start_brings_one_cage_up,);
+on_each_engine!(
+    clients:
+    an_interrupted_start_leaves_nothing,
+    after_a_killed_restart_start_brings_one_cage_up,
+);
 
 /// Starts `cage WORDS…` in a process group of its own, as a shell does.
 fn spawn(world: &World, words: &[&str]) -> Child {

@@ -1,6 +1,6 @@
 //! A test's own corner of an engine: a private home, project, home volume and label, all gone at the end.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::env;
 use std::ffi::OsStr;
 use std::fmt;
@@ -170,6 +170,7 @@ pub struct World {
     /// Part of every name that is this world's own.
     pub id: String,
     cage: PathBuf,
+    name: OnceCell<String>,
     images: RefCell<Vec<String>>,
     containers: RefCell<Vec<String>>,
     dir: TempDir,
@@ -185,11 +186,10 @@ impl World {
         let id = root.file_name().unwrap().to_string_lossy().to_lowercase();
         let mut cage = PathBuf::from(env!("CARGO_BIN_EXE_cage"));
         if engine.is_for_lab_user() {
-            // The build directory may be closed to others. Another process copies: a file that this one had open for
-            // writing while a second test starts a process could not be run.
-            let copy = root.join("cage");
-            assert!(Command::new("cp").arg(&cage).arg(&copy).status().unwrap().success());
-            cage = copy;
+            // The build directory may be closed to other users.
+            let reachable = root.join("cage");
+            link_or_copy(&cage, &reachable);
+            cage = reachable;
         }
         let world = Self {
             engine,
@@ -197,6 +197,7 @@ impl World {
             home: root.join("home"),
             id,
             cage,
+            name: OnceCell::new(),
             images: RefCell::default(),
             containers: RefCell::default(),
             dir,
@@ -294,11 +295,14 @@ impl World {
         }
     }
 
-    /// The name of the project's cage.
+    /// Returns the name of the project's cage, for which cage is asked once.
     #[track_caller]
     pub fn name(&self) -> String {
-        let status = self.cage("status").ok().out;
-        status.lines().next().unwrap().strip_prefix("Container: ").unwrap().to_owned()
+        let ask = || {
+            let status = self.cage("status").ok().out;
+            status.lines().next().unwrap().strip_prefix("Container: ").unwrap().to_owned()
+        };
+        self.name.get_or_init(ask).clone()
     }
 
     /// What the engine says of the project's cage.
@@ -394,17 +398,28 @@ impl World {
     }
 }
 
+/// Makes a program available under another path. A hard link takes no time; a copy is made by another process, because a
+/// file that this one had open for writing while a second test starts a process could not be run.
+fn link_or_copy(program: &Path, path: &Path) {
+    if fs::hard_link(program, path).is_err() {
+        assert!(Command::new("cp").arg(program).arg(path).status().unwrap().success());
+    }
+}
+
 /// Removes what was made on the engine, also after a failure.
 impl Drop for World {
     fn drop(&mut self) {
         let remove = |words: String| self.engine(&words).run().out;
         let ids = remove(format!("ps --all --quiet --filter label={}", self.label()));
-        for container in ids.lines().chain(self.containers.borrow().iter().map(String::as_str)) {
-            remove(format!("rm --force --volumes {container}"));
+        let mut containers: Vec<&str> = ids.lines().collect();
+        let others = self.containers.borrow();
+        containers.extend(others.iter().map(String::as_str));
+        if !containers.is_empty() {
+            // podman gives a container ten seconds to end unless told otherwise.
+            let at_once = if self.engine.is_docker() { "" } else { "--ignore --time 0" };
+            remove(format!("rm --force {at_once} --volumes {}", containers.join(" ")));
         }
-        for volume in [self.volume(), self.extra_volume()] {
-            remove(format!("volume rm {volume}"));
-        }
+        remove(format!("volume rm {} {}", self.volume(), self.extra_volume()));
         for image in self.images.borrow().iter().rev() {
             remove(format!("rmi {image}"));
             // docker keeps what a name in a registry used to mean.

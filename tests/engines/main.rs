@@ -15,20 +15,38 @@
 mod common;
 mod lab;
 
-/// One test per engine for each named function: `on_each_engine!(start_makes_a_cage)` makes `start_makes_a_cage::docker`,
-/// `::rootless_docker`, `::podman` and `::rootless_podman`. With `registry:` in front they need the local registry, with
-/// `podmans:` they are not for docker, with `everybody:` there is one more for an ordinary user of the rootful docker.
+/// Makes one test per engine of each named function: `on_each_engine!(start_makes_a_cage)` makes
+/// `start_makes_a_cage::docker`, `::rootless_docker`, `::podman` and `::rootless_podman`.
+///
+/// A word in front chooses other engines. It saves minutes wherever engines can't differ in what is tested:
+///
+/// - `clients:` one docker and one podman, one run by root and one by an ordinary user
+/// - `registry:` the same, for tests that need the local registry
+/// - `everybody:` all four, and rootful docker used by an ordinary user
+/// - `podmans:` both podmans
 macro_rules! on_each_engine {
+    ($($body:ident),+ $(,)?) => {
+        $(tests_of!($body, false, docker Docker, rootless_docker RootlessDocker, podman Podman,
+            rootless_podman RootlessPodman);)+
+    };
+    (clients: $($body:ident),+ $(,)?) => {
+        $(tests_of!($body, false, docker Docker, rootless_podman RootlessPodman);)+
+    };
     (registry: $($body:ident),+ $(,)?) => {
-        $(on_each_engine!(@ $body, true, docker Docker, rootless_docker RootlessDocker);)+
+        $(tests_of!($body, true, docker Docker, rootless_podman RootlessPodman);)+
     };
     (everybody: $($body:ident),+ $(,)?) => {
-        $(on_each_engine!(
-            @ $body, false, docker Docker, group_docker GroupDocker, rootless_docker RootlessDocker
-        );)+
+        $(tests_of!($body, false, docker Docker, group_docker GroupDocker, rootless_docker RootlessDocker,
+            podman Podman, rootless_podman RootlessPodman);)+
     };
-    (podmans: $($body:ident),+ $(,)?) => { $(on_each_engine!(@ $body, false);)+ };
-    (@ $body:ident, $registry:expr $(, $name:ident $engine:ident)*) => {
+    (podmans: $($body:ident),+ $(,)?) => {
+        $(tests_of!($body, false, podman Podman, rootless_podman RootlessPodman);)+
+    };
+}
+
+/// Makes the tests of one function.
+macro_rules! tests_of {
+    ($body:ident, $registry:expr, $($name:ident $engine:ident),+) => {
         mod $body {
             use crate::lab::{Engine, run};
             $(
@@ -36,20 +54,8 @@ macro_rules! on_each_engine {
                 fn $name() {
                     run(Engine::$engine, $registry, super::$body);
                 }
-            )*
-            #[test]
-            fn podman() {
-                run(Engine::Podman, $registry, super::$body);
-            }
-
-            #[test]
-            fn rootless_podman() {
-                run(Engine::RootlessPodman, $registry, super::$body);
-            }
+            )+
         }
-    };
-    ($($body:ident),+ $(,)?) => {
-        $(on_each_engine!(@ $body, false, docker Docker, rootless_docker RootlessDocker);)+
     };
 }
 

@@ -10,12 +10,17 @@ use super::yours::{Agent, git, owner};
 use crate::common::{eventually, free_port, is_root};
 
 on_each_engine!(
-    everybody: both_sides_create_edit_and_delete,
-    git_commits_on_both_sides,
+    everybody:
+    both_sides_create_edit_and_delete,
     root_inside_installs_what_it_likes,
     git_clones_over_ssh_with_the_agent_of_today,
     a_home_goes_from_hand_to_hand,
     busybox_will_do,
+);
+
+on_each_engine!(
+    clients:
+    git_commits_on_both_sides,
     git_works_in_a_submodule_and_a_worktree_of_a_bare_repository,
 );
 

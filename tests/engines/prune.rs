@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::lab::World;
 
 on_each_engine!(
+    clients:
     a_cage_whose_directory_is_gone_goes_and_others_stay,
     a_running_cage_stays_although_its_directory_is_gone,
     the_home_of_a_project_that_is_gone_goes,

@@ -11,6 +11,7 @@ use super::lab::World;
 use crate::common::eventually;
 
 on_each_engine!(
+    clients:
     variables_and_directories_are_the_commands_own,
     exit_codes_are_those_of_a_shell,
     a_cage_that_ends_meanwhile_is_cages_failure,

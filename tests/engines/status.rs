@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::lab::{IMAGE, World};
 
-on_each_engine!(status_for_a_program_says_what_the_engine_says, variables_are_a_persons_own_defaults);
+on_each_engine!(status_for_a_program_says_what_the_engine_says);
+
+on_each_engine!(clients: variables_are_a_persons_own_defaults);
 
 fn status(world: &World) -> Value {
     let out = world.cage("status --json").ok().out;

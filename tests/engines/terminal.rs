@@ -11,8 +11,10 @@ use rexpect::session::{PtySession, spawn_with_options};
 use crate::common::eventually;
 use crate::lab::World;
 
+on_each_engine!(typing_and_the_shells_exit_code);
+
 on_each_engine!(
-    typing_and_the_shells_exit_code,
+    clients:
     a_program_goes_on_while_nobody_is_attached,
     history_is_saved_when_the_cage_is_stopped,
     the_window_size_is_followed,

@@ -10,15 +10,20 @@ use super::lab::{Engine, Ran, World};
 use crate::common::{eventually, is_root};
 
 on_each_engine!(
-    everybody: files_made_inside_are_the_persons,
+    everybody:
+    files_made_inside_are_the_persons,
     an_image_that_names_its_user_by_number_is_no_exception,
     an_image_whose_user_is_root_makes_what_the_engine_makes_of_root,
     keys_of_todays_agent_are_at_hand,
+    git_works_in_a_linked_worktree,
+    the_host_goes_by_the_same_name_everywhere,
+);
+
+on_each_engine!(
+    clients:
     variables_reach_the_inside_and_no_label,
     a_changed_env_file_is_told_and_restart_applies_it,
     a_home_of_the_projects_own_goes_only_when_asked,
-    git_works_in_a_linked_worktree,
-    the_host_goes_by_the_same_name_everywhere,
 );
 
 fn the_host_goes_by_the_same_name_everywhere(world: &World) {

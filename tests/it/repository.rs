@@ -143,7 +143,7 @@ fn columns(row: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_row_of_the_table_of_threats_has_tests_that_run_on_every_engine() {
+fn every_row_of_the_table_of_threats_has_a_test_that_runs_on_every_engine() {
     let security = read("SECURITY.md");
     let rows = security
         .lines()
@@ -158,19 +158,20 @@ fn every_row_of_the_table_of_threats_has_tests_that_run_on_every_engine() {
         assert_eq!(row[4], format!("[`threats::{name}`]({file})"));
         assert!(row[5].starts_with("all"), "{row:?}");
         assert!(modules.contains(&format!("\nmod {name};\n")), "{name} is no module");
-        // The bodies that the file names are there, and one test for each engine is made of each.
+        // The functions that the file names exist, and at least one of them is tested on every engine.
         let text = read(&file);
         assert!(text.starts_with(&format!("//! Row {number}: ")), "{file}");
-        let mut bodies = 0;
+        let mut on_every_engine = 0;
         for list in text.split("on_each_engine!(").skip(1) {
-            let list = list.split(')').next().unwrap().trim().trim_start_matches("everybody:");
-            assert!(!list.contains(':'), "{file} leaves an engine out");
-            for body in list.split(',').map(str::trim).filter(|body| !body.is_empty()) {
+            let list = list.split(')').next().unwrap();
+            let (engines, bodies) = list.split_once(':').unwrap_or(("", list));
+            assert!(["", "everybody", "clients"].contains(&engines.trim()), "{file}: {engines}");
+            for body in bodies.split(',').map(str::trim).filter(|body| !body.is_empty()) {
                 assert!(text.contains(&format!("\nfn {body}(world: &World) {{\n")), "{file}: {body}");
-                bodies += 1;
+                on_every_engine += usize::from(engines.trim() != "clients");
             }
         }
-        assert!(bodies > 0, "{file} has no tests");
+        assert!(on_every_engine > 0, "{file} has no test on every engine");
     }
     assert_eq!(rows.len(), 23);
 }

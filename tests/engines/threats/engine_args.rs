@@ -2,11 +2,13 @@
 
 use crate::lab::World;
 
+on_each_engine!(a_mount_in_disguise_is_what_is_said_of_it);
+
 on_each_engine!(
+    clients:
     arguments_for_the_engine_are_passed_kept_shown_and_warned_about,
     the_ones_that_cage_depends_on_are_refused,
     the_variable_is_split_as_a_shell_does,
-    a_mount_in_disguise_is_what_is_said_of_it,
 );
 
 /// The bit of `SYS_PTRACE`.

@@ -6,12 +6,13 @@ use std::os::unix::fs::symlink;
 use super::the_engine_shows;
 use crate::lab::World;
 
+on_each_engine!(a_project_where_another_cage_can_write_is_refused, a_source_that_became_a_link_is_refused);
+
 on_each_engine!(
-    a_project_where_another_cage_can_write_is_refused,
+    clients:
     so_is_one_that_is_reached_by_a_link_there,
     so_is_a_source_there,
     a_stopped_cage_is_not_started_where_another_one_can_write,
-    a_source_that_became_a_link_is_refused,
     a_link_that_is_put_while_the_old_cage_ends_is_refused,
 );
 

@@ -8,7 +8,9 @@ use super::the_engine_shows;
 use crate::lab::World;
 use crate::yours::linked_worktrees;
 
-on_each_engine!(a_git_file_that_is_a_link_is_not_followed, a_repository_that_became_a_link_is_not_mounted);
+on_each_engine!(a_repository_that_became_a_link_is_not_mounted);
+
+on_each_engine!(clients: a_git_file_that_is_a_link_is_not_followed);
 
 fn a_git_file_that_is_a_link_is_not_followed(world: &World) {
     let (repository, _) = linked_worktrees(world);

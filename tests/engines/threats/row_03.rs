@@ -6,9 +6,11 @@ use super::the_engine_shows;
 use crate::lab::World;
 use crate::yours::{Agent, links};
 
+on_each_engine!(a_directory_with_secrets_is_refused_by_its_reason);
+
 on_each_engine!(
+    clients:
     what_is_nobodys_project_is_refused,
-    a_directory_with_secrets_is_refused_by_its_reason,
     so_is_one_where_links_of_the_home_lead,
     so_is_one_that_holds_the_agents_socket,
     a_system_directory_is_refused_whatever_is_asked,

@@ -3,9 +3,11 @@
 use super::{client_that, text};
 use crate::lab::World;
 
+on_each_engine!(nothing_of_the_host_comes_in_unasked);
+
 on_each_engine!(
+    clients:
     a_bare_name_in_the_projects_file_is_an_error,
-    nothing_of_the_host_comes_in_unasked,
     the_persons_own_file_passes_names_on_and_no_patterns,
 );
 

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use super::client_that;
 use crate::lab::World;
 
+on_each_engine!(what_was_checked_is_what_is_passed);
+
 on_each_engine!(
+    clients:
     a_link_to_another_file_is_refused,
     what_would_hang_the_client_is_refused_at_once,
     a_file_too_large_to_start_with_is_refused,
-    what_was_checked_is_what_is_passed,
 );
 
 fn a_link_to_another_file_is_refused(world: &World) {

@@ -5,7 +5,9 @@ use std::fs;
 use super::{client_that, text};
 use crate::lab::World;
 
-on_each_engine!(values_are_in_no_command_line, what_the_project_sets_does_not_reach_the_client);
+on_each_engine!(values_are_in_no_command_line);
+
+on_each_engine!(clients: what_the_project_sets_does_not_reach_the_client);
 
 const SECRET: &str = "canary-4f1c";
 

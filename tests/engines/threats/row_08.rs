@@ -2,7 +2,9 @@
 
 use crate::lab::World;
 
-on_each_engine!(labels_of_an_image_are_not_the_cages, a_container_of_a_labelled_image_is_no_cage);
+on_each_engine!(labels_of_an_image_are_not_the_cages);
+
+on_each_engine!(clients: a_container_of_a_labelled_image_is_no_cage);
 
 fn labels_of_an_image_are_not_the_cages(world: &World) {
     let nasty = "-v /:/host --volume=/:/host2";

@@ -4,11 +4,9 @@ use std::fs;
 
 use crate::lab::{Ran, World};
 
-on_each_engine!(
-    odd_directory_names_work_and_stay_off_the_terminal,
-    so_do_names_that_an_engine_keeps,
-    what_an_engine_says_is_spelled_out,
-);
+on_each_engine!(odd_directory_names_work_and_stay_off_the_terminal);
+
+on_each_engine!(clients: so_do_names_that_an_engine_keeps, what_an_engine_says_is_spelled_out);
 
 fn odd_directory_names_work_and_stay_off_the_terminal(world: &World) {
     let names = [

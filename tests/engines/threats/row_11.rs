@@ -6,11 +6,9 @@ use std::path::Path;
 use crate::lab::World;
 use crate::yours::Agent;
 
-on_each_engine!(
-    a_vanished_volume_source_makes_nothing_on_the_host,
-    neither_does_a_vanished_project,
-    neither_does_an_agent_that_is_gone,
-);
+on_each_engine!(a_vanished_volume_source_makes_nothing_on_the_host);
+
+on_each_engine!(clients: neither_does_a_vanished_project, neither_does_an_agent_that_is_gone);
 
 /// The control: what an engine does by itself with `-v` and a source that is gone.
 #[track_caller]

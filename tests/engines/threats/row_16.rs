@@ -2,7 +2,9 @@
 
 use crate::lab::World;
 
-on_each_engine!(planted_programs_are_not_run_by_cage, a_home_of_its_own_keeps_the_others_out);
+on_each_engine!(planted_programs_are_not_run_by_cage);
+
+on_each_engine!(clients: a_home_of_its_own_keeps_the_others_out);
 
 /// A program that tells who ran it, and then does what it should.
 const PLANT: &str = r#"#!/bin/sh

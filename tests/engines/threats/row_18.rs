@@ -7,8 +7,10 @@ use std::path::Path;
 use crate::common::is_root;
 use crate::lab::World;
 
+on_each_engine!(seeding_fills_the_home_before_anything_runs);
+
 on_each_engine!(
-    seeding_fills_the_home_before_anything_runs,
+    clients:
     seeding_never_overwrites,
     seeding_follows_no_planted_link,
     a_seed_that_cannot_be_read_is_named_and_nothing_is_left,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crate::lab::World;
 use crate::yours::{Agent, links};
 
-on_each_engine!(an_agent_can_be_kept_out, without_it_no_socket_is_mounted);
+on_each_engine!(an_agent_can_be_kept_out);
+
+on_each_engine!(clients: without_it_no_socket_is_mounted);
 
 fn an_agent_can_be_kept_out(world: &World) {
     let agent = Agent::start(world, "my-key");

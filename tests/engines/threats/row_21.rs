@@ -7,10 +7,9 @@ use std::time::Duration;
 use crate::lab::{Ran, World};
 use crate::yours::git;
 
-on_each_engine!(
-    everybody: new_files_are_listed_and_earlier_ones_are_not,
-    a_cage_that_replaces_another_keeps_its_record,
-);
+on_each_engine!(everybody: new_files_are_listed_and_earlier_ones_are_not);
+
+on_each_engine!(clients: a_cage_that_replaces_another_keeps_its_record);
 
 /// A repository with a hook, settings of an editor and a repository in it, as people have them.
 fn repository(world: &World) {

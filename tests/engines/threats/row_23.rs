@@ -6,10 +6,12 @@ use super::the_engine_shows;
 use crate::lab::World;
 use crate::yours::{git, linked_worktrees};
 
+on_each_engine!(worktrees_side_by_side_work_and_share_what_is_said);
+
 on_each_engine!(
+    clients:
     a_git_file_that_points_elsewhere_is_not_followed,
     nor_is_one_by_way_of_the_project_itself,
-    worktrees_side_by_side_work_and_share_what_is_said,
     a_link_that_another_cage_put_in_place_of_the_repository_is_not_mounted,
 );
 
