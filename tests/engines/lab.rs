@@ -392,6 +392,12 @@ impl World {
         self.images.borrow_mut().push(image.to_owned());
     }
 
+    /// Removes containers without waiting for them to end, for which podman gives them ten seconds otherwise.
+    pub fn removal(&self, names: &str) -> Call {
+        let at_once = if self.engine.is_docker() { "" } else { "--ignore --time 0" };
+        self.engine(&format!("rm --force {at_once} --volumes {names}"))
+    }
+
     /// At the end, removes a container that is not a cage.
     pub fn will_remove_container(&self, name: &str) {
         self.containers.borrow_mut().push(name.to_owned());
@@ -415,9 +421,7 @@ impl Drop for World {
         let others = self.containers.borrow();
         containers.extend(others.iter().map(String::as_str));
         if !containers.is_empty() {
-            // podman gives a container ten seconds to end unless told otherwise.
-            let at_once = if self.engine.is_docker() { "" } else { "--ignore --time 0" };
-            remove(format!("rm --force {at_once} --volumes {}", containers.join(" ")));
+            self.removal(&containers.join(" ")).run();
         }
         remove(format!("volume rm {} {}", self.volume(), self.extra_volume()));
         for image in self.images.borrow().iter().rev() {

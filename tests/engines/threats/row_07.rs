@@ -25,6 +25,6 @@ fn a_stranger_with_the_cages_name_is_left_alone(world: &World) {
         assert_eq!(now, format!("{} created", id.trim()));
         // The control: by its name alone it can be started and removed.
         world.engine(&format!("start {name}")).ok();
-        world.engine(&format!("rm --force {name}")).ok();
+        world.removal(&name).ok();
     }
 }

@@ -1,6 +1,7 @@
 //! Row 9: names and messages that would drive the terminal.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::lab::{Ran, World};
 
@@ -9,30 +10,19 @@ on_each_engine!(odd_directory_names_work_and_stay_off_the_terminal);
 on_each_engine!(clients: so_do_names_that_an_engine_keeps, what_an_engine_says_is_spelled_out);
 
 fn odd_directory_names_work_and_stay_off_the_terminal(world: &World) {
-    let names = [
-        "two words",
-        "日本語 é",
-        "it's \"quoted\"",
-        "a:b:",
-        "a,b=c",
-        "-p",
-        "$HOME `id` *",
-        "back\\slash",
-        "new\nline",
-        "\u{1b}]0;owned\u{7}\u{1b}[31m",
-        "\u{202e}txt.exe\u{2066}\u{200b}",
-        "\u{9b}2J\r",
-        &"long".repeat(50),
-    ];
-    for name in names {
-        let dir = world.root().join("odd").join(name);
-        world.write(&dir.join("mark"), "here");
-        let path = format!("{}\n", dir.display());
-        // What the command in the cage prints is its own business, so cage's words and data are looked at apart.
-        let ran = world.cage("run -- sh -c 'pwd; cat mark'").dir(&dir).ok();
-        assert_eq!(ran.out, format!("{path}here"));
+    let ordinary =
+        ["two words", "日本語 é", "it's \"quoted\"", "a:b:", "a,b=c", "-p", "$HOME `id` *", "back\\slash"];
+    for name in ordinary.into_iter().chain([&*"long".repeat(50)]) {
+        let dir = odd_directory(world, name);
+        works_in(world, &dir);
+        world.cage("rm").dir(&dir).ok();
+    }
+    let nasty =
+        ["new\nline", "\u{1b}]0;owned\u{7}\u{1b}[31m", "\u{202e}txt.exe\u{2066}\u{200b}", "\u{9b}2J\r"];
+    for name in nasty {
+        let dir = odd_directory(world, name);
         let words = [
-            harmless(&ran.err),
+            works_in(world, &dir),
             harmless(&all(&world.cage("status").dir(&dir).ok())),
             harmless(&all(&world.cage("list").dir(&dir).ok())),
             harmless(&all(&world.cage("restart --dry-run").dir(&dir).ok())),
@@ -44,6 +34,21 @@ fn odd_directory_names_work_and_stay_off_the_terminal(world: &World) {
         assert!(words.iter().any(|words| !words.is_empty()));
     }
     assert!(world.cages().is_empty());
+}
+
+/// Makes a directory with a file in it.
+fn odd_directory(world: &World, name: &str) -> PathBuf {
+    let dir = world.root().join("odd").join(name);
+    world.write(&dir.join("mark"), "here");
+    dir
+}
+
+/// Runs a command in a new cage for the directory. Returns cage's own words, and not what the command prints.
+#[track_caller]
+fn works_in(world: &World, dir: &Path) -> String {
+    let ran = world.cage("run -- sh -c 'pwd; cat mark'").dir(dir).ok();
+    assert_eq!(ran.out, format!("{}\nhere", dir.display()));
+    harmless(&ran.err)
 }
 
 fn all(ran: &Ran) -> String {

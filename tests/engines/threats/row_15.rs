@@ -29,7 +29,7 @@ fn what_a_cage_prints_is_kept_nowhere(world: &World) {
     if let Ok(size) = size(&log) {
         assert!(size > 5_000_000, "{log}: {size}");
     }
-    world.engine(&format!("rm --force {plain}")).ok();
+    world.removal(&plain).ok();
 
     let done = world.project.join("done");
     let script = format!("{PRINT} {}; exec sleep 1000", done.display());
