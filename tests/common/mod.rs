@@ -2,11 +2,10 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Skips a test aloud for want of something that the lab brings up, and fails where there must be everything.
+/// Skips a test for want of something that the lab brings up. Under CI that is a failure.
 #[track_caller]
 pub fn absent(engine: impl fmt::Display, why: &str) {
     let must_be_there = env::var_os("CI").is_some_and(|ci| ci == "true");
@@ -29,11 +28,16 @@ pub fn absent(engine: impl fmt::Display, why: &str) {
     skipped(engine, why);
 }
 
-/// Tells that something could not be tested. Not with `eprintln!`, which the test runner hides when a test passes.
+/// Reports that something could not be tested: on stderr, and in the file that scripts/test counts. Not with `eprintln!`,
+/// which the test runner hides when a test passes.
 pub fn skipped(engine: impl fmt::Display, why: &str) {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-    let _ = writeln!(io::stderr(), "skipped: {engine}: {why} ({count} skipped so far)");
+    let thread = thread::current();
+    let line = format!("{} {engine}: {why}\n", thread.name().unwrap_or("a thread"));
+    let _ = write!(io::stderr(), "skipped: {line}");
+    if let Some(path) = env::var_os("CAGE_TEST_SKIPPED") {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
+    }
 }
 
 /// Waits until `holds`, and fails if it never does.

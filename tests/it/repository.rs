@@ -177,6 +177,20 @@ fn every_row_of_the_table_of_threats_has_a_test_that_runs_on_every_engine() {
 }
 
 #[test]
+fn the_published_crate_has_the_source_and_what_users_read() {
+    let args = ["package", "--list", "--allow-dirty", "--offline", "--quiet"];
+    let output = Command::new(env!("CARGO")).args(args).current_dir(root()).output().expect("cargo runs");
+    let listed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && listed.contains("src/main.rs"), "{output:?}");
+    let belongs = |file: &&str| {
+        let is_for_users = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"].contains(file);
+        is_for_users || ["src/", "Cargo.", ".cargo_vcs_info.json"].iter().any(|start| file.starts_with(start))
+    };
+    let others: Vec<&str> = listed.lines().filter(|file| !belongs(file)).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+#[test]
 fn nothing_large_and_nothing_that_was_built_is_tracked() {
     let git = ["-c", "safe.directory=*", "ls-files", "-z"];
     let output = Command::new("git").args(git).current_dir(root()).output().expect("git runs");
