@@ -15,7 +15,7 @@ use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
 use crate::engine::container::{Container, Image};
-use crate::engine::runtime::{Engine, Runtime, RuntimeKind, Volume};
+use crate::engine::runtime::{Runtime, RuntimeKind, Volume};
 use crate::host::ids::Ids;
 use crate::host::machine::{Host, SETTINGS};
 use crate::host::project::Project;
@@ -87,7 +87,7 @@ impl Facts {
         let name = choice.map(|(_, name)| name);
         let clients = ask_clients(session, name, mounted.as_deref());
         let used = engines::used(&clients);
-        let resources = used.and_then(|index| Resources::gather(session, &clients[index], here));
+        let resources = used.and_then(|index| Resources::gather(session, &clients[index], here).transpose());
         let socket = host.path_variable("SSH_AUTH_SOCK").filter(|path| !path.as_os_str().is_empty());
         Self {
             host: host.clone(),
@@ -139,7 +139,10 @@ fn ask_clients(session: &Session, choice: Option<&str>, project: Option<&Path>) 
 }
 
 fn rootless_problems(host: &Host, clients: &[Client], used: Option<usize>) -> Vec<Check> {
-    let is_podman = |client: &&Client| client.kind() == Some(RuntimeKind::Podman);
+    let is_podman = |client: &&Client| match client.kind() {
+        Some(RuntimeKind::Podman) => true,
+        Some(RuntimeKind::Docker) | None => false,
+    };
     let answering = used.map(|index| &clients[index]).filter(|client| client.server.is_ok());
     let podman = answering.or_else(|| clients.iter().find(is_podman)).filter(is_podman);
     podman.map(|podman| rootless::problems(host, podman.server.is_ok())).unwrap_or_default()
@@ -156,19 +159,10 @@ fn project_warning(
 }
 
 impl Resources {
-    fn gather(session: &Session, client: &Client, project: Option<&Project>) -> Option<Result<Self>> {
-        let (runtime, server) = (client.runtime.as_ref()?, client.server.as_ref().ok()?);
-        let can_probe = !session.global.dry_run && !client.is_remote();
-        Some(Self::ask(session, runtime, &server.engine, project, can_probe))
-    }
-
-    fn ask(
-        session: &Session,
-        runtime: &Runtime,
-        engine: &Engine,
-        project: Option<&Project>,
-        can_probe: bool,
-    ) -> Result<Self> {
+    /// Asks the engine of `client`; `None` if that doesn't answer.
+    fn gather(session: &Session, client: &Client, project: Option<&Project>) -> Result<Option<Self>> {
+        let (Some(runtime), Ok(server)) = (&client.runtime, &client.server) else { return Ok(None) };
+        let engine = &server.engine;
         let (host, runner) = (&session.host, session.runner);
         let cages = session.cages(runtime)?;
         let image = runtime.images(runner, &[&host.image])?.into_iter().next();
@@ -177,7 +171,7 @@ impl Resources {
         let volume = home.as_ref().map(|_| host.home_volume.as_str());
         let probe = Probe { host, runner, runtime, engine, home: volume, person };
         let cage = project.and_then(|project| cages.iter().find(|cage| cage.name == project.name));
-        let probed = image.as_ref().filter(|_| can_probe);
+        let probed = image.as_ref().filter(|_| !session.global.dry_run && !client.is_remote());
         // A virtual machine may not have the project's directory.
         let directory = project.filter(|_| engine.machine.is_some()).map(|project| project.path.as_str());
         let ask_user =
@@ -189,6 +183,6 @@ impl Resources {
             let untried = |_| Findings::untried("the probe failed");
             (image_user.join().unwrap_or_default(), findings.join().unwrap_or_else(untried), unused)
         });
-        Ok(Self { cages, image, image_user, home, unused, findings, person })
+        Ok(Some(Self { cages, image, image_user, home, unused, findings, person }))
     }
 }
