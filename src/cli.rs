@@ -44,9 +44,7 @@ Environment:
                     [default: ghcr.io/pacificsky/devcontainer-lite:latest]
   CAGE_RUNTIME      docker, podman, or the path of one
   CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\]
-  CAGE_HOME, CAGE_SSH, CAGE_NO_ROOT, CAGE_NETWORK, CAGE_MEMORY, CAGE_CPUS,
-  CAGE_PIDS_LIMIT, CAGE_GPUS, CAGE_PULL
-                    Your own defaults for options: `cage help start` names them
+  CAGE_MEMORY, ...  Defaults for options: `cage help start` names the variables
   CAGE_CREATE_ARGS  Arguments for the engine's own create
   CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
   CAGE_LABEL        Label that marks cages [default: cage.project]

@@ -1,113 +1,90 @@
-//! A person's own defaults: variables that stand for options of a new cage.
+//! The user's own defaults: variables that stand for options of a new cage.
 //!
-//! They come after what was typed and what the cage before was made with, and are looked at anew whenever a cage is made.
+//! They give way to options that were typed or that the cage before was made with, and are read again whenever a cage is
+//! created.
 
 use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::text;
-use crate::cage::options::CreateOptions;
+use crate::cage::create_options::{Choice, CreateOptions};
+use crate::cage::options::{Definition, EnvVar, TABLE};
+use crate::cage::pull;
+use crate::host::machine;
 use crate::host::machine::Host;
 
-/// A variable that stands for an option.
-struct Default {
-    variable: &'static str,
-    flag: &'static str,
-    /// The values for which a switch is there and not there.
-    switch: Option<(&'static str, &'static str)>,
+/// Returns the names of all variables that cage takes settings from.
+pub fn settings() -> impl Iterator<Item = &'static str> {
+    let defaults = TABLE.iter().filter_map(|option| Some(option.variable?.name));
+    machine::SETTINGS.into_iter().chain([pull::VARIABLE]).chain(defaults)
 }
 
-const fn value(variable: &'static str, flag: &'static str) -> Default {
-    Default { variable, flag, switch: None }
+/// Returns the options with a variable that is set, each with that variable and its value.
+fn set(host: &Host) -> impl Iterator<Item = (&'static Definition, EnvVar, &str)> {
+    TABLE.iter().filter_map(|option| {
+        let variable = option.variable?;
+        Some((option, variable, host.variable(variable.name)?))
+    })
 }
 
-const DEFAULTS: [Default; 8] = [
-    value("CAGE_HOME", "--home"),
-    Default { variable: "CAGE_SSH", flag: "--no-ssh", switch: Some(("off", "on")) },
-    Default { variable: "CAGE_NO_ROOT", flag: "--no-root", switch: Some(("1", "0")) },
-    value("CAGE_NETWORK", "--network"),
-    value("CAGE_MEMORY", "--memory"),
-    value("CAGE_CPUS", "--cpus"),
-    value("CAGE_PIDS_LIMIT", "--pids-limit"),
-    value("CAGE_GPUS", "--gpus"),
-];
-
-impl Default {
-    /// The words that say the same on a command line; none if they leave things as they are.
-    fn words<'a>(&'a self, value: &'a str) -> Result<Vec<&'a str>> {
-        match self.switch {
-            None => Ok(vec![self.flag, value]),
-            Some((on, _)) if value == on => Ok(vec![self.flag]),
-            Some((_, off)) if value == off => Ok(Vec::new()),
-            Some((on, off)) => {
-                bail!(Failure::new(format!("{} is neither `{on}` nor `{off}`", self.variable)))
-            }
-        }
-    }
-
-    /// What the variable with this value makes of no options.
-    fn options(&self, value: &str) -> Result<CreateOptions> {
-        let Some(options) = CreateOptions::from_label(&shell_words::join(self.words(value)?), &[]) else {
-            bail!(
-                Failure::new(format!(
-                    "{} `{}` is not what {} takes",
-                    self.variable,
-                    text::escape(value),
-                    self.flag
-                ))
-                .hint("`cage help start` tells what it takes")
-            );
-        };
-        Ok(options)
-    }
+/// Returns the choice that a variable with this value stands for; `None` if the value turns a switch off.
+fn choice(option: &Definition, variable: EnvVar, value: &str) -> Result<Option<Choice>> {
+    let words = match variable.switch {
+        None => vec![option.flag, value],
+        Some((on, _)) if value == on => vec![option.flag],
+        Some((_, off)) if value == off => return Ok(None),
+        Some((on, off)) => bail!(Failure::new(format!("{} is neither `{on}` nor `{off}`", variable.name))),
+    };
+    let Some(options) = CreateOptions::from_label(&shell_words::join(words), &[]) else {
+        bail!(
+            Failure::new(format!(
+                "{} `{}` is not a value for {}",
+                variable.name,
+                text::escape(value),
+                option.flag
+            ))
+            .hint("`cage help start` explains the option")
+        )
+    };
+    Ok(options.chosen.into_iter().next().map(|choice| Choice { by_variable: true, ..choice }))
 }
 
 impl CreateOptions {
-    /// What is wrong with the variables, each by itself.
+    /// Returns what is wrong with the variables, each by itself.
     pub fn wrong_defaults(host: &Host) -> Vec<anyhow::Error> {
-        let set = DEFAULTS.iter().filter_map(|default| Some((default, host.variable(default.variable)?)));
-        set.filter_map(|(default, value)| default.options(value).err()).collect()
+        set(host).filter_map(|(option, variable, value)| choice(option, variable, value).err()).collect()
     }
 
-    /// Adds the options for which there are variables and that were not chosen otherwise.
+    /// Adds the options that variables stand for and that were not chosen otherwise.
     ///
     /// # Errors
-    /// When a variable has a value that its option can't have.
-    pub fn with_defaults(mut self, host: &Host) -> Result<Self> {
-        for default in DEFAULTS {
-            let Some(value) = host.variable(default.variable) else { continue };
-            let options = default.options(value)?;
-            let is_chosen = self.words().iter().any(|words| words[0] == default.flag);
-            if !is_chosen && options != Self::default() {
-                self = self.over(options);
-                self.defaults.push(default.variable.to_owned());
-            }
+    /// When a variable has a value that the option can't have.
+    pub fn with_defaults(self, host: &Host) -> Result<Self> {
+        let mut defaults = Self::default();
+        for (option, variable, value) in set(host) {
+            let choice = choice(option, variable, value)?;
+            defaults.chosen.extend(choice.filter(|_| !self.has(option.flag)));
         }
-        Ok(self)
+        Ok(self.over(defaults))
     }
 
-    /// Without those that come from variables.
+    /// Returns the options that don't come from variables.
     #[must_use]
     pub fn without_defaults(&self) -> Self {
-        let by_variable = self.by_variable();
-        let mut words = self.words();
-        words.retain(|words| !by_variable.iter().any(|(option, _)| option == words));
-        let set = |variable: &crate::cage::variable::Variable| {
-            Some(format!("{}={}", variable.name, variable.value.as_ref()?))
-        };
-        let environment: Vec<String> = self.env.iter().filter_map(set).collect();
-        Self::from_label(&shell_words::join(words.concat()), &environment).unwrap_or_default()
+        let mut options = self.clone();
+        options.chosen.retain(|choice| !choice.by_variable);
+        options
     }
 
-    /// The options that come from variables, as words, each with its variable.
+    /// Returns the options that come from variables, as words, each with the variable's name.
     pub fn by_variable(&self) -> Vec<(Vec<String>, &'static str)> {
-        let words = self.words();
-        let used =
-            DEFAULTS.iter().filter(|default| self.defaults.iter().any(|name| name == default.variable));
-        used.filter_map(|default| {
-            Some((words.iter().find(|words| words[0] == default.flag)?.clone(), default.variable))
-        })
-        .collect()
+        let by_variable = self.chosen.iter().filter(|choice| choice.by_variable);
+        by_variable.filter_map(|choice| Some((choice.words(), choice.option.variable?.name))).collect()
+    }
+
+    /// Returns the text of the label that keeps the names of these variables.
+    pub fn to_defaults_label(&self) -> String {
+        self.by_variable().into_iter().map(|(_, variable)| variable).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -147,9 +124,9 @@ mod tests {
     #[test]
     fn a_value_that_the_option_can_not_have_is_refused_by_the_variables_name() {
         for (variable, value, why) in [
-            ("CAGE_MEMORY", "lots", "CAGE_MEMORY `lots` is not what --memory takes"),
-            ("CAGE_HOME", "/home/me", "CAGE_HOME `/home/me` is not what --home takes"),
-            ("CAGE_NETWORK", "--privileged", "CAGE_NETWORK `--privileged` is not what --network takes"),
+            ("CAGE_MEMORY", "lots", "CAGE_MEMORY `lots` is not a value for --memory"),
+            ("CAGE_HOME", "/home/me", "CAGE_HOME `/home/me` is not a value for --home"),
+            ("CAGE_NETWORK", "--privileged", "CAGE_NETWORK `--privileged` is not a value for --network"),
             ("CAGE_SSH", "maybe", "CAGE_SSH is neither `off` nor `on`"),
             ("CAGE_NO_ROOT", "yes", "CAGE_NO_ROOT is neither `1` nor `0`"),
         ] {
@@ -159,14 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn every_variable_is_told_with_its_option() {
-        use clap::CommandFactory as _;
-        let mut cli = crate::cli::Cli::command();
-        let help = cli.find_subcommand_mut("start").unwrap().render_long_help().to_string();
-        for Default { variable, flag, .. } in DEFAULTS {
-            let about = help.split(flag).nth(1).unwrap_or_default();
-            let about = about.split("\n\n").next().unwrap();
-            assert!(about.contains(variable), "{flag} doesn't tell of {variable}: {about}");
-        }
+    fn the_readme_has_every_setting() {
+        let rows = include_str!("../../README.md").lines();
+        let named = rows.filter_map(|row| row.strip_prefix("| `CAGE_")?.split('`').next());
+        let mut named: Vec<String> = named.map(|name| format!("CAGE_{name}")).collect();
+        let mut settings: Vec<&str> = settings().collect();
+        named.sort();
+        settings.sort_unstable();
+        assert_eq!(named, settings);
     }
 }

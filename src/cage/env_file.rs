@@ -69,9 +69,10 @@ impl EnvFiles {
     }
 
     /// All of it, and `more` that wins, as one env file; `None` when there is nothing in it.
-    pub fn to_secret(&self, more: &[Variable]) -> Option<Secret> {
+    pub fn to_secret<'a>(&self, more: impl IntoIterator<Item = &'a Variable>) -> Option<Secret> {
+        let more: Vec<&Variable> = more.into_iter().collect();
         let mut all = self.clone();
-        for variable in more {
+        for variable in &more {
             all.variables.insert(variable.name.clone(), variable.value.clone().unwrap_or_default());
         }
         if all.variables.is_empty() {

@@ -9,16 +9,14 @@ use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{file, text};
-use crate::cage::options::CreateOptions;
+use crate::cage::create_options::CreateOptions;
+use crate::cage::options::NETWORK;
 use crate::host::machine::Host;
 
 /// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
 /// of the host could use in the project, and writing to its audit log. Package managers, sudo, debuggers and databases work
 /// without them.
 pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
-
-/// The default limit on the number of processes in a cage. docker by itself sets none.
-pub const PIDS_LIMIT: u32 = 4096;
 
 /// Arguments that cage itself depends on.
 const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];
@@ -245,11 +243,12 @@ pub fn dropped(args: &[String]) -> Vec<&'static str> {
 pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<String> {
     let here = host.cwd.as_deref().unwrap_or(Path::new(project));
     let place = Place { project, here, sockets: host.engine_sockets().collect(), label: &host.label };
-    let network = options.network.as_deref();
-    let network = network.map(|value| Flag { name: "network", value, inline: true, certain: true });
+    let network = options.text(NETWORK);
+    let network =
+        network.as_deref().map(|value| Flag { name: "network", value, inline: true, certain: true });
     let passed = flags(&options.engine_args);
     let told = passed.into_iter().chain(network).filter_map(|flag| place.weakness(&flag));
-    let volumes = options.volume.iter().filter_map(|mount| {
+    let volumes = options.mounts().filter_map(|mount| {
         let holds = place.holds_socket(Path::new(mount.source_path()?));
         holds.then(|| format!("`-v {}` {TAKES_DOWN}", mount.to_volume_option()))
     });
@@ -453,7 +452,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::mount::Mount;
 
     fn split(words: &str) -> Vec<String> {
         shell_words::split(words).unwrap()
@@ -544,10 +542,9 @@ mod tests {
              `-v /srv:/x` weakens the cage: it can change /srv"
         );
         let of = |options: CreateOptions| weaknesses(&Host::sample(&[]), &options, "/p").len();
-        assert_eq!(of(CreateOptions { network: Some("host".into()), ..CreateOptions::default() }), 1);
+        assert_eq!(of(CreateOptions::from_label("--network host", &[]).unwrap()), 1);
         for (volume, told) in [("/run:/x:ro", 1), ("/run/docker.sock:/s", 1), ("/srv:/x", 0), ("pg:/pg", 0)] {
-            let volume = vec![volume.parse::<Mount>().unwrap()];
-            assert_eq!(of(CreateOptions { volume, ..CreateOptions::default() }), told);
+            assert_eq!(of(CreateOptions::from_label(&format!("-v {volume}"), &[]).unwrap()), told);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The model of a cage: its options, labels, user, home, environment, SSH agent and isolation.
 
+pub mod create_options;
 pub mod defaults;
 pub mod env_file;
 pub mod home;

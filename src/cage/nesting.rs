@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
 use crate::base::{file, text};
+use crate::cage::create_options::CreateOptions;
 use crate::cage::isolation;
-use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::container::{Container, State};
 use crate::engine::runtime::Volume;

@@ -1,396 +1,380 @@
-//! The options that a cage is created with, and how they are kept over `restart` and `upgrade`.
+//! The table of the options that a cage is created with: all that is to be known of an option is in its row.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::str::FromStr;
 
-use anyhow::Result;
-use clap::{Args, Parser, ValueEnum, ValueHint};
+use clap::builder::{EnumValueParser, TypedValueParser as _, ValueParser};
+use clap::{Arg, ArgAction, ValueEnum, ValueHint};
 
-use crate::cage::isolation;
 use crate::cage::variable::Variable;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
-use crate::host::machine::Host;
+use crate::engine::runtime::{Limit, RuntimeKind};
 
-/// The headings of these options in help.
+// The flags that code asks for by name.
+pub const HOME: &str = "--home";
+pub const NO_SSH: &str = "--no-ssh";
+pub const NO_ROOT: &str = "--no-root";
+pub const NETWORK: &str = "--network";
+pub const ALLOW_NESTED: &str = "--allow-nested";
+pub const ALLOW_DANGEROUS_DIR: &str = "--allow-dangerous-dir";
+
+// The headings in help.
 const MOUNTS: &str = "Ports, mounts and variables";
-const WALL: &str = "The wall";
+const ISOLATION: &str = "Isolation";
 const LIMITS: &str = "Limits";
 
-/// What can be chosen about a cage when it is created.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub struct CreateOptions {
-    /// Publish a port of the cage on this machine: [[ADDRESS:]HOST:]PORT[/PROTOCOL]; on 127.0.0.1 unless an address is
-    /// written, on any free port unless one is
-    #[arg(short, long, value_name = "HOST:PORT", allow_hyphen_values = true, help_heading = MOUNTS)]
-    pub publish: Vec<Publish>,
+/// The options, in the order of help, of labels and of the engine's command line.
+pub static TABLE: [Definition; 13] = [
+    Definition {
+        short: Some('p'),
+        value_name: "HOST:PORT",
+        parser: || parsed(Value::Port),
+        clashes: Some(|new, old| match (new, old) {
+            (Value::Port(new), Value::Port(old)) => new == old || new.clashes_with(old),
+            _ => false,
+        }),
+        ..Definition::new(
+            "--publish",
+            MOUNTS,
+            "Publish a port of the cage on this machine (127.0.0.1): [[ADDRESS:]HOST:]PORT[/PROTOCOL]",
+        )
+    },
+    Definition {
+        short: Some('v'),
+        value_name: "SOURCE:TARGET",
+        parser: || parsed(Value::Mount),
+        hint: ValueHint::AnyPath,
+        clashes: Some(|new, old| match (new, old) {
+            (Value::Mount(new), Value::Mount(old)) => new.target() == old.target(),
+            _ => false,
+        }),
+        ..Definition::new("--volume", MOUNTS, "Mount a directory, file or volume: SOURCE:TARGET[:ro]")
+    },
+    Definition {
+        short: Some('e'),
+        value_name: "KEY[=VALUE]",
+        parser: || parsed(Value::Variable),
+        clashes: Some(|new, old| match (new, old) {
+            (Value::Variable(new), Value::Variable(old)) => new.name == old.name,
+            _ => false,
+        }),
+        ..Definition::new(
+            "--env",
+            MOUNTS,
+            "Set a variable: KEY=VALUE, or KEY for the value on this machine; overrides env files",
+        )
+    },
+    Definition {
+        value_name: "HOME",
+        parser: || ValueParser::new(EnumValueParser::<Home>::new().map(Value::Home)),
+        default: Some("shared"),
+        variable: Some(EnvVar::value("CAGE_HOME")),
+        ..Definition::new(HOME, MOUNTS, "Use the home that all cages share, or one for this project only")
+    },
+    Definition {
+        isolates: true,
+        variable: Some(EnvVar { name: "CAGE_SSH", switch: Some(("off", "on")) }),
+        ..Definition::new(NO_SSH, ISOLATION, "Keep your SSH agent out of the cage")
+    },
+    Definition {
+        isolates: true,
+        variable: Some(EnvVar { name: "CAGE_NO_ROOT", switch: Some(("1", "0")) }),
+        ..Definition::new(NO_ROOT, ISOLATION, "Run without root: sudo and setuid programs gain no privileges")
+    },
+    Definition {
+        value_name: "MODE",
+        parser: || checked(word),
+        isolates: true,
+        engine: EngineArgs::Same,
+        variable: Some(EnvVar::value("CAGE_NETWORK")),
+        ..Definition::new(NETWORK, ISOLATION, "Choose the network, e.g. none [default: the engine's]")
+    },
+    Definition {
+        permits: true,
+        ..Definition::new(
+            ALLOW_NESTED,
+            ISOLATION,
+            "Allow a project, or a source of -v, that another cage can write to",
+        )
+    },
+    Definition {
+        permits: true,
+        ..Definition::new(
+            ALLOW_DANGEROUS_DIR,
+            ISOLATION,
+            "Allow a project that is, contains or is inside a directory with your secrets or one that others use",
+        )
+    },
+    Definition {
+        value_name: "SIZE",
+        parser: || checked(size),
+        limit: Some(Limit::Memory),
+        engine: EngineArgs::Same,
+        variable: Some(EnvVar::value("CAGE_MEMORY")),
+        ..Definition::new("--memory", LIMITS, "Limit memory, e.g. 4g")
+    },
+    Definition {
+        value_name: "NUMBER",
+        parser: || checked(number),
+        limit: Some(Limit::Processors),
+        engine: EngineArgs::Same,
+        variable: Some(EnvVar::value("CAGE_CPUS")),
+        ..Definition::new("--cpus", LIMITS, "Limit CPU time to that of this many processors, e.g. 1.5")
+    },
+    Definition {
+        value_name: "NUMBER",
+        parser: || checked(count),
+        limit: Some(Limit::Processes),
+        engine: EngineArgs::Same,
+        // docker by itself sets no limit.
+        default: Some("4096"),
+        variable: Some(EnvVar::value("CAGE_PIDS_LIMIT")),
+        ..Definition::new("--pids-limit", LIMITS, "Limit the number of processes")
+    },
+    Definition {
+        value_name: "GPUS",
+        parser: || checked(word),
+        engine: EngineArgs::By(gpu_args),
+        variable: Some(EnvVar::value("CAGE_GPUS")),
+        ..Definition::new("--gpus", LIMITS, "Give access to GPUs: all, device=0,1 or, with docker, a number")
+    },
+];
 
-    /// Mount another directory, file or volume: SOURCE:TARGET[:ro]
-    #[arg(
-        short,
-        long,
-        value_name = "SOURCE:TARGET",
-        allow_hyphen_values = true,
-        help_heading = MOUNTS,
-        value_hint = ValueHint::AnyPath
-    )]
-    pub volume: Vec<Mount>,
-
-    /// Set a variable inside: KEY=VALUE, or KEY for its value here. It wins over env files
-    #[arg(short, long, value_name = "KEY[=VALUE]", allow_hyphen_values = true, help_heading = MOUNTS)]
-    pub env: Vec<Variable>,
-
-    /// Whose home: the one that all cages share, or one of this project's own [env: `CAGE_HOME`]
-    #[arg(long, value_name = "WHOSE", help_heading = MOUNTS)]
-    pub home: Option<Home>,
-
-    /// Keep your SSH agent out of the cage [env: `CAGE_SSH=off`]
-    #[arg(long, help_heading = WALL)]
-    pub no_ssh: bool,
-
-    /// No root inside: sudo and the like don't work, and setuid programs get nothing [env: `CAGE_NO_ROOT=1`]
-    #[arg(long, help_heading = WALL)]
-    pub no_root: bool,
-
-    /// The engine's network to be in, such as `none` [default: the engine's default one] [env: `CAGE_NETWORK`]
-    #[arg(long, value_name = "MODE", value_parser = word, help_heading = WALL)]
-    pub network: Option<String>,
-
-    /// The most memory that all of the cage may use, such as 4g [env: `CAGE_MEMORY`]
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
-    pub memory: Option<String>,
-
-    /// How many processors' time the cage may use, such as 1.5 [env: `CAGE_CPUS`]
-    #[arg(long, value_name = "NUMBER", value_parser = number, help_heading = LIMITS)]
-    pub cpus: Option<String>,
-
-    /// How many processes there may be inside [default: 4096] [env: `CAGE_PIDS_LIMIT`]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = LIMITS)]
-    pub pids_limit: Option<u32>,
-
-    /// The graphics processors that the cage may use: all, or device=0,1 (docker also takes how many) [env: `CAGE_GPUS`]
-    #[arg(long, value_name = "WHICH", value_parser = word, help_heading = LIMITS)]
-    pub gpus: Option<String>,
-
-    /// Although another cage can write where the project (or a source of -v) is
-    #[arg(long, help_heading = WALL)]
-    pub allow_nested: bool,
-
-    /// Although the project is, holds or lies in a directory with your secrets, or one that others use
-    #[arg(long, help_heading = WALL)]
-    pub allow_dangerous_dir: bool,
-
-    /// Arguments for the engine's own `create`, unchanged.
-    #[arg(skip)]
-    pub engine_args: Vec<String>,
-
-    /// The variables from which some of these come; see [`Self::with_defaults`].
-    #[arg(skip)]
-    pub defaults: Vec<String>,
+/// An option of `start` and of the other commands that create a cage.
+#[derive(Debug)]
+pub struct Definition {
+    /// The long flag, which stands for the option in labels unless there is a short one.
+    pub flag: &'static str,
+    short: Option<char>,
+    heading: &'static str,
+    help: &'static str,
+    /// The name of the value in help; empty for a switch.
+    value_name: &'static str,
+    parser: fn() -> ValueParser,
+    hint: ValueHint,
+    /// The variable with the user's own default.
+    pub variable: Option<EnvVar>,
+    /// The value that a cage has without the option.
+    pub default: Option<&'static str>,
+    /// For an option that can be given more than once: whether a new value takes the place of an old one.
+    pub clashes: Option<fn(&Value, &Value) -> bool>,
+    /// Whether a cage without the option is less isolated.
+    pub isolates: bool,
+    /// Whether the option only lifts a check, and changes nothing about the cage.
+    pub permits: bool,
+    /// The limit that it sets, which not every engine enforces.
+    pub limit: Option<Limit>,
+    engine: EngineArgs,
 }
 
-/// What an engine takes for a name: it must not be read as an option.
-fn word(text: &str) -> Result<String, String> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.:=,/".contains(c);
-    if text.starts_with('-') || text.is_empty() || !text.chars().all(fine) {
-        return Err("expected a name".into());
+/// How the engine is told of an option.
+#[derive(Debug)]
+enum EngineArgs {
+    /// Not by arguments of the option alone.
+    None,
+    /// With the same flag and value.
+    Same,
+    /// With the arguments that the function returns.
+    By(fn(RuntimeKind, &str) -> Vec<String>),
+}
+
+/// An environment variable that stands for an option.
+#[derive(Debug, Clone, Copy)]
+pub struct EnvVar {
+    /// The name.
+    pub name: &'static str,
+    /// The values that turn a switch on and off.
+    pub switch: Option<(&'static str, &'static str)>,
+}
+
+impl EnvVar {
+    const fn value(name: &'static str) -> Self {
+        Self { name, switch: None }
     }
-    Ok(text.to_owned())
 }
 
-/// A number of bytes as the engines write it.
-fn size(text: &str) -> Result<String, String> {
-    let digits = text.trim_end_matches(['b', 'k', 'm', 'g', 'B', 'K', 'M', 'G']);
-    let whole = number(digits).map_err(|_| "expected a number with b, k, m or g, such as 512m or 4g")?;
-    if text.len() - whole.len() > 1 {
-        Err("expected one of b, k, m or g after the number".into())
-    } else {
-        Ok(text.into())
+/// Shown in help: the name, and the value that turns a switch on.
+impl fmt::Display for EnvVar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.switch {
+            Some((on, _)) => write!(f, "{}={on}", self.name),
+            None => f.write_str(self.name),
+        }
     }
 }
 
-fn number(text: &str) -> Result<String, String> {
-    let is_number =
-        text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok_and(|value| value > 0.0);
-    if is_number { Ok(text.to_owned()) } else { Err("expected a number".into()) }
+impl Definition {
+    const fn new(flag: &'static str, heading: &'static str, help: &'static str) -> Self {
+        Self {
+            flag,
+            heading,
+            help,
+            short: None,
+            value_name: "",
+            parser: ValueParser::bool,
+            hint: ValueHint::Unknown,
+            variable: None,
+            default: None,
+            clashes: None,
+            isolates: false,
+            permits: false,
+            limit: None,
+            engine: EngineArgs::None,
+        }
+    }
+
+    /// Returns whether the option has no value.
+    pub fn is_switch(&self) -> bool {
+        self.value_name.is_empty()
+    }
+
+    /// Returns the argument of the command line.
+    pub fn arg(&self) -> Arg {
+        let default = self.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        let variable = self.variable.map(|variable| format!(" [env: {variable}]")).unwrap_or_default();
+        let help = format!("{}{default}{variable}", self.help);
+        let arg = Arg::new(self.flag).long(self.flag.trim_start_matches('-')).short(self.short);
+        let arg = arg.help(help).help_heading(self.heading);
+        if self.is_switch() {
+            return arg.action(ArgAction::SetTrue);
+        }
+        let is_list = self.clashes.is_some();
+        arg.action(if is_list { ArgAction::Append } else { ArgAction::Set })
+            .allow_hyphen_values(is_list)
+            .value_name(self.value_name)
+            .value_parser((self.parser)())
+            .value_hint(self.hint)
+    }
+
+    /// Returns the words that give the option this value on a command line, and in a label.
+    pub fn words(&self, value: &Value) -> Vec<String> {
+        let flag = self.short.map_or_else(|| self.flag.to_owned(), |short| format!("-{short}"));
+        if self.is_switch() { vec![flag] } else { vec![flag, value.to_string()] }
+    }
+
+    /// Returns the arguments by which an engine gives a cage this value.
+    pub fn engine_args(&self, runtime: RuntimeKind, value: &str) -> Vec<String> {
+        match self.engine {
+            EngineArgs::None => Vec::new(),
+            EngineArgs::Same => vec![self.flag.to_owned(), value.to_owned()],
+            EngineArgs::By(args) => args(runtime, value),
+        }
+    }
 }
 
-/// Whose home a cage has.
+impl PartialEq for Definition {
+    fn eq(&self, other: &Self) -> bool {
+        self.flag == other.flag
+    }
+}
+
+impl Eq for Definition {}
+
+/// The value of an option.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A switch is on.
+    On,
+    /// A text that the option's parser accepts.
+    Text(String),
+    /// The home that is used.
+    Home(Home),
+    /// A published port.
+    Port(Publish),
+    /// A mount.
+    Mount(Mount),
+    /// A variable.
+    Variable(Variable),
+}
+
+/// As in a label: a variable without its value, which may be secret.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On => Ok(()),
+            Self::Text(text) => f.write_str(text),
+            Self::Home(Home::Shared) => f.write_str("shared"),
+            Self::Home(Home::Project) => f.write_str("project"),
+            Self::Port(publish) => publish.fmt(f),
+            Self::Mount(mount) => f.write_str(&mount.to_volume_option()),
+            Self::Variable(variable) => f.write_str(&variable.name),
+        }
+    }
+}
+
+/// The home of a cage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Home {
-    /// That of all cages
+    /// The home that all cages share
     Shared,
-    /// One of the project's own
+    /// A home for this project only
     Project,
 }
 
-/// Reads [`CreateOptions`] back from a label.
-#[derive(Parser)]
-#[command(no_binary_name = true)]
-struct Kept {
-    #[command(flatten)]
-    options: CreateOptions,
-
-    #[arg(last = true)]
-    engine_args: Vec<String>,
+fn parsed<T>(make: fn(T) -> Value) -> ValueParser
+where
+    T: FromStr<Err: fmt::Display> + 'static,
+{
+    ValueParser::new(move |text: &str| text.parse().map(make).map_err(|error: T::Err| error.to_string()))
 }
 
-impl CreateOptions {
-    /// Makes the sources of volumes absolute, seen from `base`, takes values from this machine for variables without, and
-    /// arguments for the engine from `CAGE_CREATE_ARGS`.
-    ///
-    /// # Errors
-    /// When a volume's source doesn't exist, a variable has no value, or an argument can't be the engine's.
-    pub fn resolve(mut self, host: &Host, base: &Path) -> Result<Self> {
-        self.engine_args.splice(..0, host.create_args.iter().cloned());
-        isolation::check_engine_args(&self.engine_args, &host.label)?;
-        self.env = self.env.into_iter().map(|variable| variable.resolve(host)).collect::<Result<_>>()?;
-        let volume = self.volume.into_iter().map(|mount| mount.resolve(base)).collect::<Result<_>>()?;
-        Ok(Self { volume, ..self })
-    }
-
-    /// Checks that the sources of volumes are still there.
-    ///
-    /// # Errors
-    /// When one isn't.
-    pub fn check_sources(&self) -> Result<()> {
-        self.volume.iter().try_for_each(Mount::check_source)
-    }
-
-    /// The files and directories of the host that volumes mount.
-    pub fn sources(&self) -> impl Iterator<Item = PathBuf> {
-        self.volume.iter().filter_map(|mount| mount.source_path()).map(PathBuf::from)
-    }
-
-    /// The options one by one, as words that could have been typed; variables without their values.
-    pub fn words(&self) -> Vec<Vec<String>> {
-        let publish = self.publish.iter().map(|publish| vec!["-p".to_owned(), publish.to_string()]);
-        let volume = self.volume.iter().map(|mount| vec!["-v".to_owned(), mount.to_volume_option()]);
-        let env = self.env.iter().map(|variable| vec!["-e".to_owned(), variable.name.clone()]);
-        let home = self.home.map(|home| match home {
-            Home::Shared => vec!["--home".to_owned(), "shared".to_owned()],
-            Home::Project => vec!["--home".to_owned(), "project".to_owned()],
-        });
-        let switches = [
-            ("--no-ssh", self.no_ssh),
-            ("--no-root", self.no_root),
-            ("--allow-nested", self.allow_nested),
-            ("--allow-dangerous-dir", self.allow_dangerous_dir),
-        ];
-        let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| vec![name.to_owned()]);
-        let values = [
-            ("--network", self.network.clone()),
-            ("--memory", self.memory.clone()),
-            ("--cpus", self.cpus.clone()),
-            ("--pids-limit", self.pids_limit.map(|limit| limit.to_string())),
-            ("--gpus", self.gpus.clone()),
-        ];
-        let values = values.into_iter().filter_map(|(name, value)| Some(vec![name.to_owned(), value?]));
-        let engine_args = (!self.engine_args.is_empty())
-            .then(|| ["--".to_owned()].into_iter().chain(self.engine_args.iter().cloned()).collect());
-        publish
-            .chain(volume)
-            .chain(env)
-            .chain(home)
-            .chain(switches)
-            .chain(values)
-            .chain(engine_args)
-            .collect()
-    }
-
-    /// The text of the label that keeps them.
-    pub fn to_label(&self) -> String {
-        shell_words::join(self.words().concat())
-    }
-
-    /// Reads the texts of the labels that keep the options and the names of the variables that some of them come from; `None`
-    /// when either isn't one that this version of cage writes. The values of variables are those of the container,
-    /// `environment`.
-    pub fn from_labels(text: &str, defaults: &str, environment: &[String]) -> Option<Self> {
-        let mut options = Self::from_label(text, environment)?;
-        options.defaults = defaults.split_whitespace().map(str::to_owned).collect();
-        (options.by_variable().len() == options.defaults.len()).then_some(options)
-    }
-
-    /// Reads a label's text; `None` when it isn't one that cage wrote. The values of variables are those of the
-    /// container, `environment`.
-    pub fn from_label(text: &str, environment: &[String]) -> Option<Self> {
-        let words = shell_words::split(text).ok()?;
-        let Kept { mut options, engine_args } = Kept::try_parse_from(words).ok()?;
-        options.engine_args = engine_args;
-        for variable in &mut options.env {
-            let value = |set: &String| Some(set.strip_prefix(&variable.name)?.strip_prefix('=')?.to_owned());
-            variable.value = environment.iter().find_map(value);
-        }
-        options.env.retain(|variable| variable.value.is_some());
-        Some(options)
-    }
-
-    /// These, and those of `kept` that they don't replace: a port of the host's and a place inside can be used once.
-    #[must_use]
-    pub fn over(mut self, kept: Self) -> Self {
-        let mut publish = kept.publish;
-        publish.retain(|old| !self.publish.iter().any(|new| new == old || new.clashes_with(old)));
-        publish.append(&mut self.publish);
-        let mut volume = kept.volume;
-        volume.retain(|old| !self.volume.iter().any(|new| new.target() == old.target()));
-        volume.append(&mut self.volume);
-        let mut env = kept.env;
-        env.retain(|old| !self.env.iter().any(|new| new.name == old.name));
-        env.append(&mut self.env);
-        let mut engine_args = kept.engine_args;
-        if !holds(&engine_args, &self.engine_args) {
-            engine_args.append(&mut self.engine_args);
-        }
-        Self {
-            publish,
-            volume,
-            env,
-            home: self.home.or(kept.home),
-            no_ssh: self.no_ssh || kept.no_ssh,
-            no_root: self.no_root || kept.no_root,
-            network: self.network.or(kept.network),
-            memory: self.memory.or(kept.memory),
-            cpus: self.cpus.or(kept.cpus),
-            pids_limit: self.pids_limit.or(kept.pids_limit),
-            gpus: self.gpus.or(kept.gpus),
-            allow_nested: self.allow_nested || kept.allow_nested,
-            allow_dangerous_dir: self.allow_dangerous_dir || kept.allow_dangerous_dir,
-            engine_args,
-            defaults: self.defaults,
-        }
-    }
-
-    /// Those that `made` doesn't have.
-    #[must_use]
-    pub fn missing_from(&self, made: &Self) -> Self {
-        let mut missing = self.clone();
-        missing.publish.retain(|publish| !made.publish.contains(publish));
-        missing.volume.retain(|mount| !made.volume.contains(mount));
-        missing.env.retain(|variable| !made.env.contains(variable));
-        missing.home = self.home.filter(|home| *home != made.home.unwrap_or(Home::Shared));
-        missing.no_ssh &= !made.no_ssh;
-        missing.no_root &= !made.no_root;
-        missing.network = self.network.clone().filter(|network| Some(network) != made.network.as_ref());
-        missing.memory = self.memory.clone().filter(|memory| Some(memory) != made.memory.as_ref());
-        missing.cpus = self.cpus.clone().filter(|cpus| Some(cpus) != made.cpus.as_ref());
-        missing.pids_limit = self.pids_limit.filter(|limit| Some(*limit) != made.pids_limit);
-        missing.gpus = self.gpus.clone().filter(|gpus| Some(gpus) != made.gpus.as_ref());
-        // These say that something may be, not what is to be.
-        missing.allow_nested = false;
-        missing.allow_dangerous_dir = false;
-        if holds(&made.engine_args, &self.engine_args) {
-            missing.engine_args.clear();
-        }
-        missing
-    }
+fn checked(check: fn(&str) -> Result<(), &'static str>) -> ValueParser {
+    ValueParser::new(move |text: &str| check(text).map(|()| Value::Text(text.to_owned())))
 }
 
-/// Are these words, one after the other, among those?
-fn holds(all: &[String], part: &[String]) -> bool {
-    part.is_empty() || all.windows(part.len()).any(|words| words == part)
+/// Accepts a name for the engine, which must not be read as an option.
+fn word(text: &str) -> Result<(), &'static str> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.:=,/".contains(c);
+    let is_word = !text.is_empty() && !text.starts_with('-') && text.chars().all(fine);
+    is_word.then_some(()).ok_or("expected a name")
+}
+
+/// Accepts a number of bytes as the engines write it.
+fn size(text: &str) -> Result<(), &'static str> {
+    let digits = text.strip_suffix(['b', 'k', 'm', 'g', 'B', 'K', 'M', 'G']).unwrap_or(text);
+    number(digits).map_err(|_| "expected a number with b, k, m or g, such as 512m or 4g")
+}
+
+/// Accepts a number above zero.
+fn number(text: &str) -> Result<(), &'static str> {
+    let is_number =
+        text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok_and(|value| value > 0.0);
+    is_number.then_some(()).ok_or("expected a number above 0")
+}
+
+/// Accepts a whole number above zero.
+fn count(text: &str) -> Result<(), &'static str> {
+    let is_count = !text.starts_with('+') && text.parse::<u32>().is_ok_and(|count| count > 0);
+    is_count.then_some(()).ok_or("expected a whole number above 0")
+}
+
+/// Returns docker's own flag, which reads its value as CSV, or podman's devices by their names in CDI:
+/// <https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html>.
+fn gpu_args(runtime: RuntimeKind, gpus: &str) -> Vec<String> {
+    match runtime {
+        RuntimeKind::Docker if gpus.contains(',') => vec!["--gpus".to_owned(), format!("\"{gpus}\"")],
+        RuntimeKind::Docker => vec!["--gpus".to_owned(), gpus.to_owned()],
+        RuntimeKind::Podman => {
+            let names = gpus.strip_prefix("device=").unwrap_or(gpus).split(',');
+            names.flat_map(|name| ["--device".to_owned(), format!("nvidia.com/gpu={name}")]).collect()
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(words: &[&str]) -> CreateOptions {
-        Kept::try_parse_from(words).unwrap().options
-    }
-
     #[test]
-    fn a_label_reads_back_as_what_was_written() {
-        let typed = options(&[
-            "-p",
-            "3000:3000",
-            "-v",
-            "/it's a:b:/t:ro",
-            "-p",
-            "53:53/udp",
-            "-v",
-            "pg:/pg",
-            "--no-ssh",
-            "--home",
-            "project",
-            "-e",
-            "TOKEN=secret=1",
-        ]);
-        let environment = ["TOKENS=x".to_owned(), "TOKEN=secret=1".to_owned()];
-        let label = typed.to_label();
+    fn each_engine_is_asked_for_gpus_in_its_own_way() {
+        let args = |runtime, gpus| gpu_args(runtime, gpus).join(" ");
+        assert_eq!(args(RuntimeKind::Docker, "all"), "--gpus all");
+        assert_eq!(args(RuntimeKind::Docker, "device=0,1"), "--gpus \"device=0,1\"");
+        assert_eq!(args(RuntimeKind::Podman, "all"), "--device nvidia.com/gpu=all");
         assert_eq!(
-            label,
-            r"-p 127.0.0.1:3000:3000 -p 127.0.0.1:53:53/udp -v '/it'\''s a:b:/t:ro' -v pg:/pg -e TOKEN --home project --no-ssh"
+            args(RuntimeKind::Podman, "device=0,1"),
+            "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
         );
-        assert_eq!(CreateOptions::from_label(&label, &environment), Some(typed));
-        assert_eq!(CreateOptions::from_label("", &[]), Some(CreateOptions::default()));
-        let mut typed = options(&["--no-root", "--network", "none", "--memory", "4g", "--cpus", "1.5"]);
-        typed.pids_limit = Some(100);
-        typed.allow_nested = true;
-        typed.engine_args = ["--gpus", "all", "--label", "a=b c", "-p", "1:1"].map(str::to_owned).into();
-        let label = typed.to_label();
-        assert_eq!(
-            label,
-            "--no-root --allow-nested --network none --memory 4g --cpus 1.5 --pids-limit 100 \
-             -- --gpus all --label 'a=b c' -p 1:1"
-        );
-        assert_eq!(CreateOptions::from_label(&label, &[]), Some(typed));
-        assert_eq!(CreateOptions::from_label("--privileged", &[]), None);
-    }
-
-    #[test]
-    fn new_options_join_the_kept_ones_and_replace_those_they_clash_with() {
-        let kept = options(&["-p", "3000:3000", "-p", "4000:4000", "-v", "/a:/x", "-v", "/b:/y"]);
-        let new = options(&["-p", "3000:80", "-p", "5000:5000", "-v", "/c:/x"]);
-        assert_eq!(
-            new.over(kept).to_label(),
-            "-p 127.0.0.1:4000:4000 -p 127.0.0.1:3000:80 -p 127.0.0.1:5000:5000 -v /b:/y -v /c:/x"
-        );
-    }
-
-    #[test]
-    fn arguments_for_the_engine_are_kept_and_not_repeated() {
-        let with = |words: &str| CreateOptions {
-            engine_args: shell_words::split(words).unwrap(),
-            ..CreateOptions::default()
-        };
-        let over = |new: &str, kept: &str| with(new).over(with(kept)).engine_args.join(" ");
-        assert_eq!(over("--gpus all", "--init"), "--init --gpus all");
-        assert_eq!(over("--gpus all", "--init --gpus all"), "--init --gpus all");
-        assert_eq!(over("", "--init"), "--init");
-        assert_eq!(
-            with("--gpus all").missing_from(&with("--init --gpus all")).words(),
-            Vec::<Vec<String>>::new()
-        );
-        assert_eq!(with("--gpus all").missing_from(&with("--init")).words(), [["--", "--gpus", "all"]]);
-    }
-
-    #[test]
-    fn what_no_engine_takes_for_a_limit_is_refused() {
-        for words in [
-            ["--memory", "lots"],
-            ["--memory", "4gg"],
-            ["--memory", "-1g"],
-            ["--memory", ""],
-            ["--cpus", "x"],
-            ["--cpus", "0"],
-            ["--cpus", "-1"],
-            ["--pids-limit", "0"],
-            ["--network", "--privileged"],
-            ["--network", "a b"],
-        ] {
-            assert!(Kept::try_parse_from(words).is_err(), "{words:?}");
-        }
-        for words in [["--memory", "512m"], ["--memory", "1.5G"], ["--memory", "1000000"], ["--cpus", "0.5"]]
-        {
-            assert!(Kept::try_parse_from(words).is_ok(), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_a_cage_was_not_made_with_is_missing() {
-        let made = options(&["-p", "3000:3000", "-v", "/a:/x"]);
-        let typed = options(&["-p", "127.0.0.1:3000:3000", "-p", "4000:4000", "-v", "/a:/x:ro"]);
-        assert_eq!(typed.missing_from(&made).to_label(), "-p 127.0.0.1:4000:4000 -v /a:/x:ro");
     }
 }

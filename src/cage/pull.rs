@@ -7,6 +7,9 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::host::machine::Host;
 
+/// The variable with the user's own default.
+pub const VARIABLE: &str = "CAGE_PULL";
+
 /// The `--pull` flag of the commands that create a cage.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct PullFlag {
@@ -36,7 +39,7 @@ impl PullFlag {
     /// # Errors
     /// When `CAGE_PULL` has another value, even if a policy was typed.
     pub fn policy(self, host: &Host) -> Result<PullPolicy> {
-        let variable = host.variable("CAGE_PULL").unwrap_or("always");
+        let variable = host.variable(VARIABLE).unwrap_or("always");
         let default = PullPolicy::from_str(variable, false).map_err(|_| {
             Failure::new(format!(
                 "CAGE_PULL `{}` is none of always, missing and never",

@@ -5,7 +5,8 @@ use clap::Args;
 
 use crate::base::error::Failure;
 use crate::base::text;
-use crate::cage::options::{CreateOptions, Home};
+use crate::cage::create_options::CreateOptions;
+use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::host::machine::Host;
@@ -56,7 +57,8 @@ impl Renew {
     /// # Errors
     /// As [`CreateOptions::resolve`].
     pub fn typed(&self, host: &Host, project: &Project) -> Result<CreateOptions> {
-        let typed = CreateOptions { engine_args: self.engine_args.clone(), ..self.options.clone() };
+        let mut typed = self.options.clone();
+        typed.engine_args.clone_from(&self.engine_args);
         typed.resolve(host, &project.dir())
     }
 
@@ -73,19 +75,16 @@ impl Renew {
     ) -> Result<CreateOptions> {
         let made = old.options();
         // The home stays: with another one all logins and settings would seem to be lost.
-        let home = match (typed.home, &made) {
+        let home = match (typed.home(), &made) {
             (Some(home), _) => home,
-            (None, Ok(made)) => made.home.unwrap_or(Home::Shared),
+            (None, Ok(made)) => made.home().unwrap_or(Home::Shared),
             (None, Err(_)) if old.place_of(&host.home_volume).is_some() => Home::Shared,
             (None, Err(_)) => Home::Project,
         };
         let kept = if self.fresh { CreateOptions::default() } else { made?.without_defaults() };
-        let mut options = typed.clone().over(kept).with_defaults(host)?;
-        if options.home.unwrap_or(Home::Shared) != home {
-            options.home = Some(home);
-            options.defaults.retain(|variable| variable != "CAGE_HOME");
-        }
-        Ok(options)
+        let options = typed.clone().over(kept).with_defaults(host)?;
+        let is_as_before = options.home().unwrap_or(Home::Shared) == home;
+        Ok(if is_as_before { options } else { options.with_home(home) })
     }
 
     /// The plan that puts a new cage in the place of `old`. `how` is what was found out beforehand, and what the engine is

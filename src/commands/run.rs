@@ -1,11 +1,9 @@
 //! `cage run`: one command in the cage.
 
-use std::mem;
-
 use anyhow::Result;
 use clap::Args;
 
-use crate::cage::options::CreateOptions;
+use crate::cage::create_options::CreateOptions;
 use crate::cage::pull::PullFlag;
 use crate::lifecycle::exec::Inside;
 use crate::lifecycle::session::Session;
@@ -48,19 +46,22 @@ impl Run {
     ///
     /// # Errors
     /// When the cage can't be brought up.
-    pub fn run(mut self, session: &Session) -> Result<u8> {
+    pub fn run(self, session: &Session) -> Result<u8> {
         let here = session.project()?;
         let mut workdir = here.dir();
         workdir.extend(&self.workdir);
-        // Not for the cage, which goes on when the command has ended.
-        let env = mem::take(&mut self.options.env);
         let inside = Inside {
             command: self.command,
             workdir: workdir.to_string_lossy().into_owned(),
             user: self.user,
-            env: env.into_iter().map(|variable| variable.resolve(&session.host)).collect::<Result<_>>()?,
+            env: self
+                .options
+                .variables()
+                .map(|variable| variable.clone().resolve(&session.host))
+                .collect::<Result<_>>()?,
         };
-        let options = self.options.resolve(&session.host, &here.dir())?;
+        // The variables are for the command only.
+        let options = self.options.without_variables().resolve(&session.host, &here.dir())?;
         bring_up(session, &here, &options, self.pull, &Then::Exec(inside))
     }
 }

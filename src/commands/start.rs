@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::cage::options::CreateOptions;
+use crate::cage::create_options::CreateOptions;
 use crate::cage::pull::PullFlag;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::{Then, bring_up};
@@ -30,7 +30,7 @@ const WHAT_IT_HAS: &str = "What the cage has of yours:
 
 What it hasn't:
   The rest of your files, your environment, your processes, the engine's socket.
-  SECURITY.md says what the wall holds, with tests of each promise:
+  SECURITY.md describes the isolation, with tests of each promise:
   https://github.com/pacificsky/cage/blob/main/SECURITY.md
 
 Leaving:

@@ -7,8 +7,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::base::{console, text};
+use crate::cage::create_options::CreateOptions;
 use crate::cage::isolation;
-use crate::cage::options::CreateOptions;
 use crate::cage::ssh_agent::SOCKET;
 use crate::cage::user::ImageUser;
 use crate::engine::container;

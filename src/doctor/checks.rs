@@ -7,9 +7,10 @@ use super::engines::Client;
 use super::facts::Facts;
 use super::report::{Check, Level, count};
 use super::resource_checks::{agent, resource_checks};
+use crate::cage::defaults;
 use crate::engine::error::Trouble;
 use crate::engine::runtime::RuntimeKind;
-use crate::host::machine::{Os, SETTINGS};
+use crate::host::machine::Os;
 
 /// How to start the engine behind an endpoint that contains a word.
 const START: [(&str, &str); 6] = [
@@ -60,7 +61,8 @@ fn settings(facts: &Facts) -> Vec<Check> {
     let (set, unknown) = facts.variables();
     checks.extend(unknown.into_iter().map(|name| {
         let fix = similar_setting(name).map(|setting| format!("did you mean {setting}?"));
-        let fix = fix.unwrap_or_else(|| "`cage help` lists the variables of cage".to_owned());
+        let fix =
+            fix.unwrap_or_else(|| "`cage help` and `cage help start` list the variables of cage".to_owned());
         Check::warning("settings", format!("{name} is not a variable of cage"), fix)
     }));
     checks.extend((!set.is_empty()).then(|| Check::ok("settings", format!("set: {}", set.join(", ")))));
@@ -69,8 +71,8 @@ fn settings(facts: &Facts) -> Vec<Check> {
 
 /// Returns the setting with the most similar name, if there is a similar one.
 pub(super) fn similar_setting(name: &str) -> Option<&'static str> {
-    let distance = |setting: &&&str| strsim::damerau_levenshtein(name, setting);
-    let nearest = SETTINGS.iter().min_by_key(distance)?;
+    let distance = |setting: &&str| strsim::damerau_levenshtein(name, setting);
+    let nearest = defaults::settings().min_by_key(distance)?;
     (distance(&nearest) <= 2).then_some(nearest)
 }
 

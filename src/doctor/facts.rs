@@ -9,15 +9,16 @@ use super::engines::{self, Client, Server};
 use super::probe::{Findings, Probe};
 use super::report::Check;
 use super::rootless;
+use crate::cage::create_options::CreateOptions;
+use crate::cage::defaults::settings;
 use crate::cage::env_file::EnvFiles;
-use crate::cage::options::CreateOptions;
 use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
 use crate::engine::container::{Container, Image};
 use crate::engine::runtime::{Runtime, RuntimeKind, Volume};
 use crate::host::ids::Ids;
-use crate::host::machine::{Host, SETTINGS};
+use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::session::Session;
 
@@ -114,7 +115,7 @@ impl Facts {
 
     /// Returns the `CAGE_…` variables that are set: settings, and names that are none.
     pub fn variables(&self) -> (Vec<&str>, Vec<&str>) {
-        self.host.cage_variables().into_iter().partition(|name| SETTINGS.contains(name))
+        self.host.cage_variables().into_iter().partition(|name| settings().any(|setting| setting == *name))
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::error::Failure;
-use crate::cage::options::CreateOptions;
+use crate::cage::create_options::CreateOptions;
 use crate::cage::ssh_agent::SOCKET;
 use crate::engine::command::Secret;
 use crate::engine::mount::Mount;
@@ -250,11 +250,8 @@ impl Container {
     pub fn writable_sources(&self, label: &str) -> Vec<String> {
         let mounts = self.binds().filter(|mount| mount.writable);
         let options = self.options().unwrap_or_default();
-        let asked = options
-            .volume
-            .iter()
-            .filter(|mount| !mount.is_readonly())
-            .filter_map(|mount| mount.source_path());
+        let asked =
+            options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
         let sources = self.project(label).into_iter().chain(asked).map(str::to_owned);
         sources.chain(mounts.map(|mount| mount.source.clone())).collect()
     }
@@ -513,10 +510,8 @@ pub struct ContainerSpec {
     pub group: Option<u32>,
     /// Capabilities that it does without.
     pub cap_drop: Vec<&'static str>,
-    /// The network that it is in, if not the engine's own choice.
-    pub network: Option<String>,
-    /// Limits, as flags of `create` and their values.
-    pub limits: Vec<(&'static str, String)>,
+    /// The arguments for the options that the engine has, too: network, limits and devices.
+    pub options: Vec<String>,
     /// Further arguments for `create`.
     pub engine_args: Vec<String>,
     /// Variables that are not secret.
@@ -564,12 +559,8 @@ impl ContainerSpec {
         for capability in &self.cap_drop {
             option("--cap-drop", capability);
         }
-        if let Some(network) = &self.network {
-            option("--network", network);
-        }
-        for (limit, value) in &self.limits {
-            option(limit, value);
-        }
+        args.extend(self.options.iter().cloned());
+        let mut option = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
         // What a program prints without end would fill the disk.
         option("--log-driver", "none");
         // Interactive shells ignore SIGTERM, so that stopping one took the full ten seconds; a hangup they take, and

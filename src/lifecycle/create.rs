@@ -7,9 +7,10 @@ use anyhow::{Result, bail, ensure};
 
 use crate::base::error::Failure;
 use crate::base::{console, text};
+use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::home::Preparation;
-use crate::cage::options::{CreateOptions, Home};
+use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
@@ -19,7 +20,7 @@ use crate::engine::container::{
 };
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
-use crate::engine::runtime::{Engine, Limit, Mode, Runtime, RuntimeKind};
+use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};
 use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -90,7 +91,7 @@ impl Beforehand {
         project: &Project,
         options: &CreateOptions,
     ) -> Result<Self> {
-        project.check(&session.host, options.allow_dangerous_dir)?;
+        project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
         let env = EnvFiles::read(&session.host, project)?;
         let endpoint = endpoint(&session.host, session.runner, runtime)?;
         ensure!(
@@ -101,14 +102,14 @@ impl Beforehand {
         );
         let mut others = session.cages(runtime)?;
         others.retain(|other| other.cage_name() != project.name);
-        if !options.allow_nested {
+        if !options.has(ALLOW_NESTED) {
             nesting::check_nested(project, options, &others, &session.host.label)?;
         }
         let home = home_volume(&session.host, project, options);
         let volume = runtime.volume(session.runner, &home)?;
         let is_first = volume.is_none() && home == session.host.home_volume;
         nesting::check_home(volume)?;
-        Ok(Self { env, endpoint, others, is_first, no_root: options.no_root })
+        Ok(Self { env, endpoint, others, is_first, no_root: options.has(NO_ROOT) })
     }
 }
 
@@ -212,7 +213,7 @@ impl Creation {
             plan.push(Step::Link(link.clone()));
             plan.push(Step::Undo(undo.without_container()));
         }
-        if options.home == Some(Home::Project) {
+        if options.home() == Some(Home::Project) {
             // The label ties it to the project when both cage and directory are gone. One that is there keeps what it has.
             let label = format!("{}={}", host.label, project.path);
             let home = home_volume(host, project, options);
@@ -285,7 +286,7 @@ impl Creation {
     /// What a person may want to know of such a cage before it is made.
     fn warnings(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !options.no_ssh {
+        if !options.has(NO_SSH) {
             if !self.parts.agent {
                 let remedy = ssh_agent::remedy(self.engine.machine);
                 warnings.push(format!(
@@ -302,15 +303,10 @@ impl Creation {
                  `--home project` gives this project a home of its own"
             ));
         }
-        for (limit, wanted) in [
-            (Limit::Memory, options.memory.is_some()),
-            (Limit::Processors, options.cpus.is_some()),
-            (Limit::Processes, options.pids_limit.is_some()),
-        ] {
-            if wanted && self.engine.unenforced.contains(&limit) {
-                warnings.push(format!("this engine can't limit {limit}: the cage may use any amount"));
-            }
-        }
+        let unenforced = options.limits().filter(|limit| self.engine.unenforced.contains(limit));
+        warnings.extend(
+            unenforced.map(|limit| format!("this engine can't limit {limit}: the cage may use any amount")),
+        );
         if let GitDir::Refused(why) = &self.git {
             warnings.push(format!(
                 "git won't work in the cage, because {}/.git is not used: {why}",
@@ -360,14 +356,14 @@ impl Creation {
 
     fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
         let decide = || Agent::decide(self.engine.machine, host.wsl, self.link.as_ref());
-        (self.parts.agent && !options.no_ssh).then(decide).flatten()
+        (self.parts.agent && !options.has(NO_SSH)).then(decide).flatten()
     }
 
     /// Variables that are not secret.
     fn variables(&self, host: &Host, options: &CreateOptions) -> Vec<(String, String)> {
         let mut env = Vec::new();
         let set = |name: &str| {
-            let typed = options.env.iter().find(|variable| variable.name == name);
+            let typed = options.variables().find(|variable| variable.name == name);
             typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.env.get(name))
         };
         let mut default = |name: &str, value: &str| {
@@ -414,7 +410,7 @@ impl Creation {
         if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
             mounts.push(agent);
         }
-        mounts.extend(options.volume.iter().cloned());
+        mounts.extend(options.mounts().cloned());
         let mut labels = vec![
             (IMAGE_LABEL, host.image.clone()),
             // In a virtual machine inode numbers are its own.
@@ -423,7 +419,7 @@ impl Creation {
                 if self.engine.machine.is_none() { project.inode.to_string() } else { String::new() },
             ),
             (OPTIONS_LABEL, options.to_label()),
-            (DEFAULTS_LABEL, options.defaults.join(" ")),
+            (DEFAULTS_LABEL, options.to_defaults_label()),
             (USER_LABEL, self.user.to_label()),
             (OWNER_LABEL, self.mapping.inside(&self.user).to_string()),
             (ENV_LABEL, self.env.digest()),
@@ -435,7 +431,7 @@ impl Creation {
         labels.push((KEEP_ID_LABEL, keep_id));
         labels.extend(self.baseline.labels());
         let mut security: Vec<_> = self.security().into_iter().collect();
-        if options.no_root {
+        if options.has(NO_ROOT) {
             security.push("--security-opt=no-new-privileges".to_owned());
         }
         ContainerSpec {
@@ -450,15 +446,18 @@ impl Creation {
             userns: self.userns(),
             security,
             group: self.group(host, project),
-            cap_drop: if options.no_root { vec!["ALL"] } else { isolation::dropped(&options.engine_args) },
-            network: options.network.clone(),
-            limits: limits(runtime, options),
+            cap_drop: if options.has(NO_ROOT) {
+                vec!["ALL"]
+            } else {
+                isolation::dropped(&options.engine_args)
+            },
+            options: options.to_engine_args(runtime),
             engine_args: options.engine_args.clone(),
             add_host: self.add_host.clone(),
             mounts,
-            publish: options.publish.clone(),
+            publish: options.ports().cloned().collect(),
             env: self.variables(host, options),
-            env_file: self.env.to_secret(&options.env),
+            env_file: self.env.to_secret(options.variables()),
             init: self.parts.init,
         }
     }
@@ -503,28 +502,6 @@ pub fn add_host(
     Some(format!("host.docker.internal:{address}"))
 }
 
-/// The limits of a cage and the devices that it may use, as flags and values.
-fn limits(runtime: RuntimeKind, options: &CreateOptions) -> Vec<(&'static str, String)> {
-    let pids = options.pids_limit.unwrap_or(isolation::PIDS_LIMIT).to_string();
-    let chosen = [("--memory", &options.memory), ("--cpus", &options.cpus)];
-    let chosen = chosen.into_iter().filter_map(|(flag, value)| Some((flag, value.clone()?)));
-    let gpus = options.gpus.iter().flat_map(|gpus| gpu_flags(runtime, gpus));
-    [("--pids-limit", pids)].into_iter().chain(chosen).chain(gpus).collect()
-}
-
-/// docker has a flag of its own, which reads its value as CSV; to podman each is a device by its name in CDI:
-/// <https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html>.
-fn gpu_flags(runtime: RuntimeKind, gpus: &str) -> Vec<(&'static str, String)> {
-    match runtime {
-        RuntimeKind::Docker if gpus.contains(',') => vec![("--gpus", format!("\"{gpus}\""))],
-        RuntimeKind::Docker => vec![("--gpus", gpus.to_owned())],
-        RuntimeKind::Podman => {
-            let names = gpus.strip_prefix("device=").unwrap_or(gpus).split(',');
-            names.map(|name| ("--device", format!("nvidia.com/gpu={name}"))).collect()
-        }
-    }
-}
-
 /// What is to go if a new cage can't be completed.
 #[derive(Debug, Clone, Copy)]
 pub enum Unmake<'a> {
@@ -553,7 +530,7 @@ impl Unmake<'_> {
 
 /// The volume that is a cage's home.
 pub fn home_volume(host: &Host, project: &Project, options: &CreateOptions) -> String {
-    match options.home.unwrap_or(Home::Shared) {
+    match options.home().unwrap_or(Home::Shared) {
         Home::Shared => host.home_volume.clone(),
         Home::Project => own_home(host, &project.name),
     }
@@ -599,21 +576,6 @@ pub fn is_remote(endpoint: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_engine_is_asked_for_graphics_processors_in_its_own_way() {
-        let flags = |runtime, gpus| {
-            let flags = gpu_flags(runtime, gpus).into_iter();
-            flags.map(|(flag, value)| format!("{flag} {value}")).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(flags(RuntimeKind::Docker, "all"), "--gpus all");
-        assert_eq!(flags(RuntimeKind::Docker, "device=0,1"), "--gpus \"device=0,1\"");
-        assert_eq!(flags(RuntimeKind::Podman, "all"), "--device nvidia.com/gpu=all");
-        assert_eq!(
-            flags(RuntimeKind::Podman, "device=0,1"),
-            "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
-        );
-    }
 
     #[test]
     fn a_setting_of_git_is_added_to_those_that_are_there() {

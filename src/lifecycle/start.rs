@@ -8,9 +8,10 @@ use anyhow::{Result, ensure};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::script;
+use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::nesting;
-use crate::cage::options::CreateOptions;
+use crate::cage::options::{ALLOW_NESTED, NO_ROOT};
 use crate::cage::pull::PullFlag;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::command::Invocation;
@@ -160,7 +161,7 @@ fn come_back(
     if !container.state.is_up() {
         kept.check_sources()?;
         nesting::check_mounts(container, &kept, facts.link(container).as_ref())?;
-        if !options.allow_nested && !kept.allow_nested {
+        if !options.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
             let cages = session.cages(facts.runtime)?;
             nesting::check_nested(facts.project, &kept, &cages, &session.host.label)?;
         }
@@ -184,14 +185,7 @@ fn kept_options(container: &Container, typed: &CreateOptions) -> Result<CreateOp
 
 /// Checks that a cage is closed as it is wanted: to sit down in one that is more open, only told so, would be a trap.
 fn check_wall(container: &Container, kept: &CreateOptions, options: &CreateOptions) -> Result<()> {
-    let missing = options.missing_from(kept);
-    let wall = CreateOptions {
-        no_ssh: missing.no_ssh,
-        no_root: missing.no_root,
-        network: missing.network,
-        ..CreateOptions::default()
-    };
-    let words = shell_words::join(wall.words().concat());
+    let words = options.missing_from(kept).isolating().to_label();
     ensure!(
         words.is_empty(),
         Failure::new(format!("{} exists without `{words}`", container.name))
@@ -296,7 +290,7 @@ impl Facts<'_> {
         plan.extend(creation.sources(self.project, options).map(Step::CheckUnlinked));
         let settling = Settling {
             machines_agent: creation.uses_machines_agent(self.host, options),
-            no_root: options.no_root,
+            no_root: options.has(NO_ROOT),
         };
         match then {
             Then::Attach => {
@@ -338,7 +332,7 @@ impl Facts<'_> {
         if let Some(link) = self.link(container).filter(|_| !container.state.is_up()) {
             plan.push(Step::Link(link));
         }
-        let no_root = kept.no_root;
+        let no_root = kept.has(NO_ROOT);
         let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
         let settle = self.settle(&container.id, settling);
         let sources = nesting::mounted_sources(container, kept, self.link(container).as_ref());
@@ -402,7 +396,7 @@ impl Facts<'_> {
         }
         let settling = Settling {
             machines_agent: creation.uses_machines_agent(self.host, options),
-            no_root: options.no_root,
+            no_root: options.has(NO_ROOT),
         };
         plan.append(self.start_new(&new, settling));
         plan.run(remove(self.runtime, &old.id));

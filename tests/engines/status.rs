@@ -89,7 +89,7 @@ fn variables_are_a_persons_own_defaults(world: &World) {
         .cage("start")
         .env("CAGE_MEMORY", "lots")
         .exits(1)
-        .says("error: CAGE_MEMORY `lots` is not what --memory takes\n");
+        .says("error: CAGE_MEMORY `lots` is not a value for --memory\n");
     world
         .cage("start")
         .env("CAGE_PULL", "sometimes")

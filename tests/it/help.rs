@@ -99,13 +99,13 @@ fn options_are_grouped_and_the_global_ones_come_last() {
     let headings: Vec<&str> =
         page.lines().filter(|line| line.ends_with(':') && !line.starts_with([' ', '$'])).collect();
     let wanted =
-        ["Options:", "Ports, mounts and variables:", "The wall:", "Limits:", "Global options:", "Examples:"];
+        ["Options:", "Ports, mounts and variables:", "Isolation:", "Limits:", "Global options:", "Examples:"];
     let places: Vec<_> =
         wanted.iter().map(|wanted| headings.iter().position(|heading| heading == wanted)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{headings:?}");
-    let the_wall = page.split("\nThe wall:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let isolation = page.split("\nIsolation:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     for option in ["--no-ssh", "--no-root", "--network", "--allow-nested", "--allow-dangerous-dir"] {
-        assert!(the_wall.contains(option), "{option}");
+        assert!(isolation.contains(option), "{option}");
     }
 }
 
