@@ -1,5 +1,6 @@
 //! docker and podman: detection, queries, command lines and errors. Nothing here knows what makes a container a cage.
 
+pub mod args;
 pub mod command;
 pub mod container;
 pub mod error;

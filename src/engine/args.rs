@@ -1,0 +1,188 @@
+//! Parser for the arguments of the engines' `create`, as far as cage has to understand them.
+
+/// Flags whose value may be any text, such as one that looks like a flag.
+const WITH_TEXT: [&str; 8] =
+    ["annotation", "entrypoint", "env", "health-cmd", "label", "log-opt", "user", "workdir"];
+
+/// Flags of one letter that have a value, with their long names; the other letters are switches.
+const SHORT: [(char, &str); 10] = [
+    ('a', "attach"),
+    ('c', "cpu-shares"),
+    ('e', "env"),
+    ('h', "hostname"),
+    ('l', "label"),
+    ('m', "memory"),
+    ('p', "publish"),
+    ('u', "user"),
+    ('v', "volume"),
+    ('w', "workdir"),
+];
+
+/// A flag among arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag<'a> {
+    /// The long name without dashes.
+    pub name: &'a str,
+    /// The value, or the next word if the flag has none.
+    pub value: &'a str,
+    /// Whether the value is part of the same word.
+    pub is_inline: bool,
+}
+
+/// Returns the flags among arguments. Engines have more flags than cage knows: after an unknown one, a word that begins with a
+/// dash counts as a flag.
+pub fn flags(args: &[String]) -> Vec<Flag<'_>> {
+    let mut flags = Vec::new();
+    let mut words = args.iter().map(String::as_str).peekable();
+    while let Some(word) = words.next() {
+        let next = words.peek().copied().unwrap_or_default();
+        let flag = match (word.strip_prefix("--"), word.strip_prefix('-')) {
+            (Some(long), _) => match long.split_once('=') {
+                Some((name, value)) => Flag { name, value, is_inline: true },
+                None => Flag { name: long, value: next, is_inline: false },
+            },
+            (None, Some(cluster)) => match short(cluster, next) {
+                Some(flag) => flag,
+                None => continue,
+            },
+            (None, None) => continue,
+        };
+        let is_short = !word.starts_with("--");
+        if !flag.is_inline && (is_short || WITH_TEXT.contains(&flag.name)) {
+            words.next();
+        }
+        flags.push(flag);
+    }
+    flags
+}
+
+/// Returns the flag with a value in a word such as `-itv/a:/b`.
+fn short<'a>(cluster: &'a str, next: &'a str) -> Option<Flag<'a>> {
+    let letters = cluster.split('=').next().unwrap_or_default();
+    let (at, name) = letters.char_indices().find_map(|(at, letter)| {
+        SHORT.iter().find(|(short, _)| *short == letter).map(|(_, name)| (at, *name))
+    })?;
+    let rest = &cluster[at + 1..];
+    let value = if rest.is_empty() { next } else { rest.strip_prefix('=').unwrap_or(rest) };
+    Some(Flag { name, value, is_inline: !rest.is_empty() })
+}
+
+/// A file or directory of the host, or a volume, that a flag mounts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The path, or the volume's name.
+    pub name: String,
+    /// Whether it can be changed from inside.
+    pub is_writable: bool,
+}
+
+impl Source {
+    /// Returns whether it is a path of the host.
+    pub fn is_path(&self) -> bool {
+        self.name.starts_with(['/', '.', '~'])
+    }
+}
+
+impl Flag<'_> {
+    /// Returns the sources that the flag mounts.
+    pub fn sources(&self) -> Vec<Source> {
+        match self.name {
+            "mount" => by_mount(self.value),
+            "volume" => by_volume(self.value).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn by_volume(value: &str) -> Option<Source> {
+    let (source, rest) = value.split_once(':')?;
+    let has = |names: &[&str]| rest.split([':', ',']).skip(1).any(|option| names.contains(&option));
+    // These change owner or label of the source, read-only or not.
+    let is_writable = !has(&["ro", "readonly"]) || has(&["U", "z", "Z"]);
+    Some(Source { name: source.to_owned(), is_writable })
+}
+
+/// Reads `type=bind,source=…`, and a volume that is a directory of the host:
+/// `type=volume,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/…`.
+fn by_mount(value: &str) -> Vec<Source> {
+    let (mut names, mut is_writable, mut changes_owner) = (Vec::new(), true, false);
+    for field in csv(value) {
+        let (name, value) = field.split_once('=').unwrap_or((&field, "true"));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "source" | "src" => names.push(value.to_owned()),
+            "volume-opt" => names.extend(
+                value.strip_prefix("device=").filter(|device| device.starts_with('/')).map(str::to_owned),
+            ),
+            "readonly" | "ro" => is_writable = matches!(value, "false" | "0"),
+            "u" | "chown" | "relabel" => changes_owner = true,
+            _ => {}
+        }
+    }
+    let is_writable = is_writable || changes_owner;
+    names.into_iter().map(|name| Source { name, is_writable }).collect()
+}
+
+/// Returns the fields of a line, as Go's `encoding/csv` reads it.
+fn csv(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let (mut quoted, mut chars) = (false, line.chars().peekable());
+    while let Some(c) = chars.next() {
+        let Some(field) = fields.last_mut() else { break };
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => field.extend(chars.next()),
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            c => field.push(c),
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &str) -> String {
+        let args = shell_words::split(words).unwrap();
+        flags(&args).iter().map(|flag| format!("{} {}", flag.name, flag.value)).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn flags_are_told_from_values() {
+        for (words, flags) in [
+            ("", ""),
+            ("- x é", ""),
+            ("--name=x --memory 1g", "name x, memory 1g"),
+            ("-itv/a:/b -u=0 -l a=b", "volume /a:/b, user 0, label a=b"),
+            ("-it -e --rm --env --name", "env --rm, env --name"),
+            ("-é=x -x=v", ""),
+            ("--init --rm", "init --rm, rm "),
+            ("--what-is-this --rm", "what-is-this --rm, rm "),
+        ] {
+            assert_eq!(read(words), flags, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_sources_of_mounts_are_found() {
+        let sources = |words: &str| {
+            let args = shell_words::split(words).unwrap();
+            let sources = flags(&args).into_iter().flat_map(|flag| flag.sources());
+            let shown =
+                |source: Source| format!("{}{}", source.name, if source.is_writable { "" } else { ":ro" });
+            sources.map(shown).collect::<Vec<_>>().join(" ")
+        };
+        for (words, found) in [
+            ("-v /a:/b -itv/e:/f -v name:/x -v /x", "/a /e name"),
+            ("-v /a:/b:ro -v /a:/b:ro,U", "/a:ro /a"),
+            ("--mount type=bind,src=/c,dst=/d", "/c"),
+            ("--mount TYPE=bind,Source=/c,target=/x,readonly", "/c:ro"),
+            ("--mount type=bind,source=/c,target=/x,readonly=false", "/c"),
+            ("--mount 'type=bind,\"source=/home/a,b\",target=/x'", "/home/a,b"),
+            ("--mount type=volume,target=/v,volume-opt=o=bind,volume-opt=device=/srv", "/srv"),
+            ("--mount type=volume,target=/v,volume-opt=device=tmpfs --mount type=tmpfs,target=/x", ""),
+        ] {
+            assert_eq!(sources(words), found, "{words}");
+        }
+    }
+}
