@@ -1,29 +1,13 @@
 //! The command line.
 
-use std::path::PathBuf;
-
+use anyhow::Result;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{CommandFactory as _, Parser};
 
-use crate::commands::check::Check;
-use crate::commands::completions::Completions;
-use crate::commands::doctor::Doctor;
-use crate::commands::forward::Forward;
-use crate::commands::list::List;
-use crate::commands::man::Man;
-use crate::commands::obliterate::Obliterate;
-use crate::commands::prune::Prune;
-use crate::commands::restart::Restart;
-use crate::commands::rm::Rm;
-use crate::commands::rmconfig::Rmconfig;
-use crate::commands::run::Run;
-use crate::commands::shell::Shell;
-use crate::commands::start::Start;
-use crate::commands::status::Status;
-use crate::commands::stop::Stop;
-use crate::commands::update::Update;
-use crate::commands::upgrade::Upgrade;
+use crate::base::console;
+use crate::commands::{self, Command};
+use crate::lifecycle::session::Global;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -66,68 +50,25 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// Flags that every command takes.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Global options")]
-pub struct Global {
-    /// Act as if started in DIR
-    #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
-    pub directory: Option<PathBuf>,
-
-    /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
-    #[arg(long, value_name = "RUNTIME", global = true)]
-    pub runtime: Option<String>,
-
-    /// Echo each engine command as it runs
-    #[arg(long, global = true)]
-    pub verbose: bool,
-
-    /// Print what would be done, as a script for bash or zsh, and do nothing
-    #[arg(long, global = true)]
-    pub dry_run: bool,
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    Start(Start),
-    Shell(Shell),
-    Run(Run),
-    Forward(Forward),
-    Stop(Stop),
-    Restart(Restart),
-    Rm(Rm),
-    Status(Status),
-    List(List),
-    Check(Check),
-    Doctor(Doctor),
-    Update(Update),
-    Upgrade(Upgrade),
-    Prune(Prune),
-    Rmconfig(Rmconfig),
-    Obliterate(Obliterate),
-    Completions(Completions),
-    Man(Man),
-    /// Print the version
-    #[command(after_help = "Examples:\n  cage version   As does `cage --version`")]
-    Version,
-}
-
 impl Cli {
-    /// The exit code of a failure that is cage's own or the engine's: `run` keeps 1 to 124 for the command in the cage.
+    /// Returns the exit code for an error: `run` keeps 1 to 124 for the command in the cage.
     pub fn failure_code(&self) -> u8 {
         if matches!(self.command, Some(Command::Run(_))) { 125 } else { 1 }
     }
 
-    /// Does a program read what is printed?
+    /// Returns whether the command prints JSON.
     pub fn json(&self) -> bool {
-        match &self.command {
-            Some(Command::Check(check)) => check.json,
-            Some(Command::Status(status)) => status.json,
-            Some(Command::Doctor(doctor)) => doctor.json,
-            Some(Command::List(list)) => list.json,
-            Some(Command::Prune(prune)) => prune.json,
-            _ => false,
+        self.command.as_ref().is_some_and(Command::json)
+    }
+
+    /// Runs the command, or prints the help.
+    ///
+    /// # Errors
+    /// Those of the command.
+    pub fn run(self) -> Result<u8> {
+        match self.command {
+            None => console::ignore_broken_pipe(Self::command().print_help()).map(|()| 0).map_err(Into::into),
+            Some(command) => commands::run(command, self.global, Self::command()),
         }
     }
 }

@@ -17,10 +17,11 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
 
 use crate::base::{console, name, text};
-use crate::cli::{Cli, Global};
+use crate::cli::Cli;
 use crate::engine::runner::Runner;
 use crate::engine::signals::Interrupts;
 use crate::host::machine::{COMPLETE, Host};
+use crate::lifecycle::session::Global;
 use crate::lifecycle::session::Session;
 
 /// How long an engine may take to name its cages. Somebody waits with a finger on the key.

@@ -1,8 +1,9 @@
-//! cage runs coding agents in an isolated container of your own docker or podman: the project mounted at its own
-//! path, everything else out of reach.
+//! cage runs AI coding agents in an isolated container of your own docker or podman, with the project mounted at its own
+//! path and everything else out of reach.
 //!
-//! The data flows one way. Facts are gathered ([`host`], [`project`], [`runtime`], [`container`]), a subcommand in
-//! [`commands`] turns them into a [`plan`], and the plan is shown or carried out.
+//! Data flows one way: facts are gathered ([`host`], [`engine`]), a subcommand in [`commands`] turns them into a
+//! [`lifecycle::plan::Plan`], and the plan is shown or executed. A module uses only its own folder and the folders below it,
+//! in this order: `commands`, `doctor`, `lifecycle`, `cage`, `audit`, `engine`, `terminal`, `host`, `base`.
 
 mod audit;
 mod base;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     }
     let cli = cli::Cli::parse();
     let (failure_code, json) = (cli.failure_code(), cli.json());
-    commands::run(cli).unwrap_or_else(|error| {
+    cli.run().map(ExitCode::from).unwrap_or_else(|error| {
         if json {
             report::json_failure(&error);
         }

@@ -1,4 +1,4 @@
-//! The commands, one a file: its flags, and what it does.
+//! The subcommands: one file each, with the flags and the code that runs. What several commands share is in `lifecycle`.
 
 pub mod check;
 pub mod completions;
@@ -20,51 +20,85 @@ pub mod stop;
 pub mod update;
 pub mod upgrade;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
-use clap::CommandFactory as _;
+use clap::Subcommand;
 
-use self::update::Update;
+use self::{
+    check::Check, completions::Completions, doctor::Doctor, forward::Forward, list::List, man::Man,
+    obliterate::Obliterate, prune::Prune, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
+    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
+};
 use crate::base::console;
-use crate::cli::{Cli, Command};
 use crate::doctor::TIME_LIMIT;
 use crate::engine::runner::Runner;
 use crate::engine::signals::Interrupts;
 use crate::host::machine::Host;
-use crate::lifecycle::session::Session;
+use crate::lifecycle::session::{Global, Session};
 
-/// Does what the command line says.
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Start(Start),
+    Shell(Shell),
+    Run(Run),
+    Forward(Forward),
+    Stop(Stop),
+    Restart(Restart),
+    Rm(Rm),
+    Status(Status),
+    List(List),
+    Check(Check),
+    Doctor(Doctor),
+    Update(Update),
+    Upgrade(Upgrade),
+    Prune(Prune),
+    Rmconfig(Rmconfig),
+    Obliterate(Obliterate),
+    Completions(Completions),
+    Man(Man),
+    /// Print the version
+    #[command(after_help = "Examples:\n  cage version   As does `cage --version`")]
+    Version,
+}
+
+impl Command {
+    /// Returns whether the command prints JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Check(check) => check.json,
+            Self::Status(status) => status.json,
+            Self::Doctor(doctor) => doctor.json,
+            Self::List(list) => list.json,
+            Self::Prune(prune) => prune.json,
+            _ => false,
+        }
+    }
+}
+
+/// Runs a command and returns the exit code. `tree` describes the whole command line.
 ///
 /// # Errors
-/// Whatever went wrong, for the user to read.
-pub fn run(cli: Cli) -> Result<ExitCode> {
-    let command = match cli.command {
-        None => {
-            console::ignore_broken_pipe(Cli::command().print_help())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        Some(Command::Version) => {
+/// Those of the command.
+pub fn run(command: Command, global: Global, tree: clap::Command) -> Result<u8> {
+    match command {
+        Command::Version => {
             console::data(concat!("cage ", env!("CARGO_PKG_VERSION")))?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(0);
         }
-        Some(Command::Completions(completions)) => {
-            completions.run()?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        Some(command) => command,
-    };
+        Command::Completions(completions) => return completions.run().map(|()| 0),
+        _ => {}
+    }
     let (mut host, mut wrong) = Host::gather()?;
     if !matches!(command, Command::Doctor(_)) && !wrong.is_empty() {
         return Err(wrong.remove(0));
     }
-    // What a plan would do at this terminal, although the plan itself may go into a file.
-    host.terminal.stdout |= cli.global.dry_run && host.terminal.stderr;
+    // A plan is made for this terminal, although its script may be redirected into a file.
+    host.terminal.stdout |= global.dry_run && host.terminal.stderr;
     let limit = matches!(command, Command::Doctor(_)).then_some(TIME_LIMIT);
-    let runner = Runner { verbose: cli.global.verbose, limit };
+    let runner = Runner { verbose: global.verbose, limit };
     let interrupts = Interrupts::register(host.ignored_signals);
-    let session = Session { host, global: cli.global, runner, interrupts };
-    let code = match command {
+    let session = Session { host, global, runner, interrupts };
+    match command {
         Command::Start(start) => start.run(&session),
         Command::Shell(shell) => shell.run(&session),
         Command::Run(run) => run.run(&session),
@@ -81,8 +115,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Prune(prune) => prune.run(&session),
         Command::Rmconfig(rmconfig) => rmconfig.run(&session),
         Command::Obliterate(obliterate) => obliterate.run(&session),
-        Command::Man(man) => man.run(&session, Cli::command()),
+        Command::Man(man) => man.run(&session, tree),
         Command::Completions(_) | Command::Version => Ok(0),
-    };
-    code.map(ExitCode::from)
+    }
 }

@@ -1,18 +1,18 @@
 //! One run of cage: what it knows from the start, finding the cage it is about, and carrying a plan out.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use clap::{Args, ValueHint};
 
 use crate::audit;
 use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::text::quote;
 use crate::base::{console, name, text};
-use crate::cli::Global;
 use crate::engine::container::{Container, Image, SUCCESSOR, State};
 use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::runner::Runner;
@@ -26,6 +26,27 @@ use crate::lifecycle::start::{PATIENCE, remove};
 
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Act as if started in DIR
+    #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+
+    /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
+    #[arg(long, value_name = "RUNTIME", global = true)]
+    pub runtime: Option<String>,
+
+    /// Echo each engine command as it runs
+    #[arg(long, global = true)]
+    pub verbose: bool,
+
+    /// Print what would be done, as a script for bash or zsh, and do nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+}
 
 /// What one run of cage knows from the start.
 pub struct Session {
