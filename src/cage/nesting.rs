@@ -10,7 +10,7 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::isolation;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::container::{Container, State};
-use crate::engine::runtime::Volume;
+use crate::engine::query::Volume;
 use crate::host::project::Project;
 
 /// Checks that no other cage can write where the project or a source of its mounts is, nor where a link is by which the

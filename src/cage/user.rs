@@ -114,13 +114,13 @@ impl Mapping {
         if image.ids.uid == 0 {
             return Self::AsIs;
         }
-        match (kind, engine.mode, engine.machine) {
-            (RuntimeKind::Podman, Mode::Rootless, _) => Self::KeepId(image.ids),
+        match (engine.mode, engine.machine) {
+            (Mode::Rootless, _) if kind.keeps_ids() => Self::KeepId(image.ids),
             // Some products let everybody write what they share, others show it as root's or with the numbers it has
             // outside, and let that one write it.
-            (_, _, Some(_)) => looks.map_or(Self::AsIs, |looks| Self::renumber(image, looks)),
-            (RuntimeKind::Docker, Mode::Rootless, None) => Self::renumber(image, Ids::ROOT),
-            (_, Mode::Rootful, None) => Self::renumber(image, person),
+            (_, Some(_)) => looks.map_or(Self::AsIs, |looks| Self::renumber(image, looks)),
+            (Mode::Rootless, None) => Self::renumber(image, Ids::ROOT),
+            (Mode::Rootful, None) => Self::renumber(image, person),
         }
     }
 

@@ -9,7 +9,8 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::base::console;
 use crate::base::text::escape;
 use crate::doctor::{Check, Facts, Level, checks, count};
-use crate::engine::runtime::{Mode, RuntimeKind};
+use crate::engine::dialect::Dialect;
+use crate::engine::info::Mode;
 use crate::host::machine::Os;
 use crate::lifecycle::session::Session;
 
@@ -66,13 +67,10 @@ fn to_json(facts: &Facts, checks: &[Check]) -> Value {
     let engine = facts.server().map(|(client, server)| {
         json!({
             "name": client.name,
-            "kind": client.kind().map(|kind| match kind {
-                RuntimeKind::Docker => "docker",
-                RuntimeKind::Podman => "podman",
-            }),
-            "rootless": server.engine.mode == Mode::Rootless,
-            "machine": server.engine.machine.map(|product| product.to_string()),
-            "version": server.version,
+            "kind": client.dialect().map(Dialect::program),
+            "rootless": server.info.engine.mode == Mode::Rootless,
+            "machine": server.info.engine.machine.map(|product| product.to_string()),
+            "version": server.info.version,
             "endpoint": client.endpoint,
         })
     });

@@ -8,19 +8,9 @@ use super::facts::Facts;
 use super::report::{Check, Level, count};
 use super::resource_checks::{agent, resource_checks};
 use crate::cage::defaults;
+use crate::engine::dialect::Dialect;
 use crate::engine::error::Trouble;
-use crate::engine::runtime::RuntimeKind;
 use crate::host::machine::Os;
-
-/// How to start the engine behind an endpoint that contains a word.
-const START: [(&str, &str); 6] = [
-    ("colima", "`colima start`"),
-    (".orbstack", "start OrbStack"),
-    (".rd/", "start Rancher Desktop"),
-    (".lima/", "`limactl start` with the machine's name"),
-    (".docker/", "start Docker Desktop"),
-    ("/run/user/", "`systemctl --user start docker`"),
-];
 
 /// Returns all checks, in the order in which an engineer would look.
 pub fn checks(facts: &Facts) -> Vec<Check> {
@@ -87,7 +77,7 @@ fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
                 (true, None) => "used".to_owned(),
                 (false, _) => "not used".to_owned(),
             };
-            return Check::ok("engine", format!("{name} {} answers{at}; {usage}", server.version));
+            return Check::ok("engine", format!("{name} {} answers{at}; {usage}", server.info.version));
         }
         Err(error) => error,
     };
@@ -114,15 +104,8 @@ fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
 }
 
 fn how_to_start(os: Os, client: &Client) -> &'static str {
-    let known = START.iter().find(|(part, _)| client.endpoint.contains(part));
-    match (client.kind(), os) {
-        _ if client.is_remote() => {
-            "cage needs an engine on this machine: unset DOCKER_HOST, or `docker context use default`"
-        }
-        (Some(RuntimeKind::Podman), Os::Linux) => "`podman info` shows the reason",
-        (Some(RuntimeKind::Podman), Os::Mac | Os::Other) => "`podman machine start`",
-        (Some(RuntimeKind::Docker) | None, _) if let Some((_, start)) = known => start,
-        (Some(RuntimeKind::Docker) | None, Os::Mac) => "start Docker Desktop, OrbStack or colima",
-        (Some(RuntimeKind::Docker) | None, Os::Linux | Os::Other) => "`sudo systemctl start docker`",
+    if client.is_remote() {
+        return "cage needs an engine on this machine: unset DOCKER_HOST, or `docker context use default`";
     }
+    client.dialect().unwrap_or(Dialect::Docker).how_to_start(os, &client.endpoint)
 }

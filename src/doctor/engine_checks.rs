@@ -3,7 +3,7 @@
 use super::engines::{Client, Server};
 use super::report::Check;
 use crate::base::text;
-use crate::engine::runtime::{Limit, Mode, RuntimeKind};
+use crate::engine::info::{Limit, Mode};
 use crate::host::machine::Host;
 
 /// The free space in bytes below which pulling an image is likely to fail.
@@ -19,7 +19,7 @@ pub fn engine_checks(host: &Host, client: &Client, server: &Server) -> Vec<Check
             "cage mounts the project directory: use an engine on this machine",
         ));
     }
-    checks.push(Check::ok("mode", server.engine.location()));
+    checks.push(Check::ok("mode", server.info.engine.location()));
     checks.extend(old_version(client, server));
     checks.push(limits(host, server));
     checks.push(protections(server));
@@ -36,12 +36,8 @@ pub fn engine_checks(host: &Host, client: &Client, server: &Server) -> Vec<Check
 
 /// Returns a problem if the engine is too old for cage.
 fn old_version(client: &Client, server: &Server) -> Option<Check> {
-    let (floor, fix) = match (client.kind()?, server.engine.mode) {
-        (RuntimeKind::Docker, Mode::Rootful | Mode::Rootless) => ((20, 10), "update docker"),
-        (RuntimeKind::Podman, Mode::Rootless) => ((4, 3), "update podman, or use it as root"),
-        (RuntimeKind::Podman, Mode::Rootful) => return None,
-    };
-    let (name, version, (major, minor)) = (&client.name, &server.version, floor);
+    let (floor, fix) = client.dialect()?.oldest_version(server.info.engine.mode)?;
+    let (name, version, (major, minor)) = (&client.name, &server.info.version, floor);
     let is_old = numbers(version)? < floor;
     is_old.then(|| Check::problem("version", format!("{name} {version} is older than {major}.{minor}"), fix))
 }
@@ -53,7 +49,7 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
 }
 
 fn limits(host: &Host, server: &Server) -> Check {
-    let engine = &server.engine;
+    let engine = &server.info.engine;
     if engine.unenforced.is_empty() {
         return Check::ok("limits", "the engine can limit processes, memory and processors");
     }
@@ -71,8 +67,10 @@ fn limits(host: &Host, server: &Server) -> Check {
 }
 
 fn protections(server: &Server) -> Check {
-    let (message, fix) = match (server.seccomp, server.engine.machine) {
-        (true, _) if server.engine.selinux => ("seccomp; SELinux is off for cages (label=disable)", None),
+    let (message, fix) = match (server.info.seccomp, server.info.engine.machine) {
+        (true, _) if server.info.engine.selinux => {
+            ("seccomp; SELinux is off for cages (label=disable)", None)
+        }
         (true, _) => ("seccomp", None),
         (false, Some(_)) => ("no seccomp, as usual in this product's virtual machine", None),
         (false, None) => (

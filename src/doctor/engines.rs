@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use serde_json::Value;
+use anyhow::Result;
 
+use crate::engine::dialect::Dialect;
+use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::error::{EngineError, Trouble};
+use crate::engine::info::Info;
 use crate::engine::runner::Runner;
-use crate::engine::runtime::{self, Engine, Limit, Mode, Runtime, RuntimeKind};
-use crate::host::machine::{Host, Os};
-use crate::lifecycle::create::{endpoint, is_remote};
+use crate::engine::runtime::{self, Runtime};
+use crate::host::machine::Host;
 
 /// An installed docker or podman client and its engine's answer.
 #[derive(Debug)]
@@ -29,14 +30,8 @@ pub struct Client {
 /// An engine that answers.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// The properties that every command uses.
-    pub engine: Engine,
-    /// The engine's version.
-    pub version: String,
-    /// The processor, as Go names it.
-    pub architecture: String,
-    /// Whether containers run with seccomp.
-    pub seccomp: bool,
+    /// The engine's answer.
+    pub info: Info,
     /// The free space for images and containers in bytes, if they are on this machine.
     pub free_space: Option<u64>,
 }
@@ -56,7 +51,7 @@ impl Client {
     }
 
     /// Returns the client's command line dialect.
-    pub fn kind(&self) -> Option<RuntimeKind> {
+    pub fn dialect(&self) -> Option<Dialect> {
         Some(self.runtime.as_ref()?.kind)
     }
 
@@ -86,9 +81,10 @@ pub fn used(clients: &[Client]) -> Option<usize> {
 /// Returns the name and path of each installed client, and whether cage tries it; those first.
 pub fn installed(host: &Host, choice: Option<&str>, project: Option<&Path>) -> Vec<(String, PathBuf, bool)> {
     let mut installed: Vec<(String, PathBuf, bool)> = Vec::new();
-    for name in choice.into_iter().chain(["docker", "podman"]) {
-        let found = Runtime::candidates(host, Some(name), project).unwrap_or_default();
-        for (name, path) in found {
+    let mut names: Vec<&str> = Dialect::in_order().map(Dialect::program).collect();
+    names.splice(0..0, choice);
+    for name in names {
+        for (name, path) in Runtime::candidates(host, Some(name), project).unwrap_or_default() {
             if !installed.iter().any(|(_, known, _)| *known == path) {
                 let tried = choice.is_none_or(|choice| choice == name);
                 installed.push((name.to_owned(), path, tried));
@@ -100,64 +96,18 @@ pub fn installed(host: &Host, choice: Option<&str>, project: Option<&Path>) -> V
 
 impl Server {
     fn ask(host: &Host, runner: Runner, runtime: &Runtime) -> Result<Self> {
-        match runtime.kind {
-            RuntimeKind::Docker => {
-                let format = "{{.Server.Version}} {{.Server.Arch}}";
-                let versions = runner.run(&runtime.command(["version", "--format", format]))?;
-                let info = runner.run(&runtime.info())?;
-                Self::docker(host, runtime, &versions, &info)
-            }
-            RuntimeKind::Podman => {
-                let info = runner.run(&runtime.info())?;
-                Self::podman(runtime.engine(host, runner)?, host, &info)
-            }
-        }
+        Ok(Self::of(runtime.ask_info(host, runner)?))
     }
 
-    /// Reads docker's answers to `version` and `info`.
-    pub(super) fn docker(host: &Host, runtime: &Runtime, versions: &str, info: &str) -> Result<Self> {
-        let engine = runtime.read_engine(info, host)?;
-        let info = parse(info)?;
-        let mut words = versions.split_whitespace().map(str::to_owned);
-        let mut options = info["SecurityOptions"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        Ok(Self {
-            version: words.next().unwrap_or_default(),
-            architecture: words.next().unwrap_or_default(),
-            seccomp: options.any(|option| option.contains("seccomp") && !option.contains("unconfined")),
-            free_space: free_space(host, &engine, &info["DockerRootDir"]),
-            engine,
-        })
-    }
-
-    /// Reads podman's answer to `info`.
-    pub(super) fn podman(mut engine: Engine, host: &Host, info: &str) -> Result<Self> {
-        let info = parse(info)?;
-        let machine = &info["host"];
-        if engine.mode == Mode::Rootless && machine["cgroupVersion"] == "v2" {
-            // systemd delegates only some controllers to users.
-            let controllers = machine["cgroupControllers"].as_array().cloned().unwrap_or_default();
-            let limits = [(Limit::Processes, "pids"), (Limit::Memory, "memory"), (Limit::Processors, "cpu")];
-            let missing = limits.into_iter().filter(|(_, name)| !controllers.iter().any(|has| has == name));
-            engine.unenforced = missing.map(|(limit, _)| limit).collect();
-        }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(Self {
-            version: text(&info["version"]["Version"]),
-            architecture: text(&machine["arch"]),
-            seccomp: machine["security"]["seccompEnabled"] == true,
-            free_space: free_space(host, &engine, &info["store"]["graphRoot"]),
-            engine,
-        })
+    /// Adds the free space to an engine's answer.
+    pub(super) fn of(info: Info) -> Self {
+        let free_space = info.directory.as_deref().and_then(free_space);
+        Self { info, free_space }
     }
 }
 
-fn parse(info: &str) -> Result<Value> {
-    serde_json::from_str(info).context("cannot read the engine's answer to `info`")
-}
-
-/// Returns the free space at `directory`, unless the engine is in a virtual machine, with other disks.
-fn free_space(host: &Host, engine: &Engine, directory: &Value) -> Option<u64> {
-    let directory = directory.as_str().filter(|_| engine.machine.is_none() && host.os == Os::Linux)?;
+/// Returns the free space at `directory`.
+fn free_space(directory: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(directory).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

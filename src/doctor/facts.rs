@@ -16,7 +16,9 @@ use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
 use crate::engine::container::{Container, Image};
-use crate::engine::runtime::{Runtime, RuntimeKind, Volume};
+use crate::engine::dialect::Dialect;
+use crate::engine::query::Volume;
+use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -140,12 +142,9 @@ fn ask_clients(session: &Session, choice: Option<&str>, project: Option<&Path>) 
 }
 
 fn rootless_problems(host: &Host, clients: &[Client], used: Option<usize>) -> Vec<Check> {
-    let is_podman = |client: &&Client| match client.kind() {
-        Some(RuntimeKind::Podman) => true,
-        Some(RuntimeKind::Docker) | None => false,
-    };
+    let runs_as_user = |client: &&Client| client.dialect().is_some_and(Dialect::runs_as_user);
     let answering = used.map(|index| &clients[index]).filter(|client| client.server.is_ok());
-    let podman = answering.or_else(|| clients.iter().find(is_podman)).filter(is_podman);
+    let podman = answering.or_else(|| clients.iter().find(runs_as_user)).filter(runs_as_user);
     podman.map(|podman| rootless::problems(host, podman.server.is_ok())).unwrap_or_default()
 }
 
@@ -163,7 +162,7 @@ impl Resources {
     /// Asks the engine of `client`; `None` if that doesn't answer.
     fn gather(session: &Session, client: &Client, project: Option<&Project>) -> Result<Option<Self>> {
         let (Some(runtime), Ok(server)) = (&client.runtime, &client.server) else { return Ok(None) };
-        let engine = &server.engine;
+        let engine = &server.info.engine;
         let (host, runner) = (&session.host, session.runner);
         let cages = session.cages(runtime)?;
         let image = runtime.images(runner, &[&host.image])?.into_iter().next();

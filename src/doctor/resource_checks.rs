@@ -5,7 +5,7 @@ use super::probe::AgentInside;
 use super::report::{Check, Level, count};
 use crate::cage::ssh_agent;
 use crate::cage::user::Mapping;
-use crate::engine::runtime::Volume;
+use crate::engine::query::Volume;
 use crate::host::ids::Ids;
 use crate::lifecycle::start::is_local;
 
@@ -49,7 +49,7 @@ fn image(facts: &Facts, resources: &Resources) -> Check {
         Some(Ok(user)) => format!("{name}, user {} ({})", user.name, user.ids),
         Some(Err(_)) | None => name.clone(),
     };
-    let engine = facts.server().map(|(_, server)| server.architecture.as_str()).unwrap_or_default();
+    let engine = facts.server().map(|(_, server)| server.info.architecture.as_str()).unwrap_or_default();
     let architecture = image.architecture.as_str();
     if engine.is_empty() || architecture.is_empty() || architecture == engine {
         return Check::ok("image", text);
@@ -85,11 +85,11 @@ fn home(facts: &Facts, resources: &Resources) -> Check {
 
 /// Returns the owner that the home should have, as the probe sees it. In a virtual machine that depends on the project.
 fn expected_owner(facts: &Facts, resources: &Resources) -> Option<Ids> {
-    let (client, server) = facts.server().filter(|(_, server)| server.engine.machine.is_none())?;
+    let (client, server) = facts.server().filter(|(_, server)| server.info.engine.machine.is_none())?;
     let user = resources.image_user.as_ref()?.as_ref().ok()?;
     resources.findings.cage_owner.or_else(|| {
         // The short-lived container maps no users.
-        Some(match Mapping::decide(client.kind()?, &server.engine, user, resources.person, None) {
+        Some(match Mapping::decide(client.dialect()?, &server.info.engine, user, resources.person, None) {
             Mapping::KeepId(_) => Ids::ROOT,
             mapping => mapping.inside(user),
         })
@@ -111,7 +111,7 @@ fn unused(resources: &Resources) -> Option<Check> {
 /// Returns whether there is an SSH agent on this machine and whether it works inside.
 pub fn agent(facts: &Facts) -> Check {
     let server = facts.server();
-    let machine = server.and_then(|(_, server)| server.engine.machine);
+    let machine = server.and_then(|(_, server)| server.info.engine.machine);
     let warning = |message: String, fix: &str| Check::warning("ssh-agent", message, fix);
     let here = match &facts.agent {
         _ if facts.host.variable("CAGE_SSH") == Some("off") => {

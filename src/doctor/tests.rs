@@ -16,15 +16,15 @@ use crate::base::error::Failure;
 use crate::cage::user::ImageUser;
 use crate::engine::container::{Container, Image, State};
 use crate::engine::error::EngineError;
-use crate::engine::runtime::{Engine, Limit, Mode, Product, Runtime, RuntimeKind, Volume};
+use crate::engine::query::Volume;
+use crate::engine::runtime::{Limit, Runtime, RuntimeKind};
 use crate::host::ids::Ids;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
 use crate::lifecycle::unused::{LostCage, OldImage, Unused};
 
 /// docker 20.10, as Debian 12 has it.
-const VERSION: &str = "20.10.24+dfsg1 amd64\n";
-const INFO: &str = r#"{"OperatingSystem":"Debian GNU/Linux 12 (bookworm)","Name":"vm","DockerRootDir":"/var/lib/docker",
+const INFO: &str = r#"{"ServerVersion":"20.10.24+dfsg1","Architecture":"x86_64","OperatingSystem":"Debian GNU/Linux 12 (bookworm)","Name":"vm","DockerRootDir":"/var/lib/docker",
     "MemoryLimit":true,"CpuCfsQuota":true,"PidsLimit":true,"SecurityOptions":["name=seccomp,profile=default"]}"#;
 
 /// podman 4.3 without root on cgroup v2, where systemd hands on two controllers.
@@ -44,16 +44,17 @@ fn client(kind: RuntimeKind, endpoint: &str, server: anyhow::Result<Server>) -> 
     }
 }
 
+fn answer(kind: RuntimeKind, host: &Host, info: &str) -> anyhow::Result<Server> {
+    Runtime::sample(kind).read_info(info, host).map(Server::of)
+}
+
 fn docker(host: &Host) -> Client {
-    let server = Server::docker(host, &Runtime::sample(RuntimeKind::Docker), VERSION, INFO);
+    let server = answer(RuntimeKind::Docker, host, INFO);
     client(RuntimeKind::Docker, "unix:///var/run/docker.sock", server)
 }
 
 fn podman(host: &Host) -> Client {
-    let mode = if host.ids.uid == 0 { Mode::Rootful } else { Mode::Rootless };
-    let machine = (host.os != Os::Linux).then_some(Product::PodmanMachine);
-    let engine = Engine { mode, machine, selinux: false, remaps: false, unenforced: Vec::new() };
-    client(RuntimeKind::Podman, "", Server::podman(engine, host, PODMAN))
+    client(RuntimeKind::Podman, "", answer(RuntimeKind::Podman, host, PODMAN))
 }
 
 /// A client whose engine gives this answer instead of its version.
@@ -190,7 +191,7 @@ fn rootless_podman_is_used_when_docker_is_forbidden() {
     Ok seed: /home/me/.config/cage/home
     Ok project: /home/me/app
     ");
-    facts.clients[1].server.as_mut().unwrap().version = "4.2.9".into();
+    facts.clients[1].server.as_mut().unwrap().info.version = "4.2.9".into();
     assert!(wrong(&facts).contains(&("version", Level::Problem)));
 }
 
@@ -263,10 +264,9 @@ fn an_engine_that_is_down_comes_with_the_command_that_starts_it() {
 fn mac(system: &str, name: &str, endpoint: &str) -> Facts {
     let mut host = Host::sample(&[]);
     host.os = Os::Mac;
-    let info = json!({"OperatingSystem": system, "Name": name, "DockerRootDir": "/var/lib/docker",
+    let info = json!({"ServerVersion": "28.3.2", "Architecture": "aarch64", "OperatingSystem": system, "Name": name, "DockerRootDir": "/var/lib/docker",
         "SecurityOptions": ["name=seccomp,profile=unconfined"], "PidsLimit": true});
-    let docker = Runtime::sample(RuntimeKind::Docker);
-    let server = Server::docker(&host, &docker, "28.3.2 arm64", &info.to_string());
+    let server = answer(RuntimeKind::Docker, &host, &info.to_string());
     let mut facts = facts(&host, vec![client(RuntimeKind::Docker, endpoint, server)]);
     resources(&mut facts).image.as_mut().unwrap().architecture = "arm64".into();
     facts
@@ -347,9 +347,9 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
     changed("user-namespaces", problem, &|f| {
         f.rootless_problems.push(Check::problem("user-namespaces", "off", "turn them on"));
     });
-    changed("version", problem, &|f| server(f).version = "19.03.5".into());
-    changed("limits", warning, &|f| server(f).engine.unenforced = vec![Limit::Memory]);
-    changed("protections", warning, &|f| server(f).seccomp = false);
+    changed("version", problem, &|f| server(f).info.version = "19.03.5".into());
+    changed("limits", warning, &|f| server(f).info.engine.unenforced = vec![Limit::Memory]);
+    changed("protections", warning, &|f| server(f).info.seccomp = false);
     changed("disk", warning, &|f| server(f).free_space = Some(1_000_000_000));
     changed("engine", problem, &|f| f.resources = Some(Err(error("no answer"))));
     changed("image", problem, &|f| resources(f).image_user = Some(Err(error("no sh"))));

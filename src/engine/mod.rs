@@ -3,10 +3,15 @@
 pub mod args;
 pub mod command;
 pub mod container;
+mod containers_conf;
+pub mod dialect;
+pub mod endpoint;
 pub mod error;
 pub mod forward;
+pub mod info;
 pub mod mount;
 pub mod publish;
+pub mod query;
 pub mod runner;
 pub mod runtime;
 pub mod signals;

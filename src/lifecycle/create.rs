@@ -1,6 +1,5 @@
 //! A new cage: what is found for it, and how it is made.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
@@ -18,8 +17,8 @@ use crate::engine::container::{
     Container, ContainerSpec, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL,
     OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
 };
+use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::mount::Mount;
-use crate::engine::runner::Runner;
 use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};
 use crate::host::machine;
 use crate::host::machine::Host;
@@ -169,7 +168,8 @@ impl Creation {
         }
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
-        let add_host = add_host(runtime.kind, &engine, no_root, machine::address);
+        let parts = Parts { init: parts.init && !runtime.kind.lacks_init(host), ..parts };
+        let add_host = runtime.kind.add_host(&engine, no_root, machine::address);
         Ok(Self {
             engine,
             user,
@@ -241,17 +241,14 @@ impl Creation {
             project: &project.path,
         };
         let prepare = preparation.command(runtime).slow("Making the home ready");
-        match (self.mapping, runtime.kind) {
-            (Mapping::AsIs | Mapping::KeepId(_), _) => plan.run(prepare),
-            // Left to itself, podman gives what it copies to the container's user.
-            (Mapping::Renumber(_), RuntimeKind::Podman) => {
-                plan.push(Step::Pipe(
-                    prepare,
-                    runtime.command(["cp", "-a=false", "-", &format!("{name}:/etc")]),
-                ));
-            }
-            (Mapping::Renumber(_), RuntimeKind::Docker) => {
-                plan.push(Step::Pipe(prepare, runtime.command(["cp", "-", &format!("{name}:/etc")])));
+        match self.mapping {
+            Mapping::AsIs | Mapping::KeepId(_) => plan.run(prepare),
+            Mapping::Renumber(_) => {
+                let to = format!("{name}:/etc");
+                let mut copy = vec!["cp"];
+                copy.extend(runtime.kind.cp_flags());
+                copy.extend(["-", &to]);
+                plan.push(Step::Pipe(prepare, runtime.command(copy)));
             }
         }
         plan
@@ -483,25 +480,6 @@ fn keep_worktrees(count: Option<&str>) -> Vec<(String, String)> {
     ]
 }
 
-/// A name for the host, where containers have none: docker's is only in virtual machines, podman's gets there when a
-/// container starts. `address` finds the host's own, where that is needed.
-pub fn add_host(
-    runtime: RuntimeKind,
-    engine: &Engine,
-    no_root: bool,
-    address: impl FnOnce() -> Option<IpAddr>,
-) -> Option<String> {
-    let address = match (runtime, engine.mode, engine.machine) {
-        (RuntimeKind::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
-        // The gateway would be one in the engine's own network, where nothing of the host's listens.
-        (RuntimeKind::Docker, Mode::Rootless, None) => address()?.to_string(),
-        // Nobody writes it where nobody is root.
-        (RuntimeKind::Podman, _, None) if no_root => address()?.to_string(),
-        _ => return None,
-    };
-    Some(format!("host.docker.internal:{address}"))
-}
-
 /// What is to go if a new cage can't be completed.
 #[derive(Debug, Clone, Copy)]
 pub enum Unmake<'a> {
@@ -541,38 +519,6 @@ pub fn own_home(host: &Host, name: &str) -> String {
     format!("{}-{}", host.home_volume, name.strip_prefix("cage-").unwrap_or(name))
 }
 
-/// The address of the engine, as far as the client tells; nothing for a podman on this machine.
-///
-/// # Errors
-/// When the client can't be started.
-pub fn endpoint(host: &Host, runner: Runner, runtime: &Runtime) -> Result<String> {
-    let variable = match runtime.kind {
-        RuntimeKind::Docker => "DOCKER_HOST",
-        RuntimeKind::Podman => "CONTAINER_HOST",
-    };
-    if let Some(endpoint) = host.variable(variable) {
-        return Ok(endpoint.to_owned());
-    }
-    if runtime.kind == RuntimeKind::Podman {
-        return Ok(String::new());
-    }
-    let ask = runtime.command(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
-    let output = runner.capture(&ask)?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// Is the engine at this address on another machine? One on a loopback port is a virtual machine's, or a tunnel's; those
-/// can't be told apart, and the first is common.
-pub fn is_remote(endpoint: &str) -> bool {
-    let Some((scheme, rest)) = endpoint.split_once("://") else { return false };
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let host = host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
-    let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    matches!(scheme, "ssh" | "tcp" | "http" | "https") && !loopback
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -585,22 +531,6 @@ mod tests {
         assert_eq!(keep_worktrees(Some("2"))[0].0, "GIT_CONFIG_KEY_2");
         for left_alone in ["", "-1", "x", "65535", "65536", "2147483647"] {
             assert_eq!(keep_worktrees(Some(left_alone)), [], "{left_alone}");
-        }
-    }
-
-    #[test]
-    fn an_engine_on_another_machine_is_known_by_its_address() {
-        for remote in ["ssh://me@build:22", "ssh://build", "tcp://10.0.0.5:2375", "tcp://build:2376"] {
-            assert!(is_remote(remote), "{remote}");
-        }
-        for local in [
-            "",
-            "unix:///var/run/docker.sock",
-            "tcp://127.0.0.1:2375",
-            "tcp://[::1]:2375",
-            "ssh://me@localhost:2222",
-        ] {
-            assert!(!is_remote(local), "{local}");
         }
     }
 }

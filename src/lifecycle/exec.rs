@@ -4,7 +4,7 @@ use crate::base::script;
 use crate::cage::env_file;
 use crate::cage::variable::Variable;
 use crate::engine::command::Secret;
-use crate::engine::runtime::{Runtime, RuntimeKind};
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::attach::{Exec, STATE_FORMAT};
 use crate::lifecycle::plan::Step;
@@ -39,12 +39,7 @@ impl Inside {
         let variables: Vec<String> =
             host.terminal_variables().map(|(name, value)| format!("{name}={value}")).collect();
         if host.is_interactive() {
-            // Nobody could come back to a command, so there are no keys that leave it; docker's own can't be turned off.
-            let keys = match runtime.kind {
-                RuntimeKind::Docker => "ctrl-^,ctrl-^,ctrl-^,ctrl-^",
-                RuntimeKind::Podman => "",
-            };
-            args.extend(["--tty", "--detach-keys", keys]);
+            args.extend(["--tty", "--detach-keys", runtime.kind.no_detach_keys()]);
             args.extend(variables.iter().flat_map(|variable| ["--env", variable]));
         }
         args.extend(self.user.iter().flat_map(|user| ["--user", user]));

@@ -17,7 +17,7 @@ use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::command::Invocation;
 use crate::engine::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
 use crate::engine::error::{Trouble, is_trouble};
-use crate::engine::runtime::{Runtime, RuntimeKind};
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::attach::{Attach, STATE_FORMAT};
@@ -451,7 +451,7 @@ impl Facts<'_> {
     fn settle(&self, container: &str, settling: Settling) -> Option<Invocation> {
         let Settling { machines_agent, no_root } = settling;
         let socket = if machines_agent { SOCKET } else { "" };
-        (machines_agent || (self.runtime.kind == RuntimeKind::Podman && !no_root)).then(|| {
+        (machines_agent || (self.runtime.kind.names_host_at_start() && !no_root)).then(|| {
             let settle = ["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket];
             self.runtime.command(settle).within(PATIENCE)
         })
@@ -463,7 +463,7 @@ impl Facts<'_> {
             Then::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
             Then::Attach => {
                 let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
-                args.extend(self.keep_alive());
+                args.extend(self.runtime.kind.attach_flag());
                 args.push(container);
                 let mut attach = self.attach(container, self.runtime.command(args));
                 attach.once_attached = self.unsettle_size(container);
@@ -475,7 +475,7 @@ impl Facts<'_> {
 
     fn start_attached(&self, container: &str, settle: Option<Invocation>) -> Step {
         let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
-        args.extend(self.keep_alive());
+        args.extend(self.runtime.kind.attach_flag());
         args.push(container);
         let mut attach = self.attach(container, self.runtime.command(args));
         attach.once_attached = settle;
@@ -491,19 +491,10 @@ impl Facts<'_> {
     /// the terminal there and back. Doing it before the client is no help: podman sets the size before it connects, so that
     /// what is drawn then may be lost.
     fn unsettle_size(&self, container: &str) -> Option<Invocation> {
-        let (_, rows) = self.host.size.filter(|_| self.runtime.kind == RuntimeKind::Podman)?;
+        let (_, rows) = self.host.size.filter(|_| !self.runtime.kind.redraws_on_attach())?;
         let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
         let stty = ["exec", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
         Some(self.runtime.command(stty).within(PATIENCE))
-    }
-
-    /// podman's client hands its own hangup on to the container, so that closing the terminal would end the cage;
-    /// docker's does so only without a terminal.
-    fn keep_alive(&self) -> Option<&'static str> {
-        match self.runtime.kind {
-            RuntimeKind::Podman => Some("--sig-proxy=false"),
-            RuntimeKind::Docker => None,
-        }
     }
 }
 
@@ -574,13 +565,13 @@ mod tests {
     use crate::cage::home::PREPARE;
     use crate::cage::user::{ImageUser, Mapping};
     use crate::engine::container::IMAGE_LABEL;
+    use crate::engine::runtime::RuntimeKind;
     use crate::engine::runtime::{Engine, Mode, Product};
     use crate::host::ids::Ids;
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
     use crate::host::worktree::GitDir;
     use crate::lifecycle::baseline::Baseline;
-    use crate::lifecycle::create::add_host;
     use crate::lifecycle::exec::BECOME;
 
     /// Who runs the containers, and in which virtual machine.
@@ -602,7 +593,7 @@ mod tests {
         let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids, None);
         let link = Link::of(facts.host, &facts.project.name);
         let add_host =
-            add_host(facts.runtime.kind, &engine, false, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
+            facts.runtime.kind.add_host(&engine, false, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
         Creation {
             engine,
             user,

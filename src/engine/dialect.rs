@@ -1,0 +1,330 @@
+//! Differences between docker and podman. No other file tells the engines apart: a new engine is a variant here, and the
+//! compiler lists every answer that is missing.
+
+use std::iter;
+use std::net::IpAddr;
+
+use anyhow::Result;
+
+use crate::engine::containers_conf;
+use crate::engine::info::{DockerInfo, Engine, Info, Mode, PodmanInfo};
+use crate::host::machine::{Host, Os};
+
+/// The command-line dialect of a container engine's client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// docker, with any engine or virtual machine behind the client.
+    Docker,
+    /// podman, also when it is installed as `docker`.
+    Podman,
+}
+
+/// Where a client finds its engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// On this machine, at the client's usual place.
+    Local,
+    /// At this address.
+    Address(String),
+    /// Where the output of this command says.
+    Ask(&'static [&'static str]),
+    /// At podman's connection of this name, or at its default connection.
+    Connection(Option<String>),
+}
+
+/// How to start docker's engine if its endpoint contains a word.
+const START: [(&str, &str); 6] = [
+    ("colima", "`colima start`"),
+    (".orbstack", "start OrbStack"),
+    (".rd/", "start Rancher Desktop"),
+    (".lima/", "`limactl start` with the machine's name"),
+    (".docker/", "start Docker Desktop"),
+    ("/run/user/", "`systemctl --user start docker`"),
+];
+
+impl Dialect {
+    /// Iterates over all dialects in the order in which cage tries their programs.
+    pub fn in_order() -> impl Iterator<Item = Self> {
+        iter::successors(Some(Self::Docker), |dialect| match dialect {
+            Self::Docker => Some(Self::Podman),
+            Self::Podman => None,
+        })
+    }
+
+    /// Recognises a client by its program's name or by the first line of `--version`.
+    ///
+    /// docker prints `Docker version 28.2.2, build …`; podman prints its own program's name, so that a podman linked as
+    /// `docker` prints `docker version 4.3.1`.
+    pub fn of_client(says: &str) -> Self {
+        if says.contains("podman") || says.starts_with("docker version") {
+            Self::Podman
+        } else {
+            Self::Docker
+        }
+    }
+
+    /// Returns the usual name of the program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
+    /// Returns what is known of the engine without asking.
+    ///
+    /// `podman info` takes a quarter of a second, a whole second without root; a podman on this machine runs as the user.
+    /// Without cgroup v2, rootless podman ignores limits: <https://docs.podman.io/en/v4.3/markdown/podman-run.1.html>.
+    pub fn known_engine(self, host: &Host) -> Option<Engine> {
+        match self {
+            Self::Docker => None,
+            Self::Podman => (host.os == Os::Linux && self.endpoint(host) == Endpoint::Local)
+                .then(|| Engine::local_podman(host)),
+        }
+    }
+
+    /// Reads the JSON that a client called `client` prints for `info`.
+    ///
+    /// # Errors
+    /// When it can't be read, or comes from an engine that this client is not made for.
+    pub fn read_info(self, said: &str, client: &str, host: &Host) -> Result<Info> {
+        match self {
+            Self::Docker => DockerInfo::read(said, client, host),
+            Self::Podman => PodmanInfo::read(said, host),
+        }
+    }
+
+    /// Returns where the client finds its engine, as far as the environment and settings files tell.
+    ///
+    /// podman is remote if one of two variables is set, even to nothing, or `remote = true` is in containers.conf
+    /// (<https://github.com/containers/common/blob/main/docs/containers.conf.5.md>). Outside of Linux it is always remote,
+    /// normally in its own virtual machine.
+    pub fn endpoint(self, host: &Host) -> Endpoint {
+        match self {
+            Self::Docker => host.variable("DOCKER_HOST").map_or(
+                Endpoint::Ask(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]),
+                |address| Endpoint::Address(address.to_owned()),
+            ),
+            Self::Podman => {
+                let set = |name| host.path_variable(name).map(|value| value.to_string_lossy().into_owned());
+                if let Some(address) = set("CONTAINER_HOST") {
+                    Endpoint::Address(address)
+                } else if let Some(name) = set("CONTAINER_CONNECTION") {
+                    Endpoint::Connection(Some(name).filter(|name| !name.is_empty()))
+                } else if host.os != Os::Linux || containers_conf::mentions(host, "remote") {
+                    Endpoint::Connection(None)
+                } else {
+                    Endpoint::Local
+                }
+            }
+        }
+    }
+
+    /// Returns whether `create --init` is known to fail because the engine's init is not installed. Engines that keep
+    /// their init to themselves are given the benefit of the doubt; they say so when a container starts.
+    ///
+    /// podman finds `catatonit` as in <https://github.com/containers/common/blob/main/docs/containers.conf.5.md>.
+    pub fn lacks_init(self, host: &Host) -> bool {
+        match self {
+            Self::Docker => false,
+            Self::Podman => {
+                host.os == Os::Linux
+                    && self.endpoint(host) == Endpoint::Local
+                    && !containers_conf::may_have_helper(host, "catatonit", "init_path")
+            }
+        }
+    }
+
+    /// Returns the oldest version that cage works with, and what to do about an older one.
+    ///
+    /// podman has `keep-id:uid=…,gid=…` since 4.3: <https://github.com/containers/podman/releases/tag/v4.3.0>.
+    pub fn oldest_version(self, mode: Mode) -> Option<((u32, u32), &'static str)> {
+        match (self, mode) {
+            (Self::Docker, Mode::Rootful | Mode::Rootless) => Some(((20, 10), "update docker")),
+            (Self::Podman, Mode::Rootless) => Some(((4, 3), "update podman, or use it as root")),
+            (Self::Podman, Mode::Rootful) => None,
+        }
+    }
+
+    /// Returns whether the client itself runs containers as the user, without a daemon, so that the user needs what rootless
+    /// containers need.
+    pub fn runs_as_user(self) -> bool {
+        match self {
+            Self::Docker => false,
+            Self::Podman => true,
+        }
+    }
+
+    /// Returns how to start an engine that doesn't answer at `endpoint`.
+    pub fn how_to_start(self, os: Os, endpoint: &str) -> &'static str {
+        match (self, os) {
+            (Self::Docker, _)
+                if let Some((_, start)) = START.iter().find(|(part, _)| endpoint.contains(part)) =>
+            {
+                start
+            }
+            (Self::Docker, Os::Mac) => "start Docker Desktop, OrbStack or colima",
+            (Self::Docker, Os::Linux | Os::Other) => "`sudo systemctl start docker`",
+            (Self::Podman, Os::Linux) => "`podman info` shows the reason",
+            (Self::Podman, Os::Mac | Os::Other) => "`podman machine start`",
+        }
+    }
+
+    /// Returns whether a rootless engine can give the image's user the number of the user outside.
+    ///
+    /// `--userns=keep-id`: <https://docs.podman.io/en/latest/markdown/podman-create.1.html#userns-mode>. docker has no
+    /// such mode: <https://docs.docker.com/engine/security/rootless/>.
+    pub fn keeps_ids(self) -> bool {
+        match self {
+            Self::Docker => false,
+            Self::Podman => true,
+        }
+    }
+
+    /// Returns the arguments of `cp` that keep the owners in the archive.
+    ///
+    /// podman's default changes them to the container's user:
+    /// <https://docs.podman.io/en/latest/markdown/podman-cp.1.html#archive-a>. docker keeps them unless `--archive` is given:
+    /// <https://docs.docker.com/reference/cli/docker/container/cp/>.
+    pub fn cp_flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Docker => &[],
+            Self::Podman => &["-a=false"],
+        }
+    }
+
+    /// Returns the value of `--add-host` that names the host `host.docker.internal`, if containers don't get such a name
+    /// otherwise. `address` finds this machine's own address.
+    ///
+    /// - Docker's virtual machines define the name themselves.
+    /// - `host-gateway` is the bridge's address: <https://docs.docker.com/reference/cli/docker/container/run/#add-host>. With
+    ///   rootless docker the bridge is in the engine's own network, where nothing of the host listens.
+    /// - podman writes `host.containers.internal` into /etc/hosts when a container starts
+    ///   (<https://docs.podman.io/en/latest/markdown/podman-create.1.html#add-host-hostname-hostname-ip>); root inside
+    ///   can copy that entry ([`Dialect::names_host_at_start`]).
+    pub fn add_host(
+        self,
+        engine: &Engine,
+        no_root: bool,
+        address: impl FnOnce() -> Option<IpAddr>,
+    ) -> Option<String> {
+        let address = match (self, engine.mode, engine.machine) {
+            (Self::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
+            (Self::Docker, Mode::Rootless, None) => address()?.to_string(),
+            (Self::Podman, _, None) if no_root => address()?.to_string(),
+            (Self::Podman, _, _) | (Self::Docker, _, Some(_)) => return None,
+        };
+        Some(format!("host.docker.internal:{address}"))
+    }
+
+    /// Returns whether the host's name is written into /etc/hosts when a container starts, under another name than
+    /// docker's; see [`Dialect::add_host`].
+    pub fn names_host_at_start(self) -> bool {
+        match self {
+            Self::Docker => false,
+            Self::Podman => true,
+        }
+    }
+
+    /// Returns the flags that give a container graphics processors.
+    ///
+    /// docker reads the value of `--gpus` as CSV: <https://docs.docker.com/reference/cli/docker/container/run/#gpus>. To podman
+    /// each is a device by its CDI name:
+    /// <https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html>.
+    pub fn gpu_flags(self, gpus: &str) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Docker if gpus.contains(',') => vec![("--gpus", format!("\"{gpus}\""))],
+            Self::Docker => vec![("--gpus", gpus.to_owned())],
+            Self::Podman => {
+                let names = gpus.strip_prefix("device=").unwrap_or(gpus).split(',');
+                names.map(|name| ("--device", format!("nvidia.com/gpu={name}"))).collect()
+            }
+        }
+    }
+
+    /// Returns the flag of `attach` and `start --attach` that keeps the client from passing its own signals on.
+    ///
+    /// podman passes SIGHUP on even with a terminal, so that closing the terminal would end the container:
+    /// <https://docs.podman.io/en/latest/markdown/podman-attach.1.html#sig-proxy>. docker does so only without a terminal:
+    /// <https://github.com/docker/cli/blob/master/cli/command/container/attach.go>.
+    pub fn attach_flag(self) -> Option<&'static str> {
+        match self {
+            Self::Docker => None,
+            Self::Podman => Some("--sig-proxy=false"),
+        }
+    }
+
+    /// Returns whether the client makes programs redraw the screen when it attaches. docker's resizes the terminal there and
+    /// back: <https://github.com/docker/cli/blob/master/cli/command/container/attach.go>.
+    pub fn redraws_on_attach(self) -> bool {
+        match self {
+            Self::Docker => true,
+            Self::Podman => false,
+        }
+    }
+
+    /// Returns detach keys for `exec` that nobody types. Nobody could come back to a command that was left.
+    ///
+    /// An empty value turns podman's off
+    /// (<https://docs.podman.io/en/latest/markdown/podman-exec.1.html#detach-keys-sequence>); with docker it means the
+    /// default keys (<https://docs.docker.com/reference/cli/docker/container/exec/>).
+    pub fn no_detach_keys(self) -> &'static str {
+        match self {
+            Self::Docker => "ctrl-^,ctrl-^,ctrl-^,ctrl-^",
+            Self::Podman => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn each_engine_is_asked_for_graphics_processors_in_its_own_way() {
+        let flags = |dialect: Dialect, gpus| {
+            let flags = dialect.gpu_flags(gpus).into_iter();
+            flags.map(|(flag, value)| format!("{flag} {value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(flags(Dialect::Docker, "all"), "--gpus all");
+        assert_eq!(flags(Dialect::Docker, "device=0,1"), "--gpus \"device=0,1\"");
+        assert_eq!(flags(Dialect::Podman, "all"), "--device nvidia.com/gpu=all");
+        assert_eq!(
+            flags(Dialect::Podman, "device=0,1"),
+            "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
+        );
+    }
+
+    #[test]
+    fn podman_is_remote_by_either_variable_and_by_containers_conf() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = |text: &str| {
+            let path = dir.path().join("containers.conf");
+            fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let empty = conf("");
+        let endpoint = |name: &str, value: &str| {
+            let host = Host::sample(&[("CONTAINERS_CONF", empty.as_str()), (name, value)]);
+            Dialect::Podman.endpoint(&host)
+        };
+        assert_eq!(endpoint("X", ""), Endpoint::Local, "the control");
+        assert_eq!(endpoint("CONTAINER_HOST", "ssh://build"), Endpoint::Address("ssh://build".into()));
+        assert_eq!(endpoint("CONTAINER_CONNECTION", "build"), Endpoint::Connection(Some("build".into())));
+        assert_eq!(endpoint("CONTAINER_CONNECTION", ""), Endpoint::Connection(None));
+
+        let configured = |text: &str| {
+            let path = conf(text);
+            Dialect::Podman.endpoint(&Host::sample(&[("CONTAINERS_CONF", &path)]))
+        };
+        // Recorded: podman 4.3.1 prints false for `{{.Host.ServiceIsRemote}}` with these.
+        assert_eq!(configured("[engine]\nactive_service = \"build\"\n"), Endpoint::Local);
+        assert_eq!(configured("[engine]\n# remote = true\n"), Endpoint::Local);
+        // And tries to connect with these.
+        assert_eq!(configured("[engine]\nremote = true\n"), Endpoint::Connection(None));
+        assert_eq!(configured("engine.remote=true"), Endpoint::Connection(None));
+        assert!(Dialect::Podman.known_engine(&Host::sample(&[("CONTAINER_CONNECTION", "x")])).is_none());
+    }
+}

@@ -1,0 +1,217 @@
+//! Questions to an engine: what it is, and which containers, images and volumes it has.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result};
+
+use crate::engine::command::Invocation;
+use crate::engine::container::{Container, Image, Inspected};
+use crate::engine::error::EngineError;
+use crate::engine::info::{self, Engine, Info};
+use crate::engine::runner::Runner;
+use crate::engine::runtime::Runtime;
+use crate::host::machine::Host;
+
+/// An existing volume.
+#[derive(Debug, Clone)]
+pub struct Volume {
+    /// The volume's name.
+    pub name: String,
+    driver: String,
+    options: String,
+}
+
+impl Volume {
+    /// Returns whether the volume is a plain directory that the engine manages.
+    pub fn is_plain(&self) -> bool {
+        self.driver == "local" && matches!(self.options.as_str(), "null" | "{}")
+    }
+}
+
+impl Runtime {
+    /// Returns the properties of the engine, asking only if they aren't known beforehand.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn engine(&self, host: &Host, runner: Runner) -> Result<Engine> {
+        match self.kind.known_engine(host) {
+            Some(engine) => Ok(engine),
+            None => Ok(self.ask_info(host, runner)?.engine),
+        }
+    }
+
+    /// Asks the engine to describe itself.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn ask_info(&self, host: &Host, runner: Runner) -> Result<Info> {
+        let ask = self.info();
+        let output = runner.run_for_output(&ask)?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        if let Some(words) = info::server_errors(&said) {
+            return Err(EngineError::new(&ask, output.status, words.as_bytes()).into());
+        }
+        self.read_info(&said, host)
+    }
+
+    /// Returns the command that prints all that the engine says of itself.
+    fn info(&self) -> Invocation {
+        self.command(["info", "--format", "{{json .}}"])
+    }
+
+    /// Reads the answer to [`Runtime::info`].
+    ///
+    /// # Errors
+    /// When it can't be read, or is that of an engine which this client is not made for.
+    pub fn read_info(&self, said: &str, host: &Host) -> Result<Info> {
+        self.kind.read_info(said, &self.name, host)
+    }
+
+    /// Returns the containers with these names or IDs, as far as they exist.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or its answer can't be read.
+    pub fn containers(&self, runner: Runner, names: &[&str]) -> Result<Vec<Container>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.inspect(runner, ["container", "inspect"].iter().chain(names))?.containers)
+    }
+
+    /// Returns the images with these names or IDs, as far as they exist.
+    ///
+    /// # Errors
+    /// As [`Runtime::containers`].
+    pub fn images(&self, runner: Runner, names: &[&str]) -> Result<Vec<Image>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.inspect(runner, ["image", "inspect"].iter().chain(names))?.images)
+    }
+
+    /// Returns containers and an image with one call instead of two.
+    ///
+    /// # Errors
+    /// As [`Runtime::containers`].
+    pub fn containers_and_image(&self, runner: Runner, names: &[&str], image: &str) -> Result<Inspected> {
+        self.inspect(runner, ["inspect"].iter().chain(names).chain(&[image]))
+    }
+
+    fn inspect<'a>(&self, runner: Runner, args: impl Iterator<Item = &'a &'a str>) -> Result<Inspected> {
+        let invocation = self.command(args.copied());
+        let output = runner.capture(&invocation)?;
+        if !output.status.success() {
+            // Those that exist are printed, and stderr has a line for each missing one. There may be other lines: podman prints
+            // warnings, and the package podman-docker a notice.
+            let error = EngineError::new(&invocation, output.status, &output.stderr);
+            if !error.is_only_of_missing_things() {
+                return Err(error.into());
+            }
+        }
+        Inspected::parse(&output.stdout).with_context(|| format!("cannot read the answer of `{invocation}`"))
+    }
+
+    /// Returns the ID of every container with `label`, and the engine's text for its state (`Up 5 minutes`).
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn labelled(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
+        let filter = format!("label={label}");
+        let format = "{{.ID}} {{.Status}}";
+        let lines = runner.run(&self.command(["ps", "--all", "--filter", &filter, "--format", format]))?;
+        Ok(lines
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(id, status)| (id.to_owned(), status.to_owned()))
+            .collect())
+    }
+
+    /// Returns whether there is a volume of this name.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn has_volume(&self, runner: Runner, name: &str) -> Result<bool> {
+        Ok(self.volume(runner, name)?.is_some())
+    }
+
+    /// Returns the volume of this name, if there is one.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn volume(&self, runner: Runner, name: &str) -> Result<Option<Volume>> {
+        let format = "{{.Name}} {{.Driver}} {{json .Options}}";
+        let invocation = self.command(["volume", "inspect", "--format", format, name]);
+        let output = runner.capture(&invocation)?;
+        let error = EngineError::new(&invocation, output.status, &output.stderr);
+        if !output.status.success() {
+            let missing = error.words().to_lowercase().contains("no such volume");
+            return if missing { Ok(None) } else { Err(error.into()) };
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        let mut words = said.trim().splitn(3, ' ').map(str::to_owned);
+        let mut word = || words.next().unwrap_or_default();
+        let volume = Volume { name: word(), driver: word(), options: word() };
+        // podman accepts the beginning of a name, if only one volume has it.
+        Ok(Some(volume).filter(|volume| volume.name == name))
+    }
+
+    /// Returns the names of all volumes.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn volumes(&self, runner: Runner) -> Result<Vec<String>> {
+        self.lines(runner, &["volume", "ls", "--format", "{{.Name}}"])
+    }
+
+    /// Returns the names of the volumes with `label`, each with the label's value.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn labelled_volumes(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
+        let filter = format!("label={label}");
+        let names = self.lines(runner, &["volume", "ls", "--filter", &filter, "--format", "{{.Name}}"])?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let format = "{{.Name}} {{json .Labels}}";
+        let inspect = ["volume", "inspect", "--format", format].into_iter().map(str::to_owned);
+        // A volume that is gone by now makes the command fail; the others are printed.
+        let output = runner.capture(&self.command(inspect.chain(names)))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let rows = said.lines().filter_map(|line| {
+            let (name, labels) = line.split_once(' ')?;
+            let mut labels: HashMap<String, String> = serde_json::from_str(labels).ok()?;
+            Some((name.to_owned(), labels.remove(label)?))
+        });
+        Ok(rows.collect())
+    }
+
+    /// Returns the IDs of the containers that match the filter `what`: that have a `volume`, or come from an image or its
+    /// descendants (`ancestor`). They are as long as [`Container::id`].
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn users_of(&self, runner: Runner, what: &str, name: &str) -> Result<Vec<String>> {
+        self.lines(runner, &["ps", "--all", "--filter", &format!("{what}={name}"), "--format", "{{.ID}}"])
+    }
+
+    /// Returns the IDs of the images without a name.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub fn nameless_images(&self, runner: Runner) -> Result<Vec<String>> {
+        self.lines(runner, &["images", "--filter", "dangling=true", "--no-trunc", "--quiet"])
+    }
+
+    fn lines(&self, runner: Runner, args: &[&str]) -> Result<Vec<String>> {
+        Ok(runner.run(&self.command(args.iter().copied()))?.lines().map(str::to_owned).collect())
+    }
+}
+
+#[cfg(test)]
+impl Volume {
+    /// A local volume with these options.
+    pub fn sample(name: &str, options: &str) -> Self {
+        Self { name: name.into(), driver: "local".into(), options: options.into() }
+    }
+}
