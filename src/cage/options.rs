@@ -135,7 +135,7 @@ pub static TABLE: [Definition; 13] = [
     Definition {
         value_name: "GPUS",
         parser: || checked(word),
-        engine: EngineArgs::By(gpu_args),
+        engine: EngineArgs::By(RuntimeKind::gpu_args),
         variable: Some(EnvVar::value("CAGE_GPUS")),
         ..Definition::new("--gpus", LIMITS, "Give access to GPUs: all, device=0,1 or, with docker, a number")
     },
@@ -347,34 +347,4 @@ fn number(text: &str) -> Result<(), &'static str> {
 fn count(text: &str) -> Result<(), &'static str> {
     let is_count = !text.starts_with('+') && text.parse::<u32>().is_ok_and(|count| count > 0);
     is_count.then_some(()).ok_or("expected a whole number above 0")
-}
-
-/// Returns docker's own flag, which reads its value as CSV, or podman's devices by their names in CDI:
-/// <https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html>.
-fn gpu_args(runtime: RuntimeKind, gpus: &str) -> Vec<String> {
-    match runtime {
-        RuntimeKind::Docker if gpus.contains(',') => vec!["--gpus".to_owned(), format!("\"{gpus}\"")],
-        RuntimeKind::Docker => vec!["--gpus".to_owned(), gpus.to_owned()],
-        RuntimeKind::Podman => {
-            let names = gpus.strip_prefix("device=").unwrap_or(gpus).split(',');
-            names.flat_map(|name| ["--device".to_owned(), format!("nvidia.com/gpu={name}")]).collect()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_engine_is_asked_for_gpus_in_its_own_way() {
-        let args = |runtime, gpus| gpu_args(runtime, gpus).join(" ");
-        assert_eq!(args(RuntimeKind::Docker, "all"), "--gpus all");
-        assert_eq!(args(RuntimeKind::Docker, "device=0,1"), "--gpus \"device=0,1\"");
-        assert_eq!(args(RuntimeKind::Podman, "all"), "--device nvidia.com/gpu=all");
-        assert_eq!(
-            args(RuntimeKind::Podman, "device=0,1"),
-            "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
-        );
-    }
 }

@@ -226,18 +226,18 @@ impl Dialect {
         }
     }
 
-    /// Returns the flags that give a container graphics processors.
+    /// Returns the arguments that give a container GPUs.
     ///
     /// docker reads the value of `--gpus` as CSV: <https://docs.docker.com/reference/cli/docker/container/run/#gpus>. To podman
     /// each is a device by its CDI name:
     /// <https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html>.
-    pub fn gpu_flags(self, gpus: &str) -> Vec<(&'static str, String)> {
+    pub fn gpu_args(self, gpus: &str) -> Vec<String> {
         match self {
-            Self::Docker if gpus.contains(',') => vec![("--gpus", format!("\"{gpus}\""))],
-            Self::Docker => vec![("--gpus", gpus.to_owned())],
+            Self::Docker if gpus.contains(',') => vec!["--gpus".to_owned(), format!("\"{gpus}\"")],
+            Self::Docker => vec!["--gpus".to_owned(), gpus.to_owned()],
             Self::Podman => {
                 let names = gpus.strip_prefix("device=").unwrap_or(gpus).split(',');
-                names.map(|name| ("--device", format!("nvidia.com/gpu={name}"))).collect()
+                names.flat_map(|name| ["--device".to_owned(), format!("nvidia.com/gpu={name}")]).collect()
             }
         }
     }
@@ -283,16 +283,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_engine_is_asked_for_graphics_processors_in_its_own_way() {
-        let flags = |dialect: Dialect, gpus| {
-            let flags = dialect.gpu_flags(gpus).into_iter();
-            flags.map(|(flag, value)| format!("{flag} {value}")).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(flags(Dialect::Docker, "all"), "--gpus all");
-        assert_eq!(flags(Dialect::Docker, "device=0,1"), "--gpus \"device=0,1\"");
-        assert_eq!(flags(Dialect::Podman, "all"), "--device nvidia.com/gpu=all");
+    fn each_engine_is_asked_for_gpus_in_its_own_way() {
+        let args = |dialect: Dialect, gpus| dialect.gpu_args(gpus).join(" ");
+        assert_eq!(args(Dialect::Docker, "all"), "--gpus all");
+        assert_eq!(args(Dialect::Docker, "device=0,1"), "--gpus \"device=0,1\"");
+        assert_eq!(args(Dialect::Podman, "all"), "--device nvidia.com/gpu=all");
         assert_eq!(
-            flags(Dialect::Podman, "device=0,1"),
+            args(Dialect::Podman, "device=0,1"),
             "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
         );
     }
