@@ -231,11 +231,11 @@ fn the_runtime_and_the_directory_of_the_line_are_heeded() {
 fn an_engine_that_hangs_is_left_after_a_moment_with_all_it_started() {
     let (machine, _) = machine();
     let ended = machine.root().join("ended");
-    machine.engine().act("ps", &format!("/bin/sleep 20; : >'{}'", ended.display()));
+    machine.engine().act("ps", &format!("/bin/sleep 100; : >'{}'", ended.display()));
     let start = Instant::now();
     assert_eq!(offers(&machine, &["cage", "stop", "c"]), [""; 0]);
     assert!(start.elapsed() > Duration::from_secs(1), "the control: it waited");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(!ended.exists(), "the engine was waited for");
     let sleeps = format!("PATH={}", machine.root().join("bin").display());
     let environments = fs::read_dir("/proc")
         .unwrap()

@@ -56,13 +56,12 @@ fn what_would_hang_the_client_is_refused_at_once(world: &World) {
     );
     world.call("sh", &["-c".to_owned(), feed]).ok().prints("canary-4f1c\n");
 
-    let start = Instant::now();
+    // A cage that waited would be ended by a signal.
     world.cage("start -d").exits(1).says("it is not a regular file");
     world.cage("run true").exits(125).says("it is not a regular file");
     fs::remove_file(&file).unwrap();
     world.mkdir(&file);
     world.cage("start -d").exits(1).says("it is not a regular file");
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     assert!(world.cages().is_empty());
 
     // One that came later keeps nobody from a cage that is there.

@@ -183,7 +183,7 @@ fn with_a_call_that_hangs(call: &str) -> Outcome {
     machine.engine().act(call, "/bin/sleep 100");
     let start = Instant::now();
     let outcome = machine.cage("doctor");
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     assert!(outcome.stdout.contains("ok       project"), "the rest is printed: {}", outcome.stdout);
     outcome
 }

@@ -162,7 +162,7 @@ fn echoing() -> Machine {
 }
 
 #[test]
-fn ten_thousand_connections_leave_nothing() {
+fn a_thousand_connections_leave_nothing() {
     let machine = echoing();
     let forwarding = forward(&machine, 3000);
     assert_eq!(forwarding.ask("first"), "first");
@@ -170,7 +170,7 @@ fn ten_thousand_connections_leave_nothing() {
     eventually("all is given back", || forwarding.belongings()[1..] == [1, 1]);
     thread::sleep(Duration::from_millis(200));
     let before = forwarding.belongings();
-    for number in 0..10_000 {
+    for number in 0..1000 {
         let text = number.to_string();
         assert_eq!(forwarding.ask(&text), text);
     }

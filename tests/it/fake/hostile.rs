@@ -14,7 +14,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::machine::{Machine, Speaks};
 
-const TREES: u64 = 100;
+const TREES: u64 = 40;
 
 /// Numbers that are the same for the same seed, everywhere.
 struct Dice(u64);
@@ -132,7 +132,7 @@ fn snapshot(dir: &Path, except: &[PathBuf]) -> BTreeMap<PathBuf, String> {
 }
 
 #[test]
-fn a_hundred_hostile_trees_go_through_every_command() {
+fn hostile_trees_go_through_every_command() {
     let commands = [
         "start",
         "start -d -v ./config:/x",
@@ -178,7 +178,8 @@ fn a_hundred_hostile_trees_go_through_every_command() {
             let start = Instant::now();
             let outcome = machine.cage(command);
             let story = format!("seed {seed}, {story}: cage {command}: {}", outcome.stderr);
-            assert!(start.elapsed() < Duration::from_secs(5), "{story}");
+            // Under load a command may take seconds, but none waits for a pipe or reads a device to its end.
+            assert!(start.elapsed() < Duration::from_secs(60), "{story}");
             assert!(outcome.code != 101 && !outcome.stderr.contains("panicked"), "{story}");
             assert!(!outcome.stdout.contains("secret") && !outcome.stderr.contains("root:x:0"), "{story}");
             outcome.assert_harmless();
@@ -188,5 +189,5 @@ fn a_hundred_hostile_trees_go_through_every_command() {
         }
     }
     // Else the trees would try nothing.
-    assert!(went_well > 500 && refused > 50, "{went_well} went well, {refused} were refused");
+    assert!(went_well > 200 && refused > 20, "{went_well} went well, {refused} were refused");
 }
