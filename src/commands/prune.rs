@@ -1,11 +1,12 @@
-//! `cage prune`: what nobody will miss.
+//! `cage prune`: remove leftovers of deleted projects, and old images.
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use serde::Serialize;
+use serde_json::{Value, json};
 
+use crate::base::console;
 use crate::base::error::Failure;
-use crate::base::{console, text};
+use crate::base::text::{bytes, escape};
 use crate::cage::home;
 use crate::engine::container::short_id;
 use crate::engine::endpoint::{endpoint, is_remote};
@@ -14,22 +15,22 @@ use crate::host::machine::Host;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::unlink;
-use crate::lifecycle::unused::Unused;
+use crate::lifecycle::unused::{LostCage, LostHome, OldImage, Unused};
 
 /// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
 ///
-/// A cage that runs stays, and so does the home that all cages share. A project's own home (`start --home project`) goes
-/// with the project. Of images only those go that were the one for new cages, have no name any more, and are used by no
-/// container. Without a terminal, what may only be on a disk that is not mounted stays, too.
+/// Running cages and the home that all cages share are kept. A project's own home (`start --home project`) is removed with
+/// the project. An image is removed only if it was the image for new cages, has no name any more, and no container uses it.
+/// Without a terminal, projects that may be on a disk that is not mounted are kept, too.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cage prune --dry-run            Print what would be removed, as a script
-  cage prune                      Show what would go, ask, and remove it
-  cage prune --yes                Remove it without a question
-  cage prune --yes --json         The same, and what went as one JSON object")]
+  cage prune                      Show what would be removed, and ask
+  cage prune --yes                Don't ask
+  cage prune --yes --json         Print what was removed as one JSON object")]
 pub struct Prune {
-    /// Don't ask (without a terminal it is done unasked)
+    /// Don't ask (cage never asks without a terminal)
     #[arg(short, long)]
     yes: bool,
 
@@ -39,152 +40,111 @@ pub struct Prune {
 }
 
 impl Prune {
-    /// Does it.
+    /// Finds unused objects, asks, and removes them.
     ///
     /// # Errors
-    /// When the engine refuses.
+    /// When the engine is on another machine, or refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
-        let host = &session.host;
+        let (host, dry_run) = (&session.host, session.global.dry_run);
         let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
         let endpoint = endpoint(host, session.runner, &runtime)?;
         ensure!(
             !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", text::escape(&endpoint)))
-                .hint("whether a project is gone can be seen there only")
+            Failure::new(format!("the engine is on another machine, {}", escape(&endpoint)))
+                .hint("run `cage prune` there: only there it can see whether a project is gone")
         );
         let mut unused = Unused::find(host, &runtime, session.runner, &cages)?;
         ensure!(
-            self.yes || host.can_ask() || !host.terminal.stdin || session.global.dry_run,
-            Failure::new("somebody is here, but can't be asked: stderr is not a terminal")
-                .hint("`cage prune --dry-run` shows what would go, `--yes` removes it without a question")
+            self.yes || host.can_ask() || !host.terminal.stdin || dry_run,
+            Failure::new("cannot ask: stderr is not a terminal").hint(
+                "`cage prune --dry-run` shows what would be removed, `--yes` removes it without asking"
+            )
         );
         if !self.yes && !host.can_ask() {
-            unused.leave_doubtful();
+            unused.keep_doubtful();
         }
         for line in &unused.left {
             console::info(line);
         }
+        let mut code = 0;
         if unused.is_empty() {
             console::info("nothing to prune");
-        } else if !session.confirm(self.yes, &question(&unused))? {
-            if self.json {
-                console::json(&Printed::of(&Unused::default(), session.global.dry_run))?;
-            }
-            return Ok(1);
-        } else {
+        } else if session.confirm(self.yes, &question(&unused))? {
             let lock = session.lock()?;
             unused.look_again(host);
-            let plan = plan(host, &runtime, &unused);
-            if !(self.json && session.global.dry_run) {
-                session.carry_out_locked(&plan, lock)?;
+            if !(self.json && dry_run) {
+                session.carry_out_locked(&plan(host, &runtime, &unused), lock)?;
             }
+        } else {
+            unused = Unused::default();
+            code = 1;
         }
         if self.json {
-            console::json(&Printed::of(&unused, session.global.dry_run))?;
+            console::json(&printed(&unused, dry_run))?;
         }
-        Ok(0)
+        Ok(code)
     }
 }
 
-/// What goes, line by line; with what is in doubt about it, if somebody is asked.
-fn lines(unused: &Unused, asked: bool) -> Vec<String> {
-    let place = |project: &str, doubt: Option<&String>| {
-        let doubt = doubt.filter(|_| asked);
-        let doubt = doubt.map(|doubt| format!("; {doubt}")).unwrap_or_default();
-        format!("{} is gone{doubt}", text::escape(project))
-    };
-    let cages = unused
-        .cages
-        .iter()
-        .map(|lost| format!("{} ({})", lost.container.name, place(&lost.project, lost.doubt.as_ref())));
-    let homes = unused.homes.iter().map(|lost| {
-        format!("the home {}, with its logins ({})", lost.volume, place(&lost.project, lost.doubt.as_ref()))
-    });
-    let images = unused.images.iter().map(|image| {
-        let date = image.date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
-        format!("the old image {}{date} (up to {})", short_id(&image.id), text::bytes(image.size))
-    });
-    cages.chain(homes).chain(images).collect()
+fn cage(lost: &LostCage, doubt: &str) -> String {
+    format!("{} ({} is gone{doubt})", lost.container.name, escape(&lost.project))
+}
+
+fn home(lost: &LostHome, doubt: &str) -> String {
+    format!("the home {}, with its logins ({} is gone{doubt})", lost.volume, escape(&lost.project))
+}
+
+fn image(old: &OldImage) -> String {
+    let date = old.date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
+    format!("the old image {}{date} (up to {})", short_id(&old.id), bytes(old.size))
 }
 
 fn question(unused: &Unused) -> String {
-    let lines: Vec<String> =
-        lines(unused, true).into_iter().map(|line| format!("this removes {line}")).collect();
-    format!("{}\nContinue?", lines.join("\n"))
+    let doubt = |doubt: &Option<String>| doubt.as_ref().map(|doubt| format!("; {doubt}")).unwrap_or_default();
+    let cages = unused.cages.iter().map(|lost| cage(lost, &doubt(&lost.doubt)));
+    let homes = unused.homes.iter().map(|lost| home(lost, &doubt(&lost.doubt)));
+    let all = cages.chain(homes).chain(unused.images.iter().map(image));
+    all.map(|object| format!("this removes {object}\n")).chain(["Continue?".to_owned()]).collect()
 }
 
-/// Nothing is forced: an engine refuses to remove what has come to run, or to be used, in the meantime.
+/// Nothing is forced: the engine refuses to remove what has started, or is used, since the question.
 fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
     let mut plan = Plan::default();
-    let mut lines = lines(unused, false).into_iter().map(|line| format!("Removing {line}"));
     for lost in &unused.cages {
-        let cage = &lost.container;
-        lines.next().into_iter().for_each(|line| plan.say(line));
-        plan.run(runtime.command(["rm", "--volumes", &cage.id]));
-        plan.append(unlink(host, cage));
-        let place = cage.place_of(&host.home_volume);
+        let container = &lost.container;
+        plan.say(format!("Removing {}", cage(lost, "")));
+        plan.run(runtime.command(["rm", "--volumes", &container.id]));
+        plan.append(unlink(host, container));
+        let place = container.place_of(&host.home_volume);
         if let Some(rest) = place.and_then(|place| home::below(place, &lost.project)) {
-            plan.push(Step::Try(home::remove_room(runtime, &cage.image_id, &host.home_volume, rest)));
+            plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
         }
     }
     for lost in &unused.homes {
-        lines.next().into_iter().for_each(|line| plan.say(line));
+        plan.say(format!("Removing {}", home(lost, "")));
         plan.run(runtime.command(["volume", "rm", &lost.volume]));
     }
-    for image in &unused.images {
-        lines.next().into_iter().for_each(|line| plan.say(line));
-        plan.run(runtime.command(["rmi", &image.id]));
+    for old in &unused.images {
+        plan.say(format!("Removing {}", image(old)));
+        plan.run(runtime.command(["rmi", &old.id]));
     }
     plan
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Printed<'a> {
-    version: u32,
-    dry_run: bool,
-    cages: Vec<PrintedCage<'a>>,
-    homes: Vec<PrintedHome<'a>>,
-    images: Vec<PrintedImage<'a>>,
-    left: &'a [String],
-}
-
-#[derive(Serialize)]
-struct PrintedCage<'a> {
-    name: &'a str,
-    id: &'a str,
-    project: &'a str,
-}
-
-#[derive(Serialize)]
-struct PrintedHome<'a> {
-    volume: &'a str,
-    project: &'a str,
-}
-
-#[derive(Serialize)]
-struct PrintedImage<'a> {
-    id: &'a str,
-    size_bytes: u64,
-}
-
-impl<'a> Printed<'a> {
-    fn of(unused: &'a Unused, dry_run: bool) -> Self {
-        let cages = unused.cages.iter().map(|lost| PrintedCage {
-            name: &lost.container.name,
-            id: &lost.container.id,
-            project: &lost.project,
-        });
-        let homes =
-            unused.homes.iter().map(|lost| PrintedHome { volume: &lost.volume, project: &lost.project });
-        let images = unused.images.iter().map(|image| PrintedImage { id: &image.id, size_bytes: image.size });
-        Self {
-            version: console::JSON_VERSION,
-            dry_run,
-            cages: cages.collect(),
-            homes: homes.collect(),
-            images: images.collect(),
-            left: &unused.left,
-        }
-    }
+/// Returns the object that `--json` prints.
+fn printed(unused: &Unused, dry_run: bool) -> Value {
+    let cages = unused
+        .cages
+        .iter()
+        .map(|lost| json!({"name": lost.container.name, "id": lost.container.id, "project": lost.project}));
+    let homes = unused.homes.iter().map(|lost| json!({"volume": lost.volume, "project": lost.project}));
+    let images = unused.images.iter().map(|image| json!({"id": image.id, "size_bytes": image.size}));
+    json!({
+        "version": console::JSON_VERSION,
+        "dry_run": dry_run,
+        "cages": cages.collect::<Value>(),
+        "homes": homes.collect::<Value>(),
+        "images": images.collect::<Value>(),
+        "left": unused.left,
+    })
 }

@@ -1,5 +1,4 @@
-//! What may go: cages whose directory is gone, the homes of such projects, and images that newer ones have taken the place
-//! of. What only looks like it is left, with the reason.
+//! Cages and homes of deleted projects, and images that newer ones have replaced: what `cage prune` removes and what it keeps.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::base::text;
+use crate::base::text::escape;
 use crate::engine::container::{Container, Image};
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
@@ -16,68 +15,66 @@ use crate::host::project::cage_name;
 use crate::lifecycle::create::own_home;
 use crate::lifecycle::start::is_local;
 
-/// What may go, and what is left.
+/// The objects that `prune` would remove, and the reasons why it keeps others.
 #[derive(Debug, Default)]
 pub struct Unused {
-    /// Cages that don't run and have lost their directory.
+    /// Stopped cages without a project directory.
     pub cages: Vec<LostCage>,
-    /// Homes of single projects that are gone.
+    /// Homes of single projects without a directory.
     pub homes: Vec<LostHome>,
-    /// What `CAGE_IMAGE` was before, and no container uses.
+    /// Former versions of `CAGE_IMAGE` that no container uses.
     pub images: Vec<OldImage>,
-    /// What stays, each in a sentence.
+    /// Why objects are kept, a sentence each.
     pub left: Vec<String>,
 }
 
-/// A cage that has lost its directory.
+/// A cage without a project directory.
 #[derive(Debug)]
 pub struct LostCage {
     /// The cage.
     pub container: Container,
-    /// Where the directory was.
+    /// The path of the directory.
     pub project: String,
-    /// Why it may be somewhere after all.
+    /// Why the directory may still exist.
     pub doubt: Option<String>,
 }
 
-/// The home of a project that is gone.
+/// The home of a single project without a directory.
 #[derive(Debug)]
 pub struct LostHome {
     /// The volume.
     pub volume: String,
-    /// Where the project was.
+    /// The path of the directory.
     pub project: String,
-    /// Why it may be somewhere after all.
+    /// Why the directory may still exist.
     pub doubt: Option<String>,
 }
 
-/// An image that a newer one has taken the place of.
+/// A former version of the image for new cages.
 #[derive(Debug)]
 pub struct OldImage {
     /// The engine's ID.
     pub id: String,
-    /// The day it was made, if it says.
+    /// The day when it was made, if the engine knows.
     pub date: Option<String>,
-    /// Its size in bytes; other images may share some of it.
+    /// Its size in bytes, including what other images share.
     pub size: u64,
 }
 
-/// What there is at a project's path.
+/// The state of a project's directory.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Directory {
-    /// Something.
-    There,
-    /// Nothing; with a reason why that may be so only for now.
+enum Directory {
+    Exists,
+    /// It doesn't exist, perhaps for a temporary reason.
     Gone(Option<String>),
-    /// It can't be looked at.
+    /// It can't be looked at, for this reason.
     Unknown(String),
 }
 
 impl Directory {
-    /// Looks at a project's path.
-    pub fn look(host: &Host, path: &str) -> Self {
+    fn look(host: &Host, path: &str) -> Self {
         match fs::symlink_metadata(path) {
-            Ok(_) => Self::There,
+            Ok(_) => Self::Exists,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 Self::Gone(doubt(host, Path::new(path)))
             }
@@ -86,34 +83,35 @@ impl Directory {
     }
 }
 
-/// A disk that is not mounted takes a whole tree away, or leaves an empty directory; and the engine of WSL has the cages of
-/// all distributions, of which this one sees only its own.
+/// Returns why a missing directory may still exist: a disk that is not mounted hides a whole tree, or leaves an empty
+/// directory, and an engine in WSL has the cages of all distributions.
 fn doubt(host: &Host, path: &Path) -> Option<String> {
     if host.wsl {
         return Some("another WSL distribution may have it".to_owned());
     }
-    if path.parent().is_some_and(has_disks) {
+    let parent = path.parent()?;
+    if has_mount_points(parent) {
         return Some("it may be on a disk that is not mounted".to_owned());
     }
     let missing = path.ancestors().skip(1).take_while(|dir| !dir.exists()).last();
-    if let Some(missing) = missing {
-        let missing = text::escape(&missing.to_string_lossy());
-        return Some(format!("{missing} is gone, too: is it on a disk that is not mounted?"));
-    }
-    let parent = path.parent()?;
-    let is_empty = fs::read_dir(parent).is_ok_and(|mut entries| entries.next().is_none());
-    let parent = text::escape(&parent.to_string_lossy());
-    is_empty.then(|| format!("{parent} is empty: is it on a disk that is not mounted?"))
+    let is_empty = || fs::read_dir(parent).is_ok_and(|mut entries| entries.next().is_none());
+    let (dir, state) = match missing {
+        Some(missing) => (missing, "is gone, too"),
+        None if is_empty() => (parent, "is empty"),
+        None => return None,
+    };
+    let dir = escape(&dir.to_string_lossy());
+    Some(format!("{dir} {state}: is it on a disk that is not mounted?"))
 }
 
-/// Is it a directory in which systems mount disks?
-fn has_disks(dir: &Path) -> bool {
-    let by_person = dir.parent().is_some_and(|dir| ["/media", "/run/media"].map(Path::new).contains(&dir));
-    by_person || ["/Volumes", "/mnt", "/media", "/run/media"].map(Path::new).contains(&dir)
+/// Returns whether systems mount disks in this directory.
+fn has_mount_points(dir: &Path) -> bool {
+    let of_user = dir.parent().is_some_and(|dir| ["/media", "/run/media"].map(Path::new).contains(&dir));
+    of_user || ["/Volumes", "/mnt", "/media", "/run/media"].map(Path::new).contains(&dir)
 }
 
 impl Unused {
-    /// Finds it among `cages`, which are all that the engine has of this label.
+    /// Finds unused objects. `cages` are all cages of the engine.
     ///
     /// # Errors
     /// When the engine doesn't answer.
@@ -125,30 +123,33 @@ impl Unused {
         Ok(unused)
     }
 
-    /// The cages only, which takes no engine.
+    /// Looks at the directory of a project. If that fails, the object `name` is kept.
+    fn look(&mut self, host: &Host, name: &str, project: &str) -> Directory {
+        let directory = Directory::look(host, project);
+        if let Directory::Unknown(why) = &directory {
+            self.left.push(format!("keeping {name}: cannot look at {}: {why}", escape(project)));
+        }
+        directory
+    }
+
+    /// Finds only cages, without asking the engine.
     pub fn find_cages(&mut self, host: &Host, cages: &[Container]) {
         for cage in cages {
             let Some(project) = cage.project(&host.label) else { continue };
-            let shown = text::escape(project);
-            match Directory::look(host, project) {
-                Directory::There => {}
-                Directory::Unknown(why) => {
-                    self.left.push(format!("{} stays: {shown} can't be looked at: {why}", cage.name));
-                }
-                Directory::Gone(_) if cage.state.is_up() => self.left.push(format!(
-                    "{} stays, for it runs, although {shown} is gone: `cage stop {}` ends it",
-                    cage.name, cage.name
-                )),
-                Directory::Gone(doubt) => {
-                    let (container, project) = (cage.clone(), project.to_owned());
-                    self.cages.push(LostCage { container, project, doubt });
-                }
+            let Directory::Gone(doubt) = self.look(host, &cage.name, project) else { continue };
+            if cage.state.is_up() {
+                self.left.push(format!(
+                    "keeping {0}: it is running, although {1} is gone; `cage stop {0}` stops it",
+                    cage.name,
+                    escape(project)
+                ));
+            } else {
+                let (container, project) = (cage.clone(), project.to_owned());
+                self.cages.push(LostCage { container, project, doubt });
             }
         }
     }
 
-    /// A home is tied to its project by its label, or by the cage that has it. Its name alone has only a digest of the
-    /// project's path.
     fn find_homes(
         &mut self,
         host: &Host,
@@ -156,94 +157,85 @@ impl Unused {
         runner: Runner,
         cages: &[Container],
     ) -> Result<()> {
-        let labelled = runtime.labelled_volumes(runner, &host.label)?;
-        let mut found: Vec<(String, String)> = labelled
-            .into_iter()
-            .filter(|(volume, project)| *volume == own_home(host, &cage_name(project)))
-            .collect();
-        for lost in &self.cages {
-            let own = own_home(host, lost.container.cage_name());
-            let is_known = found.iter().any(|(volume, _)| *volume == own);
-            if lost.container.place_of(&own).is_some() && !is_known {
-                found.push((own, lost.project.clone()));
+        let homes = self.homes_with_project(host, runtime, runner)?;
+        for (volume, project) in &homes {
+            let name = format!("the home {volume}");
+            let Directory::Gone(doubt) = self.look(host, &name, project) else { continue };
+            let users = runtime.users_of(runner, "volume", volume)?;
+            let is_lost = |id: &String| self.cages.iter().any(|lost| lost.container.id == *id);
+            if let Some(user) = users.iter().find(|id| !is_lost(id)) {
+                self.left.push(format!("keeping {name}: container {user} uses it"));
+            } else {
+                self.homes.push(LostHome { volume: volume.clone(), project: project.clone(), doubt });
             }
         }
-        let going: Vec<&str> = self.cages.iter().map(|lost| lost.container.id.as_str()).collect();
-        for (volume, project) in &found {
-            let shown = text::escape(project);
-            match Directory::look(host, project) {
-                Directory::There => {}
-                Directory::Unknown(why) => {
-                    self.left.push(format!("the home {volume} stays: {shown} can't be looked at: {why}"));
-                }
-                Directory::Gone(doubt) => {
-                    let users = runtime.users_of(runner, "volume", volume)?;
-                    if let Some(user) = users.iter().find(|id| !going.contains(&id.as_str())) {
-                        self.left.push(format!("the home {volume} stays: container {user} uses it"));
-                    } else {
-                        let (volume, project) = (volume.clone(), project.clone());
-                        self.homes.push(LostHome { volume, project, doubt });
-                    }
-                }
-            }
-        }
-        let is_own = |name: &String| {
-            name.strip_prefix(&host.home_volume)
-                .and_then(|rest| rest.strip_prefix('-')?.rsplit_once('-'))
-                .is_some_and(|(_, hash)| hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        };
-        for volume in runtime.volumes(runner)?.into_iter().filter(is_own) {
-            let is_found = found.iter().any(|(found, _)| *found == volume);
-            if !is_found && !cages.iter().any(|cage| cage.place_of(&volume).is_some()) {
+        for volume in runtime.volumes(runner)? {
+            let is_known = homes.iter().any(|(home, _)| *home == volume)
+                || cages.iter().any(|cage| cage.place_of(&volume).is_some());
+            if !is_known && is_name_of_home(host, &volume) {
                 self.left.push(format!(
-                    "the home {volume} stays: it doesn't say whose it is; `{} volume rm {volume}` removes it",
-                    text::escape(&runtime.name)
+                    "keeping the home {volume}: its project is unknown; `{} volume rm {volume}` removes it",
+                    escape(&runtime.name)
                 ));
             }
         }
         Ok(())
     }
 
-    fn find_images(&mut self, host: &Host, runtime: &Runtime, runner: Runner) -> Result<()> {
-        // Another digest of the same repository may be what another project uses.
-        if host.image.contains('@') {
-            return Ok(());
+    /// Returns the homes of single projects with the path of each project, from the volume's label or the cage that has the
+    /// volume. The volume's name has only a hash of the path.
+    fn homes_with_project(
+        &self,
+        host: &Host,
+        runtime: &Runtime,
+        runner: Runner,
+    ) -> Result<Vec<(String, String)>> {
+        let mut homes = runtime.labelled_volumes(runner, &host.label)?;
+        homes.retain(|(volume, project)| *volume == own_home(host, &cage_name(project)));
+        for lost in &self.cages {
+            let volume = own_home(host, lost.container.cage_name());
+            if lost.container.place_of(&volume).is_some() && !homes.iter().any(|(home, _)| *home == volume) {
+                homes.push((volume, lost.project.clone()));
+            }
         }
-        let ids = runtime.nameless_images(runner)?;
+        Ok(homes)
+    }
+
+    fn find_images(&mut self, host: &Host, runtime: &Runtime, runner: Runner) -> Result<()> {
+        // With a digest in the name, another project may use another digest of the same repository.
+        let ids = if host.image.contains('@') { Vec::new() } else { runtime.nameless_images(runner)? };
         if ids.is_empty() {
             return Ok(());
         }
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let mut images = runtime.images(runner, &ids)?;
         if is_local(&host.image) {
             self.left.push(format!(
-                "images without a name stay: what the local image {} was before can't be told",
-                text::escape(&host.image)
+                "keeping images without a name: cage can't tell which of them were the local image {}",
+                escape(&host.image)
             ));
             return Ok(());
         }
-        images.retain(|image| was(image, &host.image));
-        for Image { id, date, size, .. } in images {
-            if runtime.users_of(runner, "ancestor", &id)?.is_empty() {
-                self.images.push(OldImage { id, date, size });
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        for image in runtime.images(runner, &ids)? {
+            if was(&image, &host.image) && runtime.users_of(runner, "ancestor", &image.id)?.is_empty() {
+                self.images.push(OldImage { id: image.id, date: image.date, size: image.size });
             }
         }
         Ok(())
     }
 
-    /// Is there nothing that may go?
+    /// Returns whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
         self.cages.is_empty() && self.homes.is_empty() && self.images.is_empty()
     }
 
-    /// Leaves what is in doubt.
-    pub fn leave_doubtful(&mut self) {
-        let mut left = Vec::new();
+    /// Keeps the objects that are in doubt.
+    pub fn keep_doubtful(&mut self) {
+        let mut kept = Vec::new();
         let mut is_sure = |name: &str, project: &str, doubt: Option<&String>| {
-            left.extend(doubt.map(|doubt| {
+            kept.extend(doubt.map(|doubt| {
                 format!(
-                    "{name} stays: {} is gone, but {doubt} `cage prune --yes` removes it",
-                    text::escape(project)
+                    "keeping {name}: {} is gone, but {doubt} `cage prune --yes` removes it",
+                    escape(project)
                 )
             }));
             doubt.is_none()
@@ -251,10 +243,10 @@ impl Unused {
         self.cages.retain(|lost| is_sure(&lost.container.name, &lost.project, lost.doubt.as_ref()));
         self.homes
             .retain(|lost| is_sure(&format!("the home {}", lost.volume), &lost.project, lost.doubt.as_ref()));
-        self.left.append(&mut left);
+        self.left.append(&mut kept);
     }
 
-    /// Keeps what still is as it was: a question may have been open for long.
+    /// Keeps the objects whose project exists again: the user may have taken long to answer.
     pub fn look_again(&mut self, host: &Host) {
         let is_gone = |project: &str| matches!(Directory::look(host, project), Directory::Gone(_));
         self.cages.retain(|lost| is_gone(&lost.project));
@@ -262,8 +254,15 @@ impl Unused {
     }
 }
 
-/// Was `image`, which has no name any more, the one that `reference` means now? docker remembers from which repository an
-/// image came, podman the names that it had.
+/// Returns whether a volume's name is that of a project's own home.
+fn is_name_of_home(host: &Host, volume: &str) -> bool {
+    let rest = volume.strip_prefix(&host.home_volume).and_then(|rest| rest.strip_prefix('-'));
+    rest.and_then(|rest| rest.rsplit_once('-'))
+        .is_some_and(|(_, hash)| hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Returns whether `image`, which has no name any more, was the image that `reference` means now. docker keeps the repository
+/// that an image came from, podman its former names.
 fn was(image: &Image, reference: &str) -> bool {
     let wanted = full_name(reference);
     let repository = |name: &str| full_name(name).rsplit_once(':').map(|(name, _)| name.to_owned());
@@ -276,7 +275,7 @@ fn was(image: &Image, reference: &str) -> bool {
             || digests.is_empty() && image.former_names.iter().any(|name| full_name(name) == wanted))
 }
 
-/// A name with registry and tag, which docker leaves out where they are its own, and podman doesn't.
+/// Returns an image's name with registry and tag. docker leaves its defaults out, podman doesn't.
 fn full_name(name: &str) -> String {
     let is_registry = |part: &str| part.contains(['.', ':']) || part == "localhost";
     let name = match name.split_once('/') {
@@ -293,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_gone_only_when_it_surely_is() {
+    fn a_missing_directory_is_in_doubt_if_a_disk_may_be_missing() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::sample(&[]);
         let at = |path: &str| root.path().join(path).to_str().unwrap().to_owned();
@@ -303,7 +302,7 @@ mod tests {
         fs::write(at("file"), "").unwrap();
         std::os::unix::fs::symlink("nowhere", at("link")).unwrap();
         for path in ["src/other", "file", "link"] {
-            assert_eq!(look(path), Directory::There, "{path}");
+            assert_eq!(look(path), Directory::Exists, "{path}");
         }
         assert_eq!(look("src/app"), Directory::Gone(None));
         assert_eq!(look("file/app"), Directory::Gone(None));
@@ -333,14 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn an_old_image_is_known_by_its_repository_or_its_former_name() {
+    fn an_old_image_is_recognized_by_its_repository_or_former_name() {
         let reference = "ghcr.io/x/y:latest";
         let digest = "ghcr.io/x/y@sha256:1";
         assert!(was(&image(&[], &[digest], &[]), reference));
         assert!(was(&image(&[], &[digest], &[]), "ghcr.io/x/y"));
         assert!(was(&image(&[], &[], &[reference]), reference));
         assert!(was(&image(&[], &["me/y@sha256:1"], &[]), "docker.io/me/y:1"));
-        // It has a name, comes from elsewhere too, or nothing is known of it.
+        // The image has a name, is from another repository too, or nothing is known about it.
         assert!(!was(&image(&["other:1"], &[digest], &[]), reference));
         assert!(!was(&image(&[], &[digest, "ghcr.io/x/z@sha256:1"], &[]), reference));
         assert!(!was(&image(&[], &["ghcr.io/x/yy@sha256:1"], &[]), reference));
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_in_full() {
+    fn image_names_get_a_registry_and_a_tag() {
         assert_eq!(full_name("y"), "docker.io/library/y:latest");
         assert_eq!(full_name("me/y"), "docker.io/me/y:latest");
         assert_eq!(full_name("localhost/y:2"), "localhost/y:2");

@@ -59,7 +59,8 @@ fn a_cage_whose_directory_is_gone_goes_and_others_stay(world: &World) {
 fn a_running_cage_stays_although_its_directory_is_gone(world: &World) {
     let (project, name) = second(world, "start -d");
     fs::remove_dir_all(&project).unwrap();
-    let left = world.cage("prune --yes").ok().says(&format!("cage: {name} stays, for it runs"));
+    let left =
+        world.cage("prune --yes").ok().says(&format!("cage: keeping {name}: it is running, although "));
     left.says("cage: nothing to prune\n");
     assert_eq!(world.inspect_container(&name, "{{.State.Status}}"), "running");
     // One that comes to run after it was looked at is kept by the engine; the control is that a forced removal isn't.
@@ -94,7 +95,7 @@ fn the_home_of_a_project_that_is_gone_goes(world: &World) {
     let left = world.cage("prune --yes").ok();
     let is_left = has_volume(world, &nobodys);
     world.engine(&format!("volume rm {nobodys}")).ok();
-    left.says(&format!("cage: the home {nobodys} stays: it doesn't say whose it is"));
+    left.says(&format!("cage: keeping the home {nobodys}: its project is unknown"));
     assert!(is_left);
     world.cage("rm --home").ok();
     assert!(!has_volume(world, &home(&first)));

@@ -331,7 +331,7 @@ fn prune_asks_first(world: &World) {
     world
         .cage("prune")
         .ok()
-        .says(&format!("cage: {name} stays: "))
+        .says(&format!("cage: keeping {name}: "))
         .says("is it on a disk that is not mounted?");
     let mut terminal = Terminal::cage(world, "prune");
     terminal.shows(&format!("this removes {name}")).shows("is it on a disk that is not mounted");

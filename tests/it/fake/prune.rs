@@ -83,7 +83,7 @@ fn nothing_goes_that_runs_or_whose_directory_is_there() {
             let lost = Lost::new(speaks, status);
             let outcome = lost.machine.cage("prune --yes");
             assert_eq!((outcome.code, lost.removes(&outcome)), (0, vec![]), "{status}: {}", outcome.stderr);
-            assert!(outcome.stderr.contains("stays, for it runs"), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains(": it is running, although "), "{}", outcome.stderr);
             assert!(outcome.stderr.ends_with("cage: nothing to prune\n"), "{}", outcome.stderr);
         }
         let lost = Lost::new(speaks, "exited");
@@ -169,7 +169,7 @@ fn the_home_of_a_project_that_is_gone_goes() {
         lost.machine.engine().act("ps", "case \"$*\" in *volume=*) echo 0123456789ab; exit 0 ;; esac");
         let outcome = lost.machine.cage("prune --yes");
         assert_eq!(lost.removes(&outcome), [""; 0]);
-        assert!(outcome.stderr.contains("stays: container 0123456789ab uses it"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(": container 0123456789ab uses it"), "{}", outcome.stderr);
         let mut other = lost;
         other.machine.env.push(("CAGE_HOME_VOLUME", "other-home".into()));
         other.machine.engine().act("ps", "case \"$*\" in *volume=*) exit 0 ;; esac");
@@ -187,7 +187,7 @@ fn the_shared_home_and_one_that_does_not_say_whose_it_is_stay() {
         volumes(&lost, &["cage-home", &own, "cage-home-x"], &[("cage-home", &path)]);
         let outcome = lost.machine.cage("prune --yes");
         assert_eq!(lost.removes(&outcome), [""; 0]);
-        let said = format!("cage: the home {own} stays: it doesn't say whose it is; ");
+        let said = format!("cage: keeping the home {own}: its project is unknown; ");
         assert!(outcome.stderr.starts_with(&said), "{}", outcome.stderr);
         assert_eq!(outcome.stderr.lines().count(), 2, "{}", outcome.stderr);
     }
@@ -228,7 +228,7 @@ fn an_image_that_was_the_one_for_new_cages_goes_and_no_other() {
         lost.machine.env.push(("CAGE_IMAGE", "lab".into()));
         let outcome = lost.machine.cage("prune --yes");
         assert_eq!(lost.removes(&outcome), [""; 0]);
-        assert!(outcome.stderr.contains("what the local image lab was before can't be told"));
+        assert!(outcome.stderr.contains("cage can't tell which of them were the local image lab"));
         lost.machine.env.push(("CAGE_IMAGE", "ghcr.io/x/y@sha256:12".into()));
         old_image(&lost, speaks, "ghcr.io/x/y");
         assert_eq!(lost.removes(&lost.machine.cage("prune --yes")), [""; 0], "digests are chosen on purpose");
