@@ -1,15 +1,18 @@
 //! The table of the options that a cage is created with: all that is to be known of an option is in its row.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
 
 use clap::builder::{EnumValueParser, TypedValueParser as _, ValueParser};
-use clap::{Arg, ArgAction, ValueEnum, ValueHint};
+use clap::{Arg, ArgAction, ValueEnum};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use crate::cage::variable::Variable;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
 use crate::engine::runtime::{Limit, RuntimeKind};
+use crate::host::completion;
 
 // The flags that code asks for by name.
 pub const HOME: &str = "--home";
@@ -44,7 +47,7 @@ pub static TABLE: [Definition; 13] = [
         short: Some('v'),
         value_name: "SOURCE:TARGET",
         parser: || parsed(Value::Mount),
-        hint: ValueHint::AnyPath,
+        complete: Some(completion::path),
         clashes: Some(|new, old| match (new, old) {
             (Value::Mount(new), Value::Mount(old)) => new.target() == old.target(),
             _ => false,
@@ -152,7 +155,7 @@ pub struct Definition {
     /// The name of the value in help; empty for a switch.
     value_name: &'static str,
     parser: fn() -> ValueParser,
-    hint: ValueHint,
+    complete: Option<fn(&OsStr) -> Vec<CompletionCandidate>>,
     /// The variable with the user's own default.
     pub variable: Option<EnvVar>,
     /// The value that a cage has without the option.
@@ -213,7 +216,7 @@ impl Definition {
             short: None,
             value_name: "",
             parser: ValueParser::bool,
-            hint: ValueHint::Unknown,
+            complete: None,
             variable: None,
             default: None,
             clashes: None,
@@ -240,11 +243,15 @@ impl Definition {
             return arg.action(ArgAction::SetTrue);
         }
         let is_list = self.clashes.is_some();
-        arg.action(if is_list { ArgAction::Append } else { ArgAction::Set })
+        let arg = arg
+            .action(if is_list { ArgAction::Append } else { ArgAction::Set })
             .allow_hyphen_values(is_list)
             .value_name(self.value_name)
-            .value_parser((self.parser)())
-            .value_hint(self.hint)
+            .value_parser((self.parser)());
+        match self.complete {
+            Some(complete) => arg.add(ArgValueCompleter::new(complete)),
+            None => arg,
+        }
     }
 
     /// Returns the words that give the option this value on a command line, and in a label.

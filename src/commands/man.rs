@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::builder::Resettable::Reset;
-use clap::{Args, Command, ValueHint};
+use clap::{Args, Command};
+use clap_complete::engine::ArgValueCompleter;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::text::{escape, quote};
+use crate::host::completion;
 use crate::lifecycle::session::Session;
 
 /// The first line of every page. Only files that begin with this line are replaced.
@@ -26,7 +28,7 @@ const MARK: &str = ".\\\" Written by `cage man`.\n";
   cage man ~/.local/share/man/man1   For `man cage` and `man cage-start`")]
 pub struct Man {
     /// Directory to write to, e.g. ~/.local/share/man/man1
-    #[arg(value_hint = ValueHint::DirPath)]
+    #[arg(add = ArgValueCompleter::new(completion::directory))]
     dir: PathBuf,
 }
 

@@ -1,6 +1,7 @@
 //! The subcommands: one file each, with the flags and the code that runs. What several commands share is in `lifecycle`.
 
 pub mod check;
+mod complete;
 pub mod completions;
 pub mod doctor;
 pub mod forward;

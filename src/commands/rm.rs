@@ -2,7 +2,9 @@
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::complete;
 use crate::cage::home;
 use crate::engine::container::{Container, SEEN_LABEL};
 use crate::engine::runtime::Runtime;
@@ -20,6 +22,7 @@ use crate::lifecycle::start::{halt, remove, unlink};
   cage rm --home                   With the home of its own that it has")]
 pub struct Rm {
     /// A cage that `list` shows [default: that of the current directory]
+    #[arg(add = ArgValueCandidates::new(complete::cages))]
     name: Option<String>,
 
     /// Remove the project's own home too (`start --home project`); the shared one stays

@@ -2,7 +2,9 @@
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::complete;
 use crate::engine::container::{Container, SEEN_LABEL, State};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
@@ -19,6 +21,7 @@ use crate::lifecycle::start::replaced_while_running;
   cage shell -- claude --continue  A command instead of a shell")]
 pub struct Shell {
     /// A cage that `list` shows [default: that of the current directory]
+    #[arg(add = ArgValueCandidates::new(complete::cages))]
     name: Option<String>,
 
     /// A command to run instead of a shell, after `--`

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
+use super::complete;
 use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::isolation;
@@ -27,6 +29,7 @@ use crate::lifecycle::session::{Session, Target};
   cage status --json               For a script")]
 pub struct Status {
     /// A cage that `list` shows [default: that of the current directory]
+    #[arg(add = ArgValueCandidates::new(complete::cages))]
     name: Option<String>,
 
     /// Print one JSON object

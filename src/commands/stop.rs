@@ -2,7 +2,9 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::complete;
 use crate::engine::container::Container;
 use crate::engine::runtime::Runtime;
 use crate::lifecycle::plan::Plan;
@@ -16,6 +18,7 @@ use crate::lifecycle::start::halt;
   cage stop cage-app-0123abcd      The one that `cage list` calls so")]
 pub struct Stop {
     /// A cage that `list` shows [default: that of the current directory]
+    #[arg(add = ArgValueCandidates::new(complete::cages))]
     name: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! Facts about this machine, its user and the project directory. Everything here reads; nothing changes files or talks to an engine.
 
+pub mod completion;
 pub mod git_config;
 pub mod ids;
 pub mod machine;

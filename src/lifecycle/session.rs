@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use clap::{Args, ValueHint};
+use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::audit;
 use crate::audit::Record;
@@ -19,6 +20,7 @@ use crate::engine::runner::Runner;
 use crate::engine::runtime;
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
+use crate::host::completion;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
 use crate::lifecycle::plan::{Lock, Plan};
@@ -32,11 +34,13 @@ const SETTLE: Duration = Duration::from_secs(10);
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Act as if started in DIR
-    #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
+    #[arg(short = 'C', long, value_name = "DIR", global = true)]
+    #[arg(add = ArgValueCompleter::new(completion::project))]
     pub directory: Option<PathBuf>,
 
     /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
     #[arg(long, value_name = "RUNTIME", global = true)]
+    #[arg(add = ArgValueCandidates::new(completion::runtimes))]
     pub runtime: Option<String>,
 
     /// Echo each engine command as it runs

@@ -132,8 +132,7 @@ impl Unused {
         directory
     }
 
-    /// Finds only cages, without asking the engine.
-    pub fn find_cages(&mut self, host: &Host, cages: &[Container]) {
+    fn find_cages(&mut self, host: &Host, cages: &[Container]) {
         for cage in cages {
             let Some(project) = cage.project(&host.label) else { continue };
             let Directory::Gone(doubt) = self.look(host, &cage.name, project) else { continue };

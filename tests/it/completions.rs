@@ -305,7 +305,8 @@ fn only_cages_and_names_that_mean_themselves_are_offered() {
     fs::write(machine.project.join("file"), "").unwrap();
     fs::create_dir(machine.project.join(".hidden")).unwrap();
     assert_eq!(offers(&machine, &["cage", "-C", ""]), ["Größe_1.x/", "plain/"]);
-    assert_eq!(offers(&machine, &["cage", "-C", "."]), [".hidden/"]);
+    assert_eq!(offers(&machine, &["cage", "-C", ".h"]), [".hidden/"]);
+    assert_eq!(offers(&machine, &["cage", "-C", "."]), ["./Größe_1.x/", "./plain/"]);
     assert_eq!(offers(&machine, &["cage", "start", "-v", "./"]), ["./Größe_1.x/", "./file", "./plain/"]);
     fs::create_dir(machine.home().join("src")).unwrap();
     assert_eq!(offers(&machine, &["cage", "-C", "~/s"]), ["~/src/"]);
