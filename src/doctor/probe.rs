@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::report::one_line;
+use crate::base::script;
 use crate::cage::home::UNCONFINED;
 use crate::cage::ssh_agent::{Agent, Link, SOCKET};
 use crate::engine::command::Invocation;
@@ -18,7 +19,7 @@ use crate::host::ids::Ids;
 use crate::host::machine::Host;
 
 /// The script that runs inside.
-const SCRIPT: &str = include_str!("probe.sh");
+const SCRIPT: &str = script::body(include_str!("probe.sh"));
 
 /// Where the home is mounted in the short-lived container: no image has this path, whose files an engine would copy.
 const HOME: &str = "/cage-home";

@@ -1,8 +1,13 @@
-# Prints the owner of the directory $1, if one is given, and the exit status and answer of `ssh-add -l`, if there is an
-# agent to ask.
+#!/bin/sh
+# Prints the owner of a directory and what the SSH agent answers, for `cage doctor`: probe.sh [DIRECTORY]
+#
+# Runs in the cage, or in a short-lived container of the image. Prints `home UID:GID` if DIRECTORY is given. If there is an
+# agent, prints `agent STATUS` and the output of `ssh-add -l`, or `agent -` if the image has no ssh-add.
+#
+# shellcheck disable=SC2012  # Not every busybox has `stat -c`.
+
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 if [ -n "$1" ]; then
-    # shellcheck disable=SC2012 # busybox has no `stat -c` everywhere
     ls -ldn "$1" | while read -r _ _ user group _; do echo "home $user:$group"; done
 fi
 if [ -n "${SSH_AUTH_SOCK:-}" ]; then
