@@ -30,11 +30,14 @@ fn main() -> ExitCode {
     }
     let cli = cli::Cli::parse();
     let (failure_code, json) = (cli.failure_code(), cli.json());
-    cli.run().map(ExitCode::from).unwrap_or_else(|error| {
-        if json {
-            report::json_failure(&error);
+    match cli.run() {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if json {
+                report::json_failure(&error);
+            }
+            report::failure(&error);
+            ExitCode::from(failure_code)
         }
-        report::failure(&error);
-        ExitCode::from(failure_code)
-    })
+    }
 }

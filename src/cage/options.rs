@@ -155,6 +155,7 @@ pub struct Definition {
     /// The name of the value in help; empty for a switch.
     value_name: &'static str,
     parser: fn() -> ValueParser,
+    /// Completes a value on the command line.
     complete: Option<fn(&OsStr) -> Vec<CompletionCandidate>>,
     /// The variable with the user's own default.
     pub variable: Option<EnvVar>,
