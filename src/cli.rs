@@ -6,7 +6,8 @@ use clap::builder::styling::AnsiColor;
 use clap::{CommandFactory as _, Parser};
 
 use crate::base::console;
-use crate::commands::{self, Command};
+use crate::commands;
+use crate::commands::Command;
 use crate::lifecycle::session::Global;
 
 const STYLES: Styles = Styles::styled()

@@ -7,8 +7,7 @@ use std::io::ErrorKind;
 use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
-use crate::base::script;
-use crate::base::text;
+use crate::base::{script, text};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::command::Invocation;
 use crate::engine::mount::Mount;

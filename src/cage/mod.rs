@@ -3,6 +3,7 @@
 pub mod create_options;
 pub mod defaults;
 pub mod env_file;
+pub mod existing;
 pub mod home;
 pub mod isolation;
 pub mod nesting;

@@ -1,4 +1,4 @@
-//! The wall of a cage: what it is by default, and what takes it down.
+//! Cages that can write where another cage's project or mounts are, and mounts that lead elsewhere by now.
 
 use std::path::{Path, PathBuf};
 
@@ -7,35 +7,30 @@ use anyhow::{Result, ensure};
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::cage::create_options::CreateOptions;
+use crate::cage::existing::Cage;
 use crate::cage::isolation;
-use crate::cage::ssh_agent::{Link, SOCKET};
-use crate::engine::container::{Container, State};
+use crate::cage::ssh_agent::SOCKET;
+use crate::engine::container::{Mounted, State};
 use crate::engine::query::Volume;
 use crate::host::project::Project;
 
-/// Checks that no other cage can write where the project or a source of its mounts is, nor where a link is by which the
-/// project was reached: it could put another link there, and the engine would mount what that leads to.
+/// Checks that no other cage can write the directory that the project, a source of its mounts, or a link on the way to the
+/// project is in: code in that cage could put a link there, and the engine would mount what the link leads to.
 ///
 /// # Errors
 /// When one can.
-pub fn check_nested(
-    project: &Project,
-    options: &CreateOptions,
-    cages: &[Container],
-    label: &str,
-) -> Result<()> {
+pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Cage]) -> Result<()> {
     let paths: Vec<PathBuf> =
         [project.dir()].into_iter().chain(options.sources()).chain(file::links(&project.reached)).collect();
-    for cage in cages.iter().filter(|cage| cage.cage_name() != project.name) {
+    for cage in cages.iter().filter(|cage| cage.final_name() != project.name) {
         cage.options()?;
-        for source in cage.writable_sources(label) {
+        for source in cage.writable_sources() {
             let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
             if let Some(path) = paths.iter().find(below) {
-                let its_own = cage.project(label);
-                let hint = if project.above().any(|above| its_own == Some(above)) {
-                    "`cage shell` here uses that cage; --allow-nested, if you trust what runs in it, makes one of its own"
+                let hint = if project.above().any(|above| cage.project() == above) {
+                    "`cage shell` here uses that cage; if you trust the code in it, --allow-nested makes a separate cage"
                 } else {
-                    "--allow-nested, if you trust what runs in that cage"
+                    "use --allow-nested if you trust the code in that cage"
                 };
                 return Err(Failure::new(format!(
                     "{} is in {}, where {} can write",
@@ -52,43 +47,40 @@ pub fn check_nested(
 }
 
 /// Returns the other running cages that can write a directory above one of these sources.
-pub fn neighbours<'a>(
-    name: &str,
-    sources: &[PathBuf],
-    cages: &'a [Container],
-    label: &str,
-) -> Vec<&'a Container> {
-    let can_swap = |cage: &&Container| {
-        let writable = cage.writable_sources(label);
+pub fn neighbours<'a>(name: &str, sources: &[PathBuf], cages: &'a [Cage]) -> Vec<&'a Cage> {
+    let can_swap = |cage: &&Cage| {
+        let writable = cage.writable_sources();
         let below =
             |path: &PathBuf, source: &str| path.starts_with(source) && path.as_path() != Path::new(source);
         sources.iter().any(|path| writable.iter().any(|source| below(path, source)))
     };
     cages
         .iter()
-        .filter(|cage| cage.cage_name() != name && cage.state == State::Running)
+        .filter(|cage| cage.final_name() != name && cage.state == State::Running)
         .filter(can_swap)
         .collect()
 }
 
-/// What of the host a container mounts, but for what was passed on to the engine, which is taken as it was written, and the
-/// SSH agent's socket or `link`, which are cage's own.
-pub fn mounted_sources(container: &Container, options: &CreateOptions, link: Option<&Link>) -> Vec<PathBuf> {
+/// Returns the files and directories of the host that a cage mounts, without those in arguments for the engine, which are not
+/// checked, and without the SSH agent's socket or link, which cage itself keeps. Where that link is depends on the HOME and
+/// `XDG_STATE_HOME` with which the cage was made, so the path inside tells.
+pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
     let passed_on = isolation::all_mounted(&options.engine_args);
     let as_written = |source: &str| passed_on.iter().any(|mount| mount.name == source);
-    let is_agents =
-        |source: &str| source == SOCKET || link.is_some_and(|link| link.path == Path::new(source));
-    let sources = container.sources().filter(|source| !as_written(source) && !is_agents(source));
-    sources.map(PathBuf::from).collect()
+    let was_asked_for = options.mounts().any(|mount| mount.target() == SOCKET);
+    let checked = |mount: &&Mounted| {
+        !as_written(&mount.source) && (mount.destination != SOCKET || was_asked_for) && mount.source != SOCKET
+    };
+    cage.bind_mounts().filter(checked).map(|mount| PathBuf::from(&mount.source)).collect()
 }
 
-/// Checks that what a stopped cage mounts is where it was: whoever was in a cage that can write there may have put a link
-/// in the path, such as in that of the repository of a worktree, and the engine would follow it. `link` is cage's own.
+/// Checks that there is no symbolic link in the path of anything that a stopped cage mounts: code in a cage that can write
+/// there may have put it, and the engine would follow it.
 ///
 /// # Errors
 /// When there is one.
-pub fn check_mounts(container: &Container, options: &CreateOptions, link: Option<&Link>) -> Result<()> {
-    mounted_sources(container, options, link).iter().try_for_each(|source| file::check_unlinked(source))
+pub fn check_mounts(cage: &Cage, options: &CreateOptions) -> Result<()> {
+    mounted_sources(cage, options).iter().try_for_each(|source| file::check_unlinked(source))
 }
 
 /// Checks that a cage's home, if there is one already, is a plain volume: one made with options can be any directory of
@@ -109,4 +101,35 @@ pub fn check_home(volume: Option<Volume>) -> Result<()> {
         )
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::host::project::cage_name;
+
+    #[test]
+    fn the_link_to_the_ssh_agent_may_be_in_another_home_and_no_other_link_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().canonicalize().unwrap().join("cage-x.agent");
+        symlink("/dev/null", &link).unwrap();
+        let link = link.to_str().unwrap();
+        let project = Project {
+            path: "/p/app".into(),
+            name: cage_name("/p/app"),
+            inode: 1,
+            gid: 0,
+            reached: "/p/app".into(),
+        };
+        let check = |target: &str, options: &str| {
+            let mut cage = Cage::sample(&project, State::Stopped);
+            cage.container().mounts.push(Mounted::bind(link, target));
+            check_mounts(&cage, &CreateOptions::from_label(options, &[]).unwrap())
+        };
+        assert!(check(SOCKET, "").is_ok());
+        assert!(check("/data", "").is_err(), "another mount with a link in its path");
+        assert!(check(SOCKET, &format!("-v {link}:{SOCKET}")).is_err(), "the user's own mount");
+    }
 }

@@ -6,8 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::{Context as _, Result, bail};
 
 use crate::base::error::Failure;
-use crate::base::script;
-use crate::base::text;
+use crate::base::{script, text};
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};

@@ -35,7 +35,7 @@ fn find() -> Result<Vec<CompletionCandidate>> {
     cages.retain(|cage| name::is_engine_name(&cage.name));
     cages.sort_by(|one, other| one.name.cmp(&other.name));
     let candidates = cages.iter().map(|cage| {
-        let project = text::escape(cage.project(&session.host.label).unwrap_or_default());
+        let project = text::escape(cage.project());
         let about = format!("{}, {project}", cage.state.name());
         CompletionCandidate::new(&cage.name).help(Some(about.into()))
     });

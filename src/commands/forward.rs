@@ -8,13 +8,14 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::base::error::Failure;
-use crate::engine::container::{Container, State};
+use crate::cage::existing::Cage;
+use crate::engine::command::PATIENCE;
+use crate::engine::container::State;
 use crate::engine::forward::bridge::{Bridge, PROBE, PROGRAMS};
 use crate::engine::forward::{Forwarding, Port};
 use crate::host::project::Project;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::{Session, Target};
-use crate::lifecycle::start::PATIENCE;
 
 /// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C
 ///
@@ -77,8 +78,14 @@ impl Forward {
             );
         };
         let mark = format!("CAGE_SESSION={}", session.host.session);
-        let forwarding =
-            Forwarding { name: container.name, container: container.id, runtime, mark, bridge, ports };
+        let forwarding = Forwarding {
+            name: container.name.clone(),
+            container: container.id.clone(),
+            runtime,
+            mark,
+            bridge,
+            ports,
+        };
         session.carry_out(&Plan::new([Step::Forward(forwarding)]))
     }
 
@@ -122,7 +129,7 @@ fn listen_failure(error: &io::Error, host: u16, inside: u16) -> Failure {
     }
 }
 
-fn running(container: Option<Container>, target: &Target, here: Option<&Project>) -> Result<Container> {
+fn running(container: Option<Cage>, target: &Target, here: Option<&Project>) -> Result<Cage> {
     match container {
         Some(container) if container.state == State::Running => Ok(container),
         Some(container) if container.state == State::Paused => {

@@ -9,7 +9,9 @@ use serde::Serialize;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::base::{console, text};
-use crate::engine::container::{Container, Published, short_id};
+use crate::cage::existing::Cage;
+use crate::engine::container::Published;
+use crate::engine::image::short_id;
 use crate::lifecycle::session::Session;
 
 /// List all cages
@@ -35,10 +37,9 @@ impl List {
     /// # Errors
     /// When no engine answers.
     pub fn run(&self, session: &Session) -> Result<u8> {
-        let label = &session.host.label;
         let (runtime, cages) = session.ask(None, |runtime| session.cages_with_status(runtime))?;
         if self.json {
-            let cages = cages.iter().filter_map(|(cage, _)| PrintedCage::of(cage, label)).collect();
+            let cages = cages.iter().map(|(cage, _)| PrintedCage::of(cage)).collect();
             console::json(&Printed { version: console::JSON_VERSION, cages })?;
         } else if self.quiet {
             for (cage, _) in &cages {
@@ -50,10 +51,7 @@ impl List {
             image_ids.dedup();
             let images = runtime.images(session.runner, &image_ids)?;
             let dates = images.into_iter().filter_map(|image| Some((image.id, image.date?))).collect();
-            let rows: Vec<Row> = cages
-                .iter()
-                .filter_map(|(cage, status)| Some(row(cage, cage.project(label)?, status, &dates)))
-                .collect();
+            let rows: Vec<Row> = cages.iter().map(|(cage, status)| row(cage, status, &dates)).collect();
             for line in table(&rows, session.host.size.map(|(columns, _)| columns.into())) {
                 console::data(&line)?;
             }
@@ -83,27 +81,27 @@ struct PrintedCage<'a> {
 }
 
 impl<'a> PrintedCage<'a> {
-    fn of(cage: &'a Container, label: &str) -> Option<Self> {
-        let project = cage.project(label)?;
-        Some(Self {
+    fn of(cage: &'a Cage) -> Self {
+        Self {
             name: &cage.name,
             id: &cage.id,
             state: cage.state.name(),
-            project,
-            directory_exists: Path::new(project).is_dir(),
-            image: cage.image(),
+            project: cage.project(),
+            directory_exists: Path::new(cage.project()).is_dir(),
+            image: cage.image_name(),
             image_id: &cage.image_id,
             created: cage.created.as_deref(),
             ports: &cage.ports,
-        })
+        }
     }
 }
 
 type Row = [String; 4];
 
-fn row(cage: &Container, project: &str, status: &str, dates: &HashMap<String, String>) -> Row {
+fn row(cage: &Cage, status: &str, dates: &HashMap<String, String>) -> Row {
+    let project = cage.project();
     let gone = if Path::new(project).is_dir() { "" } else { " (directory gone)" };
-    let image = image(cage.image(), &cage.image_id, dates.get(&cage.image_id).map(String::as_str));
+    let image = image(cage.image_name(), &cage.image_id, dates.get(&cage.image_id).map(String::as_str));
     [cage.name.clone(), text::escape(status), image, format!("{}{gone}", text::escape(project))]
 }
 

@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::question::Everything;
-use crate::engine::container::Container;
+use crate::cage::existing::Cage;
 use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::unlink;
+use crate::lifecycle::steps::unlink;
 
 /// Remove all cages and the home that they share
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ impl Obliterate {
     /// When the engine refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
         let everything = Everything::find(session)?;
-        let all: Vec<&Container> = everything.cages.iter().collect();
+        let all: Vec<&Cage> = everything.cages.iter().collect();
         if !everything.confirm(session, self.yes, "removes", &all)? {
             return Ok(1);
         }

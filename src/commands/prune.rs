@@ -8,13 +8,13 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::text::{bytes, escape};
 use crate::cage::home;
-use crate::engine::container::short_id;
 use crate::engine::endpoint::{endpoint, is_remote};
+use crate::engine::image::short_id;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::unlink;
+use crate::lifecycle::steps::unlink;
 use crate::lifecycle::unused::{LostCage, LostHome, OldImage, Unused};
 
 /// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
@@ -115,7 +115,7 @@ fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
         plan.say(format!("Removing {}", cage(lost, "")));
         plan.run(runtime.command(["rm", "--volumes", &container.id]));
         plan.append(unlink(host, container));
-        let place = container.place_of(&host.home_volume);
+        let place = container.mount_point_of(&host.home_volume);
         if let Some(rest) = place.and_then(|place| home::below(place, &lost.project)) {
             plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
         }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::base::text::escape;
-use crate::engine::container::Container;
+use crate::cage::existing::Cage;
 use crate::engine::runtime::Runtime;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
@@ -13,7 +13,7 @@ pub struct Everything {
     /// The engine's client.
     pub runtime: Runtime,
     /// The cages.
-    pub cages: Vec<Container>,
+    pub cages: Vec<Cage>,
     /// The volume of the home, if it exists.
     pub home: Option<String>,
 }
@@ -35,11 +35,9 @@ impl Everything {
     ///
     /// # Errors
     /// When the terminal can't be read.
-    pub fn confirm(&self, session: &Session, yes: bool, verb: &str, affected: &[&Container]) -> Result<bool> {
-        let cages = affected.iter().map(|cage| {
-            let project = cage.project(&session.host.label).unwrap_or_default();
-            format!("this {verb} {} ({})\n", cage.name, escape(project))
-        });
+    pub fn confirm(&self, session: &Session, yes: bool, verb: &str, affected: &[&Cage]) -> Result<bool> {
+        let cages =
+            affected.iter().map(|cage| format!("this {verb} {} ({})\n", cage.name, escape(cage.project())));
         let home = self.home.iter().map(|home| {
             format!("this removes everything in {home}: logins, settings, histories of all cages\n")
         });

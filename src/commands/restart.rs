@@ -6,9 +6,9 @@ use clap::Args;
 use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::create_options::CreateOptions;
+use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
-use crate::engine::container::{Container, SEEN_LABEL};
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::create::{Beforehand, Creation, Parts};
@@ -67,18 +67,13 @@ impl Renew {
     /// # Errors
     /// When those of `old` can't be read and are not to be forgotten, or a variable that stands for one has a value that
     /// it can't have.
-    pub fn options_after(
-        &self,
-        host: &Host,
-        old: &Container,
-        typed: &CreateOptions,
-    ) -> Result<CreateOptions> {
+    pub fn options_after(&self, host: &Host, old: &Cage, typed: &CreateOptions) -> Result<CreateOptions> {
         let made = old.options();
         // The home stays: with another one all logins and settings would seem to be lost.
         let home = match (typed.home(), &made) {
             (Some(home), _) => home,
             (None, Ok(made)) => made.home().unwrap_or(Home::Shared),
-            (None, Err(_)) if old.place_of(&host.home_volume).is_some() => Home::Shared,
+            (None, Err(_)) if old.mount_point_of(&host.home_volume).is_some() => Home::Shared,
             (None, Err(_)) => Home::Project,
         };
         let kept = if self.fresh { CreateOptions::default() } else { made?.without_defaults() };
@@ -96,7 +91,7 @@ impl Renew {
         &self,
         session: &Session,
         facts: &Facts,
-        old: &Container,
+        old: &Cage,
         found: &Found,
         typed: &CreateOptions,
         (beforehand, parts): (Beforehand, Parts),

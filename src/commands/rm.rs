@@ -5,14 +5,14 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
+use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::home;
-use crate::engine::container::{Container, SEEN_LABEL};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::create::own_home;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::{Session, Target};
-use crate::lifecycle::start::{halt, remove, unlink};
+use crate::lifecycle::steps::{halt, remove, unlink};
 
 /// Stop and remove the project's cage; project and home stay
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ impl Rm {
         };
         let own = own_home(&session.host, &container.name);
         let own = if self.home {
-            Some(container.place_of(&own).is_some() || runtime.has_volume(session.runner, &own)?)
+            Some(container.mount_point_of(&own).is_some() || runtime.has_volume(session.runner, &own)?)
         } else {
             None
         };
@@ -59,17 +59,15 @@ impl Rm {
 }
 
 /// `own`: whether there is a home of its own, which is to go, too; nothing if it isn't to.
-fn plan(host: &Host, runtime: &Runtime, container: &Container, own: Option<bool>) -> Plan {
+fn plan(host: &Host, runtime: &Runtime, container: &Cage, own: Option<bool>) -> Plan {
     let mut plan = Plan::default();
     let what = if container.state.is_up() { "Stopping and removing" } else { "Removing" };
     plan.say(format!("{what} {}", container.name));
     halt(&mut plan, runtime, &[container]);
     plan.run(remove(runtime, &container.id));
     plan.append(unlink(host, container));
-    let place = container.place_of(&host.home_volume);
-    if let (Some(project), Some(place)) = (container.project(&host.label), place)
-        && let Some(rest) = home::below(place, project)
-    {
+    let place = container.mount_point_of(&host.home_volume);
+    if let Some(rest) = place.and_then(|place| home::below(place, container.project())) {
         plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
     }
     match own {

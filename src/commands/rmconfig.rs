@@ -4,12 +4,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::question::Everything;
+use crate::cage::existing::{Cage, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::cage::home;
 use crate::cage::user::Mapping;
-use crate::engine::container::{Container, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::halt;
+use crate::lifecycle::steps::halt;
 
 /// Stop all cages and reset the home that they share
 ///
@@ -32,7 +32,7 @@ impl Rmconfig {
     /// When the engine refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
         let everything = Everything::find(session)?;
-        let running: Vec<&Container> = everything.cages.iter().filter(|cage| cage.state.is_up()).collect();
+        let running: Vec<&Cage> = everything.cages.iter().filter(|cage| cage.state.is_up()).collect();
         let plan = plan(&everything, &running)?;
         if !everything.confirm(session, self.yes, "stops", &running)? {
             return Ok(1);
@@ -42,7 +42,7 @@ impl Rmconfig {
 }
 
 /// An engine removes no volume that a container uses, even one that is stopped. So with cages, the home is emptied.
-fn plan(everything: &Everything, running: &[&Container]) -> Result<Plan> {
+fn plan(everything: &Everything, running: &[&Cage]) -> Result<Plan> {
     let Everything { runtime, cages, home } = everything;
     let mut plan = Plan::default();
     if !running.is_empty() {
@@ -51,7 +51,7 @@ fn plan(everything: &Everything, running: &[&Container]) -> Result<Plan> {
     }
     let Some((cage, volume, place)) = home
         .as_deref()
-        .and_then(|volume| cages.iter().find_map(|cage| Some((cage, volume, cage.place_of(volume)?))))
+        .and_then(|volume| cages.iter().find_map(|cage| Some((cage, volume, cage.mount_point_of(volume)?))))
     else {
         everything.remove_home(&mut plan);
         return Ok(plan);

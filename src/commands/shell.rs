@@ -5,7 +5,8 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::engine::container::{Container, SEEN_LABEL, State};
+use crate::cage::existing::{Cage, SEEN_LABEL};
+use crate::engine::container::State;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::exec::Inside;
@@ -55,7 +56,7 @@ impl Shell {
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, container: &Container, inside: &Inside) -> Plan {
+fn plan(host: &Host, runtime: &Runtime, container: &Cage, inside: &Inside) -> Plan {
     let mut plan = Plan::default();
     if container.state == State::Paused {
         plan.say(format!("Unpausing {}", container.name));

@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::complete;
 use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
+use crate::cage::existing::{Cage, OWNER_LABEL, USER_LABEL};
 use crate::cage::isolation;
 use crate::cage::ssh_agent::SOCKET;
 use crate::cage::user::ImageUser;
-use crate::engine::container;
-use crate::engine::container::{Container, Mounted, OWNER_LABEL, Published, USER_LABEL};
+use crate::engine::container::{HostConfig, Mounted, Published};
 use crate::engine::runtime::{Engine, Limit, Mode, Runtime};
 use crate::host::ids::Ids;
 use crate::host::machine::{DEFAULT_IMAGE, Host};
@@ -45,7 +45,6 @@ impl Status {
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name)?;
         ensure!(container.is_some() || matches!(target, Target::Project(_)), target.missing());
-        let label = &session.host.label;
         let wall = match &container {
             None => None,
             Some(container) => {
@@ -55,7 +54,7 @@ impl Status {
         };
         let project = match (&target, &container) {
             (Target::Project(project), _) => Some(project.path.as_str()),
-            (Target::Name(_), container) => container.as_ref().and_then(|cage| cage.project(label)),
+            (Target::Name(_), container) => container.as_ref().map(Cage::project),
         };
         let state = container.as_ref().map_or("none", |container| container.state.name());
         let report = Report {
@@ -155,8 +154,8 @@ struct Default {
 }
 
 impl<'a> Wall<'a> {
-    fn new(host: &Host, runtime: &'a Runtime, engine: &Engine, container: &'a Container) -> Self {
-        let wall = &container.wall;
+    fn new(host: &Host, runtime: &'a Runtime, engine: &Engine, container: &'a Cage) -> Self {
+        let wall = &container.host_config;
         let no_root =
             wall.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
         let user = container.label(USER_LABEL).and_then(ImageUser::from_label);
@@ -169,18 +168,17 @@ impl<'a> Wall<'a> {
         });
         let mut mounts: Vec<Mount> = container.mounts.iter().map(Mount::from).collect();
         mounts.sort_by(|a, b| (a.volume, a.source, a.target).cmp(&(b.volume, b.source, b.target)));
-        let project = container.project(&host.label).unwrap_or_default();
         let (options, mut warnings) = match container.options() {
             Ok(options) => (options, Vec::new()),
             Err(error) => (CreateOptions::default(), vec![error.to_string()]),
         };
-        warnings.extend(isolation::weaknesses(host, &options, project));
+        warnings.extend(isolation::weaknesses(host, &options, container.project()));
         let mut chosen = options.without_defaults();
         chosen.engine_args.clear();
         let defaults = options.by_variable().into_iter();
         Self {
             ports: &container.ports,
-            image: container.image(),
+            image: container.image_name(),
             image_id: &container.image_id,
             created: container.created.as_deref(),
             engine: Place {
@@ -222,7 +220,7 @@ fn names(capabilities: Option<&Vec<String>>) -> Vec<&str> {
 }
 
 impl Limits {
-    fn new(wall: &container::Wall, engine: &Engine) -> Self {
+    fn new(wall: &HostConfig, engine: &Engine) -> Self {
         let enforced = |limit| !engine.unenforced.contains(&limit);
         // podman forgets what it can't enforce.
         let some = |most: i64| Some(most).filter(|most| *most > 0);
@@ -259,7 +257,7 @@ fn precise(number: i64) -> f64 {
 impl Report<'_> {
     /// The same for people, escaped.
     fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("Container: {}", self.name), format!("State:     {}", self.state)];
+        let mut lines = vec![format!("Cage: {}", self.name), format!("State:     {}", self.state)];
         if let Some(wall) = self.cage {
             let list = |lines: &mut Vec<String>, title: &str, items: Vec<String>| {
                 if items.is_empty() {

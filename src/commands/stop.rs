@@ -5,11 +5,11 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::engine::container::Container;
+use crate::cage::existing::Cage;
 use crate::engine::runtime::Runtime;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::halt;
+use crate::lifecycle::steps::halt;
 
 /// Stop the project's cage; `start` comes back to it
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ impl Stop {
     }
 }
 
-fn plan(runtime: &Runtime, container: &Container) -> Plan {
+fn plan(runtime: &Runtime, container: &Cage) -> Plan {
     let mut plan = Plan::default();
     if container.state.is_up() {
         plan.say(format!("Stopping {}", container.name));

@@ -4,11 +4,12 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::base::error::Failure;
+use crate::engine::image::is_local;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{fetch, is_local};
+use crate::lifecycle::steps::fetch;
 
 /// Pull the latest image
 #[derive(Debug, Args)]

@@ -9,7 +9,8 @@ use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::error::{EngineError, Trouble};
 use crate::engine::info::Info;
 use crate::engine::runner::Runner;
-use crate::engine::runtime::{self, Runtime};
+use crate::engine::runtime;
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 
 /// An installed docker or podman client and its engine's answer.

@@ -12,11 +12,12 @@ use super::rootless;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::defaults::settings;
 use crate::cage::env_file::EnvFiles;
+use crate::cage::existing::Cage;
 use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
-use crate::engine::container::{Container, Image};
 use crate::engine::dialect::Dialect;
+use crate::engine::image::Image;
 use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
@@ -61,7 +62,7 @@ pub struct Facts {
 #[derive(Debug)]
 pub struct Resources {
     /// All cages.
-    pub cages: Vec<Container>,
+    pub cages: Vec<Cage>,
     /// The image for new cages.
     pub image: Option<Image>,
     /// The image's user, if the image could be asked.
@@ -154,7 +155,7 @@ fn project_warning(
     resources: Option<&Result<Resources>>,
 ) -> Option<anyhow::Error> {
     let cages = resources.and_then(|resources| resources.as_ref().ok()).map(|resources| &resources.cages);
-    let nested = || nesting::check_nested(project, &CreateOptions::default(), cages?, &host.label).err();
+    let nested = || nesting::check_nested(project, &CreateOptions::default(), cages?).err();
     project.check(host, false).err().or_else(nested)
 }
 

@@ -7,11 +7,13 @@ use anyhow::Result;
 
 use super::report::one_line;
 use crate::base::script;
+use crate::cage::existing::{Cage, OWNER_LABEL};
 use crate::cage::home::UNCONFINED;
 use crate::cage::ssh_agent::{Agent, Link, SOCKET};
 use crate::engine::command::Invocation;
-use crate::engine::container::{Container, Image, OWNER_LABEL, State};
+use crate::engine::container::State;
 use crate::engine::error::{Trouble, is_trouble};
+use crate::engine::image::Image;
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::{Engine, Mode, Runtime};
@@ -70,7 +72,7 @@ pub struct Probe<'a> {
 
 impl Probe<'_> {
     /// Looks from the project's cage if it runs, else from a short-lived container of `image`.
-    pub fn run(&self, cage: Option<&Container>, image: Option<&Image>) -> Findings {
+    pub fn run(&self, cage: Option<&Cage>, image: Option<&Image>) -> Findings {
         match (cage.filter(|cage| cage.state == State::Running), image) {
             (Some(cage), _) => self.run_in_cage(cage),
             (None, Some(image)) => self.run_in_new(image),
@@ -78,8 +80,8 @@ impl Probe<'_> {
         }
     }
 
-    fn run_in_cage(&self, cage: &Container) -> Findings {
-        let home = self.home.and_then(|home| cage.place_of(home)).unwrap_or_default();
+    fn run_in_cage(&self, cage: &Cage) -> Findings {
+        let home = self.home.and_then(|home| cage.mount_point_of(home)).unwrap_or_default();
         // Nothing can run in the project's directory if that was replaced.
         let exec = ["exec", "--workdir", "/", &cage.id, "/bin/sh", "-c", SCRIPT, "sh", home];
         let mut findings = match self.runner.run(&self.runtime.command(exec)) {

@@ -5,9 +5,9 @@ use super::probe::AgentInside;
 use super::report::{Check, Level, count};
 use crate::cage::ssh_agent;
 use crate::cage::user::Mapping;
+use crate::engine::image::is_local;
 use crate::engine::query::Volume;
 use crate::host::ids::Ids;
-use crate::lifecycle::start::is_local;
 
 /// How to start an SSH agent.
 const START_AGENT: &str = "`eval $(ssh-agent)`, then `ssh-add`";

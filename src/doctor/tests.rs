@@ -13,9 +13,11 @@ use super::probe::{AgentInside, Findings};
 use super::report::one_line;
 use super::*;
 use crate::base::error::Failure;
+use crate::cage::existing::Cage;
 use crate::cage::user::ImageUser;
-use crate::engine::container::{Container, Image, State};
+use crate::engine::container::State;
 use crate::engine::error::EngineError;
+use crate::engine::image::Image;
 use crate::engine::query::Volume;
 use crate::engine::runtime::{Limit, Runtime, RuntimeKind};
 use crate::host::ids::Ids;
@@ -94,7 +96,7 @@ fn facts(host: &Host, clients: Vec<Client>) -> Facts {
     let vscode =
         ImageUser { name: "vscode".into(), ids: Ids { uid: 501, gid: 20 }, home: "/home/vscode".into() };
     let resources = Resources {
-        cages: vec![Container::sample(&project(), State::Stopped)],
+        cages: vec![Cage::sample(&project(), State::Stopped)],
         image: Some(Image::sample("sha256:1")),
         image_user: Some(Ok(vscode)),
         home: Some(Volume::sample("cage-home", "null")),
@@ -361,7 +363,7 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
     changed("home", problem, &|f| resources(f).home = Some(Volume::sample("cage-home", r#"{"o":"bind"}"#)));
     changed("home", warning, &|f| resources(f).findings.home_owner = Some(Ids { uid: 501, gid: 20 }));
     changed("unused", warning, &|f| {
-        let (container, project) = (Container::sample(&project(), State::Stopped), "/gone".to_owned());
+        let (container, project) = (Cage::sample(&project(), State::Stopped), "/gone".to_owned());
         resources(f).unused.cages.push(LostCage { container, project, doubt: None });
     });
     changed("unused", warning, &|f| {

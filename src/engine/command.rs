@@ -103,6 +103,9 @@ impl fmt::Display for Invocation {
     }
 }
 
+/// The time limit for commands that cage itself runs in a cage, where an agent may have replaced the programs.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 #[cfg(test)]
 mod tests {
     use super::*;

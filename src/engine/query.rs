@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result};
 
 use crate::engine::command::Invocation;
-use crate::engine::container::{Container, Image, Inspected};
+use crate::engine::container::Container;
 use crate::engine::error::EngineError;
-use crate::engine::info::{self, Engine, Info};
+use crate::engine::image::Image;
+use crate::engine::info;
+use crate::engine::info::{Engine, Info};
+use crate::engine::inspect::Inspected;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::audit;
 use crate::audit::{Record, Scope};
-use crate::engine::container::{Container, SEEN_LABEL, SINCE_LABEL};
+use crate::cage::existing::{Cage, SEEN_LABEL, SINCE_LABEL};
 
 /// The record for a new cage; the default is none.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +14,7 @@ pub struct Baseline(Option<Record>);
 impl Baseline {
     /// Returns the record of the cage that a new one replaces, so that a replacement doesn't hide findings. Without one,
     /// scans the project.
-    pub fn of(project: &Path, old: Option<&Container>) -> Self {
+    pub fn of(project: &Path, old: Option<&Cage>) -> Self {
         let scan = || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             // A finding that this scan misses counts as new later.
@@ -25,7 +25,7 @@ impl Baseline {
     }
 
     /// Returns the record in the labels of a cage.
-    pub fn recorded(cage: &Container) -> Option<Record> {
+    pub fn recorded(cage: &Cage) -> Option<Record> {
         // Without a time that can be read, anything may be new.
         let since = cage.label(SINCE_LABEL)?.parse().unwrap_or(0);
         Some(Record { label: cage.label(SEEN_LABEL)?.to_owned(), since })

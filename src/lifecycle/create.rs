@@ -8,18 +8,20 @@ use crate::base::error::Failure;
 use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
+use crate::cage::existing::{
+    Cage, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL, OWNER_LABEL,
+    USER_LABEL,
+};
 use crate::cage::home::Preparation;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{home, isolation, nesting, ssh_agent, user};
-use crate::engine::container::{
-    Container, ContainerSpec, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, Image, KEEP_ID_LABEL,
-    OPTIONS_LABEL, OWNER_LABEL, USER_LABEL,
-};
 use crate::engine::endpoint::{endpoint, is_remote};
+use crate::engine::image::Image;
 use crate::engine::mount::Mount;
 use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};
+use crate::engine::spec::ContainerSpec;
 use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -27,7 +29,7 @@ use crate::host::worktree::GitDir;
 use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::remove;
+use crate::lifecycle::steps::remove;
 
 /// What is found on this machine for a new cage.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub struct Creation {
     /// What was in the project before any agent.
     pub baseline: Baseline,
     /// The other cages.
-    pub others: Vec<Container>,
+    pub others: Vec<Cage>,
     /// Is there no home for all cages yet, so that this is the first one?
     pub is_first: bool,
     /// The host's name inside and its address, where the engine has none.
@@ -74,7 +76,7 @@ pub struct Parts {
 pub struct Beforehand {
     env: EnvFiles,
     endpoint: String,
-    others: Vec<Container>,
+    others: Vec<Cage>,
     is_first: bool,
     no_root: bool,
 }
@@ -100,9 +102,9 @@ impl Beforehand {
             )
         );
         let mut others = session.cages(runtime)?;
-        others.retain(|other| other.cage_name() != project.name);
+        others.retain(|other| other.final_name() != project.name);
         if !options.has(ALLOW_NESTED) {
-            nesting::check_nested(project, options, &others, &session.host.label)?;
+            nesting::check_nested(project, options, &others)?;
         }
         let home = home_volume(&session.host, project, options);
         let volume = runtime.volume(session.runner, &home)?;
@@ -123,7 +125,7 @@ impl Creation {
         runtime: &Runtime,
         project: &Project,
         image: Option<&Image>,
-        old: Option<&Container>,
+        old: Option<&Cage>,
         Beforehand { env, endpoint, others, is_first, no_root }: Beforehand,
         parts: Parts,
     ) -> Result<Self> {
@@ -202,7 +204,7 @@ impl Creation {
         plan.extend(self.warnings(host, project, options).into_iter().map(Step::Warn));
         if let GitDir::Outside(dir) = &self.git {
             let dirs = [PathBuf::from(dir)];
-            for other in nesting::neighbours(&project.name, &dirs, &self.others, &host.label) {
+            for other in nesting::neighbours(&project.name, &dirs, &self.others) {
                 plan.say(format!(
                     "the repository {dir} is in {}, too: whoever is in one of the two can set hooks for the other, and for you",
                     other.name
@@ -332,9 +334,9 @@ impl Creation {
         let owner = self.mapping.inside(&self.user).to_string();
         // Where the engine maps users, different numbers are one and the same outside.
         let maps = matches!(self.mapping, Mapping::KeepId(_));
-        let loses = move |other: &&Container| {
+        let loses = move |other: &&Cage| {
             !maps
-                && other.place_of(volume).is_some()
+                && other.mount_point_of(volume).is_some()
                 && other.label(OWNER_LABEL).is_some_and(|of| of != owner)
         };
         self.others.iter().filter(loses).map(|other| other.name.as_str())
@@ -409,6 +411,7 @@ impl Creation {
         }
         mounts.extend(options.mounts().cloned());
         let mut labels = vec![
+            (host.label.as_str(), project.path.clone()),
             (IMAGE_LABEL, host.image.clone()),
             // In a virtual machine inode numbers are its own.
             (
@@ -433,10 +436,10 @@ impl Creation {
         }
         ContainerSpec {
             name: name.to_owned(),
+            hostname: project.name.clone(),
             workdir: project.path.clone(),
             image: host.image.clone(),
-            project_label: host.label.clone(),
-            labels,
+            labels: labels.into_iter().map(|(label, value)| (label.to_owned(), value)).collect(),
             user: (self.mapping != Mapping::AsIs)
                 .then(|| self.user.name.clone())
                 .filter(|name| !name.is_empty()),
@@ -486,7 +489,7 @@ pub enum Unmake<'a> {
     /// The container and its link to the SSH agent.
     All(Option<&'a Link>),
     /// The container only: there is another cage of that name, whose link it is too.
-    Container,
+    Cage,
 }
 
 impl Unmake<'_> {
@@ -501,7 +504,7 @@ impl Unmake<'_> {
     fn without_container(self) -> Plan {
         match self {
             Self::All(Some(link)) => Plan::new([Step::Unlink(link.path.clone())]),
-            Self::All(None) | Self::Container => Plan::default(),
+            Self::All(None) | Self::Cage => Plan::default(),
         }
     }
 }

@@ -7,4 +7,5 @@ pub mod exec;
 pub mod plan;
 pub mod session;
 pub mod start;
+pub mod steps;
 pub mod unused;

@@ -14,8 +14,11 @@ use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::text::quote;
 use crate::base::{console, name, text};
-use crate::engine::container::{Container, Image, SUCCESSOR, State};
+use crate::cage::existing::{Cage, SUCCESSOR};
+use crate::engine::command::PATIENCE;
+use crate::engine::container::{Container, State};
 use crate::engine::error::{Trouble, is_trouble};
+use crate::engine::image::Image;
 use crate::engine::runner::Runner;
 use crate::engine::runtime;
 use crate::engine::runtime::Runtime;
@@ -24,7 +27,7 @@ use crate::host::completion;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
 use crate::lifecycle::plan::{Lock, Plan};
-use crate::lifecycle::start::{PATIENCE, remove};
+use crate::lifecycle::steps::remove;
 
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -38,7 +41,7 @@ pub struct Global {
     #[arg(add = ArgValueCompleter::new(completion::project))]
     pub directory: Option<PathBuf>,
 
-    /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
+    /// Cage runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
     #[arg(long, value_name = "RUNTIME", global = true)]
     #[arg(add = ArgValueCandidates::new(completion::runtimes))]
     pub runtime: Option<String>,
@@ -68,9 +71,9 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Found {
     /// Its cage.
-    pub cage: Option<Container>,
+    pub cage: Option<Cage>,
     /// The container that was to replace it, when that was cut short.
-    pub left_over: Option<Container>,
+    pub left_over: Option<Cage>,
     /// The image for new cages.
     pub image: Option<Image>,
 }
@@ -182,7 +185,7 @@ impl Session {
     ///
     /// # Errors
     /// When the engine doesn't answer, or a container that isn't this cage has its name.
-    pub fn find(&self, target: &Target) -> Result<(Runtime, Option<Container>)> {
+    pub fn find(&self, target: &Target) -> Result<(Runtime, Option<Cage>)> {
         let project = match target {
             Target::Project(project) => Some(project),
             Target::Name(_) => None,
@@ -199,10 +202,7 @@ impl Session {
         }
         // The engine takes part of an ID for a name, too.
         let container = found.into_iter().find(|container| container.name == target.name());
-        if let Some(container) = &container {
-            self.check(target, container)?;
-        }
-        Ok((runtime, container))
+        Ok((runtime, container.map(|container| self.recognise(project, container)).transpose()?))
     }
 
     /// As [`Session::find`], but where a directory has no cage that of the nearest directory above which has one is meant:
@@ -210,7 +210,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn find_nearest(&self, name: Option<String>) -> Result<(Target, Runtime, Option<Container>)> {
+    pub fn find_nearest(&self, name: Option<String>) -> Result<(Target, Runtime, Option<Cage>)> {
         let target = self.target(name)?;
         let (runtime, found) = self.find(&target)?;
         if let (Target::Project(project), None) = (&target, &found)
@@ -225,11 +225,13 @@ impl Session {
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn above(&self, runtime: &Runtime, project: &Project) -> Result<Option<(Project, Container)>> {
+    pub fn above(&self, runtime: &Runtime, project: &Project) -> Result<Option<(Project, Cage)>> {
         let names: Vec<String> = project.above().map(cage_name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let cages = Self::settled(|| runtime.containers(self.runner, &names), |cages| cages)?;
-        let cage_of = |path| cages.iter().find(|cage| cage.project(&self.host.label) == Some(path));
+        let cages = cages.into_iter().filter_map(|found| Cage::recognise(found, &self.host.label));
+        let cages: Vec<Cage> = cages.collect();
+        let cage_of = |path| cages.iter().find(|cage| cage.project() == path);
         let Some((path, cage)) = project.above().find_map(|path| Some((path, cage_of(path)?))) else {
             return Ok(None);
         };
@@ -277,7 +279,7 @@ impl Session {
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn cages(&self, runtime: &Runtime) -> Result<Vec<Container>> {
+    pub fn cages(&self, runtime: &Runtime) -> Result<Vec<Cage>> {
         Ok(self.cages_with_status(runtime)?.into_iter().map(|(cage, _)| cage).collect())
     }
 
@@ -285,14 +287,14 @@ impl Session {
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn cages_with_status(&self, runtime: &Runtime) -> Result<Vec<(Container, String)>> {
+    pub fn cages_with_status(&self, runtime: &Runtime) -> Result<Vec<(Cage, String)>> {
         let labelled = runtime.labelled(self.runner, &self.host.label)?;
         let ids: Vec<&str> = labelled.iter().map(|(id, _)| id.as_str()).collect();
         let cages = runtime.containers(self.runner, &ids)?.into_iter();
         let status =
             |id: &str| labelled.iter().find(|labelled| labelled.0 == id).map(|(_, status)| status.clone());
         Ok(cages
-            .filter(|cage| cage.project(&self.host.label).is_some())
+            .filter_map(|container| Cage::recognise(container, &self.host.label))
             .map(|cage| {
                 let status = status(&cage.id).unwrap_or_else(|| cage.state.name().to_owned());
                 (cage, status)
@@ -310,18 +312,14 @@ impl Session {
         let names = [project.name.as_str(), &new];
         let query = || runtime.containers_and_image(self.runner, &names, &self.host.image);
         let found = Self::settled(query, |found| &found.containers)?;
-        let mut cage = None;
-        let mut left_over = None;
+        let (mut cage, mut left_over) = (None, None);
         for container in found.containers {
             if container.name == project.name {
-                cage = Some(container);
+                cage = Some(self.recognise(Some(project), container)?);
             } else if container.name == new {
-                left_over = Some(container);
+                left_over = Some(self.recognise(Some(project), container)?);
             }
-            // Anything else is a container that has the image's name.
-        }
-        for container in cage.iter().chain(&left_over) {
-            self.check(&Target::Project(project.clone()), container)?;
+            // Any other container has the image's name.
         }
         Ok(Found { cage, left_over, image: found.images.into_iter().next() })
     }
@@ -360,23 +358,19 @@ impl Session {
         Ok(agreed)
     }
 
-    /// Is `container`, which has the right name, really that cage?
-    fn check(&self, target: &Target, container: &Container) -> Result<()> {
-        let path = container.project(&self.host.label);
-        let right = match target {
-            Target::Project(project) => path == Some(&project.path),
-            Target::Name(_) => path.is_some(),
-        };
-        let owner = match container.labels.get(&self.host.label) {
+    /// Returns a container that has a cage's name as that cage: of `project`, if that is known.
+    fn recognise(&self, project: Option<&Project>, container: Container) -> Result<Cage> {
+        let name = text::escape(&container.name);
+        let owner = match container.label(&self.host.label) {
             Some(path) => format!("is labelled as the cage of {}", text::escape(path)),
             None => "was not made by cage".to_owned(),
         };
-        ensure!(
-            right,
-            Failure::new(format!("container {} {owner}", text::escape(&container.name)))
-                .hint("cage leaves it alone; rename or remove it with the engine if the name is to be free")
-        );
-        Ok(())
+        let cage = Cage::recognise(container, &self.host.label);
+        let cage = cage.filter(|cage| project.is_none_or(|project| cage.project() == project.path));
+        Ok(cage.ok_or_else(|| {
+            Failure::new(format!("container {name} {owner}"))
+                .hint("cage leaves it alone; rename or remove it with the engine to free the name")
+        })?)
     }
 
     /// Was the project's directory replaced (deleted and cloned again, say) while the cage ran? Then the cage still has
@@ -389,7 +383,7 @@ impl Session {
         &self,
         runtime: &Runtime,
         project: &Project,
-        container: &Container,
+        container: &Cage,
     ) -> Result<bool> {
         if self.host.os != Os::Linux
             || container.state != State::Running

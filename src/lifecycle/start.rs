@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::base::console;
 use crate::base::error::Failure;
-use crate::base::script;
+use crate::base::{console, script};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
+use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL, SUCCESSOR};
 use crate::cage::nesting;
 use crate::cage::options::{ALLOW_NESTED, NO_ROOT};
 use crate::cage::pull::PullFlag;
 use crate::cage::ssh_agent::{Link, SOCKET};
-use crate::engine::command::Invocation;
-use crate::engine::container::{Container, ENV_LABEL, Image, SEEN_LABEL, SUCCESSOR, State};
+use crate::engine::command::{Invocation, PATIENCE};
+use crate::engine::container::State;
 use crate::engine::error::{Trouble, is_trouble};
+use crate::engine::image::{Image, is_local};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -25,9 +26,7 @@ use crate::lifecycle::create::{Beforehand, Creation, Parts, Unmake};
 use crate::lifecycle::exec::Inside;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
-
-/// How long what cage itself runs in a cage may take: whoever is in there may have replaced the programs.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use crate::lifecycle::steps::{fetch, halt, remove};
 
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;
@@ -144,7 +143,7 @@ fn try_to_bring_up(
 fn come_back(
     session: &Session,
     facts: &Facts,
-    container: &Container,
+    container: &Cage,
     options: &CreateOptions,
     then: &Then,
 ) -> Result<u8> {
@@ -160,10 +159,10 @@ fn come_back(
     check_wall(container, &kept, options)?;
     if !container.state.is_up() {
         kept.check_sources()?;
-        nesting::check_mounts(container, &kept, facts.link(container).as_ref())?;
+        nesting::check_mounts(container, &kept)?;
         if !options.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
             let cages = session.cages(facts.runtime)?;
-            nesting::check_nested(facts.project, &kept, &cages, &session.host.label)?;
+            nesting::check_nested(facts.project, &kept, &cages)?;
         }
     }
     let plan = facts.come_back((container, &kept), options, stale, then);
@@ -173,7 +172,7 @@ fn come_back(
 
 /// Returns the options that a cage was made with. If they can't be read, only a cage that is up can be entered, and only if none
 /// were typed: to start it, or to tell whether it has an option, they are needed.
-fn kept_options(container: &Container, typed: &CreateOptions) -> Result<CreateOptions> {
+fn kept_options(container: &Cage, typed: &CreateOptions) -> Result<CreateOptions> {
     match container.options() {
         Err(error) if container.state.is_up() && typed.words().is_empty() => {
             console::warn(&error.to_string());
@@ -184,7 +183,7 @@ fn kept_options(container: &Container, typed: &CreateOptions) -> Result<CreateOp
 }
 
 /// Checks that a cage is closed as it is wanted: to sit down in one that is more open, only told so, would be a trap.
-fn check_wall(container: &Container, kept: &CreateOptions, options: &CreateOptions) -> Result<()> {
+fn check_wall(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -> Result<()> {
     let words = options.missing_from(kept).isolating().to_label();
     ensure!(
         words.is_empty(),
@@ -235,12 +234,6 @@ pub fn with_what_works<T>(mut attempt: impl FnMut(Parts) -> Result<T>) -> Result
     }
 }
 
-/// Is `image` a local one, which is never pulled?
-pub fn is_local(image: &str) -> bool {
-    // podman calls its local images localhost/NAME.
-    !image.contains('/') || image.starts_with("localhost/")
-}
-
 /// What a container may need once it has started.
 #[derive(Clone, Copy)]
 struct Settling {
@@ -263,7 +256,7 @@ pub struct Stale {
 
 impl Facts<'_> {
     /// The link to the SSH agent that a cage mounts, if it does.
-    fn link(&self, container: &Container) -> Option<Link> {
+    fn link(&self, container: &Cage) -> Option<Link> {
         Link::of(self.host, &self.project.name).filter(|_| container.mounts_link())
     }
 
@@ -271,7 +264,7 @@ impl Facts<'_> {
     /// `remains` are what an engine could not remove, and what an earlier attempt left behind.
     fn create<'a>(
         &self,
-        remains: impl IntoIterator<Item = &'a Container>,
+        remains: impl IntoIterator<Item = &'a Cage>,
         creation: &Creation,
         options: &CreateOptions,
         then: &Then,
@@ -308,7 +301,7 @@ impl Facts<'_> {
     /// There is a cage: starts it if it doesn't run.
     fn come_back(
         &self,
-        (container, kept): (&Container, &CreateOptions),
+        (container, kept): (&Cage, &CreateOptions),
         options: &CreateOptions,
         stale: Stale,
         then: &Then,
@@ -335,7 +328,7 @@ impl Facts<'_> {
         let no_root = kept.has(NO_ROOT);
         let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
         let settle = self.settle(&container.id, settling);
-        let sources = nesting::mounted_sources(container, kept, self.link(container).as_ref());
+        let sources = nesting::mounted_sources(container, kept);
         match (container.state, then) {
             (State::Created | State::Stopped | State::Dead, Then::Attach) => {
                 plan.say(format!("Restarting {}", container.name));
@@ -368,8 +361,8 @@ impl Facts<'_> {
     /// an earlier attempt that was cut short.
     pub fn replace(
         &self,
-        old: &Container,
-        left_over: Option<&Container>,
+        old: &Cage,
+        left_over: Option<&Cage>,
         creation: &Creation,
         options: &CreateOptions,
         then: &Then,
@@ -380,7 +373,7 @@ impl Facts<'_> {
         if let Some(left_over) = left_over {
             plan.run(remove(self.runtime, &left_over.id));
         }
-        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, Unmake::Container));
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, Unmake::Cage));
         if old.state.is_up() {
             // The two can't listen on the same ports.
             halt(&mut plan, self.runtime, &[old]);
@@ -406,7 +399,7 @@ impl Facts<'_> {
     }
 
     /// Takes away what was to replace `old`, which is started again if it ran.
-    fn restore(&self, old: &Container, new: &str) -> Plan {
+    fn restore(&self, old: &Cage, new: &str) -> Plan {
         let mut plan = Plan::default();
         plan.run(remove(self.runtime, new));
         if old.state.is_up() {
@@ -417,11 +410,11 @@ impl Facts<'_> {
     }
 
     /// Tells if a new cage would be made of another image.
-    fn tell_image(&self, container: &Container) -> Plan {
+    fn tell_image(&self, container: &Cage) -> Plan {
         let mut plan = Plan::default();
         let wanted = &self.host.image;
-        if container.image() != wanted {
-            let made_of = container.image();
+        if container.image_name() != wanted {
+            let made_of = container.image_name();
             plan.say(format!(
                 "{} was made of {made_of}; `cage restart` makes it of {wanted}",
                 container.name
@@ -498,24 +491,14 @@ impl Facts<'_> {
     }
 }
 
-/// Fetches the image for new cages: with the engine's own progress on a terminal, quietly elsewhere.
-pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
-    let mut args = vec!["pull"];
-    if !host.terminal.stderr {
-        args.push("--quiet");
-    }
-    args.push(&host.image);
-    runtime.command(args)
-}
-
 /// Nothing can be run in a cage whose directory is gone: the engines take it for an attempt to break out.
-pub fn replaced_while_running(container: &Container) -> Failure {
+pub fn replaced_while_running(container: &Cage) -> Failure {
     Failure::new(format!("the project directory was replaced while {} ran", container.name))
         .hint("`cage restart` mounts the new one")
 }
 
 /// Tells which options would need a new container.
-pub fn tell_ignored(container: &Container, kept: &CreateOptions, options: &CreateOptions) -> Plan {
+pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -> Plan {
     let mut plan = Plan::default();
     for words in options.missing_from(kept).words() {
         let mut option = shell_words::join(&words);
@@ -527,46 +510,16 @@ pub fn tell_ignored(container: &Container, kept: &CreateOptions, options: &Creat
     plan
 }
 
-/// Adds what ends the processes of those containers that have any: a hangup first, a kill after five seconds.
-pub fn halt(plan: &mut Plan, runtime: &Runtime, containers: &[&Container]) {
-    let ids = |wanted: fn(State) -> bool| {
-        containers
-            .iter()
-            .filter(move |container| wanted(container.state))
-            .map(|container| container.id.as_str())
-    };
-    // A frozen process can't take a signal.
-    let frozen: Vec<&str> = ids(|state| state == State::Paused).collect();
-    if !frozen.is_empty() {
-        plan.run(runtime.command(["unpause"].into_iter().chain(frozen)));
-    }
-    let up: Vec<&str> = ids(State::is_up).collect();
-    if !up.is_empty() {
-        plan.run(runtime.command(["stop", "-t", "5"].into_iter().chain(up)));
-    }
-}
-
-/// Removes a container and the anonymous volumes that are its own.
-pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
-    runtime.command(["rm", "--force", "--volumes", container])
-}
-
-/// Takes away a removed cage's link to the SSH agent.
-pub fn unlink(host: &Host, container: &Container) -> Plan {
-    Plan::new(Link::of(host, &container.name).map(|link| Step::Unlink(link.path)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
     use crate::base::text::quote;
+    use crate::cage::existing::IMAGE_LABEL;
     use crate::cage::home::PREPARE;
     use crate::cage::user::{ImageUser, Mapping};
-    use crate::engine::container::IMAGE_LABEL;
-    use crate::engine::runtime::RuntimeKind;
-    use crate::engine::runtime::{Engine, Mode, Product};
+    use crate::engine::runtime::{Engine, Mode, Product, RuntimeKind};
     use crate::host::ids::Ids;
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
@@ -638,8 +591,8 @@ mod tests {
 
     fn come_back(kind: RuntimeKind, state: State, typed: &str, then: &Then) -> String {
         script(kind, &[], "/p/app", |facts| {
-            let mut container = Container::sample(facts.project, state);
-            container.image_id = NEWER.into();
+            let mut container = Cage::sample(facts.project, state);
+            container.container().image_id = NEWER.into();
             facts.come_back(
                 (&container, &container.options().unwrap()),
                 &options(typed),
@@ -653,7 +606,7 @@ mod tests {
 
     fn replace(kind: RuntimeKind, state: State, then: &Then) -> String {
         script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |facts| {
-            let container = Container::sample(facts.project, state);
+            let container = Cage::sample(facts.project, state);
             let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
             let place = if kind == RuntimeKind::Docker { MACHINE } else { podman_machine };
             let creation = creation(facts, place);
@@ -906,8 +859,8 @@ mod tests {
     fn another_image_and_a_newer_one_are_told_apart() {
         let told = |image: &str, made_of: &str| {
             script(RuntimeKind::Docker, &[("CAGE_IMAGE", image)], "/p/app", |facts| {
-                let mut container = Container::sample(facts.project, State::Running);
-                container.labels.insert(IMAGE_LABEL.into(), made_of.into());
+                let mut container = Cage::sample(facts.project, State::Running);
+                container.container().labels.insert(IMAGE_LABEL.into(), made_of.into());
                 facts.tell_image(&container)
             })
         };

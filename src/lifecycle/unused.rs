@@ -7,13 +7,14 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::base::text::escape;
-use crate::engine::container::{Container, Image};
+use crate::cage::existing::Cage;
+use crate::engine::image::Image;
+use crate::engine::image::is_local;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
 use crate::lifecycle::create::own_home;
-use crate::lifecycle::start::is_local;
 
 /// The objects that `prune` would remove, and the reasons why it keeps others.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub struct Unused {
 #[derive(Debug)]
 pub struct LostCage {
     /// The cage.
-    pub container: Container,
+    pub container: Cage,
     /// The path of the directory.
     pub project: String,
     /// Why the directory may still exist.
@@ -115,7 +116,7 @@ impl Unused {
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn find(host: &Host, runtime: &Runtime, runner: Runner, cages: &[Container]) -> Result<Self> {
+    pub fn find(host: &Host, runtime: &Runtime, runner: Runner, cages: &[Cage]) -> Result<Self> {
         let mut unused = Self::default();
         unused.find_cages(host, cages);
         unused.find_homes(host, runtime, runner, cages)?;
@@ -132,9 +133,9 @@ impl Unused {
         directory
     }
 
-    fn find_cages(&mut self, host: &Host, cages: &[Container]) {
+    fn find_cages(&mut self, host: &Host, cages: &[Cage]) {
         for cage in cages {
-            let Some(project) = cage.project(&host.label) else { continue };
+            let project = cage.project();
             let Directory::Gone(doubt) = self.look(host, &cage.name, project) else { continue };
             if cage.state.is_up() {
                 self.left.push(format!(
@@ -149,13 +150,7 @@ impl Unused {
         }
     }
 
-    fn find_homes(
-        &mut self,
-        host: &Host,
-        runtime: &Runtime,
-        runner: Runner,
-        cages: &[Container],
-    ) -> Result<()> {
+    fn find_homes(&mut self, host: &Host, runtime: &Runtime, runner: Runner, cages: &[Cage]) -> Result<()> {
         let homes = self.homes_with_project(host, runtime, runner)?;
         for (volume, project) in &homes {
             let name = format!("the home {volume}");
@@ -170,7 +165,7 @@ impl Unused {
         }
         for volume in runtime.volumes(runner)? {
             let is_known = homes.iter().any(|(home, _)| *home == volume)
-                || cages.iter().any(|cage| cage.place_of(&volume).is_some());
+                || cages.iter().any(|cage| cage.mount_point_of(&volume).is_some());
             if !is_known && is_name_of_home(host, &volume) {
                 self.left.push(format!(
                     "keeping the home {volume}: its project is unknown; `{} volume rm {volume}` removes it",
@@ -192,8 +187,10 @@ impl Unused {
         let mut homes = runtime.labelled_volumes(runner, &host.label)?;
         homes.retain(|(volume, project)| *volume == own_home(host, &cage_name(project)));
         for lost in &self.cages {
-            let volume = own_home(host, lost.container.cage_name());
-            if lost.container.place_of(&volume).is_some() && !homes.iter().any(|(home, _)| *home == volume) {
+            let volume = own_home(host, lost.container.final_name());
+            if lost.container.mount_point_of(&volume).is_some()
+                && !homes.iter().any(|(home, _)| *home == volume)
+            {
                 homes.push((volume, lost.project.clone()));
             }
         }

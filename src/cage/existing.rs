@@ -1,0 +1,170 @@
+//! A cage that exists: a container that cage made, and the labels that keep what it was made with.
+
+use std::ops::Deref;
+
+use anyhow::{Result, bail};
+
+use super::create_options::CreateOptions;
+use super::ssh_agent::SOCKET;
+use crate::base::error::Failure;
+use crate::engine::container::Container;
+#[cfg(test)]
+use crate::engine::container::State;
+use crate::host::ids::Ids;
+use crate::host::project::{Project, cage_name};
+
+/// The label for the options of the cage.
+pub const OPTIONS_LABEL: &str = "cage.options";
+/// The label for the names of the variables that some of the options come from.
+pub const DEFAULTS_LABEL: &str = "cage.defaults";
+/// The label for the image's name as the user wrote it; podman changes it.
+pub const IMAGE_LABEL: &str = "cage.image";
+/// The label for the inode number of the project directory.
+pub const INODE_LABEL: &str = "cage.inode";
+/// The label for the image's user.
+pub const USER_LABEL: &str = "cage.user";
+/// The label for the IDs of the user inside.
+pub const OWNER_LABEL: &str = "cage.owner";
+/// The label for a digest of the env files.
+pub const ENV_LABEL: &str = "cage.env";
+/// The label for what was in the project, of the things that the host runs or trusts, before the first cage.
+pub const SEEN_LABEL: &str = "cage.seen";
+/// The label for the time of that, in Unix seconds.
+pub const SINCE_LABEL: &str = "cage.since";
+/// The label for the IDs that the engine maps to the user's, if it maps any. An image may have labels of these names, too; so
+/// each of them is written for every cage.
+pub const KEEP_ID_LABEL: &str = "cage.keep-id";
+/// The end of the name of a container that is not a cage yet: `cage start` renames it when it is complete.
+pub const SUCCESSOR: &str = ".new";
+
+/// A container whose label and name agree that it is a cage, so that neither the labels of an image nor a name alone make one.
+#[derive(Debug, Clone)]
+pub struct Cage {
+    container: Container,
+    project: String,
+}
+
+impl Deref for Cage {
+    type Target = Container;
+
+    fn deref(&self) -> &Container {
+        &self.container
+    }
+}
+
+impl Cage {
+    /// Recognises a cage. `label` has the project's path.
+    pub fn recognise(container: Container, label: &str) -> Option<Self> {
+        let project = container.label(label)?.to_owned();
+        let name = container.name.strip_suffix(SUCCESSOR).unwrap_or(&container.name);
+        (cage_name(&project) == name).then_some(Self { container, project })
+    }
+
+    /// Returns the project's path.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// Returns the name that the container has, or will have when it is complete.
+    pub fn final_name(&self) -> &str {
+        self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name)
+    }
+
+    /// Returns the image's name as the user wrote it.
+    pub fn image_name(&self) -> &str {
+        self.label(IMAGE_LABEL).unwrap_or(&self.image)
+    }
+
+    /// Returns the options that the cage was created with; none if there is no label of options.
+    ///
+    /// # Errors
+    /// When the labels can't be read: with fewer options than the user chose, the cage would be more open.
+    pub fn options(&self) -> Result<CreateOptions> {
+        let Some(kept) = self.label(OPTIONS_LABEL) else { return Ok(CreateOptions::default()) };
+        let defaults = self.label(DEFAULTS_LABEL).unwrap_or_default();
+        let Some(options) = CreateOptions::from_labels(kept, defaults, &self.environment) else {
+            bail!(
+                Failure::new(format!("cannot read the options of {}", self.name)).hint(
+                    "a newer cage made it: update cage, or forget the options with `cage restart --fresh`"
+                )
+            )
+        };
+        Ok(options)
+    }
+
+    /// Returns the IDs that a label keeps; `None` without the label, or if it is empty.
+    ///
+    /// # Errors
+    /// When the label can't be read.
+    pub fn ids(&self, label: &str) -> Result<Option<Ids>> {
+        let Some(text) = self.label(label).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let unreadable = || {
+            Failure::new(format!("cannot read the label {label} of {}", self.name))
+                .hint("a newer cage made it: update cage, or remove it with `cage rm`")
+        };
+        Ok(Some(text.parse().map_err(|()| unreadable())?))
+    }
+
+    /// Returns the files and directories of the host that code in the cage can write: those that were asked for, if the
+    /// options can be read, and those that the engine tells, which in a virtual machine may have other paths.
+    pub fn writable_sources(&self) -> Vec<String> {
+        let options = self.options().unwrap_or_default();
+        let asked =
+            options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
+        let told = self.bind_mounts().filter(|mount| mount.writable).map(|mount| mount.source.as_str());
+        [self.project()].into_iter().chain(asked).chain(told).map(str::to_owned).collect()
+    }
+
+    /// Returns whether a link to the SSH agent is mounted. The path inside tells, because Docker Desktop has its own paths for
+    /// what it mounts from WSL.
+    pub fn mounts_link(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.destination == SOCKET && mount.source != SOCKET)
+    }
+
+    /// Returns whether the SSH agent's socket of a virtual machine is mounted.
+    pub fn mounts_machines_agent(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.source == SOCKET)
+    }
+
+    /// Returns whether the cage was made when another directory was at the project's path.
+    pub fn has_another_directory(&self, project: &Project) -> bool {
+        let inode = self.label(INODE_LABEL).filter(|inode| !inode.is_empty());
+        inode.is_some_and(|inode| *inode != project.inode.to_string())
+    }
+}
+
+#[cfg(test)]
+impl Cage {
+    /// A cage for `project` in this state.
+    pub fn sample(project: &Project, state: State) -> Self {
+        Self {
+            container: Container::sample(&project.name, &project.path, state),
+            project: project.path.clone(),
+        }
+    }
+
+    /// The container, to be changed.
+    pub fn container(&mut self) -> &mut Container {
+        &mut self.container
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cage_is_one_by_label_and_by_name() {
+        let name = cage_name("/p/app");
+        let project = |name: &str, label: &str| {
+            let container = Container::sample(name, "/p/app", State::Running);
+            Cage::recognise(container, label)
+                .map(|cage| (cage.project().to_owned(), cage.final_name().to_owned()))
+        };
+        let cage = Some(("/p/app".to_owned(), name.clone()));
+        assert_eq!(project(&name, "cage.project"), cage);
+        assert_eq!(project(&format!("{name}{SUCCESSOR}"), "cage.project"), cage);
+        assert_eq!(project(&name, "other"), None);
+        assert_eq!(project("database", "cage.project"), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! Parts of plans that several commands use.
+
+use super::plan::{Plan, Step};
+use crate::cage::existing::Cage;
+use crate::cage::ssh_agent::Link;
+use crate::engine::command::Invocation;
+use crate::engine::container::State;
+use crate::engine::runtime::Runtime;
+use crate::host::machine::Host;
+
+/// Adds the steps that stop containers: a hangup, and a kill after five seconds.
+pub fn halt(plan: &mut Plan, runtime: &Runtime, containers: &[&Cage]) {
+    let ids = |wanted: fn(State) -> bool| {
+        containers
+            .iter()
+            .filter(move |container| wanted(container.state))
+            .map(|container| container.id.as_str())
+    };
+    // A frozen process can't take a signal.
+    let frozen: Vec<&str> = ids(|state| state == State::Paused).collect();
+    if !frozen.is_empty() {
+        plan.run(runtime.command(["unpause"].into_iter().chain(frozen)));
+    }
+    let up: Vec<&str> = ids(State::is_up).collect();
+    if !up.is_empty() {
+        plan.run(runtime.command(["stop", "-t", "5"].into_iter().chain(up)));
+    }
+}
+
+/// Returns the command that removes a container with its anonymous volumes.
+pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
+    runtime.command(["rm", "--force", "--volumes", container])
+}
+
+/// Returns the steps that remove a cage's link to the SSH agent.
+pub fn unlink(host: &Host, container: &Cage) -> Plan {
+    Plan::new(Link::of(host, &container.name).map(|link| Step::Unlink(link.path)))
+}
+
+/// Returns the command that pulls the image for new cages: with the engine's progress on a terminal, quietly elsewhere.
+pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
+    let mut args = vec!["pull"];
+    if !host.terminal.stderr {
+        args.push("--quiet");
+    }
+    args.push(&host.image);
+    runtime.command(args)
+}
