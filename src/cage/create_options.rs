@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 
-use crate::cage::isolation;
+use crate::cage::engine_args;
 use crate::cage::options::{Definition, HOME, Home, TABLE, Value};
 use crate::cage::variable::Variable;
 use crate::engine::mount::Mount;
@@ -188,7 +188,7 @@ impl CreateOptions {
     /// When the source of a mount doesn't exist, a variable has no value, or an argument can't be the engine's.
     pub fn resolve(mut self, host: &Host, base: &Path) -> Result<Self> {
         self.engine_args.splice(..0, host.create_args.iter().cloned());
-        isolation::check_engine_args(&self.engine_args, &host.label)?;
+        engine_args::check_engine_args(&self.engine_args, &host.label)?;
         for choice in &mut self.chosen {
             choice.value = match choice.value.clone() {
                 Value::Variable(variable) => Value::Variable(variable.resolve(host)?),

@@ -1,70 +1,17 @@
-//! Arguments for the engine's own `create`: the ones that cage depends on, and the ones that weaken the isolation.
-//!
-//! The rest goes to the engine unjudged, and `status` shows it.
+//! Options and arguments for the engine that weaken the isolation of a cage. What is not judged here, `status` shows.
 
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Result, bail};
-
-use crate::base::error::Failure;
-use crate::base::{file, text};
+use crate::base::file;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::options::NETWORK;
-use crate::engine::args::{Flag, Source, flags};
+use crate::engine::args::{Flag, flags};
 use crate::host::machine::Host;
-
-/// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
-/// of the host could use in the project, and writing to the audit log of the host. Package managers, sudo, debuggers and
-/// databases work without them.
-pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
-
-/// Arguments that cage itself depends on.
-const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];
 
 /// Names of engines' sockets.
 const SOCKETS: [&str; 5] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"];
 
 const SOCKET_TOLD: &str = "takes the cage down: with an engine's socket, the cage controls this machine";
-
-/// Checks arguments for the engine's `create`. `label` is the label that marks cages.
-///
-/// # Errors
-/// When an argument would make a container that cage can't find again.
-pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
-    for flag in flags(args) {
-        let key = flag.value.split('=').next().unwrap_or_default();
-        if flag.name == "label" && (key.starts_with("cage.") || key == label) {
-            bail!(Failure::new(format!(
-                "label `{}` can't be passed on to the engine: it is cage's own",
-                text::escape(flag.value)
-            )));
-        }
-        if OWN.contains(&flag.name) {
-            bail!(Failure::new(format!(
-                "`--{}` can't be passed on to the engine: cage depends on it",
-                flag.name
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Returns the capabilities to drop when these arguments go to the engine: podman refuses to drop what it is told to add.
-pub fn dropped(args: &[String]) -> Vec<&'static str> {
-    let flags = flags(args);
-    let is_added = |name: &str| {
-        flags.iter().filter(|flag| flag.name == "cap-add").any(|flag| {
-            let value = flag.value.to_ascii_uppercase();
-            value.split(',').any(|value| value.strip_prefix("CAP_").unwrap_or(value) == name)
-        })
-    };
-    DROPPED.into_iter().filter(|name| !is_added(name)).collect()
-}
-
-/// Returns the sources that these arguments mount.
-pub fn all_mounted(args: &[String]) -> Vec<Source> {
-    flags(args).iter().flat_map(Flag::sources).collect()
-}
 
 /// Returns how these options weaken the isolation, a sentence each, not escaped.
 pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<String> {
@@ -155,6 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cage::engine_args::{DROPPED, check_engine_args, dropped};
 
     fn split(words: &str) -> Vec<String> {
         shell_words::split(words).unwrap()

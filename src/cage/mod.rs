@@ -2,6 +2,7 @@
 
 pub mod create_options;
 pub mod defaults;
+pub mod engine_args;
 pub mod env_file;
 pub mod existing;
 pub mod home;

@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::cage::create_options::CreateOptions;
+use crate::cage::engine_args;
 use crate::cage::existing::Cage;
-use crate::cage::isolation;
 use crate::cage::ssh_agent::SOCKET;
 use crate::engine::container::{Mounted, State};
 use crate::engine::query::Volume;
@@ -65,7 +65,7 @@ pub fn neighbours<'a>(name: &str, sources: &[PathBuf], cages: &'a [Cage]) -> Vec
 /// checked, and without the SSH agent's socket or link, which cage itself keeps. Where that link is depends on the HOME and
 /// `XDG_STATE_HOME` with which the cage was made, so the path inside tells.
 pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
-    let passed_on = isolation::all_mounted(&options.engine_args);
+    let passed_on = engine_args::all_mounted(&options.engine_args);
     let as_written = |source: &str| passed_on.iter().any(|mount| mount.name == source);
     let was_asked_for = options.mounts().any(|mount| mount.target() == SOCKET);
     let checked = |mount: &&Mounted| {

@@ -15,7 +15,7 @@ use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
 use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
-use crate::cage::{home, isolation, nesting, ssh_agent, user};
+use crate::cage::{engine_args, home, nesting, ssh_agent, user};
 use crate::engine::dialect::Dialect;
 use crate::engine::image::Image;
 use crate::engine::query::Volume;
@@ -126,7 +126,7 @@ impl Facts {
 fn invalid_options(host: &Host) -> Vec<anyhow::Error> {
     let mut errors = CreateOptions::wrong_defaults(host);
     errors.extend(PullFlag::default().policy(host).err());
-    errors.extend(isolation::check_engine_args(&host.create_args, &host.label).err());
+    errors.extend(engine_args::check_engine_args(&host.create_args, &host.label).err());
     errors
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail, ensure};
 
 use crate::base::error::Failure;
+use crate::base::name::is_mountable;
 use crate::base::{name, text};
 
 /// Something mounted into a cage. Always passed as `--mount`: `-v` can't express a path with a colon, and makes a
@@ -66,13 +67,13 @@ impl Mount {
         &self.target
     }
 
-    /// Do the engines read it as it is written? Their reader takes the two bytes of a line break on Windows for one.
+    /// Returns whether the engines read the paths as they are written.
     pub fn is_readable(&self) -> bool {
         let source = match &self.source {
             Source::Path(source) | Source::Volume(source) => source,
             Source::Anonymous => "",
         };
-        !source.contains("\r\n") && !self.target.contains("\r\n")
+        is_mountable(source) && is_mountable(&self.target)
     }
 
     /// Checks that the source, if it is a file or directory of the host, is still what was once asked for.

@@ -8,9 +8,8 @@ use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
 
 use crate::base::error::Failure;
-use crate::base::name::is_name_char;
+use crate::base::name::{is_mountable, is_name_char};
 use crate::base::{file, text};
-use crate::engine::mount::Mount;
 use crate::host::machine::Host;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
@@ -68,10 +67,7 @@ impl Project {
             // docker replaces such bytes without a word and mounts another directory.
             return Err(unusable("its path is not valid UTF-8").hint("rename the directory").into());
         };
-        ensure!(
-            Mount::path(&path, &path).is_readable(),
-            unusable("engines can't read a path with \\r\\n in it")
-        );
+        ensure!(is_mountable(&path), unusable("engines can't read a path with \\r\\n in it"));
         Ok(Self { name: cage_name(&path), path, inode: metadata.ino(), gid: metadata.gid(), reached })
     }
 

@@ -16,7 +16,7 @@ use crate::cage::home::Preparation;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
-use crate::cage::{home, isolation, nesting, ssh_agent, user};
+use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
 use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::image::Image;
 use crate::engine::mount::Mount;
@@ -449,7 +449,7 @@ impl Creation {
             cap_drop: if options.has(NO_ROOT) {
                 vec!["ALL"]
             } else {
-                isolation::dropped(&options.engine_args)
+                engine_args::dropped(&options.engine_args)
             },
             options: options.to_engine_args(runtime),
             engine_args: options.engine_args.clone(),

@@ -8,8 +8,7 @@ use anyhow::Result;
 
 use crate::base::text::escape;
 use crate::cage::existing::Cage;
-use crate::engine::image::Image;
-use crate::engine::image::is_local;
+use crate::engine::image::{Image, is_local};
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;

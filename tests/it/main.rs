@@ -15,5 +15,6 @@ mod common;
 mod completions;
 mod fake;
 mod help;
+mod layers;
 mod manual;
 mod repository;

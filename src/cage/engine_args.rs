@@ -1,0 +1,55 @@
+//! Arguments for the engine's own `create`: the ones that cage depends on, and the ones that it must know of.
+
+use anyhow::{Result, bail};
+
+use crate::base::error::Failure;
+use crate::base::text;
+use crate::engine::args::{Flag, Source, flags};
+
+/// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
+/// of the host could use in the project, and writing to the audit log of the host. Package managers, sudo, debuggers and
+/// databases work without them.
+pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
+
+/// Arguments that cage itself depends on.
+const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];
+
+/// Checks arguments for the engine's `create`. `label` is the label that marks cages.
+///
+/// # Errors
+/// When an argument would make a container that cage can't find again.
+pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
+    for flag in flags(args) {
+        let key = flag.value.split('=').next().unwrap_or_default();
+        if flag.name == "label" && (key.starts_with("cage.") || key == label) {
+            bail!(Failure::new(format!(
+                "label `{}` can't be passed on to the engine: it is cage's own",
+                text::escape(flag.value)
+            )));
+        }
+        if OWN.contains(&flag.name) {
+            bail!(Failure::new(format!(
+                "`--{}` can't be passed on to the engine: cage depends on it",
+                flag.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the capabilities to drop when these arguments go to the engine: podman refuses to drop what it is told to add.
+pub fn dropped(args: &[String]) -> Vec<&'static str> {
+    let flags = flags(args);
+    let is_added = |name: &str| {
+        flags.iter().filter(|flag| flag.name == "cap-add").any(|flag| {
+            let value = flag.value.to_ascii_uppercase();
+            value.split(',').any(|value| value.strip_prefix("CAP_").unwrap_or(value) == name)
+        })
+    };
+    DROPPED.into_iter().filter(|name| !is_added(name)).collect()
+}
+
+/// Returns the sources that these arguments mount.
+pub fn all_mounted(args: &[String]) -> Vec<Source> {
+    flags(args).iter().flat_map(Flag::sources).collect()
+}
