@@ -8,6 +8,7 @@ on_each_engine!(clients: the_script_of_a_command_does_the_same, the_script_of_a_
 
 on_each_engine!(registry: the_scripts_of_update_and_upgrade_do_the_same);
 
+/// The fake engine compares every command in every state, call by call. These are scripts of several calls.
 fn the_script_of_a_command_does_the_same(world: &World) {
     world.write(&world.project.join(".cage.env"), "A=it's \"1\"\n");
     world.write(&world.home.join(".config/cage/home/seeded"), "");
@@ -15,10 +16,7 @@ fn the_script_of_a_command_does_the_same(world: &World) {
         ("", "start -v ./data:/it\\'s"),
         ("start -v /kept", "restart"),
         ("start|stop", "run -- sh -c 'echo \"$A\" > made; exit 7'"),
-        ("start", "stop"),
-        ("start", "rm"),
         ("start", "shell"),
-        ("start", "status"),
         ("run touch /home/vscode/mine", "rmconfig"),
         ("start", "obliterate"),
     ] {
