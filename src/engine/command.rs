@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::text::quote;
+use crate::engine::dialect::Dialect;
 
 /// A command line of the runtime, before it runs.
 #[derive(Debug, Clone)]
 pub struct Invocation {
+    pub(super) dialect: Dialect,
     pub(super) program: PathBuf,
     pub(super) name: String,
     pub(super) args: Vec<String>,
@@ -35,9 +37,14 @@ impl fmt::Debug for Secret {
 
 impl Invocation {
     /// `program`, called `name` when it is shown, with these arguments.
-    pub fn new<A: Into<String>>(program: PathBuf, name: String, args: impl IntoIterator<Item = A>) -> Self {
+    pub fn new<A: Into<String>>(
+        dialect: Dialect,
+        program: PathBuf,
+        name: String,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { program, name, args, stdin: None, env_file: None, slow: None, within: None }
+        Self { dialect, program, name, args, stdin: None, env_file: None, slow: None, within: None }
     }
 
     /// Gives the command something to read.
@@ -113,8 +120,8 @@ mod tests {
     #[test]
     fn what_a_command_reads_is_never_shown() {
         let stdin = Secret { text: "TOKEN=secret".into(), source: "cat file".into() };
-        let invocation =
-            Invocation::new("/bin/docker".into(), "docker".into(), ["create"]).stdin(Some(stdin));
+        let invocation = Invocation::new(Dialect::Docker, "/bin/docker".into(), "docker".into(), ["create"])
+            .stdin(Some(stdin));
         assert_eq!(invocation.to_string(), "cat file | docker create");
         assert!(!format!("{invocation:?}").contains("secret"));
     }

@@ -135,6 +135,14 @@ impl Dialect {
         }
     }
 
+    /// Returns the message about an engine that the client called `name` can't reach.
+    pub fn unreachable(self, name: &str) -> String {
+        match self {
+            Self::Docker => "Docker is not running. Start Docker (or colima/podman) first.".to_owned(),
+            Self::Podman => format!("{name} does not answer"),
+        }
+    }
+
     /// Returns the oldest version that cage works with, and what to do about an older one.
     ///
     /// podman has `keep-id:uid=…,gid=…` since 4.3: <https://github.com/containers/podman/releases/tag/v4.3.0>.

@@ -18,3 +18,4 @@ pub mod runner;
 pub mod runtime;
 pub mod signals;
 pub mod spec;
+mod trouble;

@@ -91,7 +91,7 @@ impl Runtime {
 
     /// Returns a command line of this client.
     pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
-        Invocation::new(self.program.clone(), self.name.clone(), args)
+        Invocation::new(self.kind, self.program.clone(), self.name.clone(), args)
     }
 }
 

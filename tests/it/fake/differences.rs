@@ -149,7 +149,7 @@ fn an_agent_that_the_engine_cannot_mount_is_done_without_and_said() {
     machine.engine().answer("start", 1, words, "");
     let outcome = machine.cage("start");
     assert_eq!(outcome.code, 1);
-    assert!(outcome.stderr.contains("`cage restart --no-ssh` does without"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("`cage restart --no-ssh` leaves it out"), "{}", outcome.stderr);
     assert!(outcome.changes().iter().all(|call| call[0] != "rm"), "{:?}", outcome.calls);
 }
 
@@ -432,12 +432,13 @@ fn many_starts_at_once_make_one_cage() {
 #[test]
 fn when_the_engine_says_that_another_was_quicker_cage_looks_again() {
     // 14: without a home, or as two users, nothing but the engine keeps two starts apart.
-    let taken = "Error response from daemon: Conflict. The container name \"/x\" is already in use by container \"y\".";
-    for refused in ["create", "rename"] {
+    for (refused, suffix) in [("create", ".new"), ("rename", "")] {
         let mut machine = Machine::in_story(Speaks::Docker, "none, appears late");
         machine.env.push(("HOME", "none".into()));
         machine.env.push(("CAGE_RUNTIME", machine.root().join("bin/docker").into()));
-        machine.engine().first(refused, 1, taken);
+        let name = format!("/{}{suffix}", Cage::of(&machine.project).name);
+        let taken = format!("Conflict. The container name {name:?} is already in use by container \"y\".");
+        machine.engine().first(refused, 1, &format!("Error response from daemon: {taken}"));
         let outcome = machine.cage("start");
         assert_eq!(
             (outcome.code, machine.anonymous(&outcome.stdout).as_str()),
@@ -452,11 +453,29 @@ fn when_the_engine_says_that_another_was_quicker_cage_looks_again() {
 fn a_cage_that_goes_away_between_look_and_step_is_made_anew() {
     // 14
     let machine = Machine::in_story(Speaks::Docker, "stopped, settles gone");
-    machine.engine().first("start", 1, "Error response from daemon: No such container: 0123");
+    let id = &Cage::of(&machine.project).id[..12];
+    machine.engine().first("start", 1, &format!("Error response from daemon: No such container: {id}"));
     let outcome = machine.cage("start");
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let changes: Vec<&str> = outcome.changes().iter().map(|call| call[0].as_str()).collect();
     assert_eq!(changes, ["start", "pull", "create", "run", "rename", "start"]);
+}
+
+#[test]
+fn another_container_that_is_missing_is_an_error_at_once() {
+    for (call, words) in [
+        ("create", "Error response from daemon: No such container: other"),
+        ("create", "Error: no container with name or ID \"other\" found: no such container"),
+        ("start", "Error response from daemon: No such container: other"),
+    ] {
+        let machine = Machine::in_story(Speaks::Docker, "none");
+        machine.engine().answer(call, 1, words, "");
+        let outcome = machine.cage("start -- --volumes-from other");
+        assert_eq!(outcome.code, 1);
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+        let creates = outcome.calls.iter().filter(|call| call[0] == "create").count();
+        assert_eq!(creates, 1, "{:?}", outcome.changes());
+    }
 }
 
 #[test]
@@ -508,7 +527,8 @@ fn run_exits_as_the_command_does_and_125_when_there_is_none() {
         assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (code, "out\n", ""));
     }
     // Codes that are the engines' clients' own when a cage ends meanwhile.
-    for (code, state) in [(1, (0, "", "exited 137\n")), (255, (1, "Error: No such container: x", ""))] {
+    let missing = format!("Error: No such container: {}", &Cage::of(&machine.project).id[..12]);
+    for (code, state) in [(1, (0, "", "exited 137\n")), (255, (1, missing.as_str(), ""))] {
         machine.engine().answer("exec", code, "", "");
         machine.engine().answer("container-inspect-format", state.0, state.1, state.2);
         let outcome = machine.cage("run make");

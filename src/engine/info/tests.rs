@@ -1,0 +1,77 @@
+//! Recorded answers of engines to `info`.
+
+use super::*;
+
+#[test]
+fn an_engine_is_known_by_what_it_says_of_itself() {
+    let engine = |os, system: &str, name: &str, options: &str| {
+        let json = format!(
+            r#"{{"OperatingSystem": "{system}", "Name": "{name}", "SecurityOptions": [{options}], "Containers": 3}}"#
+        );
+        let engine = Engine::recorded(os, &json);
+        (engine.mode, engine.machine)
+    };
+    let seccomp = r#""name=seccomp,profile=default""#;
+    let rootless = r#""name=seccomp,profile=default","name=rootless""#;
+    let apparmor = r#""name=apparmor","name=seccomp,profile=builtin","name=cgroupns""#;
+    let (debian, ubuntu) = ("Debian GNU/Linux 12 (bookworm)", "Ubuntu 24.04 LTS");
+    let vm = |product| (Mode::Rootful, Some(product));
+    assert_eq!(engine(Os::Linux, debian, "vm", seccomp), (Mode::Rootful, None));
+    assert_eq!(engine(Os::Linux, debian, "vm", rootless), (Mode::Rootless, None));
+    for os in [Os::Mac, Os::Linux] {
+        let desktop = engine(os, "Docker Desktop", "docker-desktop", seccomp);
+        assert_eq!(desktop, vm(Product::DockerDesktop));
+        assert_eq!(engine(os, ubuntu, "colima", apparmor), vm(Product::Colima));
+        let lima = engine(os, ubuntu, "lima-docker", rootless);
+        assert_eq!(lima, (Mode::Rootless, Some(Product::Lima)));
+    }
+    assert_eq!(engine(Os::Mac, ubuntu, "colima-work", apparmor), vm(Product::Colima));
+    assert_eq!(engine(Os::Mac, "OrbStack", "orbstack", seccomp), vm(Product::OrbStack));
+    let rancher = engine(Os::Mac, "Alpine Linux v3.20", "lima-rancher-desktop", seccomp);
+    assert_eq!(rancher, vm(Product::RancherDesktop));
+    assert_eq!(engine(Os::Mac, ubuntu, "renamed", seccomp), vm(Product::Unknown));
+    assert!(Engine::recorded(Os::Linux, r#"{"SecurityOptions": ["name=selinux"]}"#).selinux);
+}
+
+#[test]
+fn a_podman_behind_dockers_client_is_refused() {
+    let said = r#"{"Plugins": {"Log": ["k8s-file", "none", "passthrough", "journald"]}}"#;
+    let error = DockerInfo::read(said, "docker", &Host::sample(&[])).unwrap_err();
+    assert_eq!(error.to_string(), "`docker` talks to podman here");
+}
+
+#[test]
+fn an_old_docker_client_without_its_engine_succeeds_with_errors() {
+    // Recorded: docker 20.10.24.
+    let said = r#"{"ServerErrors":["Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?"],
+        "ClientInfo":{"Debug":false,"Context":"default","Plugins":[],"Warnings":null}}"#;
+    assert!(server_errors(said).unwrap().starts_with("Cannot connect to the Docker daemon"));
+    assert_eq!(server_errors(r#"{"ServerVersion":"28.2.2"}"#), None, "the control");
+}
+
+#[test]
+fn podman_tells_its_mode_limits_and_directory() {
+    let said = |rootless: bool, remote: bool, controllers: &str| {
+        format!(
+            r#"{{"host": {{"arch": "amd64", "cgroupVersion": "v2", "cgroupControllers": [{controllers}],
+            "security": {{"rootless": {rootless}, "seccompEnabled": true}}, "serviceIsRemote": {remote}}},
+            "store": {{"graphRoot": "/var/lib/containers/storage"}}, "version": {{"Version": "5.4.2"}}}}"#
+        )
+    };
+    let mut host = Host::sample(&[]);
+    host.cgroup_v2 = true;
+    let info = PodmanInfo::read(&said(true, false, r#""memory", "pids""#), &host).unwrap();
+    assert_eq!((info.engine.mode, info.engine.machine), (Mode::Rootless, None));
+    assert_eq!(info.engine.unenforced, [Limit::Processors]);
+    assert_eq!((info.version.as_str(), info.architecture.as_str(), info.seccomp), ("5.4.2", "amd64", true));
+    assert_eq!(info.directory, Some("/var/lib/containers/storage".into()));
+
+    let info = PodmanInfo::read(&said(false, true, ""), &host).unwrap();
+    assert_eq!((info.engine.mode, info.directory), (Mode::Rootful, None));
+    assert!(info.engine.unenforced.is_empty());
+
+    host.os = Os::Mac;
+    let info = PodmanInfo::read(&said(true, true, r#""cpu", "memory", "pids""#), &host).unwrap();
+    assert_eq!(info.engine.machine, Some(Product::PodmanMachine));
+    assert!(info.engine.unenforced.is_empty());
+}

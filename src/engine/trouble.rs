@@ -1,0 +1,288 @@
+//! Kinds of engine failures, recognised by the shape of the engines' messages.
+//!
+//! Messages quote names, paths and commands of the user. So a text counts only at the start or the end of a line, or outside
+//! of quotation marks, and lines that end in an unquoted path are looked at first.
+
+use std::path::Path;
+
+use Shape::{Between, Ends, Has, Starts};
+
+/// The kind of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The engine does not answer.
+    Unreachable,
+    /// The user may not open the engine's socket.
+    PermissionDenied,
+    /// The container that the command is about doesn't exist.
+    NoSuchContainer,
+    /// The image isn't on this machine, and was not to be pulled.
+    NoSuchImage,
+    /// Another container has the name that the command gives.
+    NameTaken,
+    /// Another program listens on a published port.
+    PortTaken,
+    /// The engine's disk is full.
+    DiskFull,
+    /// The container's first process has ended.
+    NotRunning,
+    /// The engine's init program is not installed.
+    NoInit,
+    /// The SSH agent's socket can't be mounted.
+    NoAgent,
+    /// The engine can't see a directory that is to be mounted.
+    NotShared,
+    /// The image is made for another kind of processor.
+    OtherProcessor,
+    /// podman is too old to map users.
+    TooOld,
+    /// The mounted directory was deleted on the host.
+    DirectoryGone,
+    /// The command took longer than its time limit.
+    TimedOut,
+    /// Any other failure.
+    Other,
+}
+
+/// Where in a line of a message, in lower case, a text stands.
+enum Shape {
+    Starts(&'static str),
+    Ends(&'static str),
+    /// Starts and ends.
+    Between(&'static str, &'static str),
+    /// Anywhere outside of quotation marks.
+    Has(&'static str),
+}
+
+/// The shapes of messages from docker 20.10 to 29 and podman 4 to 5. The first that fits counts.
+const SHAPES: [(Trouble, &[Shape]); 11] = [
+    (Trouble::PermissionDenied, &[Starts("permission denied while trying to connect to the docker ")]),
+    (
+        Trouble::Unreachable,
+        &[
+            Starts("cannot connect to the docker daemon at "),
+            Starts("failed to connect to the docker api at "),
+            Starts("error during connect: "),
+            Starts("cannot connect to podman"),
+            Starts("unable to connect to podman"),
+        ],
+    ),
+    (Trouble::NoSuchImage, &[Starts("no such image: "), Ends(": image not known")]),
+    (
+        Trouble::NotShared,
+        &[
+            Starts("invalid mount config for type \"bind\": bind source path does not exist: "),
+            Starts("mounts denied:"),
+            Starts("statfs /"),
+        ],
+    ),
+    (
+        Trouble::NoInit,
+        &[
+            Starts("exec: \"docker-init\": executable file not found"),
+            Starts("container-init binary not found"),
+            Starts("lookup init binary: "),
+            Ends(
+                "\" to rootfs at \"/sbin/docker-init\": stat /usr/bin/docker-init: no such file or directory",
+            ),
+        ],
+    ),
+    (
+        Trouble::DirectoryGone,
+        &[Has("possible container breakout"), Has("outside of container mount namespace")],
+    ),
+    (
+        Trouble::PortTaken,
+        &[
+            Ends("port is already allocated"),
+            Ends("address already in use"),
+            Starts("ports are not available: "),
+            Starts("failed to bind port "),
+            Starts("failed to bind any port for "),
+        ],
+    ),
+    (Trouble::DiskFull, &[Ends("no space left on device")]),
+    (
+        Trouble::TooOld,
+        &[
+            Starts("unrecognized namespace mode keep-id"),
+            Starts("keep-id is only supported in rootless mode"),
+        ],
+    ),
+    (Trouble::OtherProcessor, &[Ends("exec format error")]),
+    (
+        Trouble::NotRunning,
+        &[
+            Between("container ", " is not running"),
+            Starts("can only create exec sessions on running containers"),
+        ],
+    ),
+];
+
+/// What stands before the message proper; in front of the first, there may be others.
+const PREFIXES: [&str; 9] = [
+    "docker: ",
+    "error: ",
+    "error inspecting object: ",
+    "error response from daemon: ",
+    "error when allocating new name: ",
+    "got ",
+    "inspecting object: ",
+    "looking up container to share net namespace with: ",
+    "creating container storage: ",
+];
+
+/// What may follow the message proper.
+const SUFFIXES: [&str; 4] = [": unknown", ": oci runtime error", ".", " "];
+
+/// Recognises what an engine says of the failure of a command with these arguments.
+pub(super) fn recognise(words: &str, args: &[String]) -> Trouble {
+    let lines: Vec<String> = words.lines().map(|line| bare(&line.to_lowercase()).to_owned()).collect();
+    if lines.iter().any(|line| names_agent(line)) {
+        return Trouble::NoAgent;
+    }
+    if lines.iter().any(|line| missing_container(line).is_some_and(|name| is_own(args, name))) {
+        return Trouble::NoSuchContainer;
+    }
+    if lines.iter().any(|line| taken_name(line).is_some_and(|name| is_own(args, name))) {
+        return Trouble::NameTaken;
+    }
+    let fits = |shape: &Shape| lines.iter().any(|line| shape.fits(line));
+    let known = SHAPES.iter().find(|(_, shapes)| shapes.iter().any(fits));
+    match known {
+        Some((trouble, _)) => *trouble,
+        None if lines.iter().any(|line| misses_init(line, args)) => Trouble::NoInit,
+        None => Trouble::Other,
+    }
+}
+
+/// Returns whether nothing else is wrong than that containers or images don't exist.
+pub(super) fn is_only_of_missing_things(words: &str) -> bool {
+    let is_missing = |line: &str| {
+        let line = line.to_lowercase();
+        let line = bare(&line);
+        missing_container(line).is_some()
+            || line.starts_with("no such image: ")
+            || line.ends_with(": image not known")
+    };
+    let is_error = |line: &str| line.to_lowercase().starts_with("error");
+    words.lines().any(is_missing) && words.lines().all(|line| is_missing(line) || !is_error(line))
+}
+
+/// Returns the address of a taken port, such as `127.0.0.1:3000`.
+pub(super) fn taken_port(words: &str) -> Option<String> {
+    const BEFORE: [&str; 9] = [
+        "Bind for ",
+        "bind host port for ",
+        "bind host port ",
+        "exposing port TCP ",
+        "exposing port UDP ",
+        "listen tcp4 ",
+        "listen tcp6 ",
+        "listen tcp ",
+        "listen udp ",
+    ];
+    let after = |text: &str| words.split_once(text).map(|(_, rest)| rest);
+    if let Some(address) = BEFORE.iter().find_map(|text| address(after(text)?)) {
+        return Some(address);
+    }
+    // pasta: `Failed to bind port 3000 (Address already in use) for option '-t 127.0.0.1/3000-3000:3000-3000'`.
+    let option = after("'-t ").or_else(|| after("'-u "));
+    let by_option = option.and_then(|option| {
+        let (host, ports) = option.split_once('/')?;
+        Some(format!("{host}:{}", digits(ports)?))
+    });
+    by_option.or_else(|| Some(digits(after("ailed to bind port ")?)?.to_owned()))
+}
+
+/// Returns the address with which `text` begins.
+fn address(text: &str) -> Option<String> {
+    let end = if text.starts_with('[') { text.find("]:")? + 1 } else { text.find(':')? };
+    let (host, port) = (&text[..end], digits(&text[end + 1..])?);
+    (!host.contains(char::is_whitespace)).then(|| format!("{host}:{port}"))
+}
+
+fn digits(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some(&text[..end]).filter(|digits| digits.parse::<u16>().is_ok())
+}
+
+impl Shape {
+    fn fits(&self, line: &str) -> bool {
+        match self {
+            Starts(text) => line.starts_with(text),
+            Ends(text) => line.ends_with(text),
+            Between(start, end) => line.starts_with(start) && line.ends_with(end),
+            Has(text) => unquoted(line).contains(text),
+        }
+    }
+}
+
+/// Returns the message proper in a line.
+fn bare(mut line: &str) -> &str {
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
+        line = rest;
+    }
+    while let Some(rest) = SUFFIXES.iter().find_map(|suffix| line.strip_suffix(suffix)) {
+        line = rest;
+    }
+    line
+}
+
+/// Removes what is in quotation marks.
+fn unquoted(line: &str) -> String {
+    line.split('"').step_by(2).collect()
+}
+
+fn missing_container(line: &str) -> Option<&str> {
+    let starts = ["no such container: ", "no such container ", "no such object: "];
+    if let Some(name) = starts.iter().find_map(|start| line.strip_prefix(start)) {
+        return Some(name.trim_matches('"'));
+    }
+    let rest = line.strip_suffix("\" found: no such container")?;
+    rest.rsplit_once('"').map(|(_, name)| name)
+}
+
+fn taken_name(line: &str) -> Option<&str> {
+    if let Some((_, rest)) = line.split_once("the container name \"") {
+        let (name, rest) = rest.split_once('"')?;
+        return rest.starts_with(" is already in use by ").then_some(name.trim_start_matches('/'));
+    }
+    let rest = line.strip_prefix("renaming container ")?;
+    let (rest, _) = rest.split_once(" already in use, cannot rename container ")?;
+    rest.split_once(": name ").map(|(_, name)| name)
+}
+
+/// Returns whether a command with these arguments is about the container `name`. A new container may name others, to share
+/// their network or volumes.
+fn is_own(args: &[String], name: &str) -> bool {
+    let is_name = |arg: &str| arg.eq_ignore_ascii_case(name);
+    match args.first().map(String::as_str) {
+        Some("create" | "run") => args
+            .iter()
+            .position(|arg| arg == "--name")
+            .is_some_and(|at| args.get(at + 1).is_some_and(|arg| is_name(arg))),
+        // `cp` takes `NAME:PATH`.
+        _ => args.iter().any(|arg| is_name(arg) || arg.split_once(':').is_some_and(|(arg, _)| is_name(arg))),
+    }
+}
+
+/// Returns whether a line names the SSH agent's socket, or cage's link to it.
+fn names_agent(line: &str) -> bool {
+    let words = line.split([' ', '"', '\'', ',', '=']).map(|word| word.trim_end_matches([':', '.']));
+    let is_link = |word: &str| {
+        word.contains("/cage/cage-")
+            && Path::new(word).extension().is_some_and(|extension| extension == "agent")
+    };
+    words.into_iter().any(|word| word == "/run/host-services/ssh-auth.sock" || is_link(word))
+}
+
+/// Returns whether `create --init` failed because of podman's init, in whichever words: only the program's name is certain.
+fn misses_init(line: &str, args: &[String]) -> bool {
+    const INIT: &str = "catatonit";
+    let is_asked = args.iter().any(|arg| arg == "--init") && !args.iter().any(|arg| arg.contains(INIT));
+    is_asked && line.contains(INIT)
+}
+
+#[cfg(test)]
+mod tests;
