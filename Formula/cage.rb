@@ -14,7 +14,7 @@ class Cage < Formula
   end
 
   test do
-    assert_match "cage 0.9.0", shell_output("#{bin}/cage version")
+    assert_match "cage 1.0.0", shell_output("#{bin}/cage version")
     assert_match "CAGE_COMPLETE", (bash_completion/"cage").read
     assert_path_exists man1/"cage-start.1"
     # Without an engine in PATH cage says so, and what to do.

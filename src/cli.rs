@@ -18,11 +18,11 @@ const STYLES: Styles = Styles::styled()
 
 const AFTER_HELP: &str = "\
 Examples:
-  cage start                 In a project: make its cage and sit down in it
-  cage shell                 In a second terminal: another shell in it
-  cage run -- npm test       One command, in a script or a pipe
-  cage restart -p 3000:3000  A clean box, and a port of it on 127.0.0.1
-  cage help start            What a cage has of yours, and what it hasn't
+  cage start                 Create this project's cage and open a shell in it
+  cage shell                 Open another shell, in a second terminal
+  cage run -- npm test       Run one command, also in a script or a pipe
+  cage restart -p 3000:3000  Get a clean box, with a port on 127.0.0.1
+  cage help start            Show what a cage can see and what it can't
 
 Environment:
   CAGE_IMAGE        Image for new cages; never pulled if it has no slash

@@ -64,7 +64,7 @@ pub fn check_unlinked(path: &Path) -> Result<()> {
                     shown(),
                     text::escape(&leads.to_string_lossy())
                 ))
-                .hint("somebody put a link there; put back what it was, or `cage restart` without it")
+                .hint("restore what was there, or run `cage restart` without that mount")
                 .into());
             }
             Ok(_) => {}

@@ -16,13 +16,13 @@ use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::{Found, Session};
 use crate::lifecycle::start::{Facts, Then, pull, with_what_works};
 
-/// Replace the project's cage by a new one; project and home stay
+/// Replace the project's cage with a new one; project and home stay
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage restart                     A clean box with the options of the old one
-  cage restart -p 5432:5432        With one more port
-  cage restart --fresh --no-ssh    With these options and no others
-  cage restart --pull never -d     Of the image that is here, in the background")]
+  cage restart                     Get a clean box with the same options
+  cage restart -p 5432:5432        Add a port
+  cage restart --fresh --no-ssh    Use these options and no others
+  cage restart --pull never -d     Use the image that is here, in the background")]
 pub struct Restart {
     #[command(flatten)]
     renew: Renew,
@@ -31,7 +31,7 @@ pub struct Restart {
     pull: PullFlag,
 }
 
-/// The flags of the commands that make a cage anew.
+/// The flags of the commands that replace a cage.
 #[derive(Debug, Args)]
 pub struct Renew {
     /// Added to those that the cage was made with.

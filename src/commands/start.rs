@@ -9,37 +9,37 @@ use crate::lifecycle::session::Session;
 use crate::lifecycle::start::{Then, bring_up};
 
 const EXAMPLES: &str = "Examples:
-  cage start                           Sit down in the cage of this directory
-  cage start -d -C ~/src/app           Another directory's, in the background
-  cage start -p 3000:3000 -p 5432      Ports of the cage on 127.0.0.1
-  cage start -v ~/datasets:/data:ro    Something else of yours, read-only
-  cage start -e TOKEN -e DEBUG=1       Variables: TOKEN as it is here, and DEBUG
-  cage start --home project            A home of its own, not that of all cages
-  cage start --no-ssh --network none   Nothing that leads out
-  cage start --memory 8g --cpus 4      Not more than that
-  cage start -- --shm-size 1g          What follows -- is the engine's own";
+  cage start                           Create this directory's cage and enter it
+  cage start -d -C ~/src/app           Start another one in the background
+  cage start -p 3000:3000 -p 5432      Publish ports on 127.0.0.1
+  cage start -v ~/datasets:/data:ro    Mount another directory, read-only
+  cage start -e TOKEN -e DEBUG=1       Set TOKEN to its value here, and DEBUG
+  cage start --home project            Use a home for this project alone
+  cage start --no-ssh --network none   Keep the SSH agent and the network out
+  cage start --memory 8g --cpus 4      Limit memory and CPUs
+  cage start -- --shm-size 1g          Pass arguments on to the engine";
 
-const WHAT_IT_HAS: &str = "What the cage has of yours:
+const WHAT_IT_HAS: &str = "What the cage can see:
   this directory    at its own path, read-write; with the repository, if it is a
                     linked worktree or a submodule of one
   a home            a volume that all cages share, not your home: log in once
-  your SSH agent    it signs for whoever asks; the keys stay outside
-  variables         of ~/.config/cage/env, .cage.env and -e
-  copies of files   of ~/.config/cage/home, where the home has none
-  the network       and what you name: -v, -p, what follows --
+  your SSH agent    code in the cage can sign with it; the keys stay outside
+  variables         from ~/.config/cage/env, .cage.env and -e
+  copies of files   from ~/.config/cage/home, where the home has none
+  the network       and what you add with -v, -p or after --
 
-What it hasn't:
-  The rest of your files, your environment, your processes, the engine's socket.
+What it can't see:
+  Your other files, your environment and processes, and the engine's socket.
   SECURITY.md describes the isolation, with tests of each promise:
   https://github.com/pacificsky/cage/blob/main/SECURITY.md
 
 Leaving:
-  Ctrl-\\            leaves what runs in the cage at work; `cage start` comes
-                    back to it. CAGE_DETACH_KEYS chooses other keys
-  exit              ends the shell and with it the cage, until `cage start`
+  Ctrl-\\            detaches: the cage keeps running, and `cage start`
+                    re-attaches. CAGE_DETACH_KEYS sets other keys
+  exit              ends the shell and stops the cage, until `cage start`
 ";
 
-/// Create the project's cage, or come back to it
+/// Create the project's cage, or re-attach to it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{WHAT_IT_HAS}\n{EXAMPLES}"))]
 pub struct Start {

@@ -236,16 +236,16 @@ impl Limits {
 
     fn line(&self) -> String {
         let gibibytes = |bytes: i64| format!("{:.1} GiB", precise(bytes) / f64::from(1 << 30));
-        let amounts = [
-            (self.processes.most.map(|most| most.to_string()), Limit::Processes, self.processes.enforced),
-            (self.memory.most.map(gibibytes), Limit::Memory, self.memory.enforced),
-            (self.processors.most.map(|most| most.to_string()), Limit::Processors, self.processors.enforced),
+        let limits = [
+            ("processes", self.processes.most.map(|most| most.to_string()), self.processes.enforced),
+            ("memory", self.memory.most.map(gibibytes), self.memory.enforced),
+            ("CPUs", self.processors.most.map(|most| most.to_string()), self.processors.enforced),
         ];
-        let amounts = amounts.map(|(most, of, enforced)| {
-            let note = if enforced { "" } else { " (not enforced by this engine)" };
-            format!("{} {of}{note}", most.as_deref().unwrap_or("any"))
+        let limits = limits.map(|(name, most, is_enforced)| {
+            let note = if is_enforced { "" } else { " (not enforced by this engine)" };
+            format!("{name} {}{note}", most.as_deref().unwrap_or("unlimited"))
         });
-        amounts.join(", ")
+        limits.join(", ")
     }
 }
 
@@ -257,7 +257,7 @@ fn precise(number: i64) -> f64 {
 impl Report<'_> {
     /// The same for people, escaped.
     fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("Cage: {}", self.name), format!("State:     {}", self.state)];
+        let mut lines = vec![format!("Container: {}", self.name), format!("State:     {}", self.state)];
         if let Some(wall) = self.cage {
             let list = |lines: &mut Vec<String>, title: &str, items: Vec<String>| {
                 if items.is_empty() {
@@ -296,9 +296,15 @@ impl Wall<'_> {
         if self.privileged {
             lines.push("Root:      has all the power of this machine's root (--privileged)".to_owned());
         } else {
-            lines.push(format!("Without:   {}", text::escape(&self.capabilities_dropped.join(" "))));
+            lines.push(format!(
+                "Dropped capabilities: {}",
+                text::escape(&self.capabilities_dropped.join(" "))
+            ));
             if !self.capabilities_added.is_empty() {
-                lines.push(format!("With:      {}", text::escape(&self.capabilities_added.join(" "))));
+                lines.push(format!(
+                    "Added capabilities: {}",
+                    text::escape(&self.capabilities_added.join(" "))
+                ));
             }
         }
         if !self.options.is_empty() {

@@ -11,7 +11,7 @@ use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::halt;
 
-/// Stop the project's cage; `start` comes back to it
+/// Stop the project's cage; `cage start` starts it again
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage stop                        The cage of this directory

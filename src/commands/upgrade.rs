@@ -11,11 +11,11 @@ use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::{Facts, tell_ignored, with_what_works};
 
-/// Pull the latest image and, if the project's cage is not made of it, replace the cage
+/// Pull the latest image and, if the project's cage has another one, replace the cage
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage upgrade        Pull; if this cage's image is another one, make it anew
-  cage upgrade -d     The same without sitting down in it")]
+  cage upgrade        Pull, and replace the cage if its image is another one
+  cage upgrade -d     Do the same in the background")]
 pub struct Upgrade {
     #[command(flatten)]
     renew: Renew,

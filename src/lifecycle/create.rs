@@ -153,7 +153,7 @@ impl Creation {
         if no_root && engine.mode == Mode::Rootful && engine.machine.is_none() {
             mapping = mapping.without_root(&user, person).ok_or_else(|| {
                 Failure::new(format!(
-                    "--no-root can't be kept here: whoever writes the project {} in the cage has root's number",
+                    "--no-root is not possible here: the user in the cage needs root's number to write the project {}",
                     text::escape(&project.path)
                 ))
                 .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
@@ -206,7 +206,7 @@ impl Creation {
             let dirs = [PathBuf::from(dir)];
             for other in nesting::neighbours(&project.name, &dirs, &self.others) {
                 plan.say(format!(
-                    "the repository {dir} is in {}, too: whoever is in one of the two can set hooks for the other, and for you",
+                    "the repository {dir} is in {}, too: code in one cage can set hooks for the other, and for you",
                     other.name
                 ));
             }
@@ -256,7 +256,7 @@ impl Creation {
         plan
     }
 
-    /// What somebody is told who has the first cage of all.
+    /// Returns what to tell the user about the first cage of all.
     pub fn welcome(&self, host: &Host, options: &CreateOptions) -> Vec<String> {
         if !self.is_first || !host.terminal.stderr {
             return Vec::new();
@@ -268,15 +268,14 @@ impl Creation {
         };
         let agent = if has_agent { ", your SSH agent" } else { "" };
         vec![
-            format!("welcome! Of yours, a cage has the project{agent} and what you name, and no more"),
+            format!(
+                "welcome! This cage can see this project{agent} and nothing else on your machine unless you add it"
+            ),
             format!(
                 "  home:    {}, shared by all cages: log in once (volume {})",
                 self.user.home, host.home_volume
             ),
-            format!(
-                "  leave:   `exit` ends it; {} leaves it running, `cage start` comes back",
-                host.detach_keys
-            ),
+            format!("  leave:   `exit` stops it; {} detaches, `cage start` re-attaches", host.detach_keys),
             "  reset:   `cage restart` gives a clean box; project and home stay".to_owned(),
             "  promise: `cage help start`, and SECURITY.md in cage's repository".to_owned(),
         ]
@@ -289,7 +288,7 @@ impl Creation {
             if !self.parts.agent {
                 let remedy = ssh_agent::remedy(self.engine.machine);
                 warnings.push(format!(
-                    "the engine can't mount your SSH agent's socket; going on without. {remedy}"
+                    "the engine can't mount your SSH agent's socket; continuing without it. {remedy}"
                 ));
             } else if let Some(advice) = &self.advice {
                 warnings.push(advice.clone());
@@ -298,8 +297,8 @@ impl Creation {
         warnings.extend(isolation::weaknesses(host, options, &project.path));
         for other in self.robbed(&home_volume(host, project, options)) {
             warnings.push(format!(
-                "the home that {other} uses, too, comes to belong to this project's owner: {other} can't write it any more. \
-                 `--home project` gives this project a home of its own"
+                "the home that {other} uses, too, will belong to this project's owner, so that {other} can no longer write it; \
+                 `--home project` gives this project a separate home"
             ));
         }
         let unenforced = options.limits().filter(|limit| self.engine.unenforced.contains(limit));

@@ -41,7 +41,7 @@ pub struct Global {
     #[arg(add = ArgValueCompleter::new(completion::project))]
     pub directory: Option<PathBuf>,
 
-    /// Cage runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
+    /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
     #[arg(long, value_name = "RUNTIME", global = true)]
     #[arg(add = ArgValueCandidates::new(completion::runtimes))]
     pub runtime: Option<String>,

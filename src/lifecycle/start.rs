@@ -311,7 +311,7 @@ impl Facts<'_> {
             plan.append(self.tell_image(container));
         }
         if stale.agent && container.state == State::Running {
-            plan.say("your SSH agent is another one than when the cage started; `cage stop` and `cage start` bring it in");
+            plan.say("your SSH agent has changed since the cage started; `cage stop` and `cage start` connect the new one");
         }
         if stale.env {
             plan.say("env files have changed since the cage was made; `cage restart` applies them");
@@ -380,7 +380,7 @@ impl Facts<'_> {
             // What ran in it could write up to now, and have put a link where something is mounted: in the old one, too.
             plan.push(Step::Undo(Plan::new([
                 Step::Run(remove(self.runtime, &new)),
-                Step::Say(format!("{name} is the old one still, and stopped")),
+                Step::Say(format!("{name} is still the old one, and is stopped")),
             ])));
             plan.extend(creation.sources(self.project, options).map(Step::CheckUnlinked));
             plan.push(Step::Undo(self.restore(old, &new)));
@@ -404,7 +404,7 @@ impl Facts<'_> {
         plan.run(remove(self.runtime, new));
         if old.state.is_up() {
             plan.run(self.runtime.command(["start", &old.id]));
-            plan.say(format!("{} is the old one again; what ran in it has ended", self.project.name));
+            plan.say(format!("{} is the old one again; its programs have ended", self.project.name));
         }
         plan
     }
@@ -877,9 +877,9 @@ mod tests {
         # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
         docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
         docker stop -t 5 0123456789ab >/dev/null
-        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is the old one still, and stopped' >&2
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is still the old one, and is stopped' >&2
         [ "$(realpath /p/app)" = /p/app ]
-        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is the old one again; what ran in it has ended' >&2
+        # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is the old one again; its programs have ended' >&2
         docker start cage-app-f6965073.new >/dev/null
         docker exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
         # keep

@@ -40,8 +40,9 @@ fn files_and_agent_are_the_persons() {
             |words: &str| world.cage(words).env("CAGE_RUNTIME", &docker).env("SSH_AUTH_SOCK", "/nowhere");
 
         // Without the product's socket a cage comes up all the same.
-        let start =
-            cage("start -d").ok().says("the engine can't mount your SSH agent's socket; going on without");
+        let start = cage("start -d")
+            .ok()
+            .says("the engine can't mount your SSH agent's socket; continuing without it");
         start.says("did an agent run when the engine started?");
         assert_ne!(cage("run -- ssh-add -l").run().code, 0);
 

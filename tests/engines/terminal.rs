@@ -249,7 +249,7 @@ fn detach_keys_can_be_chosen(world: &World) {
 fn the_first_cage_of_all_is_explained_once(world: &World) {
     let mut first = Terminal::cage(world, "start");
     let volume = world.volume();
-    for words in ["welcome! Of yours", &volume, "leaves it running", "SECURITY.md"] {
+    for words in ["welcome! This cage can see", &volume, "detaches", "SECURITY.md"] {
         first.shows(words);
     }
     first.prompts().types("exit").shows("code=0.").ends();

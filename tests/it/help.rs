@@ -113,9 +113,9 @@ fn options_are_grouped_and_the_global_ones_come_last() {
 fn start_says_what_a_cage_has_and_how_it_is_left() {
     let page = printed("help start", "80");
     for words in [
-        "What the cage has of yours:",
+        "What the cage can see:",
         "SSH agent",
-        "What it hasn't:",
+        "What it can't see:",
         "SECURITY.md",
         "Ctrl-\\",
         "CAGE_DETACH_KEYS",

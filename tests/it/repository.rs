@@ -80,7 +80,7 @@ fn every_command_that_the_documents_mention_exists() {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 13] = [
+const OTHERS_OPTIONS: [&str; 10] = [
     "--dangerously-skip-permissions", // Claude Code
     "--global",                       // git config
     "--internal",                     // docker network create
@@ -88,10 +88,7 @@ const OTHERS_OPTIONS: [&str; 13] = [
     "--test",                         // cargo test
     "--path",                         // cargo install
     "--cap-add",                      // the engines' create
-    "--device",
-    "--privileged",
-    "--security-opt",
-    "--http-proxy", // podman's create
+    "--http-proxy",                   // podman's create
     "--log-driver",
     "--ssh-agent", // colima start
 ];

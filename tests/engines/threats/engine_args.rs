@@ -46,7 +46,7 @@ fn arguments_for_the_engine_are_passed_kept_shown_and_warned_about(world: &World
         let status = world.cage("status").ok().out;
         for line in [
             "Passed on: --cap-add SYS_PTRACE --label 'mine=two words'\n",
-            "With:      SYS_PTRACE\n",
+            "Added capabilities: SYS_PTRACE\n",
             &format!("Warning:   {told}\n"),
         ] {
             assert!(status.contains(line), "{line:?} after {command}: {status}");

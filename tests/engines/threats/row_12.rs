@@ -60,7 +60,7 @@ fn device_nodes_and_file_capabilities_can_not_be_made(world: &World) {
     assert_eq!(bounding & (1 << 27 | 1 << 29 | 1 << 31), 0, "{bounding:x}");
     let status = world.cage("status").ok().out;
     // podman names only those that it would give otherwise.
-    assert!(status.contains("\nWithout:   ") && status.contains("SETFCAP"), "{status}");
+    assert!(status.contains("\nDropped capabilities: ") && status.contains("SETFCAP"), "{status}");
 
     // The other control: with that flag it can be had.
     world.cage("restart -- --cap-add SETFCAP").ok().says("`--cap-add SETFCAP` weakens the cage");

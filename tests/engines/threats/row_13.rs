@@ -145,11 +145,11 @@ fn where_nobody_but_root_could_write_it_is_refused(world: &World) {
     let tool = world.project.join("tool");
     world.cage(&run(MAKE_OWN)).ok();
     assert_eq!(acts_as(world, &tool), 0);
-    world.cage("restart --no-root").exits(1).says("--no-root can't be kept here").says("chown -R");
+    world.cage("restart --no-root").exits(1).says("--no-root is not possible here").says("chown -R");
     // The one that is there stays.
     world.cage("run true").ok();
     world.cage("rm").ok();
-    world.cage("start -d --no-root").exits(1).says("--no-root can't be kept here");
+    world.cage("start -d --no-root").exits(1).says("--no-root is not possible here");
     assert!(world.cages().is_empty());
     ordinary(world);
     world.cage("start -d --no-root").ok();
