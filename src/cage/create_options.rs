@@ -8,9 +8,10 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 use crate::cage::engine_args;
 use crate::cage::options::{Definition, HOME, Home, TABLE, Value};
 use crate::cage::variable::Variable;
+use crate::engine::dialect::Dialect;
+use crate::engine::info::Limit;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
-use crate::engine::runtime::{Limit, RuntimeKind};
 use crate::host::machine::Host;
 
 /// The options that were chosen for a cage.
@@ -173,7 +174,7 @@ impl CreateOptions {
     }
 
     /// Returns the arguments of the engine's `create` that the table has for these options, or for their defaults.
-    pub fn to_engine_args(&self, runtime: RuntimeKind) -> Vec<String> {
+    pub fn to_engine_args(&self, runtime: Dialect) -> Vec<String> {
         let args = |option: &Definition| {
             let chosen = self.text(option.flag).or_else(|| option.default.map(str::to_owned));
             chosen.map(|value| option.engine_args(runtime, &value))

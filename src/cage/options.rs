@@ -9,9 +9,10 @@ use clap::{Arg, ArgAction, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use crate::cage::variable::Variable;
+use crate::engine::dialect::Dialect;
+use crate::engine::info::Limit;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
-use crate::engine::runtime::{Limit, RuntimeKind};
 use crate::host::completion;
 
 // The flags that code asks for by name.
@@ -138,7 +139,7 @@ pub static TABLE: [Definition; 13] = [
     Definition {
         value_name: "GPUS",
         parser: || checked(word),
-        engine: EngineArgs::By(RuntimeKind::gpu_args),
+        engine: EngineArgs::By(Dialect::gpu_args),
         variable: Some(EnvVar::value("CAGE_GPUS")),
         ..Definition::new("--gpus", LIMITS, "Give access to GPUs: all, device=0,1 or, with docker, a number")
     },
@@ -180,7 +181,7 @@ enum EngineArgs {
     /// With the same flag and value.
     Same,
     /// With the arguments that the function returns.
-    By(fn(RuntimeKind, &str) -> Vec<String>),
+    By(fn(Dialect, &str) -> Vec<String>),
 }
 
 /// An environment variable that stands for an option.
@@ -262,7 +263,7 @@ impl Definition {
     }
 
     /// Returns the arguments by which an engine gives a cage this value.
-    pub fn engine_args(&self, runtime: RuntimeKind, value: &str) -> Vec<String> {
+    pub fn engine_args(&self, runtime: Dialect, value: &str) -> Vec<String> {
         match self.engine {
             EngineArgs::None => Vec::new(),
             EngineArgs::Same => vec![self.flag.to_owned(), value.to_owned()],

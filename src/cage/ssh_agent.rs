@@ -15,8 +15,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::base::{file, text};
+use crate::engine::info::Product;
 use crate::engine::mount::Mount;
-use crate::engine::runtime::Product;
 use crate::host::machine::Host;
 
 /// Where the agent's socket is inside. In the virtual machines of Docker Desktop, `OrbStack` and Colima the products put

@@ -7,9 +7,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{script, text};
+use crate::engine::dialect::Dialect;
+use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
-use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};
+use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -102,7 +104,7 @@ impl Mapping {
     /// Decides it for an engine, the image's user and the person at the keyboard. `looks`: whose the project looks in a
     /// container where the image's user can't write it, if that was asked.
     pub fn decide(
-        kind: RuntimeKind,
+        kind: Dialect,
         engine: &Engine,
         image: &ImageUser,
         person: Ids,
@@ -172,7 +174,7 @@ pub fn person(host: &Host, project: &Project) -> Result<Ids> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::runtime::Product;
+    use crate::engine::info::Product;
 
     const PERSON: Ids = Ids { uid: 1000, gid: 1000 };
 
@@ -180,7 +182,7 @@ mod tests {
         ImageUser { name: "vscode".into(), ids: Ids { uid, gid }, home: "/home/vscode".into() }
     }
 
-    fn decide(kind: RuntimeKind, mode: Mode, image: &ImageUser) -> Mapping {
+    fn decide(kind: Dialect, mode: Mode, image: &ImageUser) -> Mapping {
         Mapping::decide(
             kind,
             &Engine { mode, machine: None, selinux: false, remaps: false, unenforced: Vec::new() },
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn every_mode_has_its_way() {
-        use RuntimeKind::{Docker, Podman};
+        use Dialect::{Docker, Podman};
         let user = image(501, 20);
         assert_eq!(decide(Docker, Mode::Rootful, &user), Mapping::Renumber(PERSON));
         assert_eq!(decide(Podman, Mode::Rootful, &user), Mapping::Renumber(PERSON));
@@ -219,16 +221,16 @@ mod tests {
             };
             Mapping::decide(kind, &engine, &image(501, 20), PERSON, looks)
         };
-        for kind in [RuntimeKind::Docker, RuntimeKind::Podman] {
+        for kind in [Dialect::Docker, Dialect::Podman] {
             assert_eq!(decide(kind, Mode::Rootful, None), Mapping::AsIs, "it can be written");
             assert_eq!(decide(kind, Mode::Rootful, Some(Ids::ROOT)), Mapping::Renumber(Ids::ROOT));
             assert_eq!(decide(kind, Mode::Rootful, Some(second)), Mapping::Renumber(second));
             // What a cage's label says of one that needed none.
             assert_eq!(decide(kind, Mode::Rootful, Some(Ids { uid: 501, gid: 20 })), Mapping::AsIs);
         }
-        let docker = decide(RuntimeKind::Docker, Mode::Rootless, Some(Ids::ROOT));
+        let docker = decide(Dialect::Docker, Mode::Rootless, Some(Ids::ROOT));
         assert_eq!(docker, Mapping::Renumber(Ids::ROOT));
-        let podman = decide(RuntimeKind::Podman, Mode::Rootless, Some(Ids::ROOT));
+        let podman = decide(Dialect::Podman, Mode::Rootless, Some(Ids::ROOT));
         assert_eq!(podman, Mapping::KeepId(Ids { uid: 501, gid: 20 }));
     }
 

@@ -14,9 +14,10 @@ use crate::engine::command::Invocation;
 use crate::engine::container::State;
 use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::image::Image;
+use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
 use crate::engine::runner::Runner;
-use crate::engine::runtime::{Engine, Mode, Runtime};
+use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
 
@@ -205,7 +206,8 @@ impl Findings {
 mod tests {
     use super::*;
     use crate::base::text::quote;
-    use crate::engine::runtime::{Product, RuntimeKind};
+    use crate::engine::dialect::Dialect;
+    use crate::engine::info::Product;
 
     #[test]
     fn the_script_output_is_parsed() {
@@ -225,7 +227,7 @@ mod tests {
     }
 
     fn command(engine: &Engine, home: Option<&str>, agent: bool) -> String {
-        let (host, runtime) = (Host::sample(&[]), Runtime::sample(RuntimeKind::Docker));
+        let (host, runtime) = (Host::sample(&[]), Runtime::sample(Dialect::Docker));
         let probe = Probe {
             host: &host,
             runtime: &runtime,

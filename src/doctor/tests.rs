@@ -16,10 +16,12 @@ use crate::base::error::Failure;
 use crate::cage::existing::Cage;
 use crate::cage::user::ImageUser;
 use crate::engine::container::State;
+use crate::engine::dialect::Dialect;
 use crate::engine::error::EngineError;
 use crate::engine::image::Image;
+use crate::engine::info::Limit;
 use crate::engine::query::Volume;
-use crate::engine::runtime::{Limit, Runtime, RuntimeKind};
+use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
@@ -35,7 +37,7 @@ const PODMAN: &str = r#"{"host":{"arch":"amd64","cgroupVersion":"v2","cgroupCont
     "security":{"rootless":true,"seccompEnabled":true,"apparmorEnabled":false},"serviceIsRemote":false},
     "store":{"graphRoot":"/home/me/.local/share/containers/storage"},"version":{"Version":"4.3.1"}}"#;
 
-fn client(kind: RuntimeKind, endpoint: &str, server: anyhow::Result<Server>) -> Client {
+fn client(kind: Dialect, endpoint: &str, server: anyhow::Result<Server>) -> Client {
     let runtime = Runtime::sample(kind);
     Client {
         name: runtime.name.clone(),
@@ -46,21 +48,21 @@ fn client(kind: RuntimeKind, endpoint: &str, server: anyhow::Result<Server>) -> 
     }
 }
 
-fn answer(kind: RuntimeKind, host: &Host, info: &str) -> anyhow::Result<Server> {
+fn answer(kind: Dialect, host: &Host, info: &str) -> anyhow::Result<Server> {
     Runtime::sample(kind).read_info(info, host).map(Server::of)
 }
 
 fn docker(host: &Host) -> Client {
-    let server = answer(RuntimeKind::Docker, host, INFO);
-    client(RuntimeKind::Docker, "unix:///var/run/docker.sock", server)
+    let server = answer(Dialect::Docker, host, INFO);
+    client(Dialect::Docker, "unix:///var/run/docker.sock", server)
 }
 
 fn podman(host: &Host) -> Client {
-    client(RuntimeKind::Podman, "", answer(RuntimeKind::Podman, host, PODMAN))
+    client(Dialect::Podman, "", answer(Dialect::Podman, host, PODMAN))
 }
 
 /// A client whose engine gives this answer instead of its version.
-fn failing(kind: RuntimeKind, endpoint: &str, words: &str) -> Client {
+fn failing(kind: Dialect, endpoint: &str, words: &str) -> Client {
     let invocation = Runtime::sample(kind).command(["version"]);
     let error = EngineError::new(&invocation, ExitStatus::from_raw(256), words.as_bytes());
     client(kind, endpoint, Err(error.into()))
@@ -71,13 +73,13 @@ const FORBIDDEN: &str = "permission denied while trying to connect to the docker
 const BROKEN: &str = "something else";
 
 fn slow() -> Client {
-    let invocation = Runtime::sample(RuntimeKind::Docker).command(["version"]);
-    client(RuntimeKind::Docker, "", Err(EngineError::timed_out(&invocation, TIME_LIMIT).into()))
+    let invocation = Runtime::sample(Dialect::Docker).command(["version"]);
+    client(Dialect::Docker, "", Err(EngineError::timed_out(&invocation, TIME_LIMIT).into()))
 }
 
 /// A client that can't even name its version.
 fn stub() -> Client {
-    Client { runtime: None, ..failing(RuntimeKind::Docker, "", BROKEN) }
+    Client { runtime: None, ..failing(Dialect::Docker, "", BROKEN) }
 }
 
 fn error(message: &str) -> anyhow::Error {
@@ -176,7 +178,7 @@ fn nothing_is_wrong_with_docker_on_linux() {
 fn rootless_podman_is_used_when_docker_is_forbidden() {
     let mut host = Host::sample(&[]);
     host.cgroup_v2 = true;
-    let mut facts = facts(&host, vec![failing(RuntimeKind::Docker, "", FORBIDDEN), podman(&host)]);
+    let mut facts = facts(&host, vec![failing(Dialect::Docker, "", FORBIDDEN), podman(&host)]);
     // Root inside is the user outside.
     resources(&mut facts).findings.home_owner = Some(Ids::ROOT);
     insta::assert_snapshot!(printed(&facts), @"
@@ -209,7 +211,7 @@ fn the_rest_is_checked_without_an_engine() {
     Ok seed: /home/me/.config/cage/home
     Ok project: /home/me/app
     ");
-    let down = facts(&host, vec![failing(RuntimeKind::Docker, "unix:///var/run/docker.sock", DOWN)]);
+    let down = facts(&host, vec![failing(Dialect::Docker, "unix:///var/run/docker.sock", DOWN)]);
     assert_eq!(wrong(&down), [("engine", Level::Problem)]);
     insta::assert_snapshot!(printed(&down).lines().next().unwrap(), @"Problem engine: docker: no engine answers at unix:///var/run/docker.sock -> `sudo systemctl start docker`");
 }
@@ -217,9 +219,9 @@ fn the_rest_is_checked_without_an_engine() {
 #[test]
 fn doctor_uses_the_engine_that_the_other_commands_use() {
     let host = Host::sample(&[]);
-    let broken = || failing(RuntimeKind::Docker, "", BROKEN);
-    let down = || failing(RuntimeKind::Docker, "", DOWN);
-    let forbidden = || failing(RuntimeKind::Docker, "", FORBIDDEN);
+    let broken = || failing(Dialect::Docker, "", BROKEN);
+    let down = || failing(Dialect::Docker, "", DOWN);
+    let forbidden = || failing(Dialect::Docker, "", FORBIDDEN);
     assert_eq!(used(&[docker(&host), docker(&host)]), Some(0));
     let skipped: [&dyn Fn() -> Client; 3] = [&stub, &down, &forbidden];
     for skipped in skipped {
@@ -248,7 +250,7 @@ fn an_engine_that_is_down_comes_with_the_command_that_starts_it() {
         let line = printed.lines().find(|line| line.contains(" engine: ")).unwrap();
         line.split(" -> ").nth(1).unwrap().to_owned()
     };
-    let docker = |os, endpoint: &str| how(os, RuntimeKind::Docker, endpoint);
+    let docker = |os, endpoint: &str| how(os, Dialect::Docker, endpoint);
     assert_eq!(docker(Os::Mac, "unix:///Users/u/.colima/default/docker.sock"), "`colima start`");
     assert_eq!(docker(Os::Mac, "unix:///Users/u/.orbstack/run/docker.sock"), "start OrbStack");
     assert_eq!(docker(Os::Mac, "unix:///Users/u/.rd/docker.sock"), "start Rancher Desktop");
@@ -258,8 +260,8 @@ fn an_engine_that_is_down_comes_with_the_command_that_starts_it() {
     assert_eq!(docker(Os::Linux, "unix:///var/run/docker.sock"), "`sudo systemctl start docker`");
     assert_eq!(docker(Os::Mac, "unix:///var/run/docker.sock"), "start Docker Desktop, OrbStack or colima");
     assert!(docker(Os::Linux, "ssh://me@build").contains("unset DOCKER_HOST"));
-    assert_eq!(how(Os::Mac, RuntimeKind::Podman, ""), "`podman machine start`");
-    assert_eq!(how(Os::Linux, RuntimeKind::Podman, ""), "`podman info` shows the reason");
+    assert_eq!(how(Os::Mac, Dialect::Podman, ""), "`podman machine start`");
+    assert_eq!(how(Os::Linux, Dialect::Podman, ""), "`podman info` shows the reason");
 }
 
 /// Returns the facts of a Mac with the product that says this of its virtual machine.
@@ -268,8 +270,8 @@ fn mac(system: &str, name: &str, endpoint: &str) -> Facts {
     host.os = Os::Mac;
     let info = json!({"ServerVersion": "28.3.2", "Architecture": "aarch64", "OperatingSystem": system, "Name": name, "DockerRootDir": "/var/lib/docker",
         "SecurityOptions": ["name=seccomp,profile=unconfined"], "PidsLimit": true});
-    let server = answer(RuntimeKind::Docker, &host, &info.to_string());
-    let mut facts = facts(&host, vec![client(RuntimeKind::Docker, endpoint, server)]);
+    let server = answer(Dialect::Docker, &host, &info.to_string());
+    let mut facts = facts(&host, vec![client(Dialect::Docker, endpoint, server)]);
     resources(&mut facts).image.as_mut().unwrap().architecture = "arm64".into();
     facts
 }

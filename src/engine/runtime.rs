@@ -9,21 +9,17 @@ use anyhow::{Result, bail};
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::engine::command::Invocation;
-pub use crate::engine::dialect::Dialect as RuntimeKind;
+use crate::engine::dialect::Dialect;
 use crate::engine::error::{EngineError, Trouble};
-pub use crate::engine::info::Engine;
-pub use crate::engine::info::Limit;
-pub use crate::engine::info::Mode;
-pub use crate::engine::info::Product;
 use crate::engine::runner::Runner;
 use crate::host::machine::Host;
-use crate::host::project::is_everybodys;
+use crate::host::places::is_shared;
 
 /// A docker or podman client on this machine.
 #[derive(Debug, Clone)]
 pub struct Runtime {
     /// The dialect of its command line.
-    pub kind: RuntimeKind,
+    pub kind: Dialect,
     /// The name by which the user chose it, for messages and command lines.
     pub name: String,
     program: PathBuf,
@@ -40,10 +36,8 @@ impl Runtime {
         choice: Option<&'a str>,
         project: Option<&Path>,
     ) -> Result<Vec<(&'a str, PathBuf)>> {
-        let names = choice.map_or_else(
-            || RuntimeKind::in_order().map(RuntimeKind::program).collect(),
-            |choice| vec![choice],
-        );
+        let names =
+            choice.map_or_else(|| Dialect::in_order().map(Dialect::program).collect(), |choice| vec![choice]);
         let find =
             |project| names.iter().filter_map(move |name| Some((*name, find_program(host, name, project)?)));
         let found: Vec<_> = find(project).collect();
@@ -75,7 +69,7 @@ impl Runtime {
     pub fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
         let real = file::real(&program);
         let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut runtime = Self { kind: RuntimeKind::Docker, name: name.to_owned(), program };
+        let mut runtime = Self { kind: Dialect::Docker, name: name.to_owned(), program };
         let says = if is_script(&real) { runner.run(&runtime.command(["--version"]))? } else { real_name };
         if says.contains("nerdctl") {
             bail!(
@@ -85,7 +79,7 @@ impl Runtime {
                 .hint("choose the dockerd (moby) engine, or use docker or podman")
             );
         }
-        runtime.kind = RuntimeKind::of_client(&says);
+        runtime.kind = Dialect::of_client(&says);
         Ok(runtime)
     }
 
@@ -108,11 +102,11 @@ pub fn is_skipped(error: &anyhow::Error, identified: bool) -> bool {
 
 fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathBuf> {
     // The current directory may be writable in a cage, whichever project the command is about.
-    let here = host.cwd.as_deref().filter(|cwd| may_be_a_project(host, cwd));
+    let here = host.cwd.as_deref().filter(|cwd| host.may_be_a_project(cwd));
     let dirs = || project.into_iter().chain(here);
     // So may a directory above, since the current directory can be inside a project. An absolute path is meant.
     let by_path = Path::new(name).is_absolute();
-    let may_be = |dir: &&Path| may_be_a_project(host, dir) && !has_programs(host, dir) && !is_everybodys(dir);
+    let may_be = |dir: &&Path| host.may_be_a_project(dir) && !host.has_programs(dir) && !is_shared(dir);
     let above: Vec<&Path> =
         dirs().flat_map(|dir| dir.ancestors().skip(1).take_while(may_be)).filter(|_| !by_path).collect();
     let trusted = |program: &PathBuf| {
@@ -124,19 +118,6 @@ fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathB
     which::which_in_all(name, host.path_variable("PATH"), "/nonexistent").ok()?.find(trusted)
 }
 
-/// Programs are installed below the system's directories and the home; standing there makes nothing a project.
-fn may_be_a_project(host: &Host, dir: &Path) -> bool {
-    let system = ["/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/Applications"];
-    let above_home = host.home.as_ref().is_some_and(|home| home.starts_with(dir));
-    dir != Path::new("/") && !above_home && !system.iter().any(|system| dir.starts_with(system))
-}
-
-/// Where programs are installed in a home; standing below such a directory doesn't make it a project.
-fn has_programs(host: &Host, dir: &Path) -> bool {
-    let usual = [".local", ".docker", ".rd", ".orbstack", ".colima", ".nix-profile", "bin"];
-    host.home.as_ref().is_some_and(|home| usual.iter().any(|name| dir.starts_with(home.join(name))))
-}
-
 fn is_script(program: &Path) -> bool {
     let mut start = [0; 2];
     File::open(program).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
@@ -145,7 +126,7 @@ fn is_script(program: &Path) -> bool {
 #[cfg(test)]
 impl Runtime {
     /// Returns a client that is not installed.
-    pub fn sample(kind: RuntimeKind) -> Self {
+    pub fn sample(kind: Dialect) -> Self {
         let name = kind.program();
         Self { kind, name: name.into(), program: format!("/usr/bin/{name}").into() }
     }
@@ -192,7 +173,7 @@ mod tests {
         }
     }
 
-    fn kinds(found: Result<Vec<Runtime>>) -> Vec<(String, RuntimeKind)> {
+    fn kinds(found: Result<Vec<Runtime>>) -> Vec<(String, Dialect)> {
         found.unwrap().into_iter().map(|runtime| (runtime.name, runtime.kind)).collect()
     }
 
@@ -203,11 +184,11 @@ mod tests {
         machine.program("bin/podman", "binary");
         assert_eq!(
             kinds(machine.candidates("bin", None, None)),
-            [("docker".into(), RuntimeKind::Docker), ("podman".into(), RuntimeKind::Podman)]
+            [("docker".into(), Dialect::Docker), ("podman".into(), Dialect::Podman)]
         );
         assert_eq!(
             kinds(machine.candidates("bin", Some("podman"), None)),
-            [("podman".into(), RuntimeKind::Podman)]
+            [("podman".into(), Dialect::Podman)]
         );
     }
 
@@ -222,12 +203,9 @@ mod tests {
             "#!/bin/sh\necho 'Emulate Docker CLI using podman.' >&2; echo podman version 4.3.1\n",
         );
         machine.program("wrapper/docker", "#!/bin/sh\necho 'Docker version 28.2.2, build e6534b4'\n");
-        assert_eq!(kinds(machine.candidates("link", None, None)), [("docker".into(), RuntimeKind::Podman)]);
-        assert_eq!(kinds(machine.candidates("shim", None, None)), [("docker".into(), RuntimeKind::Podman)]);
-        assert_eq!(
-            kinds(machine.candidates("wrapper", None, None)),
-            [("docker".into(), RuntimeKind::Docker)]
-        );
+        assert_eq!(kinds(machine.candidates("link", None, None)), [("docker".into(), Dialect::Podman)]);
+        assert_eq!(kinds(machine.candidates("shim", None, None)), [("docker".into(), Dialect::Podman)]);
+        assert_eq!(kinds(machine.candidates("wrapper", None, None)), [("docker".into(), Dialect::Docker)]);
     }
 
     #[test]

@@ -4,5 +4,6 @@ pub mod completion;
 pub mod git_config;
 pub mod ids;
 pub mod machine;
+pub mod places;
 pub mod project;
 pub mod worktree;

@@ -11,6 +11,7 @@ use crate::base::error::Failure;
 use crate::base::name::{is_mountable, is_name_char};
 use crate::base::{file, text};
 use crate::host::machine::Host;
+use crate::host::places;
 
 /// The longest container name, in bytes: it is the hostname too, and Linux takes 64 (`__NEW_UTS_LEN`).
 const MAX_NAME: usize = 64;
@@ -77,7 +78,7 @@ impl Project {
     /// When it may not.
     pub fn check(&self, host: &Host, dangerous: bool) -> Result<()> {
         let shown = text::escape(&self.path);
-        if let Some(why) = self.is_the_systems() {
+        if let Some(why) = places::system_dir(Path::new(&self.path)) {
             // It is mounted at its own path, over what the image has there: with `/etc` the cage's users would be the host's,
             // and a change to them too. So there is no flag for it.
             return Err(Failure::new(format!("{shown} can't be a project: {why}"))
@@ -92,48 +93,6 @@ impl Project {
         }
     }
 
-    fn is_the_systems(&self) -> Option<&'static str> {
-        let path = Path::new(&self.path);
-        let dirs = [
-            "/",
-            "/bin",
-            "/boot",
-            "/etc",
-            "/lib",
-            "/lib32",
-            "/lib64",
-            "/libexec",
-            "/nix",
-            "/private/etc",
-            "/run",
-            "/sbin",
-            "/snap",
-            "/usr",
-            "/usr/bin",
-            "/usr/include",
-            "/usr/lib",
-            "/usr/lib32",
-            "/usr/lib64",
-            "/usr/libexec",
-            "/usr/local",
-            "/usr/local/bin",
-            "/usr/sbin",
-            "/usr/share",
-            "/var",
-            "/var/lib",
-            "/var/run",
-            "/System",
-        ];
-        let never_below = ["/proc", "/sys", "/dev"];
-        if dirs.iter().any(|dir| path == Path::new(dir)) {
-            Some("it is a system directory")
-        } else if never_below.iter().any(|dir| path.starts_with(dir)) {
-            Some("it is in a system directory")
-        } else {
-            None
-        }
-    }
-
     /// Why it is no place for a cage, if it isn't.
     fn danger(&self, host: &Host) -> Option<String> {
         let path = Path::new(&self.path);
@@ -142,7 +101,7 @@ impl Project {
         {
             return Some("your whole home directory is in it, with your keys".to_owned());
         }
-        if is_everybodys(path) {
+        if places::is_shared(path) {
             return Some("it is not yours alone".to_owned());
         }
         for secret in host.secret_dirs() {
@@ -180,28 +139,6 @@ impl Project {
     pub fn dir(&self) -> PathBuf {
         PathBuf::from(&self.path)
     }
-}
-
-/// Is it a directory that people share, or keep their projects in?
-pub fn is_everybodys(path: &Path) -> bool {
-    let dirs = [
-        "/Applications",
-        "/Library",
-        "/Users",
-        "/home",
-        "/media",
-        "/mnt",
-        "/opt",
-        "/private",
-        "/private/tmp",
-        "/private/var",
-        "/private/var/tmp",
-        "/root",
-        "/srv",
-        "/tmp",
-        "/var/tmp",
-    ];
-    dirs.iter().any(|dir| path == Path::new(dir))
 }
 
 /// The name of the cage for the project at `path`: `cage-<basename>-<8 hex digits of the path's SHA-256>`. A basename

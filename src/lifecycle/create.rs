@@ -17,10 +17,12 @@ use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, Home, NO_ROOT, NO_
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
+use crate::engine::dialect::Dialect;
 use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::image::Image;
+use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
-use crate::engine::runtime::{Engine, Mode, Runtime, RuntimeKind};
+use crate::engine::runtime::Runtime;
 use crate::engine::spec::ContainerSpec;
 use crate::host::machine;
 use crate::host::machine::Host;
@@ -393,7 +395,7 @@ impl Creation {
     fn spec(
         &self,
         host: &Host,
-        runtime: RuntimeKind,
+        runtime: Dialect,
         project: &Project,
         name: &str,
         options: &CreateOptions,

@@ -519,7 +519,8 @@ mod tests {
     use crate::cage::existing::IMAGE_LABEL;
     use crate::cage::home::PREPARE;
     use crate::cage::user::{ImageUser, Mapping};
-    use crate::engine::runtime::{Engine, Mode, Product, RuntimeKind};
+    use crate::engine::dialect::Dialect;
+    use crate::engine::info::{Engine, Mode, Product};
     use crate::host::ids::Ids;
     use crate::host::machine::Os;
     use crate::host::project::cage_name;
@@ -570,7 +571,7 @@ mod tests {
 
     /// The script of a plan, made on a machine with this runtime.
     fn script(
-        kind: RuntimeKind,
+        kind: Dialect,
         variables: &[(&str, &str)],
         path: &str,
         plan: impl Fn(&Facts) -> Plan,
@@ -582,14 +583,14 @@ mod tests {
             .script_with_undo()
     }
 
-    fn create(kind: RuntimeKind, place: Where, path: &str, then: &Then) -> String {
+    fn create(kind: Dialect, place: Where, path: &str, then: &Then) -> String {
         let text = script(kind, &[("CAGE_IMAGE", "local")], path, |facts| {
             facts.create(None, &creation(facts, place), &options("-p 3000:3000 -v pg:/pg:ro"), then)
         });
         text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
     }
 
-    fn come_back(kind: RuntimeKind, state: State, typed: &str, then: &Then) -> String {
+    fn come_back(kind: Dialect, state: State, typed: &str, then: &Then) -> String {
         script(kind, &[], "/p/app", |facts| {
             let mut container = Cage::sample(facts.project, state);
             container.container().image_id = NEWER.into();
@@ -604,11 +605,11 @@ mod tests {
         .replace(&quote(BECOME), "BECOME")
     }
 
-    fn replace(kind: RuntimeKind, state: State, then: &Then) -> String {
+    fn replace(kind: Dialect, state: State, then: &Then) -> String {
         script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |facts| {
             let container = Cage::sample(facts.project, state);
             let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
-            let place = if kind == RuntimeKind::Docker { MACHINE } else { podman_machine };
+            let place = if kind.keeps_ids() { podman_machine } else { MACHINE };
             let creation = creation(facts, place);
             facts.replace(&container, None, &creation, &options("-p 3000:3000"), then)
         })
@@ -618,7 +619,7 @@ mod tests {
 
     #[test]
     fn a_new_cage_in_every_mode() {
-        use RuntimeKind::{Docker, Podman};
+        use Dialect::{Docker, Podman};
         insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Then::Attach), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -694,7 +695,7 @@ mod tests {
     #[test]
     fn a_project_below_the_home_gets_a_directory_there() {
         let path = "/home/vscode/src/app";
-        insta::assert_snapshot!(create(RuntimeKind::Docker, ROOTFUL, path, &Then::Name), @r#"
+        insta::assert_snapshot!(create(Dialect::Docker, ROOTFUL, path, &Then::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
@@ -713,7 +714,7 @@ mod tests {
 
     #[test]
     fn seeds_and_an_agent_come_along() {
-        let text = script(RuntimeKind::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |facts| {
+        let text = script(Dialect::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |facts| {
             let creation = Creation {
                 seed: Some("/home/me/.config/cage/home".into()),
                 advice: Some("advice".into()),
@@ -750,19 +751,19 @@ mod tests {
 
     #[test]
     fn coming_back_to_a_running_cage() {
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Attach), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Then::Attach), @r"
         printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
         exec docker attach --detach-keys 'ctrl-\' 0123456789ab
         ");
-        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Running, "", &Then::Attach), @r"
+        insta::assert_snapshot!(come_back(Dialect::Podman, State::Running, "", &Then::Attach), @r"
         printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
         (sleep 1; podman exec 0123456789ab /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
         exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
         ");
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &Then::Name), @r"printf '%s\n' cage-app-f6965073");
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Then::Name), @r"printf '%s\n' cage-app-f6965073");
         let command =
             Then::Exec(Inside { command: ["npm", "test"].map(str::to_owned).to_vec(), ..Inside::default() });
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, "", &command), @"exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test");
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &command), @"exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test");
     }
 
     /// What is particular to a cage on an engine that said `info`, where the image's user can't write the project, which looks
@@ -770,7 +771,7 @@ mod tests {
     fn particulars(os: Os, wsl: bool, info: &str, looks: Option<(u32, u32)>) -> String {
         let mut host = Host::sample(&[("CAGE_IMAGE", "local")]);
         (host.os, host.wsl) = (os, wsl);
-        let (runtime, project) = (Runtime::sample(RuntimeKind::Docker), project("/p/app"));
+        let (runtime, project) = (Runtime::sample(Dialect::Docker), project("/p/app"));
         let facts = Facts { host: &host, runtime: &runtime, project: &project, image: None };
         let engine = Engine::recorded(os, info);
         let mut creation = creation(&facts, (engine.mode, engine.machine));
@@ -828,17 +829,17 @@ mod tests {
 
     #[test]
     fn coming_back_to_a_stopped_or_frozen_cage() {
-        insta::assert_snapshot!(come_back(RuntimeKind::Podman, State::Stopped, "", &Then::Attach), @r"
+        insta::assert_snapshot!(come_back(Dialect::Podman, State::Stopped, "", &Then::Attach), @r"
         printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
         (sleep 1; podman exec --user 0 0123456789ab /bin/sh -c SETTLE sh '') >/dev/null 2>&1 &
         exec podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
         ");
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Created, "", &Then::Name), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Created, "", &Then::Name), @r"
         printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
         docker start 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
         ");
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Paused, "", &Then::Name), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Paused, "", &Then::Name), @r"
         printf '%s\n' 'cage: Unpausing cage-app-f6965073' >&2
         docker unpause 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
@@ -848,7 +849,7 @@ mod tests {
     #[test]
     fn options_that_would_need_a_new_cage_are_told_one_by_one() {
         let typed = "-p 3000:3000 -v '/a b:/t'";
-        insta::assert_snapshot!(come_back(RuntimeKind::Docker, State::Running, typed, &Then::Name), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, typed, &Then::Name), @r"
         printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
         printf '%s\n' 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
         printf '%s\n' cage-app-f6965073
@@ -858,7 +859,7 @@ mod tests {
     #[test]
     fn another_image_and_a_newer_one_are_told_apart() {
         let told = |image: &str, made_of: &str| {
-            script(RuntimeKind::Docker, &[("CAGE_IMAGE", image)], "/p/app", |facts| {
+            script(Dialect::Docker, &[("CAGE_IMAGE", image)], "/p/app", |facts| {
                 let mut container = Cage::sample(facts.project, State::Running);
                 container.container().labels.insert(IMAGE_LABEL.into(), made_of.into());
                 facts.tell_image(&container)
@@ -871,7 +872,7 @@ mod tests {
 
     #[test]
     fn a_new_cage_runs_before_the_old_one_goes() {
-        insta::assert_snapshot!(replace(RuntimeKind::Docker, State::Running, &Then::Name), @r#"
+        insta::assert_snapshot!(replace(Dialect::Docker, State::Running, &Then::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
@@ -887,7 +888,7 @@ mod tests {
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         printf '%s\n' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(replace(RuntimeKind::Podman, State::Stopped, &Then::Attach), @r#"
+        insta::assert_snapshot!(replace(Dialect::Podman, State::Stopped, &Then::Attach), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null

@@ -1,0 +1,173 @@
+//! Directories and files of a machine that a project must not contain, or that hold programs.
+
+use std::path::{Path, PathBuf};
+
+use crate::host::machine::Host;
+
+impl Host {
+    /// Returns the directories with keys, credentials, settings of cage and of engines, and the engines' storage. They need
+    /// not exist: a program that can create one can fill it.
+    pub fn secret_dirs(&self) -> Vec<PathBuf> {
+        let home = self.home.iter().flat_map(|home| {
+            let below = [
+                ".ssh",
+                ".gnupg",
+                ".aws",
+                ".azure",
+                ".kube",
+                ".docker",
+                ".config/cage",
+                ".config/cage/env",
+                ".config/cage/home",
+                ".config/containers",
+                ".config/gcloud",
+                ".config/gh",
+                ".colima",
+                ".lima",
+                ".orbstack",
+                ".local/share/containers",
+                ".local/share/docker",
+                ".password-store",
+                "Library/Keychains",
+            ];
+            below.map(|dir| home.join(dir))
+        });
+        let system = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"].map(PathBuf::from);
+        let variables = ["GNUPGHOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"];
+        let chosen = variables.into_iter().filter_map(|name| self.path_variable(name));
+        home.chain(system)
+            .chain(chosen.filter(|path| path.is_absolute()).map(Path::to_owned))
+            .chain(self.state_dir())
+            .collect()
+    }
+
+    /// Returns files in the home that programs run or trust when they start. Dotfile managers make some of them links.
+    pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
+        let names = [
+            ".bash_profile",
+            ".bashrc",
+            ".config/fish/config.fish",
+            ".config/git/config",
+            ".gitconfig",
+            ".profile",
+            ".ssh/authorized_keys",
+            ".ssh/config",
+            ".tmux.conf",
+            ".vimrc",
+            ".zprofile",
+            ".zshenv",
+            ".zshrc",
+        ];
+        self.home.iter().flat_map(move |home| names.map(|name| home.join(name)))
+    }
+
+    /// Returns the sockets of engines and of the SSH agent.
+    pub fn sockets(&self) -> impl Iterator<Item = PathBuf> {
+        self.path_variable("SSH_AUTH_SOCK").map(Path::to_owned).into_iter().chain(self.engine_sockets())
+    }
+
+    /// Returns the usual sockets of engines and those in variables, whether they exist or not. Access to one gives control of
+    /// the engine. The sockets of products are in [`Host::secret_dirs`], too.
+    pub fn engine_sockets(&self) -> impl Iterator<Item = PathBuf> {
+        let named = ["DOCKER_HOST", "CONTAINER_HOST"].into_iter().filter_map(|name| self.variable(name));
+        let named = named.filter_map(|endpoint| endpoint.strip_prefix("unix://")).map(PathBuf::from);
+        let system = [
+            "/var/run/docker.sock",
+            "/run/docker.sock",
+            "/run/podman/podman.sock",
+            "/run/containerd/containerd.sock",
+            "/run/crio/crio.sock",
+            "/run/buildkit/buildkitd.sock",
+        ];
+        let own = self.path_variable("XDG_RUNTIME_DIR").into_iter();
+        let own = own.flat_map(|dir| ["docker.sock", "podman/podman.sock"].map(|socket| dir.join(socket)));
+        let products = [
+            ".docker/run/docker.sock",
+            ".docker/desktop/docker.sock",
+            ".colima/default/docker.sock",
+            ".config/colima/default/docker.sock",
+            ".orbstack/run/docker.sock",
+            ".rd/docker.sock",
+        ];
+        let products = self.home.iter().flat_map(move |home| products.map(|socket| home.join(socket)));
+        let products = products.filter(|socket| socket.exists());
+        named.chain(system.map(PathBuf::from)).chain(own).chain(products)
+    }
+
+    /// Returns whether a directory may be a project: not one of the system, with its programs, nor one above the home.
+    pub fn may_be_a_project(&self, dir: &Path) -> bool {
+        let system = ["/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/Applications"];
+        let above_home = self.home.as_ref().is_some_and(|home| home.starts_with(dir));
+        dir != Path::new("/") && !above_home && !system.iter().any(|system| dir.starts_with(system))
+    }
+
+    /// Returns whether a directory is where programs are installed in the home, or below.
+    pub fn has_programs(&self, dir: &Path) -> bool {
+        let usual = [".local", ".docker", ".rd", ".orbstack", ".colima", ".nix-profile", "bin"];
+        self.home.as_ref().is_some_and(|home| usual.iter().any(|name| dir.starts_with(home.join(name))))
+    }
+}
+
+/// Returns why a directory belongs to the system, if it does.
+pub fn system_dir(path: &Path) -> Option<&'static str> {
+    let dirs = [
+        "/",
+        "/bin",
+        "/boot",
+        "/etc",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libexec",
+        "/nix",
+        "/private/etc",
+        "/run",
+        "/sbin",
+        "/snap",
+        "/usr",
+        "/usr/bin",
+        "/usr/include",
+        "/usr/lib",
+        "/usr/lib32",
+        "/usr/lib64",
+        "/usr/libexec",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/share",
+        "/var",
+        "/var/lib",
+        "/var/run",
+        "/System",
+    ];
+    let never_below = ["/proc", "/sys", "/dev"];
+    if dirs.iter().any(|dir| path == Path::new(dir)) {
+        Some("it is a system directory")
+    } else if never_below.iter().any(|dir| path.starts_with(dir)) {
+        Some("it is in a system directory")
+    } else {
+        None
+    }
+}
+
+/// Returns whether several people share a directory, or keep their projects in it.
+pub fn is_shared(path: &Path) -> bool {
+    let dirs = [
+        "/Applications",
+        "/Library",
+        "/Users",
+        "/home",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/private",
+        "/private/tmp",
+        "/private/var",
+        "/private/var/tmp",
+        "/root",
+        "/srv",
+        "/tmp",
+        "/var/tmp",
+    ];
+    dirs.iter().any(|dir| path == Path::new(dir))
+}
