@@ -121,14 +121,14 @@ fn shell_runs_what_is_piped_in(world: &World) {
 
 fn status_shows_name_state_and_ports(world: &World) {
     let name = world.name();
-    world.cage("status").ok().prints(&format!("Cage: {name}\nState:     none\n"));
+    world.cage("status").ok().prints(&format!("Container: {name}\nState:     none\n"));
     world.cage("start").ok();
-    world.cage("status").ok().begins(&format!("Cage: {name}\nState:     running\nPorts:     (none)\n"));
+    world.cage("status").ok().begins(&format!("Container: {name}\nState:     running\nPorts:     (none)\n"));
 
     let port = free_port();
     world.cage(&format!("restart -p {port}:80")).ok();
     let with_port =
-        |state| format!("Cage: {name}\nState:     {state}\nPorts:\n  80/tcp -> 127.0.0.1:{port}\n");
+        |state| format!("Container: {name}\nState:     {state}\nPorts:\n  80/tcp -> 127.0.0.1:{port}\n");
     world.cage("status").ok().begins(&with_port("running"));
     world.cage("stop").ok();
     world.cage("status").ok().begins(&with_port("stopped"));

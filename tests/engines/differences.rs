@@ -174,7 +174,7 @@ fn a_paused_container_is_thawed(world: &World) {
         return skipped(world.engine, "this machine can't pause rootless containers");
     }
     assert_eq!((paused.code, world.state().as_str()), (0, "paused"));
-    world.cage("status").ok().begins(&format!("Cage: {name}\nState:     paused\nPorts:     (none)\n"));
+    world.cage("status").ok().begins(&format!("Container: {name}\nState:     paused\nPorts:     (none)\n"));
     world.cage("start").ok().says(&format!("cage: Unpausing {name}\n"));
     assert_eq!((world.container_id(), world.state()), (id.clone(), "running".into()));
     pause();
@@ -264,7 +264,7 @@ fn a_taken_port_is_named_and_nothing_is_left(world: &World) {
     drop(taken);
     world.cage(&format!("restart -p {port}:81")).ok();
     world.cage("status").ok().begins(&format!(
-        "Cage: {}\nState:     running\nPorts:\n  80/tcp -> 127.0.0.1:{free}\n  81/tcp -> 127.0.0.1:{port}\n",
+        "Container: {}\nState:     running\nPorts:\n  80/tcp -> 127.0.0.1:{free}\n  81/tcp -> 127.0.0.1:{port}\n",
         world.name()
     ));
 }

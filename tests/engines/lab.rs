@@ -300,7 +300,7 @@ impl World {
     pub fn name(&self) -> String {
         let ask = || {
             let status = self.cage("status").ok().out;
-            status.lines().next().unwrap().strip_prefix("Cage:").unwrap().trim().to_owned()
+            status.lines().next().unwrap().strip_prefix("Container: ").unwrap().to_owned()
         };
         self.name.get_or_init(ask).clone()
     }
