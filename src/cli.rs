@@ -43,10 +43,10 @@ Files:
 #[derive(Debug, Parser)]
 #[command(name = "cage", version, styles = STYLES, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
-    /// Flags of every command.
+    /// The global options.
     #[command(flatten)]
     pub global: Global,
-    /// What to do; help if nothing.
+    /// The subcommand; without one, cage prints help.
     #[command(subcommand)]
     pub command: Option<Command>,
 }

@@ -9,7 +9,7 @@ use crate::base::error::chain;
 use crate::base::text::{escape, escape_lines};
 use crate::engine::error::hint;
 
-/// Reports the error that ends the program.
+/// Prints the error that ends the program, with a hint if there is one.
 pub fn failure(error: &anyhow::Error) {
     let mut text = format!("error: {}\n", chain(error, escape_lines));
     if let Some(hint) = hint(error) {
@@ -18,7 +18,7 @@ pub fn failure(error: &anyhow::Error) {
     console::error(&text);
 }
 
-/// What [`console::json`] prints of an error.
+/// The JSON of an error.
 #[derive(Serialize)]
 struct JsonFailure {
     version: u32,
@@ -31,7 +31,7 @@ struct JsonError {
     hint: Option<String>,
 }
 
-/// Tells a program what ended this one. People are told by [`failure`].
+/// Prints the error that ends the program as JSON.
 pub fn json_failure(error: &anyhow::Error) {
     let error = JsonError { message: chain(error, str::to_owned), hint: hint(error) };
     // Nobody is left to tell when stdout can't be written.

@@ -11,24 +11,24 @@ use serde::Serialize;
 
 use crate::base::text::{escape, is_unsafe};
 
-/// Tells what is happening.
+/// Prints a message.
 pub fn info(message: &str) {
     to_stderr(&format!("cage: {}\n", escape(message)));
 }
 
-/// Tells what happened to a program that had the terminal, whose cursor may be anywhere in a line.
+/// Prints a message on a new line, after a program had the terminal and may have left the cursor anywhere.
 pub fn info_below(message: &str) {
     to_stderr("\n");
     info(message);
 }
 
-/// Tells something that the user may want to change.
+/// Prints a warning.
 pub fn warn(message: &str) {
     to_stderr(&format!("cage: warning: {}\n", escape(message)));
 }
 
-/// Tells what takes long, until `ended` is hung up: on a terminal with the time it takes, elsewhere in one line. What is done
-/// in less than a blink is not worth a word.
+/// Prints which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, elsewhere on one line.
+/// A step of less than 300 ms is not worth a message.
 pub fn tell_while(what: &str, ended: &Receiver<()>) {
     let start = Instant::now();
     let goes_on = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
@@ -45,7 +45,7 @@ pub fn tell_while(what: &str, ended: &Receiver<()>) {
     to_stderr("\n");
 }
 
-/// Echoes an engine command that is about to run. It is already quoted for a shell.
+/// Echoes an engine command, already quoted for a shell, before it runs.
 pub fn echo(command: &str) {
     to_stderr(&format!("+ {command}\n"));
 }
@@ -126,13 +126,13 @@ fn to_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Which of the standard streams are terminals.
+/// The standard streams that are terminals.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Terminal {
-    /// Somebody can type.
+    /// Whether stdin is a terminal.
     pub stdin: bool,
-    /// Somebody sees data.
+    /// Whether stdout is a terminal.
     pub stdout: bool,
-    /// Somebody sees progress.
+    /// Whether stderr is a terminal.
     pub stderr: bool,
 }

@@ -1,9 +1,8 @@
-//! The SSH agent's socket, on either side of the cage's wall.
+//! The SSH agent's socket, outside and inside the cage.
 //!
-//! On Linux a cage mounts a link of its own, `~/.local/state/cage/NAME.agent`, which leads to the agent. Engines follow it
-//! each time the container starts, and it is set before: so a cage finds the agent of today's login, not that of the day
-//! it was made. Without an agent it leads to `/dev/null`, because a link that leads nowhere keeps a container from
-//! starting.
+//! On Linux a cage mounts a link, `~/.local/state/cage/NAME.agent`, which leads to the agent's socket. Engines follow the link each time
+//! the container starts, and cage sets it before: so the cage uses the agent of the current login, not of the day it was created.
+//! Without an agent the link leads to `/dev/null`, because a container can't start with a dangling link.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -27,18 +26,18 @@ pub const SOCKET: &str = "/run/host-services/ssh-auth.sock";
 /// beside the profile's socket.
 const COLIMA_CONFIG: &str = "colima.yaml";
 
-/// How long an agent may take to answer.
+/// The time limit for an agent's answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where a link leads when there is no agent.
+/// The target of a link when there is no agent.
 const NO_AGENT: &str = "/dev/null";
 
-/// A cage's link to the agent.
+/// The link of a cage to the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Where it is.
+    /// The path of the link.
     pub path: PathBuf,
-    /// Where it is to lead.
+    /// The path that the link leads to.
     pub target: PathBuf,
 }
 
@@ -50,20 +49,20 @@ impl Link {
         Some(Self { path: host.state_dir()?.join(format!("{name}.agent")), target })
     }
 
-    /// Is there no agent?
+    /// Returns whether there is no agent.
     pub fn leads_nowhere(&self) -> bool {
         self.target == Path::new(NO_AGENT)
     }
 
-    /// Is there an agent that it leads to?
+    /// Returns whether the link leads to an agent.
     pub fn has_agent(&self) -> bool {
         self.target != Path::new(NO_AGENT)
     }
 
-    /// Makes the link lead where it is to lead.
+    /// Creates or replaces the link.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// When the link can't be created.
     pub fn set(&self) -> Result<()> {
         let place = || format!("cannot set {}", text::escape(&self.path.to_string_lossy()));
         let new = self.path.with_extension(format!("{}", std::process::id()));
@@ -115,17 +114,17 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
-/// How an agent comes into a cage.
+/// The way an agent gets into a cage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agent<'a> {
-    /// By a link to its socket.
+    /// A link to the agent's socket.
     Link(&'a Link),
-    /// By the socket that a virtual machine's product has there.
+    /// The socket that the engine's virtual machine provides.
     Machine,
 }
 
 impl<'a> Agent<'a> {
-    /// Decides it for the virtual machine that the engine runs in, if it does; `None` where there is no way.
+    /// Chooses the way for the virtual machine that the engine runs in, if any; `None` where there is no way.
     pub fn decide(machine: Option<Product>, wsl: bool, link: Option<&'a Link>) -> Option<Self> {
         match machine {
             // https://github.com/containers/podman/issues/23785
@@ -136,7 +135,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// The mount that brings it in.
+    /// Returns the mount of the agent's socket.
     pub fn mount(self) -> Option<Mount> {
         match self {
             Self::Link(link) => Some(Mount::path(link.path.to_str()?, SOCKET)),
@@ -145,7 +144,7 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// What the user may do about an agent that a product at `endpoint` is known not to bring in.
+/// Returns what the user can do about an agent that the engine at `endpoint` is known not to forward.
 pub fn advice(machine: Option<Product>, endpoint: &str) -> Option<String> {
     match machine? {
         Product::Colima => colima_advice(endpoint),
@@ -157,7 +156,7 @@ pub fn advice(machine: Option<Product>, endpoint: &str) -> Option<String> {
     }
 }
 
-/// What the user may do about an agent that could not be brought in.
+/// Returns what the user can do about an agent that could not be mounted.
 pub fn remedy(machine: Option<Product>) -> &'static str {
     match machine {
         Some(Product::Colima) => "is its agent forwarding on (`colima start --ssh-agent`)?",
@@ -169,7 +168,7 @@ pub fn remedy(machine: Option<Product>) -> &'static str {
     }
 }
 
-/// What to do when Colima, whose socket is at `endpoint` (`unix:///…/docker.sock`), has its agent forwarding off.
+/// Returns what to do if Colima, at `endpoint` (`unix:///…/docker.sock`), doesn't forward the agent.
 fn colima_advice(endpoint: &str) -> Option<String> {
     let socket = Path::new(endpoint.strip_prefix("unix://")?);
     // /var/run/docker.sock may be a link to it.

@@ -1,4 +1,4 @@
-//! Whose files they are: the image's user acts as the person at the keyboard.
+//! The image's user, and how it gets the IDs of the user outside, so that files in the project belong to that user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,12 +16,12 @@ use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 
-/// The user that an image's processes run as.
+/// The user of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageUser {
-    /// The name, empty if it has none.
+    /// The name; empty if the user has none.
     pub name: String,
-    /// The numbers.
+    /// The user and group ID.
     pub ids: Ids,
     /// The home directory.
     pub home: String,
@@ -31,12 +31,12 @@ pub struct ImageUser {
 const WHO: &str = script::body(include_str!("image_user.sh"));
 
 impl ImageUser {
-    /// What a cage's label says, which was made of the same image.
+    /// Reads the user from the label of a cage with the same image.
     pub fn from_label(text: &str) -> Option<Self> {
         Self::parse(&text.replacen(':', "\n", 3))
     }
 
-    /// The text of that label.
+    /// Returns the text of that label.
     pub fn to_label(&self) -> String {
         format!("{}:{}:{}", self.name, self.ids, self.home)
     }

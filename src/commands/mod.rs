@@ -36,7 +36,7 @@ use crate::engine::signals::Interrupts;
 use crate::host::machine::Host;
 use crate::lifecycle::session::{Global, Session};
 
-/// The commands.
+/// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Start(Start),

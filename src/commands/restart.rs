@@ -113,7 +113,7 @@ impl Renew {
 }
 
 impl Restart {
-    /// Does it.
+    /// Replaces the cage and enters the new one.
     ///
     /// # Errors
     /// When there is no cage, or a new one can't be made; then the old one is still there.

@@ -31,7 +31,7 @@ pub struct Rm {
 }
 
 impl Rm {
-    /// Does it.
+    /// Removes the cage.
     ///
     /// # Errors
     /// When there is no such cage.

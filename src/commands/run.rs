@@ -28,11 +28,11 @@ pub struct Run {
     #[command(flatten)]
     pull: PullFlag,
 
-    /// The directory inside to run it in, seen from this one [default: this one]
+    /// Run the command in this directory, relative to the current one
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
 
-    /// Who is to run it, such as root [default: the image's user]
+    /// Run the command as this user, e.g. root [default: the image's user]
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
 
@@ -42,7 +42,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Does it.
+    /// Runs the command and returns its exit code.
     ///
     /// # Errors
     /// When the cage can't be brought up.

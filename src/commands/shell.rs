@@ -31,7 +31,7 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// Does it.
+    /// Opens a shell, or runs the command.
     ///
     /// # Errors
     /// When the cage is not running.

@@ -59,7 +59,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Does it.
+    /// Creates or starts the cage and enters it.
     ///
     /// # Errors
     /// When the cage can't be brought up; one that was half made is gone.

@@ -39,7 +39,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Does it.
+    /// Prints the status.
     ///
     /// # Errors
     /// When the engine doesn't answer.

@@ -23,7 +23,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Does it.
+    /// Stops the cage.
     ///
     /// # Errors
     /// When there is no such cage.

@@ -18,7 +18,7 @@ use crate::lifecycle::steps::fetch;
 pub struct Update {}
 
 impl Update {
-    /// Does it.
+    /// Pulls the image.
     ///
     /// # Errors
     /// When the image is a local one, or can't be pulled.

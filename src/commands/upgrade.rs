@@ -22,7 +22,7 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Does it.
+    /// Pulls the image and replaces the cage if its image is another one.
     ///
     /// # Errors
     /// When the image can't be pulled, or a new cage can't be made; then the old one is still there.

@@ -1,4 +1,4 @@
-//! What of the host a cage can see: `-v SOURCE:TARGET[:ro]`, rendered as the engines' `--mount`.
+//! Mounts: `-v SOURCE:TARGET[:ro]`, rendered as the engines' `--mount`.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,8 @@ use crate::base::error::Failure;
 use crate::base::name::is_mountable;
 use crate::base::{name, text};
 
-/// Something mounted into a cage. Always passed as `--mount`: `-v` can't express a path with a colon, and makes a
-/// directory, owned by root, of a source that is missing.
+/// A mount of a container. It is always passed as `--mount`: `-v` can't express a path with a colon, and creates a directory, owned
+/// by root, for a missing source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     source: Source,
@@ -42,14 +42,14 @@ impl Mount {
         Self { source: Source::Volume(name.into()), target: target.into(), readonly: false }
     }
 
-    /// The same, but read-only inside.
+    /// Makes the mount read-only.
     #[must_use]
     pub fn readonly(mut self) -> Self {
         self.readonly = true;
         self
     }
 
-    /// The file or directory of the host that it is, if it is one.
+    /// Returns the file or directory of the host, if it is one.
     pub fn source_path(&self) -> Option<&str> {
         match &self.source {
             Source::Path(path) => Some(path),
@@ -57,12 +57,12 @@ impl Mount {
         }
     }
 
-    /// Is it read-only inside?
+    /// Returns whether the mount is read-only.
     pub fn is_readonly(&self) -> bool {
         self.readonly
     }
 
-    /// Where it appears inside.
+    /// Returns the path inside.
     pub fn target(&self) -> &str {
         &self.target
     }

@@ -30,7 +30,7 @@ const EXPECTED: &str = "expected [[ADDRESS:]HOST:]PORT[/tcp|udp|sctp], such as 3
                         0.0.0.0:80:8080";
 
 impl Publish {
-    /// Do both want the same place on the host?
+    /// Returns whether both need the same port of the host.
     pub fn clashes_with(&self, other: &Self) -> bool {
         let overlap = |a: Ports, b: Ports| a.first <= b.last && b.first <= a.last;
         self.protocol == other.protocol

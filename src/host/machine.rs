@@ -41,7 +41,7 @@ pub enum Os {
     Other,
 }
 
-/// What cage knows about where it runs, gathered once.
+/// Facts about this machine, its user and the terminal, gathered once.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// The operating system.
@@ -56,21 +56,21 @@ pub struct Host {
     pub size: Option<(u16, u16)>,
     /// The time zone's name, such as `Europe/Berlin`.
     pub time_zone: Option<String>,
-    /// Tells this run of cage from every other one.
+    /// An identifier of this run of cage.
     pub session: String,
-    /// The signals that are ignored, a bit each from 1 on.
+    /// The signals that were ignored at the start, as a bit mask with bit 0 for signal 1.
     pub ignored_signals: u64,
-    /// Whom cage acts for.
+    /// The user and group that cage runs as.
     pub ids: Ids,
-    /// Does `SELinux` rule here?
+    /// Whether `SELinux` is active.
     pub selinux: bool,
     /// The name of this machine.
     pub nodename: Option<String>,
     /// The groups that the user is in.
     pub groups: Vec<u32>,
-    /// Can whoever runs containers without root limit what they use (cgroup v2)?
+    /// Whether the machine has cgroup v2, with which a rootless engine can limit resources.
     pub cgroup_v2: bool,
-    /// Is this a Linux in Windows (WSL)?
+    /// Whether this is the Windows Subsystem for Linux (WSL).
     pub wsl: bool,
     /// The image for new cages: `CAGE_IMAGE`.
     pub image: String,
@@ -86,8 +86,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads the facts. Beside them is what is wrong with `CAGE_…` variables that have a value which no engine could take;
-    /// the facts are without those.
+    /// Gathers the facts. Returns also an error for each `CAGE_…` variable whose value no engine accepts; the facts are without
+    /// these variables.
     ///
     /// # Errors
     /// When settings contradict each other.
@@ -184,27 +184,27 @@ impl Host {
         Ok(host)
     }
 
-    /// Can somebody sit down in a cage here?
+    /// Returns whether a user can work in a cage here: stdin and stdout are terminals.
     pub fn is_interactive(&self) -> bool {
         self.terminal.stdin && self.terminal.stdout
     }
 
-    /// Can somebody be asked?
+    /// Returns whether cage can ask a question: stdin and stderr are terminals.
     pub fn can_ask(&self) -> bool {
         self.terminal.stdin && self.terminal.stderr
     }
 
-    /// The value of an environment variable, if it is set, not empty, and text.
+    /// Returns the value of an environment variable that is set, not empty, and UTF-8.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(&OsString::from(name))?.to_str().filter(|value| !value.is_empty())
     }
 
-    /// The value of an environment variable, if it is set and text; it may be empty.
+    /// Returns the value of an environment variable that is set and UTF-8, possibly empty.
     pub fn any_variable(&self, name: &str) -> Option<&str> {
         self.environment.get(&OsString::from(name))?.to_str()
     }
 
-    /// The names of all variables that are, or look like, cage's own; those that are not text are not.
+    /// Returns the names of all variables that begin with `CAGE_`, sorted.
     pub fn cage_variables(&self) -> Vec<&str> {
         let names = self.environment.keys().filter_map(|name| name.to_str());
         let is_own = |name: &&str| name.starts_with("CAGE_") && !OWN_VARIABLES.contains(name);
@@ -213,29 +213,29 @@ impl Host {
         names
     }
 
-    /// May data be coloured? On a terminal, unless the person wants none (<https://no-color.org>).
+    /// Returns whether data may be coloured: on a terminal, unless the user disables colours (<https://no-color.org>).
     pub fn wants_colors(&self) -> bool {
         self.terminal.stdout
             && self.variable("NO_COLOR").is_none()
             && self.variable("TERM").is_some_and(|term| term != "dumb")
     }
 
-    /// What programs in a cage should know about the terminal.
+    /// Iterates over the variables that describe the terminal to programs in a cage.
     pub fn terminal_variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
         ["TERM", "COLORTERM"].into_iter().filter_map(|name| Some((name, self.variable(name)?)))
     }
 
-    /// A path from an environment variable, if it is set.
+    /// Returns a path from an environment variable that is set.
     pub fn path_variable(&self, name: &str) -> Option<&Path> {
         self.environment.get(&OsString::from(name)).map(Path::new)
     }
 
-    /// The user's own settings for cage: `~/.config/cage`, on every system.
+    /// Returns the directory of the user's settings for cage: `~/.config/cage`, on every system.
     pub fn config_dir(&self) -> Option<PathBuf> {
         Some(self.home.as_ref()?.join(".config/cage"))
     }
 
-    /// Where cage keeps what it needs between its runs.
+    /// Returns the directory for files that cage keeps between runs.
     pub fn state_dir(&self) -> Option<PathBuf> {
         let state =
             self.path_variable("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
@@ -248,7 +248,7 @@ impl Host {
     }
 }
 
-/// Is this a key as the engines write them?
+/// Returns whether this is a key in the engines' notation.
 fn is_key(key: &str) -> bool {
     let letter = key.strip_prefix("ctrl-").unwrap_or(key);
     let mut chars = letter.chars();
@@ -259,28 +259,28 @@ fn is_key(key: &str) -> bool {
     }
 }
 
-/// The variable in which a script of `cage completions` says which shell asks how a command line could go on.
+/// The variable in which the script of `cage completions` names the shell that asks for completions.
 pub const COMPLETE: &str = "CAGE_COMPLETE";
 
-/// The shell that asks so, if one does.
+/// Returns the name of the shell that asks for completions, if one does.
 pub fn asking_shell() -> Option<String> {
     env::var(COMPLETE).ok()
 }
 
-/// The address that this machine has towards others. Nothing is sent: a datagram socket is only told where it would go, an
-/// address that is nobody's (RFC 5737).
+/// Returns this machine's address as others see it. Nothing is sent: a datagram socket only chooses a route, to an address for
+/// documentation (RFC 5737).
 pub fn address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Is there a program of this name in PATH?
+/// Returns whether a program of this name is in PATH.
 pub fn is_installed(host: &Host, name: &str) -> bool {
     which::which_in_global(name, host.path_variable("PATH")).is_ok_and(|mut found| found.next().is_some())
 }
 
-/// What Linux tells about this process; elsewhere nothing is known to be ignored.
+/// Returns the mask of ignored signals on Linux; elsewhere it is unknown.
 fn ignored_signals() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;

@@ -1,4 +1,4 @@
-//! Commands in a cage besides its first process: shells, and what `cage run` runs.
+//! Commands in a running cage: shells, and the command of `cage run`.
 
 use crate::base::script;
 use crate::cage::env_file;
@@ -18,21 +18,21 @@ const BEST_SHELL: &str = script::body(include_str!("login_shell.sh"));
 /// Signals a command and its children.
 const SIGNAL: &str = script::body(include_str!("signal.sh"));
 
-/// A command to be run in a cage.
+/// A command to run in a cage.
 #[derive(Debug, Default)]
 pub struct Inside {
     /// The command and its arguments; a login shell if there are none.
     pub command: Vec<String>,
-    /// The directory to run it in; the project if it is empty.
+    /// The working directory; empty for the project.
     pub workdir: String,
-    /// Who is to run it, if not the image's user.
+    /// The user, if not the image's.
     pub user: Option<String>,
-    /// Variables for it alone, with their values.
+    /// Variables for this command, with their values.
     pub env: Vec<Variable>,
 }
 
 impl Inside {
-    /// The step that runs it in `container`, which is called `name`, with a terminal if there is one here.
+    /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here.
     pub fn step(&self, host: &Host, runtime: &Runtime, container: &str, name: &str) -> Step {
         let session = format!("CAGE_SESSION={}", host.session);
         let mut args = vec!["exec", "--interactive", "--env", &session];

@@ -32,7 +32,7 @@ use crate::lifecycle::steps::remove;
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Flags that every command takes.
+/// The options that every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
