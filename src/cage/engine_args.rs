@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::text;
-use crate::engine::args::{Flag, Source, flags};
+use crate::engine::args::{Flag, MountSource, flags};
 
 /// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
 /// of the host could use in the project, and writing to the audit log of the host. Package managers, sudo, debuggers and
@@ -50,6 +50,6 @@ pub fn dropped(args: &[String]) -> Vec<&'static str> {
 }
 
 /// Returns the sources that these arguments mount.
-pub fn all_mounted(args: &[String]) -> Vec<Source> {
+pub fn all_mounted(args: &[String]) -> Vec<MountSource> {
     flags(args).iter().flat_map(Flag::sources).collect()
 }

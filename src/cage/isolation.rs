@@ -17,7 +17,7 @@ const SOCKET_TOLD: &str = "takes the cage down: with an engine's socket, the cag
 pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<String> {
     // The engine's client starts in the same directory as cage.
     let here = host.cwd.as_deref().unwrap_or(Path::new(project));
-    let place = Place { project, here, sockets: host.engine_sockets().collect() };
+    let place = Surroundings { project, here, sockets: host.engine_sockets().collect() };
     let volumes = options.mounts().filter_map(|mount| {
         let holds = place.holds_socket(Path::new(mount.source_path()?));
         holds.then(|| format!("`-v {}` {SOCKET_TOLD}", mount.to_volume_option()))
@@ -29,13 +29,13 @@ pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<St
 }
 
 /// The facts that make an option weak here and not elsewhere.
-struct Place<'a> {
+struct Surroundings<'a> {
     project: &'a str,
     here: &'a Path,
     sockets: Vec<PathBuf>,
 }
 
-impl Place<'_> {
+impl Surroundings<'_> {
     fn weakness(&self, flag: &Flag) -> Option<String> {
         let &Flag { name, value, is_inline } = flag;
         let is_on = !(is_inline && matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False"));

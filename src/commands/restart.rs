@@ -11,10 +11,10 @@ use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::lifecycle::create::{Beforehand, Creation, Parts};
+use crate::lifecycle::create::{Features, NewCage, Preflight};
 use crate::lifecycle::plan::Plan;
-use crate::lifecycle::session::{Found, Session};
-use crate::lifecycle::start::{Facts, Then, pull, with_what_works};
+use crate::lifecycle::session::{Existing, Session};
+use crate::lifecycle::start::{Context, Entry, pull, with_what_works};
 
 /// Replace the project's cage with a new one; project and home stay
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ impl Renew {
         Ok(if is_as_before { options } else { options.with_home(home) })
     }
 
-    /// The plan that puts a new cage in the place of `old`. `how` is what was found out beforehand, and what the engine is
+    /// The plan that puts a new cage in the place of `old`. `how` is what was found out preflight, and what the engine is
     /// to be asked for.
     ///
     /// # Errors
@@ -90,25 +90,25 @@ impl Renew {
     pub fn replacement(
         &self,
         session: &Session,
-        facts: &Facts,
+        context: &Context,
         old: &Cage,
-        found: &Found,
+        found: &Existing,
         typed: &CreateOptions,
-        (beforehand, parts): (Beforehand, Parts),
+        (preflight, features): (Preflight, Features),
     ) -> Result<Plan> {
-        let then = Then::enter(&session.host, self.detach);
-        let creation = Creation::gather(
+        let then = Entry::enter(&session.host, self.detach);
+        let new_cage = NewCage::gather(
             session,
-            facts.runtime,
-            facts.project,
-            facts.image,
+            context.runtime,
+            context.project,
+            context.image,
             Some(old),
-            beforehand,
-            parts,
+            preflight,
+            features,
         )?;
         let options = self.options_after(&session.host, old, typed)?;
         options.check_sources()?;
-        Ok(facts.replace(old, found.left_over.as_ref(), &creation, &options, &then))
+        Ok(context.replace(old, found.left_over.as_ref(), &new_cage, &options, &then))
     }
 }
 
@@ -127,20 +127,26 @@ impl Restart {
         let (runtime, found) = session.find_all(&project)?;
         let Some(old) = &found.cage else { bail!(missing()) };
         let options = self.renew.options_after(&session.host, old, &typed)?;
-        let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
+        let preflight = Preflight::gather(session, &runtime, &project, &options)?;
         pull(session, &runtime, self.pull, found.image.is_some())?;
-        let code = with_what_works(|parts| {
+        let code = with_what_works(|features| {
             let lock = session.lock()?;
             let found = session.look(&runtime, &project)?;
             let Some(old) = &found.cage else { bail!(missing()) };
-            let facts = Facts {
+            let context = Context {
                 host: &session.host,
                 runtime: &runtime,
                 project: &project,
                 image: found.image.as_ref(),
             };
-            let plan =
-                self.renew.replacement(session, &facts, old, &found, &typed, (beforehand.clone(), parts))?;
+            let plan = self.renew.replacement(
+                session,
+                &context,
+                old,
+                &found,
+                &typed,
+                (preflight.clone(), features),
+            )?;
             session.carry_out_locked(&plan, lock)
         })?;
         session.tell_leftovers(&project, old.label(SEEN_LABEL));

@@ -5,9 +5,9 @@ use clap::Args;
 
 use crate::cage::create_options::CreateOptions;
 use crate::cage::pull::PullFlag;
-use crate::lifecycle::exec::Inside;
+use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Then, bring_up};
+use crate::lifecycle::start::{Entry, bring_up};
 
 /// Run a command in the project's cage, which is brought up if it isn't
 ///
@@ -50,7 +50,7 @@ impl Run {
         let here = session.project()?;
         let mut workdir = here.dir();
         workdir.extend(&self.workdir);
-        let inside = Inside {
+        let inside = ExecCommand {
             command: self.command,
             workdir: workdir.to_string_lossy().into_owned(),
             user: self.user,
@@ -62,6 +62,6 @@ impl Run {
         };
         // The variables are for the command only.
         let options = self.options.without_variables().resolve(&session.host, &here.dir())?;
-        bring_up(session, &here, &options, self.pull, &Then::Exec(inside))
+        bring_up(session, &here, &options, self.pull, &Entry::Exec(inside))
     }
 }

@@ -9,7 +9,7 @@ use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::engine::container::State;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::exec::Inside;
+use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::{Session, Target};
 use crate::lifecycle::start::replaced_while_running;
@@ -40,7 +40,7 @@ impl Shell {
         ensure!(found.is_some() || matches!(target, Target::Project(_)), target.missing());
         let running = found.filter(|container| matches!(container.state, State::Running | State::Paused));
         let Some(container) = running else { bail!(target.not_running(session.project().ok().as_ref())) };
-        let mut inside = Inside { command: self.command, ..Inside::default() };
+        let mut inside = ExecCommand { command: self.command, ..ExecCommand::default() };
         if let Target::Project(project) = &target {
             ensure!(
                 !session.has_stale_directory(&runtime, project, &container)?,
@@ -56,7 +56,7 @@ impl Shell {
     }
 }
 
-fn plan(host: &Host, runtime: &Runtime, container: &Cage, inside: &Inside) -> Plan {
+fn plan(host: &Host, runtime: &Runtime, container: &Cage, inside: &ExecCommand) -> Plan {
     let mut plan = Plan::default();
     if container.state == State::Paused {
         plan.say(format!("Unpausing {}", container.name));

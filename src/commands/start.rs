@@ -6,7 +6,7 @@ use clap::Args;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::pull::PullFlag;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Then, bring_up};
+use crate::lifecycle::start::{Entry, bring_up};
 
 const EXAMPLES: &str = "Examples:
   cage start                           Create this directory's cage and enter it
@@ -65,7 +65,7 @@ impl Start {
     /// When the cage can't be brought up; one that was half made is gone.
     pub fn run(mut self, session: &Session) -> Result<u8> {
         self.options.engine_args = self.engine_args;
-        let then = Then::enter(&session.host, self.detach);
+        let then = Entry::enter(&session.host, self.detach);
         let project = session.project()?;
         let options = self.options.resolve(&session.host, &project.dir())?;
         bring_up(session, &project, &options, self.pull, &then)

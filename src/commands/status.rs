@@ -46,11 +46,11 @@ impl Status {
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name)?;
         ensure!(container.is_some() || matches!(target, Target::Project(_)), target.missing());
-        let wall = match &container {
+        let details = match &container {
             None => None,
             Some(container) => {
                 let engine = runtime.engine(&session.host, session.runner)?;
-                Some(Wall::new(&session.host, &runtime, &engine, container))
+                Some(Details::new(&session.host, &runtime, &engine, container))
             }
         };
         let project = match (&target, &container) {
@@ -63,7 +63,7 @@ impl Status {
             name: target.name(),
             state,
             project,
-            cage: wall.as_ref(),
+            cage: details.as_ref(),
         };
         if self.json {
             console::json(&report)?;
@@ -83,17 +83,17 @@ struct Report<'a> {
     state: &'a str,
     project: Option<&'a str>,
     #[serde(flatten)]
-    cage: Option<&'a Wall<'a>>,
+    cage: Option<&'a Details<'a>>,
 }
 
-/// What a cage is made of, what keeps it in, and what it has of the host.
+/// The parts of a cage: image, mounts, limits and isolation.
 #[derive(Serialize)]
-struct Wall<'a> {
+struct Details<'a> {
     ports: &'a [Published],
     image: &'a str,
     image_id: &'a str,
     created: Option<&'a str>,
-    engine: Place<'a>,
+    engine: PrintedEngine<'a>,
     user: Option<User>,
     mounts: Vec<Mount<'a>>,
     network: &'a str,
@@ -109,7 +109,7 @@ struct Wall<'a> {
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct PrintedEngine<'a> {
     runtime: &'a str,
     rootless: bool,
     machine: Option<String>,
@@ -154,11 +154,11 @@ struct Default {
     variable: &'static str,
 }
 
-impl<'a> Wall<'a> {
+impl<'a> Details<'a> {
     fn new(host: &Host, runtime: &'a Runtime, engine: &Engine, container: &'a Cage) -> Self {
-        let wall = &container.host_config;
+        let config = &container.host_config;
         let no_root =
-            wall.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
+            config.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
         let user = container.label(USER_LABEL).and_then(ImageUser::from_label);
         let owner = container.ids(OWNER_LABEL).ok().flatten();
         let user = user.zip(owner).map(|(user, Ids { uid, gid })| User {
@@ -182,7 +182,7 @@ impl<'a> Wall<'a> {
             image: container.image_name(),
             image_id: &container.image_id,
             created: container.created.as_deref(),
-            engine: Place {
+            engine: PrintedEngine {
                 runtime: &runtime.name,
                 rootless: engine.mode == Mode::Rootless,
                 machine: engine.machine.map(|product| product.to_string()),
@@ -190,11 +190,11 @@ impl<'a> Wall<'a> {
             },
             user,
             mounts,
-            network: &wall.network_mode,
-            limits: Limits::new(wall, engine),
-            privileged: wall.privileged,
-            capabilities_dropped: names(wall.cap_drop.as_ref()),
-            capabilities_added: names(wall.cap_add.as_ref()),
+            network: &config.network_mode,
+            limits: Limits::new(config, engine),
+            privileged: config.privileged,
+            capabilities_dropped: names(config.cap_drop.as_ref()),
+            capabilities_added: names(config.cap_add.as_ref()),
             options: chosen.words().iter().map(shell_words::join).collect(),
             defaults: defaults
                 .map(|(words, variable)| Default { option: shell_words::join(words), variable })
@@ -221,15 +221,18 @@ fn names(capabilities: Option<&Vec<String>>) -> Vec<&str> {
 }
 
 impl Limits {
-    fn new(wall: &HostConfig, engine: &Engine) -> Self {
+    fn new(config: &HostConfig, engine: &Engine) -> Self {
         let enforced = |limit| !engine.unenforced.contains(&limit);
         // podman forgets what it can't enforce.
         let some = |most: i64| Some(most).filter(|most| *most > 0);
         Self {
-            processes: Limited { most: wall.pids_limit.and_then(some), enforced: enforced(Limit::Processes) },
-            memory: Limited { most: some(wall.memory), enforced: enforced(Limit::Memory) },
+            processes: Limited {
+                most: config.pids_limit.and_then(some),
+                enforced: enforced(Limit::Processes),
+            },
+            memory: Limited { most: some(config.memory), enforced: enforced(Limit::Memory) },
             processors: Limited {
-                most: some(wall.nano_cpus).map(|nano| precise(nano) / 1e9),
+                most: some(config.nano_cpus).map(|nano| precise(nano) / 1e9),
                 enforced: enforced(Limit::Processors),
             },
         }
@@ -259,7 +262,7 @@ impl Report<'_> {
     /// The same for people, escaped.
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("Container: {}", self.name), format!("State:     {}", self.state)];
-        if let Some(wall) = self.cage {
+        if let Some(details) = self.cage {
             let list = |lines: &mut Vec<String>, title: &str, items: Vec<String>| {
                 if items.is_empty() {
                     lines.push(format!("{title:<11}(none)"));
@@ -268,16 +271,16 @@ impl Report<'_> {
                     lines.extend(items.into_iter().map(|item| format!("  {item}")));
                 }
             };
-            list(&mut lines, "Ports:", wall.ports.iter().map(Published::to_string).collect());
-            lines.extend(wall.lines_of_origin());
-            list(&mut lines, "Mounts:", wall.mounts.iter().map(Mount::line).collect());
-            lines.extend(wall.lines_of_boundary());
+            list(&mut lines, "Ports:", details.ports.iter().map(Published::to_string).collect());
+            lines.extend(details.lines_of_origin());
+            list(&mut lines, "Mounts:", details.mounts.iter().map(Mount::line).collect());
+            lines.extend(details.lines_of_isolation());
         }
         lines
     }
 }
 
-impl Wall<'_> {
+impl Details<'_> {
     fn lines_of_origin(&self) -> Vec<String> {
         let chosen = if self.image == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
         let mut lines = vec![
@@ -291,7 +294,7 @@ impl Wall<'_> {
         lines
     }
 
-    fn lines_of_boundary(&self) -> Vec<String> {
+    fn lines_of_isolation(&self) -> Vec<String> {
         let mut lines = vec![format!("Network:   {}", text::escape(self.network))];
         lines.push(format!("Limits:    {}", self.limits.line()));
         if self.privileged {

@@ -6,10 +6,10 @@ use clap::Args;
 use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
 use crate::base::console;
-use crate::lifecycle::create::Beforehand;
+use crate::lifecycle::create::Preflight;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Facts, tell_ignored, with_what_works};
+use crate::lifecycle::start::{Context, tell_ignored, with_what_works};
 
 /// Pull the latest image and, if the project's cage has another one, replace the cage
 #[derive(Debug, Args)]
@@ -35,12 +35,12 @@ impl Upgrade {
             Some(old) => self.renew.options_after(&session.host, old, &typed)?,
             None => typed.clone(),
         };
-        let beforehand = Beforehand::gather(session, &runtime, &project, &options)?;
+        let preflight = Preflight::gather(session, &runtime, &project, &options)?;
         session.carry_out(&fetch_newest(&session.host, &runtime))?;
-        with_what_works(|parts| {
+        with_what_works(|features| {
             let lock = session.lock()?;
             let found = session.look(&runtime, &project)?;
-            let facts = Facts {
+            let context = Context {
                 host: &session.host,
                 runtime: &runtime,
                 project: &project,
@@ -61,8 +61,8 @@ impl Upgrade {
                 return session.carry_out(&keep);
             }
             plan.say(format!("Removing old container {}", old.name));
-            let how = (beforehand.clone(), parts);
-            plan.append(self.renew.replacement(session, &facts, old, &found, &typed, how)?);
+            let how = (preflight.clone(), features);
+            plan.append(self.renew.replacement(session, &context, old, &found, &typed, how)?);
             session.carry_out_locked(&plan, lock)
         })
     }

@@ -69,14 +69,14 @@ fn short<'a>(cluster: &'a str, next: &'a str) -> Option<Flag<'a>> {
 
 /// A file or directory of the host, or a volume, that a flag mounts.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct MountSource {
     /// The path, or the volume's name.
     pub name: String,
     /// Whether it can be changed from inside.
     pub is_writable: bool,
 }
 
-impl Source {
+impl MountSource {
     /// Returns whether it is a path of the host.
     pub fn is_path(&self) -> bool {
         self.name.starts_with(['/', '.', '~'])
@@ -85,7 +85,7 @@ impl Source {
 
 impl Flag<'_> {
     /// Returns the sources that the flag mounts.
-    pub fn sources(&self) -> Vec<Source> {
+    pub fn sources(&self) -> Vec<MountSource> {
         match self.name {
             "mount" => by_mount(self.value),
             "volume" => by_volume(self.value).into_iter().collect(),
@@ -94,17 +94,17 @@ impl Flag<'_> {
     }
 }
 
-fn by_volume(value: &str) -> Option<Source> {
+fn by_volume(value: &str) -> Option<MountSource> {
     let (source, rest) = value.split_once(':')?;
     let has = |names: &[&str]| rest.split([':', ',']).skip(1).any(|option| names.contains(&option));
     // These change owner or label of the source, read-only or not.
     let is_writable = !has(&["ro", "readonly"]) || has(&["U", "z", "Z"]);
-    Some(Source { name: source.to_owned(), is_writable })
+    Some(MountSource { name: source.to_owned(), is_writable })
 }
 
 /// Reads `type=bind,source=…`, and a volume that is a directory of the host:
 /// `type=volume,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/…`.
-fn by_mount(value: &str) -> Vec<Source> {
+fn by_mount(value: &str) -> Vec<MountSource> {
     let (mut names, mut is_writable, mut changes_owner) = (Vec::new(), true, false);
     for field in csv(value) {
         let (name, value) = field.split_once('=').unwrap_or((&field, "true"));
@@ -119,7 +119,7 @@ fn by_mount(value: &str) -> Vec<Source> {
         }
     }
     let is_writable = is_writable || changes_owner;
-    names.into_iter().map(|name| Source { name, is_writable }).collect()
+    names.into_iter().map(|name| MountSource { name, is_writable }).collect()
 }
 
 /// Returns the fields of a line, as Go's `encoding/csv` reads it.
@@ -168,8 +168,9 @@ mod tests {
         let sources = |words: &str| {
             let args = shell_words::split(words).unwrap();
             let sources = flags(&args).into_iter().flat_map(|flag| flag.sources());
-            let shown =
-                |source: Source| format!("{}{}", source.name, if source.is_writable { "" } else { ":ro" });
+            let shown = |source: MountSource| {
+                format!("{}{}", source.name, if source.is_writable { "" } else { ":ro" })
+            };
             sources.map(shown).collect::<Vec<_>>().join(" ")
         };
         for (words, found) in [

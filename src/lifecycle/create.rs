@@ -33,49 +33,49 @@ use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::remove;
 
-/// What is found on this machine for a new cage.
+/// Everything that is decided about a new cage.
 #[derive(Debug)]
-pub struct Creation {
-    /// What the engine is like.
+pub struct NewCage {
+    /// The engine.
     pub engine: Engine,
     /// The image's user.
     pub user: ImageUser,
-    /// How that user acts as the person at the keyboard.
+    /// The mapping of that user to the user outside.
     pub mapping: Mapping,
-    /// Variables of env files.
+    /// The variables from env files.
     pub env: EnvFiles,
-    /// What git needs besides the project.
+    /// The directory that git needs besides the project.
     pub git: GitDir,
     /// The link to the SSH agent.
     pub link: Option<Link>,
-    /// What the user may do about an agent that can't come in.
+    /// What the user can do about an agent that can't be forwarded.
     pub advice: Option<String>,
-    /// The directory with files for the home.
+    /// The directory with seed files for the home.
     pub seed: Option<String>,
-    /// What the engine is to be asked for.
-    pub parts: Parts,
-    /// What was in the project before any agent.
+    /// The features to ask the engine for.
+    pub features: Features,
+    /// The record of the project before the first cage.
     pub baseline: Baseline,
     /// The other cages.
     pub others: Vec<Cage>,
-    /// Is there no home for all cages yet, so that this is the first one?
+    /// Whether this is the first cage: there is no shared home yet.
     pub is_first: bool,
-    /// The host's name inside and its address, where the engine has none.
+    /// The entry for the host's name, where the engine makes none.
     pub add_host: Option<String>,
 }
 
-/// What not every engine has: it is asked for, and done without where that fails.
+/// Features that not every engine has; cage asks for them, and tries again without those that are missing.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts {
+pub struct Features {
     /// The engine's init as the first process.
     pub init: bool,
     /// The SSH agent.
     pub agent: bool,
 }
 
-/// What can be said of a new cage before its image is here.
+/// The facts about a new cage that are known before its image is pulled.
 #[derive(Debug, Clone)]
-pub struct Beforehand {
+pub struct Preflight {
     env: EnvFiles,
     endpoint: String,
     others: Vec<Cage>,
@@ -83,11 +83,11 @@ pub struct Beforehand {
     no_root: bool,
 }
 
-impl Beforehand {
-    /// Reads the env files, and asks where the engine is.
+impl Preflight {
+    /// Reads the env files, and checks the engine's place, the other cages and the home.
     ///
     /// # Errors
-    /// When an env file can't be used, or the engine is on another machine.
+    /// When the cage can't be created.
     pub fn gather(
         session: &Session,
         runtime: &Runtime,
@@ -116,7 +116,7 @@ impl Beforehand {
     }
 }
 
-impl Creation {
+impl NewCage {
     /// Looks for it. The image must be here, but for `--dry-run`. What is known of its user from `old`, a cage made of the
     /// same image, is not asked again.
     ///
@@ -128,8 +128,8 @@ impl Creation {
         project: &Project,
         image: Option<&Image>,
         old: Option<&Cage>,
-        Beforehand { env, endpoint, others, is_first, no_root }: Beforehand,
-        parts: Parts,
+        Preflight { env, endpoint, others, is_first, no_root }: Preflight,
+        features: Features,
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
         let engine = runtime.engine(host, runner)?;
@@ -172,7 +172,7 @@ impl Creation {
         }
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
-        let parts = Parts { init: parts.init && !runtime.kind.lacks_init(host), ..parts };
+        let features = Features { init: features.init && !runtime.kind.lacks_init(host), ..features };
         let add_host = runtime.kind.add_host(&engine, no_root, machine::address);
         Ok(Self {
             engine,
@@ -183,7 +183,7 @@ impl Creation {
             link,
             advice,
             seed,
-            parts,
+            features,
             baseline,
             others,
             is_first,
@@ -199,7 +199,7 @@ impl Creation {
         project: &Project,
         name: &str,
         options: &CreateOptions,
-        undo: Unmake,
+        undo: Removal,
     ) -> Plan {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
@@ -283,11 +283,11 @@ impl Creation {
         ]
     }
 
-    /// What a person may want to know of such a cage before it is made.
+    /// Returns the warnings about this cage.
     fn warnings(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<String> {
         let mut warnings = Vec::new();
         if !options.has(NO_SSH) {
-            if !self.parts.agent {
+            if !self.features.agent {
                 let remedy = ssh_agent::remedy(self.engine.machine);
                 warnings.push(format!(
                     "the engine can't mount your SSH agent's socket; continuing without it. {remedy}"
@@ -316,7 +316,7 @@ impl Creation {
         warnings
     }
 
-    /// What of the host it mounts, but for the SSH agent.
+    /// Iterates over the mounted files and directories of the host, except the SSH agent.
     pub fn sources(&self, project: &Project, options: &CreateOptions) -> impl Iterator<Item = PathBuf> {
         let git = match &self.git {
             GitDir::Outside(dir) => Some(PathBuf::from(dir)),
@@ -325,12 +325,12 @@ impl Creation {
         [project.dir()].into_iter().chain(options.sources()).chain(git)
     }
 
-    /// Does the SSH agent come in by the socket of a virtual machine's product?
+    /// Returns whether the SSH agent's socket of a virtual machine is mounted.
     pub fn uses_machines_agent(&self, host: &Host, options: &CreateOptions) -> bool {
         self.agent(host, options) == Some(Agent::Machine)
     }
 
-    /// The other cages that can't write this home any more when it belongs to the one who uses it here.
+    /// Returns the other cages that can no longer write this home once it belongs to this project's owner.
     fn robbed(&self, volume: &str) -> impl Iterator<Item = &str> {
         let owner = self.mapping.inside(&self.user).to_string();
         // Where the engine maps users, different numbers are one and the same outside.
@@ -356,7 +356,7 @@ impl Creation {
 
     fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
         let decide = || Agent::decide(self.engine.machine, host.wsl, self.link.as_ref());
-        (self.parts.agent && !options.has(NO_SSH)).then(decide).flatten()
+        (self.features.agent && !options.has(NO_SSH)).then(decide).flatten()
     }
 
     /// Variables that are not secret.
@@ -459,7 +459,7 @@ impl Creation {
             publish: options.ports().cloned().collect(),
             env: self.variables(host, options),
             env_file: self.env.to_secret(options.variables()),
-            init: self.parts.init,
+            init: self.features.init,
         }
     }
 
@@ -484,16 +484,16 @@ fn keep_worktrees(count: Option<&str>) -> Vec<(String, String)> {
     ]
 }
 
-/// What is to go if a new cage can't be completed.
+/// What to remove if a new cage can't be completed.
 #[derive(Debug, Clone, Copy)]
-pub enum Unmake<'a> {
+pub enum Removal<'a> {
     /// The container and its link to the SSH agent.
     All(Option<&'a Link>),
     /// The container only: there is another cage of that name, whose link it is too.
     Cage,
 }
 
-impl Unmake<'_> {
+impl Removal<'_> {
     /// The steps, once there is a container.
     pub fn plan(self, runtime: &Runtime, container: &str) -> Plan {
         let mut plan = Plan::default();

@@ -20,7 +20,7 @@ const SIGNAL: &str = script::body(include_str!("signal.sh"));
 
 /// A command to run in a cage.
 #[derive(Debug, Default)]
-pub struct Inside {
+pub struct ExecCommand {
     /// The command and its arguments; a login shell if there are none.
     pub command: Vec<String>,
     /// The working directory; empty for the project.
@@ -31,7 +31,7 @@ pub struct Inside {
     pub env: Vec<Variable>,
 }
 
-impl Inside {
+impl ExecCommand {
     /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here.
     pub fn step(&self, host: &Host, runtime: &Runtime, container: &str, name: &str) -> Step {
         let session = format!("CAGE_SESSION={}", host.session);

@@ -69,7 +69,7 @@ pub struct Session {
 
 /// What there is of a project.
 #[derive(Debug)]
-pub struct Found {
+pub struct Existing {
     /// Its cage.
     pub cage: Option<Cage>,
     /// The container that was to replace it, when that was cut short.
@@ -266,7 +266,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn find_all(&self, project: &Project) -> Result<(Runtime, Found)> {
+    pub fn find_all(&self, project: &Project) -> Result<(Runtime, Existing)> {
         let (runtime, mut found) = self.ask(Some(project), |runtime| self.look(runtime, project))?;
         if found.left_over.is_some() {
             self.recover(&runtime, project)?;
@@ -307,7 +307,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn look(&self, runtime: &Runtime, project: &Project) -> Result<Found> {
+    pub fn look(&self, runtime: &Runtime, project: &Project) -> Result<Existing> {
         let new = format!("{}{SUCCESSOR}", project.name);
         let names = [project.name.as_str(), &new];
         let query = || runtime.containers_and_image(self.runner, &names, &self.host.image);
@@ -321,7 +321,7 @@ impl Session {
             }
             // Any other container has the image's name.
         }
-        Ok(Found { cage, left_over, image: found.images.into_iter().next() })
+        Ok(Existing { cage, left_over, image: found.images.into_iter().next() })
     }
 
     /// Repeats a query until no container in its answer is on the way from one state to another.
@@ -373,7 +373,7 @@ impl Session {
         })?)
     }
 
-    /// Was the project's directory replaced (deleted and cloned again, say) while the cage ran? Then the cage still has
+    /// Was the project's directory replaced (deleted and cloned again, say) while the cage ran? Entry the cage still has
     /// the old one. Asked inside only if the inode is not the one the cage was made with: it may have been restarted
     /// since. In a virtual machine inode numbers are its own, so they tell nothing.
     ///

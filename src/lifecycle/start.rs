@@ -22,8 +22,8 @@ use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::attach::{Attach, STATE_FORMAT};
-use crate::lifecycle::create::{Beforehand, Creation, Parts, Unmake};
-use crate::lifecycle::exec::Inside;
+use crate::lifecycle::create::{Features, NewCage, Preflight, Removal};
+use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::{fetch, halt, remove};
@@ -31,19 +31,19 @@ use crate::lifecycle::steps::{fetch, halt, remove};
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;
 
-/// What to do in a cage that is up.
+/// What the command does with a cage that runs.
 #[derive(Debug)]
-pub enum Then {
-    /// Sit down in its first process.
+pub enum Entry {
+    /// Connect the terminal with the first process.
     Attach,
-    /// Print its name.
+    /// Print the name.
     Name,
     /// Run a command in it.
-    Exec(Inside),
+    Exec(ExecCommand),
 }
 
-impl Then {
-    /// Sit down if there is a terminal and nothing else is wanted.
+impl Entry {
+    /// Attaches if there is a terminal and `detach` is not wanted.
     pub fn enter(host: &Host, detach: bool) -> Self {
         if detach || !host.is_interactive() { Self::Name } else { Self::Attach }
     }
@@ -52,36 +52,37 @@ impl Then {
 /// Completes what the engine leaves undone when a cage starts.
 const SETTLE: &str = script::body(include_str!("settle.sh"));
 
-/// What the plans of this file and its siblings are made from.
+/// The project that a command is about, on this machine and in the engine that has its cage.
 #[derive(Debug)]
-pub struct Facts<'a> {
+pub struct Context<'a> {
     /// This machine.
     pub host: &'a Host,
-    /// The runtime that answers.
+    /// The runtime that answered.
     pub runtime: &'a Runtime,
-    /// The project.
+    /// The project of the cage.
     pub project: &'a Project,
     /// The image for new cages, if it is on this machine.
     pub image: Option<&'a Image>,
 }
 
-/// Brings the project's cage up, whatever state it is in, and goes on in it. Whoever leaves it is told what an agent left.
+/// Starts the project's cage from whatever state it is in, or creates it, and enters it. At the end prints what code in the cage left in
+/// the project.
 ///
 /// # Errors
-/// When the cage can't be brought up; one that was half made is gone.
+/// When the cage can't be started; a half-made cage has been removed.
 pub fn bring_up(
     session: &Session,
     project: &Project,
     options: &CreateOptions,
     pull: PullFlag,
-    then: &Then,
+    entry: &Entry,
 ) -> Result<u8> {
-    // Before anything else is wrong with it.
+    // This error comes before any other.
     project.check(&session.host, true)?;
     let wanted = options.clone().with_defaults(&session.host)?;
     let mut races = 0;
     loop {
-        match try_to_bring_up(session, project, (options, &wanted), pull, then) {
+        match try_to_bring_up(session, project, (options, &wanted), pull, entry) {
             Err(error) if races < RACES && lost_a_race(&error) => {
                 races += 1;
                 thread::sleep(Duration::from_millis(100));
@@ -91,8 +92,8 @@ pub fn bring_up(
     }
 }
 
-/// Did another command make or remove the container between our look and our step? Our own lock keeps one person's
-/// commands apart, but not those of two, nor those of the engine's client.
+/// Returns whether another command created or removed the container between the query and the step. The lock keeps apart the commands
+/// of one user, but not those of two, nor those of the engine's client.
 fn lost_a_race(error: &anyhow::Error) -> bool {
     is_trouble(error, Trouble::NameTaken) || is_trouble(error, Trouble::NoSuchContainer)
 }
@@ -102,72 +103,74 @@ fn try_to_bring_up(
     project: &Project,
     (options, wanted): (&CreateOptions, &CreateOptions),
     pull: PullFlag,
-    then: &Then,
+    entry: &Entry,
 ) -> Result<u8> {
     let (runtime, found) = session.find_all(project)?;
-    if let (Then::Exec(_), None) = (then, &found.cage)
+    if let (Entry::Exec(_), None) = (entry, &found.cage)
         && let Some((above, _)) = session.above(&runtime, project)?
     {
-        return try_to_bring_up(session, &above, (options, wanted), pull, then);
+        return try_to_bring_up(session, &above, (options, wanted), pull, entry);
     }
     if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
-        let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
-        return come_back(session, &facts, container, options, then);
+        let context =
+            Context { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
+        return resume(session, &context, container, options, entry);
     }
-    let beforehand = Beforehand::gather(session, &runtime, project, wanted)?;
+    let preflight = Preflight::gather(session, &runtime, project, wanted)?;
     self::pull(session, &runtime, pull, found.image.is_some())?;
-    with_what_works(|parts| {
+    with_what_works(|features| {
         let lock = session.lock()?;
         let found = session.look(&runtime, project)?;
-        let facts = Facts { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
+        let context =
+            Context { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
         if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
-            // Another one was quicker.
+            // Another command was quicker.
             drop(lock);
-            return come_back(session, &facts, container, options, then);
+            return resume(session, &context, container, options, entry);
         }
-        let creation = Creation::gather(
+        let creation = NewCage::gather(
             session,
             &runtime,
             project,
             found.image.as_ref(),
             None,
-            beforehand.clone(),
-            parts,
+            preflight.clone(),
+            features,
         )?;
         let remains = found.cage.iter().chain(&found.left_over);
-        let code = session.carry_out_locked(&facts.create(remains, &creation, wanted, then), lock)?;
-        Ok(leave(session, project, then, code, Some(creation.baseline.seen())))
+        let code = session.carry_out_locked(&context.create(remains, &creation, wanted, entry), lock)?;
+        Ok(leave(session, project, entry, code, Some(creation.baseline.seen())))
     })
 }
 
-fn come_back(
+fn resume(
     session: &Session,
-    facts: &Facts,
+    context: &Context,
     container: &Cage,
     options: &CreateOptions,
-    then: &Then,
+    entry: &Entry,
 ) -> Result<u8> {
-    let stale = Stale {
-        directory: session.has_stale_directory(facts.runtime, facts.project, container)?,
-        agent: facts.link(container).is_some_and(|link| link.is_stale()),
-        // A file that can't be read is an error when a cage is made of it, not when one comes back.
-        env: EnvFiles::read(&session.host, facts.project)
+    let changes = Changes {
+        directory: session.has_stale_directory(context.runtime, context.project, container)?,
+        agent: context.link(container).is_some_and(|link| link.is_stale()),
+        // An unreadable file is an error when a cage is created, not when it starts again.
+        env: EnvFiles::read(&session.host, context.project)
             .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
     };
-    ensure!(!stale.directory || !matches!(then, Then::Exec(_)), replaced_while_running(container));
+    ensure!(!changes.directory || !matches!(entry, Entry::Exec(_)), replaced_while_running(container));
     let kept = kept_options(container, options)?;
-    check_wall(container, &kept, options)?;
+    check_isolation(container, &kept, options)?;
     if !container.state.is_up() {
         kept.check_sources()?;
         nesting::check_mounts(container, &kept)?;
         if !options.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
-            let cages = session.cages(facts.runtime)?;
-            nesting::check_nested(facts.project, &kept, &cages)?;
+            let cages = session.cages(context.runtime)?;
+            nesting::check_nested(context.project, &kept, &cages)?;
         }
     }
-    let plan = facts.come_back((container, &kept), options, stale, then);
+    let plan = context.resume_plan((container, &kept), options, changes, entry);
     let code = session.carry_out(&plan)?;
-    Ok(leave(session, facts.project, then, code, container.label(SEEN_LABEL)))
+    Ok(leave(session, context.project, entry, code, container.label(SEEN_LABEL)))
 }
 
 /// Returns the options that a cage was made with. If they can't be read, only a cage that is up can be entered, and only if none
@@ -182,8 +185,8 @@ fn kept_options(container: &Cage, typed: &CreateOptions) -> Result<CreateOptions
     }
 }
 
-/// Checks that a cage is closed as it is wanted: to sit down in one that is more open, only told so, would be a trap.
-fn check_wall(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -> Result<()> {
+/// Checks that a cage is as isolated as the user asks for now: entering a less isolated one, with only a message, would be a trap.
+fn check_isolation(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -> Result<()> {
     let words = options.missing_from(kept).isolating().to_label();
     ensure!(
         words.is_empty(),
@@ -193,18 +196,18 @@ fn check_wall(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -
     Ok(())
 }
 
-/// Somebody has left a cage, if there was anybody in it: tells what was left. The exit code is what it was.
-fn leave(session: &Session, project: &Project, then: &Then, code: u8, seen: Option<&str>) -> u8 {
-    if !matches!(then, Then::Name) {
+/// Prints what code in the cage left in the project, unless the cage only started. Returns the exit code unchanged.
+fn leave(session: &Session, project: &Project, entry: &Entry, code: u8, seen: Option<&str>) -> u8 {
+    if !matches!(entry, Entry::Name) {
         session.tell_leftovers(project, seen);
     }
     code
 }
 
-/// Fetches the image for new cages, if it is to be. `here`: is there one already?
+/// Pulls the image for new cages if the policy wants it. `here` tells whether the image is on this machine.
 ///
 /// # Errors
-/// When there is none here and none can be had.
+/// When the image is not here and can't be pulled.
 pub fn pull(session: &Session, runtime: &Runtime, pull: PullFlag, here: bool) -> Result<()> {
     let image = &session.host.image;
     let wanted = pull.policy(&session.host)?.wants(here);
@@ -218,56 +221,56 @@ pub fn pull(session: &Session, runtime: &Runtime, pull: PullFlag, here: bool) ->
     session.carry_out(&plan).map(drop)
 }
 
-/// Makes a container with everything that not every engine has, and then without what this one doesn't have. Engines only
-/// say so when it is needed.
+/// Attempts to make a container with the features that not every engine has, and again without those that turn out to be missing:
+/// some engines say so only when a container is created or started.
 ///
 /// # Errors
 /// Those of `attempt`.
-pub fn with_what_works<T>(mut attempt: impl FnMut(Parts) -> Result<T>) -> Result<T> {
-    let mut parts = Parts { init: true, agent: true };
+pub fn with_what_works<T>(mut attempt: impl FnMut(Features) -> Result<T>) -> Result<T> {
+    let mut features = Features { init: true, agent: true };
     loop {
-        match attempt(parts) {
-            Err(error) if parts.init && is_trouble(&error, Trouble::NoInit) => parts.init = false,
-            Err(error) if parts.agent && is_trouble(&error, Trouble::NoAgent) => parts.agent = false,
+        match attempt(features) {
+            Err(error) if features.init && is_trouble(&error, Trouble::NoInit) => features.init = false,
+            Err(error) if features.agent && is_trouble(&error, Trouble::NoAgent) => features.agent = false,
             result => return result,
         }
     }
 }
 
-/// What a container may need once it has started.
+/// What has to be done in a container once it has started.
 #[derive(Clone, Copy)]
 struct Settling {
-    /// It has the SSH agent's socket of a virtual machine's product.
+    /// Whether the SSH agent's socket of a virtual machine is mounted.
     machines_agent: bool,
-    /// Nobody in it is to be root.
+    /// Whether the cage has no root.
     no_root: bool,
 }
 
-/// What of the host a running cage has that is no longer there.
+/// What has changed on the host since a cage was created or started.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Stale {
-    /// The project's directory was replaced.
+pub struct Changes {
+    /// Whether the project directory was replaced.
     directory: bool,
-    /// The SSH agent is another one.
+    /// Whether the SSH agent is another one.
     agent: bool,
-    /// The env files say something else.
+    /// Whether the env files differ.
     env: bool,
 }
 
-impl Facts<'_> {
-    /// The link to the SSH agent that a cage mounts, if it does.
+impl Context<'_> {
+    /// Returns the link to the SSH agent, if the cage mounts it.
     fn link(&self, container: &Cage) -> Option<Link> {
         Link::of(self.host, &self.project.name).filter(|_| container.mounts_link())
     }
 
-    /// No cage yet: makes one. It gets its name last, so that whoever finds a cage of that name finds a complete one.
-    /// `remains` are what an engine could not remove, and what an earlier attempt left behind.
+    /// Returns the plan that creates the cage. The container gets its final name last, so that a cage of that name is always complete.
+    /// `remains` are containers that the engine could not remove, or that an earlier attempt left behind.
     fn create<'a>(
         &self,
         remains: impl IntoIterator<Item = &'a Cage>,
-        creation: &Creation,
+        creation: &NewCage,
         options: &CreateOptions,
-        then: &Then,
+        entry: &Entry,
     ) -> Plan {
         let name = &self.project.name;
         let new = format!("{name}{SUCCESSOR}");
@@ -275,7 +278,7 @@ impl Facts<'_> {
         for container in remains {
             plan.run(remove(self.runtime, &container.id));
         }
-        let undo = Unmake::All(creation.link.as_ref());
+        let undo = Removal::All(creation.link.as_ref());
         plan.append(creation.make(self.host, self.runtime, self.project, &new, options, undo));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.push(Step::Undo(undo.plan(self.runtime, name)));
@@ -285,38 +288,38 @@ impl Facts<'_> {
             machines_agent: creation.uses_machines_agent(self.host, options),
             no_root: options.has(NO_ROOT),
         };
-        match then {
-            Then::Attach => {
+        match entry {
+            Entry::Attach => {
                 let settle = self.settle(name, settling);
                 plan.push(self.start_attached(name, settle));
             }
-            Then::Name | Then::Exec(_) => {
+            Entry::Name | Entry::Exec(_) => {
                 plan.append(self.start_new(name, settling));
-                plan.append(self.go_on(name, then));
+                plan.append(self.enter(name, entry));
             }
         }
         plan
     }
 
-    /// There is a cage: starts it if it doesn't run.
-    fn come_back(
+    /// Returns the plan that enters an existing cage, and starts it if it doesn't run.
+    fn resume_plan(
         &self,
         (container, kept): (&Cage, &CreateOptions),
         options: &CreateOptions,
-        stale: Stale,
-        then: &Then,
+        changes: Changes,
+        entry: &Entry,
     ) -> Plan {
         let mut plan = tell_ignored(container, kept, options);
-        if !matches!(then, Then::Exec(_)) {
+        if !matches!(entry, Entry::Exec(_)) {
             plan.append(self.tell_image(container));
         }
-        if stale.agent && container.state == State::Running {
+        if changes.agent && container.state == State::Running {
             plan.say("your SSH agent has changed since the cage started; `cage stop` and `cage start` connect the new one");
         }
-        if stale.env {
+        if changes.env {
             plan.say("env files have changed since the cage was made; `cage restart` applies them");
         }
-        if stale.directory {
+        if changes.directory {
             plan.push(Step::Warn(format!(
                 "the directory {} was replaced while {} ran, which still has the old one; `cage restart` mounts the new one",
                 self.project.path, container.name
@@ -329,8 +332,8 @@ impl Facts<'_> {
         let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
         let settle = self.settle(&container.id, settling);
         let sources = nesting::mounted_sources(container, kept);
-        match (container.state, then) {
-            (State::Created | State::Stopped | State::Dead, Then::Attach) => {
+        match (container.state, entry) {
+            (State::Created | State::Stopped | State::Dead, Entry::Attach) => {
                 plan.say(format!("Restarting {}", container.name));
                 plan.extend(sources.into_iter().map(Step::CheckUnlinked));
                 plan.push(self.start_attached(&container.id, settle));
@@ -340,32 +343,32 @@ impl Facts<'_> {
                 plan.extend(sources.into_iter().map(Step::CheckUnlinked));
                 plan.run(self.runtime.command(["start", &container.id]));
                 plan.extend(settle.map(Step::Try));
-                plan.append(self.go_on(&container.id, then));
+                plan.append(self.enter(&container.id, entry));
             }
             (State::Paused, _) => {
                 plan.say(format!("Unpausing {}", container.name));
                 plan.run(self.runtime.command(["unpause", &container.id]));
-                plan.append(self.go_on(&container.id, then));
+                plan.append(self.enter(&container.id, entry));
             }
             (State::Running | State::Changing, _) => {
-                if matches!(then, Then::Attach) {
+                if matches!(entry, Entry::Attach) {
                     plan.say(format!("Re-attaching to {}", container.name));
                 }
-                plan.append(self.go_on(&container.id, then));
+                plan.append(self.enter(&container.id, entry));
             }
         }
         plan
     }
 
-    /// Puts a new container in the place of `old`, which goes only when the new one runs. `left_over` is a new one of
-    /// an earlier attempt that was cut short.
+    /// Returns the plan that replaces `old` with a new container; `old` is removed only when the new container runs. `left_over` is the new
+    /// container of an earlier attempt that was interrupted.
     pub fn replace(
         &self,
         old: &Cage,
         left_over: Option<&Cage>,
-        creation: &Creation,
+        creation: &NewCage,
         options: &CreateOptions,
-        then: &Then,
+        entry: &Entry,
     ) -> Plan {
         let mut plan = Plan::default();
         let name = &self.project.name;
@@ -373,11 +376,11 @@ impl Facts<'_> {
         if let Some(left_over) = left_over {
             plan.run(remove(self.runtime, &left_over.id));
         }
-        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, Unmake::Cage));
+        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, Removal::Cage));
         if old.state.is_up() {
-            // The two can't listen on the same ports.
+            // Both can't listen on the same ports.
             halt(&mut plan, self.runtime, &[old]);
-            // What ran in it could write up to now, and have put a link where something is mounted: in the old one, too.
+            // Code in the old cage could write until now, and may have put a link in the path of a mount of either container.
             plan.push(Step::Undo(Plan::new([
                 Step::Run(remove(self.runtime, &new)),
                 Step::Say(format!("{name} is still the old one, and is stopped")),
@@ -394,11 +397,11 @@ impl Facts<'_> {
         plan.append(self.start_new(&new, settling));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));
-        plan.append(self.go_on(name, then));
+        plan.append(self.enter(name, entry));
         plan
     }
 
-    /// Takes away what was to replace `old`, which is started again if it ran.
+    /// Returns the plan that removes the new container, and starts `old` again if it ran.
     fn restore(&self, old: &Cage, new: &str) -> Plan {
         let mut plan = Plan::default();
         plan.run(remove(self.runtime, new));
@@ -409,7 +412,7 @@ impl Facts<'_> {
         plan
     }
 
-    /// Tells if a new cage would be made of another image.
+    /// Returns the messages about another or a newer image.
     fn tell_image(&self, container: &Cage) -> Plan {
         let mut plan = Plan::default();
         let wanted = &self.host.image;
@@ -426,8 +429,8 @@ impl Facts<'_> {
         plan
     }
 
-    /// Starts a new container and sees that it goes on running: with the engine's init as the first process, an image whose
-    /// own command can't run starts, and then stops at once.
+    /// Returns the plan that starts a new container and checks that it keeps running: with the engine's init as the first process, an image
+    /// whose command can't run starts, and then stops at once.
     fn start_new(&self, container: &str, settling: Settling) -> Plan {
         let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]).within(PATIENCE);
         let mut plan = Plan::default();
@@ -437,10 +440,10 @@ impl Facts<'_> {
         plan
     }
 
-    /// What is to be done in a container each time it has started, if anything; it fails only if the container doesn't run.
+    /// Returns the command to run in a container each time it has started, if any; it fails only if the container doesn't run.
     ///
-    /// It is done as root and with the container's own variables, such as `LD_PRELOAD` from the project's env file: where nobody
-    /// is to be root, that would make somebody root. In a virtual machine that is nobody's root.
+    /// The command runs as root with the container's variables, such as `LD_PRELOAD` from the project's env file. So with `--no-root` it
+    /// would give code of the project root; only in a virtual machine is that not the host's root.
     fn settle(&self, container: &str, settling: Settling) -> Option<Invocation> {
         let Settling { machines_agent, no_root } = settling;
         let socket = if machines_agent { SOCKET } else { "" };
@@ -450,11 +453,11 @@ impl Facts<'_> {
         })
     }
 
-    fn go_on(&self, container: &str, then: &Then) -> Plan {
-        let step = match then {
-            Then::Name => Step::Print(self.project.name.clone()),
-            Then::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
-            Then::Attach => {
+    fn enter(&self, container: &str, entry: &Entry) -> Plan {
+        let step = match entry {
+            Entry::Name => Step::Print(self.project.name.clone()),
+            Entry::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
+            Entry::Attach => {
                 let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
                 args.extend(self.runtime.kind.attach_flag());
                 args.push(container);
@@ -480,9 +483,9 @@ impl Facts<'_> {
         Attach { name: self.project.name.clone(), client, once_attached: None, state }
     }
 
-    /// podman's client doesn't make what runs inside draw itself when it attaches, as docker's does by changing the size of
-    /// the terminal there and back. Doing it before the client is no help: podman sets the size before it connects, so that
-    /// what is drawn then may be lost.
+    /// Returns the command that makes a program inside redraw the screen after podman's client has attached; docker's client changes the
+    /// terminal's size there and back for that. It can't run before the client: podman sets the size before it connects, so that the
+    /// redrawn screen may be lost.
     fn unsettle_size(&self, container: &str) -> Option<Invocation> {
         let (_, rows) = self.host.size.filter(|_| !self.runtime.kind.redraws_on_attach())?;
         let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
@@ -540,15 +543,15 @@ mod tests {
         Project { path: path.into(), name: cage_name(path), inode: 7, gid: 0, reached: path.into() }
     }
 
-    fn creation(facts: &Facts, (mode, machine): Where) -> Creation {
+    fn creation(context: &Context, (mode, machine): Where) -> NewCage {
         let engine = Engine { mode, machine, selinux: false, remaps: false, unenforced: Vec::new() };
         let ids = Ids { uid: 501, gid: 20 };
         let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
-        let mapping = Mapping::decide(facts.runtime.kind, &engine, &user, facts.host.ids, None);
-        let link = Link::of(facts.host, &facts.project.name);
+        let mapping = Mapping::decide(context.runtime.kind, &engine, &user, context.host.ids, None);
+        let link = Link::of(context.host, &context.project.name);
         let add_host =
-            facts.runtime.kind.add_host(&engine, false, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
-        Creation {
+            context.runtime.kind.add_host(&engine, false, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
+        NewCage {
             engine,
             user,
             mapping,
@@ -557,7 +560,7 @@ mod tests {
             link,
             advice: None,
             seed: None,
-            parts: Parts { init: true, agent: true },
+            features: Features { init: true, agent: true },
             baseline: Baseline::default(),
             others: Vec::new(),
             is_first: false,
@@ -574,44 +577,44 @@ mod tests {
         kind: Dialect,
         variables: &[(&str, &str)],
         path: &str,
-        plan: impl Fn(&Facts) -> Plan,
+        plan: impl Fn(&Context) -> Plan,
     ) -> String {
         let host = Host::sample(variables);
         let (runtime, project) = (Runtime::sample(kind), project(path));
         let image = Image::sample(NEWER);
-        plan(&Facts { host: &host, runtime: &runtime, project: &project, image: Some(&image) })
+        plan(&Context { host: &host, runtime: &runtime, project: &project, image: Some(&image) })
             .script_with_undo()
     }
 
-    fn create(kind: Dialect, place: Where, path: &str, then: &Then) -> String {
-        let text = script(kind, &[("CAGE_IMAGE", "local")], path, |facts| {
-            facts.create(None, &creation(facts, place), &options("-p 3000:3000 -v pg:/pg:ro"), then)
+    fn create(kind: Dialect, place: Where, path: &str, entry: &Entry) -> String {
+        let text = script(kind, &[("CAGE_IMAGE", "local")], path, |context| {
+            context.create(None, &creation(context, place), &options("-p 3000:3000 -v pg:/pg:ro"), entry)
         });
         text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
     }
 
-    fn come_back(kind: Dialect, state: State, typed: &str, then: &Then) -> String {
-        script(kind, &[], "/p/app", |facts| {
-            let mut container = Cage::sample(facts.project, state);
+    fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String {
+        script(kind, &[], "/p/app", |context| {
+            let mut container = Cage::sample(context.project, state);
             container.container().image_id = NEWER.into();
-            facts.come_back(
+            context.resume_plan(
                 (&container, &container.options().unwrap()),
                 &options(typed),
-                Stale::default(),
-                then,
+                Changes::default(),
+                entry,
             )
         })
         .replace(&quote(SETTLE), "SETTLE")
         .replace(&quote(BECOME), "BECOME")
     }
 
-    fn replace(kind: Dialect, state: State, then: &Then) -> String {
-        script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |facts| {
-            let container = Cage::sample(facts.project, state);
+    fn replace(kind: Dialect, state: State, entry: &Entry) -> String {
+        script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |context| {
+            let container = Cage::sample(context.project, state);
             let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
             let place = if kind.keeps_ids() { podman_machine } else { MACHINE };
-            let creation = creation(facts, place);
-            facts.replace(&container, None, &creation, &options("-p 3000:3000"), then)
+            let creation = creation(context, place);
+            context.replace(&container, None, &creation, &options("-p 3000:3000"), entry)
         })
         .replace(&quote(PREPARE), "PREPARE")
         .replace(&quote(SETTLE), "SETTLE")
@@ -620,7 +623,7 @@ mod tests {
     #[test]
     fn a_new_cage_in_every_mode() {
         use Dialect::{Docker, Podman};
-        insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Then::Attach), @r#"
+        insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Entry::Attach), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -632,7 +635,7 @@ mod tests {
         [ "$(realpath /p/app)" = /p/app ]
         exec docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(create(Podman, ROOTFUL, "/p/app", &Then::Name), @r#"
+        insta::assert_snapshot!(create(Podman, ROOTFUL, "/p/app", &Entry::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -647,7 +650,7 @@ mod tests {
         # keep
         printf '%s\n' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(create(Podman, ROOTLESS, "/p/app", &Then::Name), @r#"
+        insta::assert_snapshot!(create(Podman, ROOTLESS, "/p/app", &Entry::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -662,7 +665,7 @@ mod tests {
         # keep
         printf '%s\n' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(create(Docker, ROOTLESS, "/p/app", &Then::Name), @r#"
+        insta::assert_snapshot!(create(Docker, ROOTLESS, "/p/app", &Entry::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -677,7 +680,7 @@ mod tests {
         # keep
         printf '%s\n' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Then::Name), @r#"
+        insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Entry::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
@@ -695,7 +698,7 @@ mod tests {
     #[test]
     fn a_project_below_the_home_gets_a_directory_there() {
         let path = "/home/vscode/src/app";
-        insta::assert_snapshot!(create(Dialect::Docker, ROOTFUL, path, &Then::Name), @r#"
+        insta::assert_snapshot!(create(Dialect::Docker, ROOTFUL, path, &Entry::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
         mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
         # undo: rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
@@ -714,8 +717,8 @@ mod tests {
 
     #[test]
     fn seeds_and_an_agent_come_along() {
-        let text = script(Dialect::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |facts| {
-            let creation = Creation {
+        let text = script(Dialect::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |context| {
+            let creation = NewCage {
                 seed: Some("/home/me/.config/cage/home".into()),
                 advice: Some("advice".into()),
                 engine: Engine {
@@ -725,10 +728,10 @@ mod tests {
                     remaps: false,
                     unenforced: Vec::new(),
                 },
-                parts: Parts { init: false, agent: true },
-                ..creation(facts, ROOTFUL)
+                features: Features { init: false, agent: true },
+                ..creation(context, ROOTFUL)
             };
-            facts.create(None, &creation, &CreateOptions::default(), &Then::Name)
+            context.create(None, &creation, &CreateOptions::default(), &Entry::Name)
         });
         insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r#"
         printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
@@ -751,18 +754,20 @@ mod tests {
 
     #[test]
     fn coming_back_to_a_running_cage() {
-        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Then::Attach), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Entry::Attach), @r"
         printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
         exec docker attach --detach-keys 'ctrl-\' 0123456789ab
         ");
-        insta::assert_snapshot!(come_back(Dialect::Podman, State::Running, "", &Then::Attach), @r"
+        insta::assert_snapshot!(come_back(Dialect::Podman, State::Running, "", &Entry::Attach), @r"
         printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
         (sleep 1; podman exec 0123456789ab /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
         exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
         ");
-        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Then::Name), @r"printf '%s\n' cage-app-f6965073");
-        let command =
-            Then::Exec(Inside { command: ["npm", "test"].map(str::to_owned).to_vec(), ..Inside::default() });
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Entry::Name), @r"printf '%s\n' cage-app-f6965073");
+        let command = Entry::Exec(ExecCommand {
+            command: ["npm", "test"].map(str::to_owned).to_vec(),
+            ..ExecCommand::default()
+        });
         insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &command), @"exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test");
     }
 
@@ -772,14 +777,14 @@ mod tests {
         let mut host = Host::sample(&[("CAGE_IMAGE", "local")]);
         (host.os, host.wsl) = (os, wsl);
         let (runtime, project) = (Runtime::sample(Dialect::Docker), project("/p/app"));
-        let facts = Facts { host: &host, runtime: &runtime, project: &project, image: None };
+        let context = Context { host: &host, runtime: &runtime, project: &project, image: None };
         let engine = Engine::recorded(os, info);
-        let mut creation = creation(&facts, (engine.mode, engine.machine));
+        let mut creation = creation(&context, (engine.mode, engine.machine));
         let looks = looks.map(|(uid, gid)| Ids { uid, gid });
         creation.mapping =
             Mapping::decide(runtime.kind, &engine, &creation.user, Ids { uid: 501, gid: 20 }, looks);
         creation.engine = engine;
-        let script = facts.create(None, &creation, &options(""), &Then::Name).script();
+        let script = context.create(None, &creation, &options(""), &Entry::Name).script();
         let words =
             shell_words::split(script.lines().find(|line| line.starts_with("docker create")).unwrap())
                 .unwrap();
@@ -829,17 +834,17 @@ mod tests {
 
     #[test]
     fn coming_back_to_a_stopped_or_frozen_cage() {
-        insta::assert_snapshot!(come_back(Dialect::Podman, State::Stopped, "", &Then::Attach), @r"
+        insta::assert_snapshot!(come_back(Dialect::Podman, State::Stopped, "", &Entry::Attach), @r"
         printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
         (sleep 1; podman exec --user 0 0123456789ab /bin/sh -c SETTLE sh '') >/dev/null 2>&1 &
         exec podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
         ");
-        insta::assert_snapshot!(come_back(Dialect::Docker, State::Created, "", &Then::Name), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Created, "", &Entry::Name), @r"
         printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
         docker start 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
         ");
-        insta::assert_snapshot!(come_back(Dialect::Docker, State::Paused, "", &Then::Name), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Paused, "", &Entry::Name), @r"
         printf '%s\n' 'cage: Unpausing cage-app-f6965073' >&2
         docker unpause 0123456789ab >/dev/null
         printf '%s\n' cage-app-f6965073
@@ -849,7 +854,7 @@ mod tests {
     #[test]
     fn options_that_would_need_a_new_cage_are_told_one_by_one() {
         let typed = "-p 3000:3000 -v '/a b:/t'";
-        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, typed, &Then::Name), @r"
+        insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, typed, &Entry::Name), @r"
         printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
         printf '%s\n' 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
         printf '%s\n' cage-app-f6965073
@@ -859,10 +864,10 @@ mod tests {
     #[test]
     fn another_image_and_a_newer_one_are_told_apart() {
         let told = |image: &str, made_of: &str| {
-            script(Dialect::Docker, &[("CAGE_IMAGE", image)], "/p/app", |facts| {
-                let mut container = Cage::sample(facts.project, State::Running);
+            script(Dialect::Docker, &[("CAGE_IMAGE", image)], "/p/app", |context| {
+                let mut container = Cage::sample(context.project, State::Running);
                 container.container().labels.insert(IMAGE_LABEL.into(), made_of.into());
-                facts.tell_image(&container)
+                context.tell_image(&container)
             })
         };
         insta::assert_snapshot!(told("r/x:1", "r/x:1"), @r"printf '%s\n' 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2");
@@ -872,7 +877,7 @@ mod tests {
 
     #[test]
     fn a_new_cage_runs_before_the_old_one_goes() {
-        insta::assert_snapshot!(replace(Dialect::Docker, State::Running, &Then::Name), @r#"
+        insta::assert_snapshot!(replace(Dialect::Docker, State::Running, &Entry::Name), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
         # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
@@ -888,7 +893,7 @@ mod tests {
         docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
         printf '%s\n' cage-app-f6965073
         "#);
-        insta::assert_snapshot!(replace(Dialect::Podman, State::Stopped, &Then::Attach), @r#"
+        insta::assert_snapshot!(replace(Dialect::Podman, State::Stopped, &Entry::Attach), @r#"
         printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
         podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
         # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null

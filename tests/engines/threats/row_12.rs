@@ -65,7 +65,7 @@ fn device_nodes_and_file_capabilities_can_not_be_made(world: &World) {
     // The other control: with that flag it can be had.
     world.cage("restart -- --cap-add SETFCAP").ok().says("`--cap-add SETFCAP` weakens the cage");
     let status = world.cage("status").ok().out;
-    let without = status.lines().find(|line| line.starts_with("Without:")).unwrap();
+    let without = status.lines().find(|line| line.starts_with("Dropped capabilities:")).unwrap();
     assert!(without.contains("MKNOD") && !without.contains("SETFCAP"), "{status}");
     inside(SETCAP);
     assert!(is_capable(&capable));

@@ -72,7 +72,7 @@ fn start_is_refused_with_both_ways_out() {
         outcome.stderr,
         format!(
             "error: {project} is in {}, where {} can write\n\
-             hint: `cage shell` here uses that cage; --allow-nested, if you trust what runs in it, makes one of its own\n",
+             hint: `cage shell` here uses that cage; if you trust the code in it, --allow-nested makes a separate cage\n",
             app.display(),
             cage.name
         )
