@@ -270,13 +270,9 @@ impl NewCage {
         };
         let agent = if has_agent { ", your SSH agent" } else { "" };
         vec![
-            format!(
-                "welcome! This cage can see this project{agent} and nothing else on your machine unless you add it"
-            ),
-            format!(
-                "  home:    {}, shared by all cages: log in once (volume {})",
-                self.user.home, host.home_volume
-            ),
+            format!("welcome! This cage can see this project{agent} and nothing else"),
+            "  on your machine unless you add it".to_owned(),
+            format!("  home:    {} in volume {}, shared by all cages", self.user.home, host.home_volume),
             format!("  leave:   `exit` stops it; {} detaches, `cage start` re-attaches", host.detach_keys),
             "  reset:   `cage restart` gives a clean box; project and home stay".to_owned(),
             "  promise: `cage help start`, and SECURITY.md in cage's repository".to_owned(),

@@ -31,7 +31,7 @@ fn a_fork_bomb_stops_at_the_limit(world: &World) {
     let enforced = is_enforced(world, "processes");
     let is_limited_to = |number: &str| {
         assert!(!enforced || world.inspect("{{.HostConfig.PidsLimit}}") == number);
-        assert!(!enforced || world.cage("status").ok().out.contains(&format!("{number} processes")));
+        assert!(!enforced || world.cage("status").ok().out.contains(&format!("processes {number}")));
     };
     is_limited_to("4096");
     world.inside(STORM).ok().prints("all\n");
