@@ -12,7 +12,8 @@ use crate::base::{console, text};
 use crate::engine::error;
 use crate::host::project::Project;
 use crate::lifecycle::baseline::Baseline;
-use crate::lifecycle::session::{Session, Target};
+use crate::lifecycle::find::Target;
+use crate::lifecycle::session::Session;
 
 /// The exit code when there are findings, or the scan is incomplete.
 const FINDINGS: u8 = 3;

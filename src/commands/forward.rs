@@ -14,8 +14,9 @@ use crate::engine::container::State;
 use crate::engine::forward::bridge::{Bridge, PROBE, PROGRAMS};
 use crate::engine::forward::{Forwarding, Port};
 use crate::host::project::Project;
+use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::{Plan, Step};
-use crate::lifecycle::session::{Session, Target};
+use crate::lifecycle::session::Session;
 
 /// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C
 ///

@@ -11,10 +11,12 @@ use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
 use crate::host::machine::Host;
 use crate::host::project::Project;
+use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::create::{Features, NewCage, Preflight};
+use crate::lifecycle::find::Existing;
 use crate::lifecycle::plan::Plan;
-use crate::lifecycle::session::{Existing, Session};
-use crate::lifecycle::start::{Context, Entry, pull, with_what_works};
+use crate::lifecycle::session::Session;
+use crate::lifecycle::start::{pull, with_what_works};
 
 /// Replace the project's cage with a new one; project and home stay
 #[derive(Debug, Args)]

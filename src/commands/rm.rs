@@ -10,8 +10,9 @@ use crate::cage::home;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::create::own_home;
+use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::{Plan, Step};
-use crate::lifecycle::session::{Session, Target};
+use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::{halt, remove, unlink};
 
 /// Stop and remove the project's cage; project and home stay

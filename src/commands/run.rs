@@ -5,9 +5,10 @@ use clap::Args;
 
 use crate::cage::create_options::CreateOptions;
 use crate::cage::pull::PullFlag;
+use crate::lifecycle::context::Entry;
 use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Entry, bring_up};
+use crate::lifecycle::start::bring_up;
 
 /// Run a command in the project's cage, which is brought up if it isn't
 ///

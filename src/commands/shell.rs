@@ -9,10 +9,11 @@ use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::engine::container::State;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
+use crate::lifecycle::context::replaced_while_running;
 use crate::lifecycle::exec::ExecCommand;
+use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::Plan;
-use crate::lifecycle::session::{Session, Target};
-use crate::lifecycle::start::replaced_while_running;
+use crate::lifecycle::session::Session;
 
 /// Open another shell in the project's running cage
 #[derive(Debug, Args)]

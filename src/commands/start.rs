@@ -5,8 +5,9 @@ use clap::Args;
 
 use crate::cage::create_options::CreateOptions;
 use crate::cage::pull::PullFlag;
+use crate::lifecycle::context::Entry;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Entry, bring_up};
+use crate::lifecycle::start::bring_up;
 
 const EXAMPLES: &str = "Examples:
   cage start                           Create this directory's cage and enter it

@@ -19,8 +19,9 @@ use crate::engine::info::{Engine, Limit, Mode};
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::{DEFAULT_IMAGE, Host};
+use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::Plan;
-use crate::lifecycle::session::{Session, Target};
+use crate::lifecycle::session::Session;
 
 /// Show the project's cage: name, state, ports, and what keeps it in
 #[derive(Debug, Args)]

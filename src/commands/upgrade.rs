@@ -6,10 +6,12 @@ use clap::Args;
 use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
 use crate::base::console;
+use crate::lifecycle::context::Context;
 use crate::lifecycle::create::Preflight;
 use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::resume::tell_ignored;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::{Context, tell_ignored, with_what_works};
+use crate::lifecycle::start::with_what_works;
 
 /// Pull the latest image and, if the project's cage has another one, replace the cage
 #[derive(Debug, Args)]

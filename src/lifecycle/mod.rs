@@ -2,10 +2,17 @@
 
 pub mod attach;
 pub mod baseline;
+pub mod context;
 pub mod create;
 pub mod exec;
+pub mod find;
 pub mod plan;
+pub mod replace;
+pub mod resume;
 pub mod session;
 pub mod start;
 pub mod steps;
 pub mod unused;
+
+#[cfg(test)]
+mod tests;

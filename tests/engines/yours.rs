@@ -154,13 +154,13 @@ fn keys_of_todays_agent_are_at_hand(world: &World) {
     };
     shows(first.cage(world, "run -- ssh-add -l").ok(), &first.key, "second-key");
     assert_eq!(links(world).len(), 1);
-    first.cage(world, "start -d").ok().says_not("another one");
+    first.cage(world, "start -d").ok().says_not("SSH agent has changed");
 
     let second = Agent::start(world, "second-key");
     drop(first);
-    second.cage(world, "start -d").ok().says("your SSH agent is another one");
+    second.cage(world, "start -d").ok().says("your SSH agent has changed");
     world.cage("stop").ok();
-    second.cage(world, "start -d").ok().says_not("another one");
+    second.cage(world, "start -d").ok().says_not("SSH agent has changed");
     shows(second.cage(world, "run -- ssh-add -l").ok(), &second.key, "first-key");
 
     // A cage whose agent is gone comes back without one.

@@ -1,0 +1,134 @@
+//! The project and engine that a command is about, and the steps that start and enter a container.
+
+use crate::base::error::Failure;
+use crate::base::script;
+use crate::cage::existing::Cage;
+use crate::cage::ssh_agent::{Link, SOCKET};
+use crate::engine::command::{Invocation, PATIENCE};
+use crate::engine::image::Image;
+use crate::engine::runtime::Runtime;
+use crate::host::machine::Host;
+use crate::host::project::Project;
+use crate::lifecycle::attach::{Attach, STATE_FORMAT};
+use crate::lifecycle::exec::ExecCommand;
+use crate::lifecycle::plan::{Plan, Step};
+
+/// Completes what the engine leaves undone when a cage starts.
+pub(super) const SETTLE: &str = script::body(include_str!("settle.sh"));
+
+/// What the command does with a cage that runs.
+#[derive(Debug)]
+pub enum Entry {
+    /// Connect the terminal with the first process.
+    Attach,
+    /// Print the name.
+    Name,
+    /// Run a command in it.
+    Exec(ExecCommand),
+}
+
+impl Entry {
+    /// Attaches if there is a terminal and `detach` is not wanted.
+    pub fn enter(host: &Host, detach: bool) -> Self {
+        if detach || !host.is_interactive() { Self::Name } else { Self::Attach }
+    }
+}
+
+/// The project that a command is about, on this machine and in the engine that has its cage.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// This machine.
+    pub host: &'a Host,
+    /// The runtime that answered.
+    pub runtime: &'a Runtime,
+    /// The project of the cage.
+    pub project: &'a Project,
+    /// The image for new cages, if it is on this machine.
+    pub image: Option<&'a Image>,
+}
+
+/// What has to be done in a container once it has started.
+#[derive(Clone, Copy)]
+pub(super) struct Settling {
+    /// Whether the SSH agent's socket of a virtual machine is mounted.
+    pub(super) machines_agent: bool,
+    /// Whether the cage has no root.
+    pub(super) no_root: bool,
+}
+
+/// Nothing can be run in a cage whose directory is gone: the engines take it for an attempt to break out.
+pub fn replaced_while_running(container: &Cage) -> Failure {
+    Failure::new(format!("the project directory was replaced while {} ran", container.name))
+        .hint("`cage restart` mounts the new one")
+}
+
+impl Context<'_> {
+    /// Returns the link to the SSH agent, if the cage mounts it.
+    pub(super) fn link(&self, container: &Cage) -> Option<Link> {
+        Link::of(self.host, &self.project.name).filter(|_| container.mounts_link())
+    }
+
+    /// Returns the plan that starts a new container and checks that it keeps running: with the engine's init as the first process, an image
+    /// whose command can't run starts, and then stops at once.
+    pub(super) fn start_new(&self, container: &str, settling: Settling) -> Plan {
+        let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]).within(PATIENCE);
+        let mut plan = Plan::default();
+        plan.run(self.runtime.command(["start", container]));
+        plan.run(self.settle(container, settling).unwrap_or_else(look));
+        plan.push(Step::Keep);
+        plan
+    }
+
+    /// Returns the command to run in a container each time it has started, if any; it fails only if the container doesn't run.
+    ///
+    /// The command runs as root with the container's variables, such as `LD_PRELOAD` from the project's env file. So with `--no-root` it
+    /// would give code of the project root; only in a virtual machine is that not the host's root.
+    pub(super) fn settle(&self, container: &str, settling: Settling) -> Option<Invocation> {
+        let Settling { machines_agent, no_root } = settling;
+        let socket = if machines_agent { SOCKET } else { "" };
+        (machines_agent || (self.runtime.kind.names_host_at_start() && !no_root)).then(|| {
+            let settle = ["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket];
+            self.runtime.command(settle).within(PATIENCE)
+        })
+    }
+
+    pub(super) fn enter(&self, container: &str, entry: &Entry) -> Plan {
+        let step = match entry {
+            Entry::Name => Step::Print(self.project.name.clone()),
+            Entry::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
+            Entry::Attach => {
+                let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
+                args.extend(self.runtime.kind.attach_flag());
+                args.push(container);
+                let mut attach = self.attach(container, self.runtime.command(args));
+                attach.once_attached = self.unsettle_size(container);
+                Step::Attach(attach)
+            }
+        };
+        Plan::new([step])
+    }
+
+    pub(super) fn start_attached(&self, container: &str, settle: Option<Invocation>) -> Step {
+        let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
+        args.extend(self.runtime.kind.attach_flag());
+        args.push(container);
+        let mut attach = self.attach(container, self.runtime.command(args));
+        attach.once_attached = settle;
+        Step::Attach(attach)
+    }
+
+    pub(super) fn attach(&self, container: &str, client: Invocation) -> Attach {
+        let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
+        Attach { name: self.project.name.clone(), client, once_attached: None, state }
+    }
+
+    /// Returns the command that makes a program inside redraw the screen after podman's client has attached; docker's client changes the
+    /// terminal's size there and back for that. It can't run before the client: podman sets the size before it connects, so that the
+    /// redrawn screen may be lost.
+    pub(super) fn unsettle_size(&self, container: &str) -> Option<Invocation> {
+        let (_, rows) = self.host.size.filter(|_| !self.runtime.kind.redraws_on_attach())?;
+        let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
+        let stty = ["exec", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
+        Some(self.runtime.command(stty).within(PATIENCE))
+    }
+}

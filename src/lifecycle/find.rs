@@ -1,0 +1,240 @@
+//! Finding the cage that a command is about, in the engine that has it.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use super::plan::Plan;
+use super::session::Session;
+use super::steps::remove;
+use crate::base::error::Failure;
+use crate::base::text::quote;
+use crate::base::{console, name, text};
+use crate::cage::existing::{Cage, SUCCESSOR};
+use crate::engine::container::{Container, State};
+use crate::engine::image::Image;
+use crate::engine::runtime::Runtime;
+use crate::host::project::{Project, cage_name};
+
+/// How long a container may be on its way from one state to another.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// What there is of a project.
+#[derive(Debug)]
+pub struct Existing {
+    /// Its cage.
+    pub cage: Option<Cage>,
+    /// The container that was to replace it, when that was cut short.
+    pub left_over: Option<Cage>,
+    /// The image for new cages.
+    pub image: Option<Image>,
+}
+
+/// Which cage a command is about.
+pub enum Target {
+    /// That of a directory.
+    Project(Project),
+    /// That of this name.
+    Name(String),
+}
+
+impl Target {
+    /// The container's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Project(project) => &project.name,
+            Self::Name(name) => name,
+        }
+    }
+
+    /// It is not running. `here`: the directory that the command is about.
+    pub fn not_running(&self, here: Option<&Project>) -> Failure {
+        let hint = match (self, here) {
+            (Self::Project(project), Some(here)) if here.path != project.path => {
+                format!("`cage start -C {}` brings it up", quote(&project.path))
+            }
+            _ => "`cage start` brings it up".to_owned(),
+        };
+        Failure::new(format!("Container {} is not running", self.name())).hint(hint)
+    }
+
+    /// There is no such cage.
+    pub fn missing(&self) -> Failure {
+        match self {
+            Self::Project(project) => {
+                Failure::new(format!("No container for {}", text::escape(&project.path)))
+            }
+            Self::Name(name) => {
+                Failure::new(format!("No cage named {name}")).hint("`cage list` shows all cages")
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The cage that `name` names, or that of the current directory.
+    ///
+    /// # Errors
+    /// When there can't be such a cage.
+    pub fn target(&self, name: Option<String>) -> Result<Target> {
+        let Some(name) = name else { return Ok(Target::Project(self.project()?)) };
+        ensure!(
+            name::is_engine_name(&name),
+            Failure::new(format!("`{}` is not the name of a cage", text::escape(&name)))
+                .hint("`cage list` shows names; for a directory use `-C DIR`")
+        );
+        Ok(Target::Name(name))
+    }
+
+    /// Finds a cage, once it has settled in a state.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer, or a container that isn't this cage has its name.
+    pub fn find(&self, target: &Target) -> Result<(Runtime, Option<Cage>)> {
+        let project = match target {
+            Target::Project(project) => Some(project),
+            Target::Name(_) => None,
+        };
+        let new = format!("{}{SUCCESSOR}", target.name());
+        let names = [target.name(), &new];
+        let asked = &names[..if project.is_some() { 2 } else { 1 }];
+        let (runtime, mut found) = self.ask(project, |runtime| {
+            Self::settled(|| runtime.containers(self.runner, asked), |found| found)
+        })?;
+        if let Some(project) = project.filter(|_| found.iter().any(|container| container.name == new)) {
+            self.recover(&runtime, project)?;
+            found = runtime.containers(self.runner, asked)?;
+        }
+        // The engine takes part of an ID for a name, too.
+        let container = found.into_iter().find(|container| container.name == target.name());
+        Ok((runtime, container.map(|container| self.recognise(project, container)).transpose()?))
+    }
+
+    /// As [`Session::find`], but where a directory has no cage that of the nearest directory above which has one is meant:
+    /// people work below their projects. Says so.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn find_nearest(&self, name: Option<String>) -> Result<(Target, Runtime, Option<Cage>)> {
+        let target = self.target(name)?;
+        let (runtime, found) = self.find(&target)?;
+        if let (Target::Project(project), None) = (&target, &found)
+            && let Some((above, container)) = self.above(&runtime, project)?
+        {
+            return Ok((Target::Project(above), runtime, Some(container)));
+        }
+        Ok((target, runtime, found))
+    }
+
+    /// The nearest directory above a project that has a cage, and that cage. Says which.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn above(&self, runtime: &Runtime, project: &Project) -> Result<Option<(Project, Cage)>> {
+        let names: Vec<String> = project.above().map(cage_name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let cages = Self::settled(|| runtime.containers(self.runner, &names), |cages| cages)?;
+        let cages = cages.into_iter().filter_map(|found| Cage::recognise(found, &self.host.label));
+        let cages: Vec<Cage> = cages.collect();
+        let cage_of = |path| cages.iter().find(|cage| cage.project() == path);
+        let Some((path, cage)) = project.above().find_map(|path| Some((path, cage_of(path)?))) else {
+            return Ok(None);
+        };
+        console::info(&format!("using {}, the cage of {path}", cage.name));
+        let found = Project::locate(&self.host, Some(Path::new(path)))?;
+        // Whoever is in a cage further up may be putting a link there.
+        ensure!(found.path == path, Failure::new(format!("{} is not where it was", text::escape(path))));
+        Ok(Some((found, cage.clone())))
+    }
+
+    /// Brings to its end what a command that was killed left half done: a container that was to replace a cage, or to
+    /// become one. If it runs already, it is the cage.
+    fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
+        // While the command is still at it, this waits until it is done.
+        let lock = self.lock()?;
+        let found = self.look(runtime, project)?;
+        let Some(left_over) = found.left_over else { return Ok(()) };
+        let mut plan = Plan::default();
+        if left_over.state.is_up() {
+            plan.say(format!("Finishing a restart of {} that was cut short", project.name));
+            if let Some(old) = &found.cage {
+                plan.run(remove(runtime, &old.id));
+            }
+            plan.run(runtime.command(["rename", &left_over.name, &project.name]));
+        } else {
+            plan.run(remove(runtime, &left_over.id));
+        }
+        self.carry_out_locked(&plan, lock).map(drop)
+    }
+
+    /// Finds a runtime, and in the same query a project's cage and the image for new ones.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn find_all(&self, project: &Project) -> Result<(Runtime, Existing)> {
+        let (runtime, mut found) = self.ask(Some(project), |runtime| self.look(runtime, project))?;
+        if found.left_over.is_some() {
+            self.recover(&runtime, project)?;
+            found = self.look(&runtime, project)?;
+        }
+        Ok((runtime, found))
+    }
+
+    /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,
+    /// in one query.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn look(&self, runtime: &Runtime, project: &Project) -> Result<Existing> {
+        let new = format!("{}{SUCCESSOR}", project.name);
+        let names = [project.name.as_str(), &new];
+        let query = || runtime.containers_and_image(self.runner, &names, &self.host.image);
+        let found = Self::settled(query, |found| &found.containers)?;
+        let (mut cage, mut left_over) = (None, None);
+        for container in found.containers {
+            if container.name == project.name {
+                cage = Some(self.recognise(Some(project), container)?);
+            } else if container.name == new {
+                left_over = Some(self.recognise(Some(project), container)?);
+            }
+            // Any other container has the image's name.
+        }
+        Ok(Existing { cage, left_over, image: found.images.into_iter().next() })
+    }
+
+    /// Repeats a query until no container in its answer is on the way from one state to another.
+    fn settled<T>(query: impl Fn() -> Result<T>, containers: impl Fn(&T) -> &Vec<Container>) -> Result<T> {
+        let start = Instant::now();
+        loop {
+            let answer = query()?;
+            match containers(&answer).iter().find(|container| container.state == State::Changing) {
+                None => return Ok(answer),
+                Some(container) if start.elapsed() > SETTLE => bail!(
+                    Failure::new(format!(
+                        "{} has been restarting or going away for {SETTLE:?}",
+                        container.name
+                    ))
+                    .hint("the engine or this machine may be busy: try again")
+                ),
+                Some(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// Returns a container that has a cage's name as that cage: of `project`, if that is known.
+    fn recognise(&self, project: Option<&Project>, container: Container) -> Result<Cage> {
+        let name = text::escape(&container.name);
+        let owner = match container.label(&self.host.label) {
+            Some(path) => format!("is labelled as the cage of {}", text::escape(path)),
+            None => "was not made by cage".to_owned(),
+        };
+        let cage = Cage::recognise(container, &self.host.label);
+        let cage = cage.filter(|cage| project.is_none_or(|project| cage.project() == project.path));
+        Ok(cage.ok_or_else(|| {
+            Failure::new(format!("container {name} {owner}"))
+                .hint("cage leaves it alone; rename or remove it with the engine to free the name")
+        })?)
+    }
+}

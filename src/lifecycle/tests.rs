@@ -1,0 +1,397 @@
+//! The plans of new, resumed and replaced cages, as scripts.
+
+use std::net::Ipv4Addr;
+
+use super::context::{Context, Entry, SETTLE};
+use super::create::{Features, NewCage};
+use super::exec::ExecCommand;
+use super::plan::Plan;
+use super::resume::Changes;
+use crate::base::text::quote;
+use crate::cage::create_options::CreateOptions;
+use crate::cage::env_file::EnvFiles;
+use crate::cage::existing::Cage;
+use crate::cage::existing::IMAGE_LABEL;
+use crate::cage::home::PREPARE;
+use crate::cage::ssh_agent::{Link, SOCKET};
+use crate::cage::user::{ImageUser, Mapping};
+use crate::engine::container::State;
+use crate::engine::dialect::Dialect;
+use crate::engine::image::Image;
+use crate::engine::info::{Engine, Mode, Product};
+use crate::engine::runtime::Runtime;
+use crate::host::ids::Ids;
+use crate::host::machine::Host;
+use crate::host::machine::Os;
+use crate::host::project::Project;
+use crate::host::project::cage_name;
+use crate::host::worktree::GitDir;
+use crate::lifecycle::baseline::Baseline;
+use crate::lifecycle::exec::BECOME;
+
+/// Who runs the containers, and in which virtual machine.
+type Where = (Mode, Option<Product>);
+const ROOTFUL: Where = (Mode::Rootful, None);
+const ROOTLESS: Where = (Mode::Rootless, None);
+const MACHINE: Where = (Mode::Rootful, Some(Product::Colima));
+
+const NEWER: &str = "sha256:2222222222";
+
+fn project(path: &str) -> Project {
+    Project { path: path.into(), name: cage_name(path), inode: 7, gid: 0, reached: path.into() }
+}
+
+fn creation(context: &Context, (mode, machine): Where) -> NewCage {
+    let engine = Engine { mode, machine, selinux: false, remaps: false, unenforced: Vec::new() };
+    let ids = Ids { uid: 501, gid: 20 };
+    let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
+    let mapping = Mapping::decide(context.runtime.kind, &engine, &user, context.host.ids, None);
+    let link = Link::of(context.host, &context.project.name);
+    let add_host = context.runtime.kind.add_host(&engine, false, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
+    NewCage {
+        engine,
+        user,
+        mapping,
+        git: GitDir::None,
+        env: EnvFiles::default(),
+        link,
+        advice: None,
+        seed: None,
+        features: Features { init: true, agent: true },
+        baseline: Baseline::default(),
+        others: Vec::new(),
+        is_first: false,
+        add_host,
+    }
+}
+
+fn options(label: &str) -> CreateOptions {
+    CreateOptions::from_label(label, &[]).unwrap()
+}
+
+/// The script of a plan, made on a machine with this runtime.
+fn script(kind: Dialect, variables: &[(&str, &str)], path: &str, plan: impl Fn(&Context) -> Plan) -> String {
+    let host = Host::sample(variables);
+    let (runtime, project) = (Runtime::sample(kind), project(path));
+    let image = Image::sample(NEWER);
+    plan(&Context { host: &host, runtime: &runtime, project: &project, image: Some(&image) })
+        .script_with_undo()
+}
+
+fn create(kind: Dialect, place: Where, path: &str, entry: &Entry) -> String {
+    let text = script(kind, &[("CAGE_IMAGE", "local")], path, |context| {
+        context.create(None, &creation(context, place), &options("-p 3000:3000 -v pg:/pg:ro"), entry)
+    });
+    text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
+}
+
+fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String {
+    script(kind, &[], "/p/app", |context| {
+        let mut container = Cage::sample(context.project, state);
+        container.container().image_id = NEWER.into();
+        context.resume_plan(
+            (&container, &container.options().unwrap()),
+            &options(typed),
+            Changes::default(),
+            entry,
+        )
+    })
+    .replace(&quote(SETTLE), "SETTLE")
+    .replace(&quote(BECOME), "BECOME")
+}
+
+fn replace(kind: Dialect, state: State, entry: &Entry) -> String {
+    script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |context| {
+        let container = Cage::sample(context.project, state);
+        let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
+        let place = if kind.keeps_ids() { podman_machine } else { MACHINE };
+        let creation = creation(context, place);
+        context.replace(&container, None, &creation, &options("-p 3000:3000"), entry)
+    })
+    .replace(&quote(PREPARE), "PREPARE")
+    .replace(&quote(SETTLE), "SETTLE")
+}
+
+#[test]
+fn a_new_cage_in_every_mode() {
+    use Dialect::{Docker, Podman};
+    insta::assert_snapshot!(create(Docker, ROOTFUL, "/p/app", &Entry::Attach), @r#"
+    printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+    mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+    # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+    docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    [ "$(realpath /p/app)" = /p/app ]
+    exec docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073
+    "#);
+    insta::assert_snapshot!(create(Podman, ROOTFUL, "/p/app", &Entry::Name), @r#"
+    printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+    mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+    # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
+    podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+    # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    [ "$(realpath /p/app)" = /p/app ]
+    podman start cage-app-f6965073 >/dev/null
+    podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
+    # keep
+    printf '%s\n' cage-app-f6965073
+    "#);
+    insta::assert_snapshot!(create(Podman, ROOTLESS, "/p/app", &Entry::Name), @r#"
+    printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+    mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+    # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+    # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+    # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    [ "$(realpath /p/app)" = /p/app ]
+    podman start cage-app-f6965073 >/dev/null
+    podman exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
+    # keep
+    printf '%s\n' cage-app-f6965073
+    "#);
+    insta::assert_snapshot!(create(Docker, ROOTLESS, "/p/app", &Entry::Name), @r#"
+    printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+    mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
+    # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+    docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    [ "$(realpath /p/app)" = /p/app ]
+    docker start cage-app-f6965073 >/dev/null
+    docker exec cage-app-f6965073 /bin/sh -c : >/dev/null
+    # keep
+    printf '%s\n' cage-app-f6965073
+    "#);
+    insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Entry::Name), @r#"
+    printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
+    [ "$(realpath /p/app)" = /p/app ]
+    docker start cage-app-f6965073 >/dev/null
+    docker exec --user 0 cage-app-f6965073 /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
+    # keep
+    printf '%s\n' cage-app-f6965073
+    "#);
+}
+
+#[test]
+fn a_project_below_the_home_gets_a_directory_there() {
+    let path = "/home/vscode/src/app";
+    insta::assert_snapshot!(create(Dialect::Docker, ROOTFUL, path, &Entry::Name), @r#"
+    printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
+    mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
+    # undo: rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
+    docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    # undo: docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
+    docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
+    docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
+    # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
+    [ "$(realpath /home/vscode/src/app)" = /home/vscode/src/app ]
+    docker start cage-app-4fe250cd >/dev/null
+    docker exec cage-app-4fe250cd /bin/sh -c : >/dev/null
+    # keep
+    printf '%s\n' cage-app-4fe250cd
+    "#);
+}
+
+#[test]
+fn seeds_and_an_agent_come_along() {
+    let text = script(Dialect::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |context| {
+        let creation = NewCage {
+            seed: Some("/home/me/.config/cage/home".into()),
+            advice: Some("advice".into()),
+            engine: Engine {
+                mode: Mode::Rootful,
+                machine: None,
+                selinux: true,
+                remaps: false,
+                unenforced: Vec::new(),
+            },
+            features: Features { init: false, agent: true },
+            ..creation(context, ROOTFUL)
+        };
+        context.create(None, &creation, &CreateOptions::default(), &Entry::Name)
+    });
+    insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r#"
+    printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
+    printf '%s\n' 'cage: warning: advice' >&2
+    mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+    # undo: rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+    docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
+    # undo: docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+    printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
+    docker run --rm --pull never --network none --workdir / --user 0 --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
+    docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
+    # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+    [ "$(realpath '/p/it'\''s')" = '/p/it'\''s' ]
+    docker start cage-it-s-86c97e5b >/dev/null
+    docker exec cage-it-s-86c97e5b /bin/sh -c : >/dev/null
+    # keep
+    printf '%s\n' cage-it-s-86c97e5b
+    "#);
+}
+
+#[test]
+fn coming_back_to_a_running_cage() {
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Entry::Attach), @r"
+    printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
+    exec docker attach --detach-keys 'ctrl-\' 0123456789ab
+    ");
+    insta::assert_snapshot!(come_back(Dialect::Podman, State::Running, "", &Entry::Attach), @r"
+    printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
+    (sleep 1; podman exec 0123456789ab /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
+    exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
+    ");
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Entry::Name), @r"printf '%s\n' cage-app-f6965073");
+    let command = Entry::Exec(ExecCommand {
+        command: ["npm", "test"].map(str::to_owned).to_vec(),
+        ..ExecCommand::default()
+    });
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &command), @"exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test");
+}
+
+/// What is particular to a cage on an engine that said `info`, where the image's user can't write the project, which looks
+/// to belong to `looks`.
+fn particulars(os: Os, wsl: bool, info: &str, looks: Option<(u32, u32)>) -> String {
+    let mut host = Host::sample(&[("CAGE_IMAGE", "local")]);
+    (host.os, host.wsl) = (os, wsl);
+    let (runtime, project) = (Runtime::sample(Dialect::Docker), project("/p/app"));
+    let context = Context { host: &host, runtime: &runtime, project: &project, image: None };
+    let engine = Engine::recorded(os, info);
+    let mut creation = creation(&context, (engine.mode, engine.machine));
+    let looks = looks.map(|(uid, gid)| Ids { uid, gid });
+    creation.mapping =
+        Mapping::decide(runtime.kind, &engine, &creation.user, Ids { uid: 501, gid: 20 }, looks);
+    creation.engine = engine;
+    let script = context.create(None, &creation, &options(""), &Entry::Name).script();
+    let words =
+        shell_words::split(script.lines().find(|line| line.starts_with("docker create")).unwrap()).unwrap();
+    let value = |flag: &str, part: &str| {
+        let mut pairs = words.windows(2).filter(|pair| pair[0] == flag && pair[1].contains(part));
+        pairs.next().map_or("-", |pair| pair[1].as_str()).to_owned()
+    };
+    let agent = value("--mount", SOCKET).replace(",target=/run/host-services/ssh-auth.sock", "");
+    let owner = value("--label", "cage.owner=");
+    let settles = if script.contains(&quote(SETTLE)) { ", opened to the user" } else { "" };
+    format!("{owner} user={} agent={agent}{settles} host={}", value("--user", ""), value("--add-host", ""))
+}
+
+#[test]
+fn every_product_has_its_way() {
+    let desktop = r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop", "KernelVersion": "5.10.104-linuxkit"}"#;
+    let colima = r#"{"OperatingSystem": "Ubuntu 24.04 LTS", "Name": "colima", "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"]}"#;
+    let orbstack = r#"{"OperatingSystem": "OrbStack", "Name": "orbstack"}"#;
+    let rancher = r#"{"OperatingSystem": "Alpine Linux v3.20", "Name": "lima-rancher-desktop"}"#;
+    let lima = r#"{"OperatingSystem": "Ubuntu 24.04 LTS", "Name": "lima-docker", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}"#;
+    let rows = [
+        ("Docker Desktop, Mac", particulars(Os::Mac, false, desktop, None)),
+        ("Docker Desktop, Linux", particulars(Os::Linux, false, desktop, Some((0, 0)))),
+        ("Docker Desktop, WSL", particulars(Os::Linux, true, desktop, Some((1000, 1000)))),
+        ("OrbStack", particulars(Os::Mac, false, orbstack, None)),
+        ("Colima", particulars(Os::Mac, false, colima, None)),
+        ("Colima, the Mac's second user", particulars(Os::Mac, false, colima, Some((502, 20)))),
+        ("Rancher Desktop", particulars(Os::Mac, false, rancher, Some((0, 0)))),
+        ("Lima", particulars(Os::Mac, false, lima, Some((0, 0)))),
+    ];
+    let table = rows.map(|(product, particulars)| format!("{product}: {particulars}")).join("\n");
+    insta::assert_snapshot!(table, @"
+    Docker Desktop, Mac: cage.owner=501:20 user=- agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+    Docker Desktop, Linux: cage.owner=0:0 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+    Docker Desktop, WSL: cage.owner=1000:1000 user=vscode agent=type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent host=-
+    OrbStack: cage.owner=501:20 user=- agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+    Colima: cage.owner=501:20 user=- agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+    Colima, the Mac's second user: cage.owner=502:20 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+    Rancher Desktop: cage.owner=0:0 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+    Lima: cage.owner=0:0 user=vscode agent=type=bind,source=/run/host-services/ssh-auth.sock, opened to the user host=-
+    ");
+}
+
+#[test]
+fn coming_back_to_a_stopped_or_frozen_cage() {
+    insta::assert_snapshot!(come_back(Dialect::Podman, State::Stopped, "", &Entry::Attach), @r"
+    printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
+    (sleep 1; podman exec --user 0 0123456789ab /bin/sh -c SETTLE sh '') >/dev/null 2>&1 &
+    exec podman start --attach --interactive --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
+    ");
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Created, "", &Entry::Name), @r"
+    printf '%s\n' 'cage: Restarting cage-app-f6965073' >&2
+    docker start 0123456789ab >/dev/null
+    printf '%s\n' cage-app-f6965073
+    ");
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Paused, "", &Entry::Name), @r"
+    printf '%s\n' 'cage: Unpausing cage-app-f6965073' >&2
+    docker unpause 0123456789ab >/dev/null
+    printf '%s\n' cage-app-f6965073
+    ");
+}
+
+#[test]
+fn options_that_would_need_a_new_cage_are_told_one_by_one() {
+    let typed = "-p 3000:3000 -v '/a b:/t'";
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, typed, &Entry::Name), @r"
+    printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
+    printf '%s\n' 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
+    printf '%s\n' cage-app-f6965073
+    ");
+}
+
+#[test]
+fn another_image_and_a_newer_one_are_told_apart() {
+    let told = |image: &str, made_of: &str| {
+        script(Dialect::Docker, &[("CAGE_IMAGE", image)], "/p/app", |context| {
+            let mut container = Cage::sample(context.project, State::Running);
+            container.container().labels.insert(IMAGE_LABEL.into(), made_of.into());
+            context.tell_image(&container)
+        })
+    };
+    insta::assert_snapshot!(told("r/x:1", "r/x:1"), @r"printf '%s\n' 'cage: A newer image is available. Run `cage upgrade` to upgrade.' >&2");
+    insta::assert_snapshot!(told("local", "local"), @r"printf '%s\n' 'cage: A newer image is available. Run `cage restart` to use it.' >&2");
+    insta::assert_snapshot!(told("r/x:2", "r/x:1"), @r"printf '%s\n' 'cage: cage-app-f6965073 was made of r/x:1; `cage restart` makes it of r/x:2' >&2");
+}
+
+#[test]
+fn a_new_cage_runs_before_the_old_one_goes() {
+    insta::assert_snapshot!(replace(Dialect::Docker, State::Running, &Entry::Name), @r#"
+    printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    docker stop -t 5 0123456789ab >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is still the old one, and is stopped' >&2
+    [ "$(realpath /p/app)" = /p/app ]
+    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is the old one again; its programs have ended' >&2
+    docker start cage-app-f6965073.new >/dev/null
+    docker exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
+    # keep
+    docker rm --force --volumes 0123456789ab >/dev/null
+    docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+    printf '%s\n' cage-app-f6965073
+    "#);
+    insta::assert_snapshot!(replace(Dialect::Podman, State::Stopped, &Entry::Attach), @r#"
+    printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
+    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+    # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null
+    podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    [ "$(realpath /p/app)" = /p/app ]
+    podman start cage-app-f6965073.new >/dev/null
+    podman exec --user 0 cage-app-f6965073.new /bin/sh -c SETTLE sh '' >/dev/null
+    # keep
+    podman rm --force --volumes 0123456789ab >/dev/null
+    podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
+    (sleep 1; podman exec cage-app-f6965073 /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
+    exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073
+    "#);
+}
