@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{script, text};
+use crate::cage::existing::{Cage, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::command::Invocation;
 use crate::engine::mount::Mount;
@@ -93,30 +94,28 @@ impl Preparation<'_> {
     }
 }
 
-/// The part of `path` below `home`, if it is there: a mount at such a path needs a directory in the volume.
+/// Returns the part of a path below the home, if it is there: a mount at such a path needs a directory in the volume.
 pub fn below<'a>(home: &str, path: &'a str) -> Option<&'a str> {
     path.strip_prefix(home)?.strip_prefix('/').filter(|rest| !rest.is_empty())
 }
 
-/// Takes away the directories that were made as mount points for a project, as far as they are empty.
+/// Returns the command that removes the empty directories that were made as mount points for a project.
 pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> Invocation {
     let script = [r#"cd /cage-home && rmdir -p -- "$1""#, "sh", rest];
     helper(runtime, image, &[], &[Mount::volume(volume, "/cage-home")], &script)
 }
 
-/// Empties the home and fills it with what `image` has at `home`, as it was when the volume was new. `flag` and `owner`
-/// are those of the cages that use it.
-pub fn reset(
-    runtime: &Runtime,
-    image: &str,
-    volume: &str,
-    home: &str,
-    flag: Option<&str>,
-    owner: Option<&str>,
-) -> Invocation {
-    let script = [RESET, "sh", home, owner.unwrap_or_default()];
-    let flags: Vec<String> = flag.map(str::to_owned).into_iter().collect();
-    helper(runtime, image, &flags, &[Mount::volume(volume, "/cage-home")], &script)
+/// Returns the command that empties a home and fills it from the image, as it was when the volume was new. `cage` uses the home at
+/// `home`.
+///
+/// # Errors
+/// When the labels of the cage can't be read.
+pub fn reset(runtime: &Runtime, cage: &Cage, volume: &str, home: &str) -> Result<Invocation> {
+    let flag = cage.ids(KEEP_ID_LABEL)?.and_then(|ids| Mapping::KeepId(ids).flag());
+    let owner = cage.ids(OWNER_LABEL)?.map(|ids| ids.to_string()).unwrap_or_default();
+    let flags: Vec<String> = flag.into_iter().collect();
+    let script = [RESET, "sh", home, &owner];
+    Ok(helper(runtime, &cage.image_id, &flags, &[Mount::volume(volume, "/cage-home")], &script))
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use crate::cage::pull::PullFlag;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::context::{Context, Entry};
-use crate::lifecycle::create::{Features, NewCage, Preflight};
-use crate::lifecycle::find::Existing;
+use crate::lifecycle::create::{NewCage, Preflight};
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::{pull, with_what_works};
+use crate::lifecycle::steps::remove_all;
 
 /// Replace the project's cage with a new one; project and home stay
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub struct Restart {
 /// The flags of the commands that replace a cage.
 #[derive(Debug, Args)]
 pub struct Renew {
-    /// Added to those that the cage was made with.
+    /// Options in addition to those of the old cage.
     #[command(flatten)]
     options: CreateOptions,
 
@@ -54,7 +54,7 @@ pub struct Renew {
 }
 
 impl Renew {
-    /// The options that were typed.
+    /// Returns the options of the command line.
     ///
     /// # Errors
     /// As [`CreateOptions::resolve`].
@@ -64,11 +64,10 @@ impl Renew {
         typed.resolve(host, &project.dir())
     }
 
-    /// The options for the cage that follows `old`.
+    /// Returns the options of the cage that replaces `old`.
     ///
     /// # Errors
-    /// When those of `old` can't be read and are not to be forgotten, or a variable that stands for one has a value that
-    /// it can't have.
+    /// When the options of `old` are kept and can't be read, or a variable for an option has an invalid value.
     pub fn options_after(&self, host: &Host, old: &Cage, typed: &CreateOptions) -> Result<CreateOptions> {
         let made = old.options();
         // The home stays: with another one all logins and settings would seem to be lost.
@@ -84,33 +83,20 @@ impl Renew {
         Ok(if is_as_before { options } else { options.with_home(home) })
     }
 
-    /// The plan that puts a new cage in the place of `old`. `how` is what was found out preflight, and what the engine is
-    /// to be asked for.
+    /// Returns the plan that replaces `old` with the new cage.
     ///
     /// # Errors
-    /// When a cage like that can't be made.
+    /// When the options of the new cage can't be decided, or the source of a mount is gone.
     pub fn replacement(
         &self,
-        session: &Session,
         context: &Context,
         old: &Cage,
-        found: &Existing,
+        new_cage: &NewCage,
         typed: &CreateOptions,
-        (preflight, features): (Preflight, Features),
     ) -> Result<Plan> {
-        let then = Entry::enter(&session.host, self.detach);
-        let new_cage = NewCage::gather(
-            session,
-            context.runtime,
-            context.project,
-            context.image,
-            Some(old),
-            preflight,
-            features,
-        )?;
-        let options = self.options_after(&session.host, old, typed)?;
+        let options = self.options_after(context.host, old, typed)?;
         options.check_sources()?;
-        Ok(context.replace(old, found.left_over.as_ref(), &new_cage, &options, &then))
+        Ok(context.replace(old, new_cage, &options, &Entry::enter(context.host, self.detach)))
     }
 }
 
@@ -141,14 +127,9 @@ impl Restart {
                 project: &project,
                 image: found.image.as_ref(),
             };
-            let plan = self.renew.replacement(
-                session,
-                &context,
-                old,
-                &found,
-                &typed,
-                (preflight.clone(), features),
-            )?;
+            let new_cage = NewCage::gather(session, &context, Some(old), preflight.clone(), features)?;
+            let mut plan = remove_all(&runtime, found.left_over.iter());
+            plan.append(self.renew.replacement(&context, old, &new_cage, &typed)?);
             session.carry_out_locked(&plan, lock)
         })?;
         session.tell_leftovers(&project, old.label(SEEN_LABEL));

@@ -4,9 +4,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::question::Everything;
-use crate::cage::existing::{Cage, KEEP_ID_LABEL, OWNER_LABEL};
+use crate::cage::existing::Cage;
 use crate::cage::home;
-use crate::cage::user::Mapping;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::halt;
@@ -57,8 +56,6 @@ fn plan(everything: &Everything, running: &[&Cage]) -> Result<Plan> {
         return Ok(plan);
     };
     plan.say(format!("Emptying shared home volume {volume}"));
-    let flag = cage.ids(KEEP_ID_LABEL)?.and_then(|ids| Mapping::KeepId(ids).flag());
-    let owner = cage.ids(OWNER_LABEL)?.map(|ids| ids.to_string());
-    plan.run(home::reset(runtime, &cage.image_id, volume, place, flag.as_deref(), owner.as_deref()));
+    plan.run(home::reset(runtime, cage, volume, place)?);
     Ok(plan)
 }

@@ -7,11 +7,12 @@ use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
 use crate::base::console;
 use crate::lifecycle::context::Context;
-use crate::lifecycle::create::Preflight;
+use crate::lifecycle::create::{NewCage, Preflight};
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::resume::tell_ignored;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::with_what_works;
+use crate::lifecycle::steps::remove_all;
 
 /// Pull the latest image and, if the project's cage has another one, replace the cage
 #[derive(Debug, Args)]
@@ -63,8 +64,9 @@ impl Upgrade {
                 return session.carry_out(&keep);
             }
             plan.say(format!("Removing old container {}", old.name));
-            let how = (preflight.clone(), features);
-            plan.append(self.renew.replacement(session, &context, old, &found, &typed, how)?);
+            let new_cage = NewCage::gather(session, &context, Some(old), preflight.clone(), features)?;
+            plan.append(remove_all(&runtime, found.left_over.iter()));
+            plan.append(self.renew.replacement(&context, old, &new_cage, &typed)?);
             session.carry_out_locked(&plan, lock)
         })
     }

@@ -1,4 +1,4 @@
-//! A new cage: what is found for it, and how it is made.
+//! A new cage: the facts that decide about it, and the plan that makes its container.
 
 use std::path::PathBuf;
 
@@ -17,18 +17,18 @@ use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, Home, NO_ROOT, NO_
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
-use crate::engine::dialect::Dialect;
 use crate::engine::endpoint::{endpoint, is_remote};
-use crate::engine::image::Image;
 use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
 use crate::engine::runtime::Runtime;
 use crate::engine::spec::ContainerSpec;
+use crate::host::ids::Ids;
 use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::baseline::Baseline;
+use crate::lifecycle::context::Context;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::remove;
@@ -117,39 +117,21 @@ impl Preflight {
 }
 
 impl NewCage {
-    /// Looks for it. The image must be here, but for `--dry-run`. What is known of its user from `old`, a cage made of the
-    /// same image, is not asked again.
+    /// Gathers the facts and decides. The image must be on this machine, except in a dry run. The user of the image is known from
+    /// `old`, the cage to be replaced, if that has the same image.
     ///
     /// # Errors
-    /// When the image can't be used, or the project can't be one with it.
+    /// When the image can't be used, or not with this project.
     pub fn gather(
         session: &Session,
-        runtime: &Runtime,
-        project: &Project,
-        image: Option<&Image>,
+        context: &Context,
         old: Option<&Cage>,
         Preflight { env, endpoint, others, is_first, no_root }: Preflight,
         features: Features,
     ) -> Result<Self> {
-        let (host, runner) = (&session.host, session.runner);
-        let engine = runtime.engine(host, runner)?;
-        let same = old.filter(|old| image.is_some_and(|image| image.id == old.image_id));
-        let known = same.and_then(|old| {
-            Some((ImageUser::from_label(old.label(USER_LABEL)?)?, old.ids(OWNER_LABEL).ok()?))
-        });
-        let (user, looks) = match known {
-            Some(known) => known,
-            None if session.global.dry_run && image.is_none() => {
-                console::warn(
-                    "the image is not here yet: assuming that its user is vscode, as in the published one",
-                );
-                (ImageUser::published(), None)
-            }
-            None => {
-                let directory = engine.machine.is_some().then_some(project.path.as_str());
-                ImageUser::probe(runtime, runner, &host.image, directory)?
-            }
-        };
+        let Context { host, runtime, project, .. } = *context;
+        let engine = runtime.engine(host, session.runner)?;
+        let (user, looks) = image_user(session, context, old, &engine)?;
         let person = user::person(host, project)?;
         let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, looks);
         if no_root && engine.mode == Mode::Rootful && engine.machine.is_none() {
@@ -191,16 +173,9 @@ impl NewCage {
         })
     }
 
-    /// Makes a container called `name`, complete but not started, that is gone again if a later step fails.
-    pub fn make(
-        &self,
-        host: &Host,
-        runtime: &Runtime,
-        project: &Project,
-        name: &str,
-        options: &CreateOptions,
-        undo: Removal,
-    ) -> Plan {
+    /// Returns the plan that makes a container of this name, complete but not started, and removes it if a later step fails.
+    pub fn make(&self, context: &Context, name: &str, options: &CreateOptions, undo: Removal) -> Plan {
+        let Context { host, runtime, project, .. } = *context;
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
         plan.extend(self.warnings(host, project, options).into_iter().map(Step::Warn));
@@ -218,15 +193,15 @@ impl NewCage {
             plan.push(Step::Undo(undo.without_container()));
         }
         if options.home() == Some(Home::Project) {
-            // The label ties it to the project when both cage and directory are gone. One that is there keeps what it has.
+            // The label ties the volume to the project when both cage and directory are gone. An existing volume keeps its labels.
             let label = format!("{}={}", host.label, project.path);
             let home = home_volume(host, project, options);
             plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &home])));
         }
-        let spec = self.spec(host, runtime.kind, project, name, options);
+        let spec = self.spec(context, name, options);
         let mut create = runtime.command(spec.create_args()).stdin(spec.env_file);
         if let Mapping::KeepId(_) = self.mapping {
-            // It copies an image when it first sees it with these numbers, for minutes if it is large:
+            // podman copies an image when it is first used with these IDs, which takes minutes if it is large:
             // https://github.com/containers/podman/issues/20845
             create = create.slow("Preparing the image for your user, once");
         }
@@ -235,6 +210,13 @@ impl NewCage {
         if let Some(seed) = &self.seed {
             plan.say(format!("Seeding home directory from {seed}"));
         }
+        plan.push(self.prepare_home(context, name, options));
+        plan
+    }
+
+    /// Returns the step that prepares the home, and renumbers the user in the container of this name if necessary.
+    fn prepare_home(&self, context: &Context, name: &str, options: &CreateOptions) -> Step {
+        let Context { host, runtime, project, .. } = *context;
         let preparation = Preparation {
             image: &host.image,
             volume: &home_volume(host, project, options),
@@ -246,16 +228,15 @@ impl NewCage {
         };
         let prepare = preparation.command(runtime).slow("Making the home ready");
         match self.mapping {
-            Mapping::AsIs | Mapping::KeepId(_) => plan.run(prepare),
+            Mapping::AsIs | Mapping::KeepId(_) => Step::Run(prepare),
             Mapping::Renumber(_) => {
                 let to = format!("{name}:/etc");
                 let mut copy = vec!["cp"];
                 copy.extend(runtime.kind.cp_flags());
                 copy.extend(["-", &to]);
-                plan.push(Step::Pipe(prepare, runtime.command(copy)));
+                Step::Pipe(prepare, runtime.command(copy))
             }
         }
-        plan
     }
 
     /// Returns what to tell the user about the first cage of all.
@@ -339,13 +320,13 @@ impl NewCage {
         self.others.iter().filter(loses).map(|other| other.name.as_str())
     }
 
-    /// The flag that maps users. An engine that by itself maps all of them to others, for whom the project is not, is told not
-    /// to.
+    /// Returns the flag that maps user IDs. An engine that maps all of them by default is told not to, because nobody in the cage could
+    /// write the project.
     fn userns(&self) -> Option<String> {
         self.mapping.flag().or_else(|| self.engine.remaps.then(|| "--userns=host".to_owned()))
     }
 
-    /// Mounted directories are not relabelled for `SELinux`: that would change them for good, and for the host too.
+    /// Returns the flag that keeps `SELinux` from confining the container: relabelling the project would change it on the host, for good.
     fn security(&self) -> Option<String> {
         self.engine.selinux.then(|| home::UNCONFINED.to_owned())
     }
@@ -355,7 +336,7 @@ impl NewCage {
         (self.features.agent && !options.has(NO_SSH)).then(decide).flatten()
     }
 
-    /// Variables that are not secret.
+    /// Returns the variables that are not secret.
     fn variables(&self, host: &Host, options: &CreateOptions) -> Vec<(String, String)> {
         let mut env = Vec::new();
         let set = |name: &str| {
@@ -367,7 +348,7 @@ impl NewCage {
                 env.push((name.to_owned(), value.to_owned()));
             }
         };
-        // A Python project's virtual environment of the host and that of the cage would break each other.
+        // The host's and the cage's virtual environment of a Python project would break each other.
         default("UV_PROJECT_ENVIRONMENT", ".cage-venv");
         for (name, value) in host.terminal_variables() {
             default(name, value);
@@ -388,14 +369,8 @@ impl NewCage {
         env
     }
 
-    fn spec(
-        &self,
-        host: &Host,
-        runtime: Dialect,
-        project: &Project,
-        name: &str,
-        options: &CreateOptions,
-    ) -> ContainerSpec {
+    fn spec(&self, context: &Context, name: &str, options: &CreateOptions) -> ContainerSpec {
+        let Context { host, runtime, project, .. } = *context;
         let mut mounts = vec![
             Mount::volume(home_volume(host, project, options), &self.user.home),
             Mount::path(&project.path, &project.path),
@@ -407,26 +382,6 @@ impl NewCage {
             mounts.push(agent);
         }
         mounts.extend(options.mounts().cloned());
-        let mut labels = vec![
-            (host.label.as_str(), project.path.clone()),
-            (IMAGE_LABEL, host.image.clone()),
-            // In a virtual machine inode numbers are its own.
-            (
-                INODE_LABEL,
-                if self.engine.machine.is_none() { project.inode.to_string() } else { String::new() },
-            ),
-            (OPTIONS_LABEL, options.to_label()),
-            (DEFAULTS_LABEL, options.to_defaults_label()),
-            (USER_LABEL, self.user.to_label()),
-            (OWNER_LABEL, self.mapping.inside(&self.user).to_string()),
-            (ENV_LABEL, self.env.digest()),
-        ];
-        let keep_id = match self.mapping {
-            Mapping::KeepId(ids) => ids.to_string(),
-            Mapping::AsIs | Mapping::Renumber(_) => String::new(),
-        };
-        labels.push((KEEP_ID_LABEL, keep_id));
-        labels.extend(self.baseline.labels());
         let mut security: Vec<_> = self.security().into_iter().collect();
         if options.has(NO_ROOT) {
             security.push("--security-opt=no-new-privileges".to_owned());
@@ -436,7 +391,7 @@ impl NewCage {
             hostname: project.name.clone(),
             workdir: project.path.clone(),
             image: host.image.clone(),
-            labels: labels.into_iter().map(|(label, value)| (label.to_owned(), value)).collect(),
+            labels: self.labels(context, options),
             user: (self.mapping != Mapping::AsIs)
                 .then(|| self.user.name.clone())
                 .filter(|name| !name.is_empty()),
@@ -448,7 +403,7 @@ impl NewCage {
             } else {
                 engine_args::dropped(&options.engine_args)
             },
-            options: options.to_engine_args(runtime),
+            options: options.to_engine_args(runtime.kind),
             engine_args: options.engine_args.clone(),
             add_host: self.add_host.clone(),
             mounts,
@@ -459,11 +414,60 @@ impl NewCage {
         }
     }
 
-    /// The project's group, where the person can write the project only as one of that group.
+    /// Returns the labels that keep what the cage was made with.
+    fn labels(&self, context: &Context, options: &CreateOptions) -> Vec<(String, String)> {
+        let Context { host, project, .. } = *context;
+        // A virtual machine has inode numbers of its own.
+        let inode = self.engine.machine.is_none().then(|| project.inode.to_string());
+        let keep_id = match self.mapping {
+            Mapping::KeepId(ids) => ids.to_string(),
+            Mapping::AsIs | Mapping::Renumber(_) => String::new(),
+        };
+        let labels = [
+            (host.label.as_str(), project.path.clone()),
+            (IMAGE_LABEL, host.image.clone()),
+            (INODE_LABEL, inode.unwrap_or_default()),
+            (OPTIONS_LABEL, options.to_label()),
+            (DEFAULTS_LABEL, options.to_defaults_label()),
+            (USER_LABEL, self.user.to_label()),
+            (OWNER_LABEL, self.mapping.inside(&self.user).to_string()),
+            (ENV_LABEL, self.env.digest()),
+            (KEEP_ID_LABEL, keep_id),
+        ];
+        let labels = labels.into_iter().chain(self.baseline.labels());
+        labels.map(|(label, value)| (label.to_owned(), value)).collect()
+    }
+
+    /// Returns the project's group, where the user can write the project only as a member of that group.
     fn group(&self, host: &Host, project: &Project) -> Option<u32> {
         let Mapping::Renumber(person) = self.mapping else { return None };
         (project.gid != person.gid && project.gid != 0 && host.groups.contains(&project.gid))
             .then_some(project.gid)
+    }
+}
+
+/// Returns the image's user and, if the image's user can't write the project, the owner that the project seems to have inside.
+fn image_user(
+    session: &Session,
+    context: &Context,
+    old: Option<&Cage>,
+    engine: &Engine,
+) -> Result<(ImageUser, Option<Ids>)> {
+    let same = old.filter(|old| context.image.is_some_and(|image| image.id == old.image_id));
+    let known = same
+        .and_then(|old| Some((ImageUser::from_label(old.label(USER_LABEL)?)?, old.ids(OWNER_LABEL).ok()?)));
+    match known {
+        Some(known) => Ok(known),
+        None if session.global.dry_run && context.image.is_none() => {
+            console::warn(
+                "the image is not here yet: assuming that its user is vscode, as in the published one",
+            );
+            Ok((ImageUser::published(), None))
+        }
+        None => {
+            let directory = engine.machine.is_some().then_some(context.project.path.as_str());
+            ImageUser::probe(context.runtime, session.runner, &context.host.image, directory)
+        }
     }
 }
 
@@ -485,12 +489,12 @@ fn keep_worktrees(count: Option<&str>) -> Vec<(String, String)> {
 pub enum Removal<'a> {
     /// The container and its link to the SSH agent.
     All(Option<&'a Link>),
-    /// The container only: there is another cage of that name, whose link it is too.
+    /// The container only: the cage that it was to replace uses the same link.
     Cage,
 }
 
 impl Removal<'_> {
-    /// The steps, once there is a container.
+    /// Returns the plan that removes a container.
     pub fn plan(self, runtime: &Runtime, container: &str) -> Plan {
         let mut plan = Plan::default();
         plan.run(remove(runtime, container));
@@ -506,7 +510,7 @@ impl Removal<'_> {
     }
 }
 
-/// The volume that is a cage's home.
+/// Returns the name of the volume that is a cage's home.
 pub fn home_volume(host: &Host, project: &Project, options: &CreateOptions) -> String {
     match options.home().unwrap_or(Home::Shared) {
         Home::Shared => host.home_volume.clone(),
@@ -514,7 +518,7 @@ pub fn home_volume(host: &Host, project: &Project, options: &CreateOptions) -> S
     }
 }
 
-/// The volume that is the home of the cage `name` alone.
+/// Returns the name of the volume that is the home of one cage alone.
 pub fn own_home(host: &Host, name: &str) -> String {
     format!("{}-{}", host.home_volume, name.strip_prefix("cage-").unwrap_or(name))
 }

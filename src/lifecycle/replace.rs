@@ -9,23 +9,12 @@ use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::steps::{halt, remove};
 
 impl Context<'_> {
-    /// Returns the plan that replaces `old` with a new container; `old` is removed only when the new container runs. `left_over` is the new
-    /// container of an earlier attempt that was interrupted.
-    pub fn replace(
-        &self,
-        old: &Cage,
-        left_over: Option<&Cage>,
-        creation: &NewCage,
-        options: &CreateOptions,
-        entry: &Entry,
-    ) -> Plan {
+    /// Returns the plan that replaces `old` with a new container; `old` is removed only when the new container runs.
+    pub fn replace(&self, old: &Cage, creation: &NewCage, options: &CreateOptions, entry: &Entry) -> Plan {
         let mut plan = Plan::default();
         let name = &self.project.name;
         let new = format!("{name}{SUCCESSOR}");
-        if let Some(left_over) = left_over {
-            plan.run(remove(self.runtime, &left_over.id));
-        }
-        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, Removal::Cage));
+        plan.append(creation.make(self, &new, options, Removal::Cage));
         if old.state.is_up() {
             // Both can't listen on the same ports.
             halt(&mut plan, self.runtime, &[old]);

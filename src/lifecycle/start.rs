@@ -19,7 +19,7 @@ use crate::lifecycle::create::{Features, NewCage, Preflight, Removal};
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::resume::{leave, resume};
 use crate::lifecycle::session::Session;
-use crate::lifecycle::steps::{fetch, remove};
+use crate::lifecycle::steps::{fetch, remove_all};
 
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;
@@ -87,15 +87,7 @@ fn try_to_bring_up(
             drop(lock);
             return resume(session, &context, container, options, entry);
         }
-        let creation = NewCage::gather(
-            session,
-            &runtime,
-            project,
-            found.image.as_ref(),
-            None,
-            preflight.clone(),
-            features,
-        )?;
+        let creation = NewCage::gather(session, &context, None, preflight.clone(), features)?;
         let remains = found.cage.iter().chain(&found.left_over);
         let code = session.carry_out_locked(&context.create(remains, &creation, wanted, entry), lock)?;
         Ok(leave(session, project, entry, code, Some(creation.baseline.seen())))
@@ -147,12 +139,9 @@ impl Context<'_> {
     ) -> Plan {
         let name = &self.project.name;
         let new = format!("{name}{SUCCESSOR}");
-        let mut plan = Plan::default();
-        for container in remains {
-            plan.run(remove(self.runtime, &container.id));
-        }
+        let mut plan = remove_all(self.runtime, remains);
         let undo = Removal::All(creation.link.as_ref());
-        plan.append(creation.make(self.host, self.runtime, self.project, &new, options, undo));
+        plan.append(creation.make(self, &new, options, undo));
         plan.run(self.runtime.command(["rename", &new, name]));
         plan.push(Step::Undo(undo.plan(self.runtime, name)));
         plan.extend(creation.welcome(self.host, options).into_iter().map(Step::Say));

@@ -46,3 +46,8 @@ pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
     args.push(&host.image);
     runtime.command(args)
 }
+
+/// Returns the plan that removes these containers.
+pub fn remove_all<'a>(runtime: &Runtime, cages: impl IntoIterator<Item = &'a Cage>) -> Plan {
+    Plan::new(cages.into_iter().map(|cage| Step::Run(remove(runtime, &cage.id))))
+}

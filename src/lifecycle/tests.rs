@@ -106,7 +106,7 @@ fn replace(kind: Dialect, state: State, entry: &Entry) -> String {
         let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
         let place = if kind.keeps_ids() { podman_machine } else { MACHINE };
         let creation = creation(context, place);
-        context.replace(&container, None, &creation, &options("-p 3000:3000"), entry)
+        context.replace(&container, &creation, &options("-p 3000:3000"), entry)
     })
     .replace(&quote(PREPARE), "PREPARE")
     .replace(&quote(SETTLE), "SETTLE")
