@@ -8,12 +8,15 @@ use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{script, text};
+use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, KEEP_ID_LABEL, OWNER_LABEL};
+use crate::cage::options::Home;
 use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::command::Invocation;
 use crate::engine::mount::Mount;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
+use crate::host::project::Project;
 
 /// Prepares a home volume for a cage.
 pub const PREPARE: &str = script::body(include_str!("prepare_home.sh"));
@@ -116,6 +119,19 @@ pub fn reset(runtime: &Runtime, cage: &Cage, volume: &str, home: &str) -> Result
     let flags: Vec<String> = flag.into_iter().collect();
     let script = [RESET, "sh", home, &owner];
     Ok(helper(runtime, &cage.image_id, &flags, &[Mount::volume(volume, "/cage-home")], &script))
+}
+
+/// Returns the name of the volume that is a cage's home.
+pub fn home_volume(host: &Host, project: &Project, options: &CreateOptions) -> String {
+    match options.home().unwrap_or(Home::Shared) {
+        Home::Shared => host.home_volume.clone(),
+        Home::Project => own_home(host, &project.name),
+    }
+}
+
+/// Returns the name of the volume that is the home of one cage alone.
+pub fn own_home(host: &Host, name: &str) -> String {
+    format!("{}-{}", host.home_volume, name.strip_prefix("cage-").unwrap_or(name))
 }
 
 #[cfg(test)]

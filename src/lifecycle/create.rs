@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{console, text};
@@ -12,15 +12,13 @@ use crate::cage::existing::{
     Cage, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL, OWNER_LABEL,
     USER_LABEL,
 };
-use crate::cage::home::Preparation;
-use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, Home, NO_ROOT, NO_SSH};
+use crate::cage::home::{Preparation, home_volume};
+use crate::cage::options::{Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
-use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
-use crate::engine::runtime::Runtime;
 use crate::engine::spec::ContainerSpec;
 use crate::host::ids::Ids;
 use crate::host::machine;
@@ -30,8 +28,9 @@ use crate::host::worktree::GitDir;
 use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::context::Context;
 use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::steps::remove;
+use crate::lifecycle::steps::Removal;
 
 /// Everything that is decided about a new cage.
 #[derive(Debug)]
@@ -71,49 +70,6 @@ pub struct Features {
     pub init: bool,
     /// The SSH agent.
     pub agent: bool,
-}
-
-/// The facts about a new cage that are known before its image is pulled.
-#[derive(Debug, Clone)]
-pub struct Preflight {
-    env: EnvFiles,
-    endpoint: String,
-    others: Vec<Cage>,
-    is_first: bool,
-    no_root: bool,
-}
-
-impl Preflight {
-    /// Reads the env files, and checks the engine's place, the other cages and the home.
-    ///
-    /// # Errors
-    /// When the cage can't be created.
-    pub fn gather(
-        session: &Session,
-        runtime: &Runtime,
-        project: &Project,
-        options: &CreateOptions,
-    ) -> Result<Self> {
-        project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
-        let env = EnvFiles::read(&session.host, project)?;
-        let endpoint = endpoint(&session.host, session.runner, runtime)?;
-        ensure!(
-            !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", text::escape(&endpoint))).hint(
-                "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
-            )
-        );
-        let mut others = session.cages(runtime)?;
-        others.retain(|other| other.final_name() != project.name);
-        if !options.has(ALLOW_NESTED) {
-            nesting::check_nested(project, options, &others)?;
-        }
-        let home = home_volume(&session.host, project, options);
-        let volume = runtime.volume(session.runner, &home)?;
-        let is_first = volume.is_none() && home == session.host.home_volume;
-        nesting::check_home(volume)?;
-        Ok(Self { env, endpoint, others, is_first, no_root: options.has(NO_ROOT) })
-    }
 }
 
 impl NewCage {
@@ -331,42 +287,9 @@ impl NewCage {
         self.engine.selinux.then(|| home::UNCONFINED.to_owned())
     }
 
-    fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
+    pub(super) fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
         let decide = || Agent::decide(self.engine.machine, host.wsl, self.link.as_ref());
         (self.features.agent && !options.has(NO_SSH)).then(decide).flatten()
-    }
-
-    /// Returns the variables that are not secret.
-    fn variables(&self, host: &Host, options: &CreateOptions) -> Vec<(String, String)> {
-        let mut env = Vec::new();
-        let set = |name: &str| {
-            let typed = options.variables().find(|variable| variable.name == name);
-            typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.env.get(name))
-        };
-        let mut default = |name: &str, value: &str| {
-            if set(name).is_none() {
-                env.push((name.to_owned(), value.to_owned()));
-            }
-        };
-        // The host's and the cage's virtual environment of a Python project would break each other.
-        default("UV_PROJECT_ENVIRONMENT", ".cage-venv");
-        for (name, value) in host.terminal_variables() {
-            default(name, value);
-        }
-        if let Some(zone) = &host.time_zone {
-            default("TZ", zone);
-        }
-        if self.mapping.inside(&self.user).uid == 0 {
-            // Without it Claude Code refuses to skip permissions as root.
-            default("IS_SANDBOX", "1");
-        }
-        if self.git != GitDir::None {
-            env.extend(keep_worktrees(set("GIT_CONFIG_COUNT")));
-        }
-        if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
-            env.push(("SSH_AUTH_SOCK".to_owned(), agent.target().to_owned()));
-        }
-        env
     }
 
     fn spec(&self, context: &Context, name: &str, options: &CreateOptions) -> ContainerSpec {
@@ -467,74 +390,6 @@ fn image_user(
         None => {
             let directory = engine.machine.is_some().then_some(context.project.path.as_str());
             ImageUser::probe(context.runtime, session.runner, &context.host.image, directory)
-        }
-    }
-}
-
-/// Returns the variables that add a setting of git to the `count` settings that are in variables already: the other worktrees
-/// of the repository can't be seen from inside, and `git gc` would forget them. Returns none for a count that isn't a number or
-/// is too large: git itself refuses to run with a count that doesn't match the settings.
-fn keep_worktrees(count: Option<&str>) -> Vec<(String, String)> {
-    let Ok(count) = count.map_or(Ok(0), str::parse::<u16>) else { return Vec::new() };
-    let Some(next) = count.checked_add(1) else { return Vec::new() };
-    vec![
-        (format!("GIT_CONFIG_KEY_{count}"), "gc.worktreePruneExpire".to_owned()),
-        (format!("GIT_CONFIG_VALUE_{count}"), "never".to_owned()),
-        ("GIT_CONFIG_COUNT".to_owned(), next.to_string()),
-    ]
-}
-
-/// What to remove if a new cage can't be completed.
-#[derive(Debug, Clone, Copy)]
-pub enum Removal<'a> {
-    /// The container and its link to the SSH agent.
-    All(Option<&'a Link>),
-    /// The container only: the cage that it was to replace uses the same link.
-    Cage,
-}
-
-impl Removal<'_> {
-    /// Returns the plan that removes a container.
-    pub fn plan(self, runtime: &Runtime, container: &str) -> Plan {
-        let mut plan = Plan::default();
-        plan.run(remove(runtime, container));
-        plan.append(self.without_container());
-        plan
-    }
-
-    fn without_container(self) -> Plan {
-        match self {
-            Self::All(Some(link)) => Plan::new([Step::Unlink(link.path.clone())]),
-            Self::All(None) | Self::Cage => Plan::default(),
-        }
-    }
-}
-
-/// Returns the name of the volume that is a cage's home.
-pub fn home_volume(host: &Host, project: &Project, options: &CreateOptions) -> String {
-    match options.home().unwrap_or(Home::Shared) {
-        Home::Shared => host.home_volume.clone(),
-        Home::Project => own_home(host, &project.name),
-    }
-}
-
-/// Returns the name of the volume that is the home of one cage alone.
-pub fn own_home(host: &Host, name: &str) -> String {
-    format!("{}-{}", host.home_volume, name.strip_prefix("cage-").unwrap_or(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_setting_of_git_is_added_to_those_that_are_there() {
-        let counts = |count| keep_worktrees(count).into_iter().map(|(_, value)| value).next_back();
-        assert_eq!(counts(None).as_deref(), Some("1"));
-        assert_eq!(counts(Some("2")).as_deref(), Some("3"));
-        assert_eq!(keep_worktrees(Some("2"))[0].0, "GIT_CONFIG_KEY_2");
-        for left_alone in ["", "-1", "x", "65535", "65536", "2147483647"] {
-            assert_eq!(keep_worktrees(Some(left_alone)), [], "{left_alone}");
         }
     }
 }

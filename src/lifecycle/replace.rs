@@ -4,9 +4,9 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, SUCCESSOR};
 use crate::cage::options::NO_ROOT;
 use crate::lifecycle::context::{Context, Entry, Settling};
-use crate::lifecycle::create::{NewCage, Removal};
+use crate::lifecycle::create::NewCage;
 use crate::lifecycle::plan::{Plan, Step};
-use crate::lifecycle::steps::{halt, remove};
+use crate::lifecycle::steps::{Removal, halt, remove};
 
 impl Context<'_> {
     /// Returns the plan that replaces `old` with a new container; `old` is removed only when the new container runs.

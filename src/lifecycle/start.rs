@@ -15,11 +15,12 @@ use crate::engine::image::is_local;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::context::{Context, Entry, Settling};
-use crate::lifecycle::create::{Features, NewCage, Preflight, Removal};
+use crate::lifecycle::create::{Features, NewCage};
 use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::resume::{leave, resume};
 use crate::lifecycle::session::Session;
-use crate::lifecycle::steps::{fetch, remove_all};
+use crate::lifecycle::steps::{Removal, fetch, remove_all};
 
 /// How often to look again when another command was quicker.
 const RACES: u32 = 10;

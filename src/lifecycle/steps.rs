@@ -51,3 +51,30 @@ pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
 pub fn remove_all<'a>(runtime: &Runtime, cages: impl IntoIterator<Item = &'a Cage>) -> Plan {
     Plan::new(cages.into_iter().map(|cage| Step::Run(remove(runtime, &cage.id))))
 }
+
+/// What to remove if a new cage can't be completed.
+#[derive(Debug, Clone, Copy)]
+pub enum Removal<'a> {
+    /// The container and its link to the SSH agent.
+    All(Option<&'a Link>),
+    /// The container only: the cage that it was to replace uses the same link.
+    Cage,
+}
+
+impl Removal<'_> {
+    /// Returns the plan that removes a container.
+    pub fn plan(self, runtime: &Runtime, container: &str) -> Plan {
+        let mut plan = Plan::default();
+        plan.run(remove(runtime, container));
+        plan.append(self.without_container());
+        plan
+    }
+
+    /// Returns the plan that removes what there is before the container.
+    pub fn without_container(self) -> Plan {
+        match self {
+            Self::All(Some(link)) => Plan::new([Step::Unlink(link.path.clone())]),
+            Self::All(None) | Self::Cage => Plan::default(),
+        }
+    }
+}

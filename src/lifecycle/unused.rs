@@ -8,12 +8,12 @@ use anyhow::Result;
 
 use crate::base::text::escape;
 use crate::cage::existing::Cage;
+use crate::cage::home::own_home;
 use crate::engine::image::{Image, is_local};
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
-use crate::lifecycle::create::own_home;
 
 /// The objects that `prune` would remove, and the reasons why it keeps others.
 #[derive(Debug, Default)]

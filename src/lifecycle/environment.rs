@@ -1,0 +1,72 @@
+//! The variables of a new cage that are not secret.
+
+use crate::cage::create_options::CreateOptions;
+use crate::cage::ssh_agent::Agent;
+use crate::host::machine::Host;
+use crate::host::worktree::GitDir;
+
+use super::create::NewCage;
+
+impl NewCage {
+    /// Returns the variables that are not secret.
+    pub(super) fn variables(&self, host: &Host, options: &CreateOptions) -> Vec<(String, String)> {
+        let mut env = Vec::new();
+        let set = |name: &str| {
+            let typed = options.variables().find(|variable| variable.name == name);
+            typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.env.get(name))
+        };
+        let mut default = |name: &str, value: &str| {
+            if set(name).is_none() {
+                env.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        // The host's and the cage's virtual environment of a Python project would break each other.
+        default("UV_PROJECT_ENVIRONMENT", ".cage-venv");
+        for (name, value) in host.terminal_variables() {
+            default(name, value);
+        }
+        if let Some(zone) = &host.time_zone {
+            default("TZ", zone);
+        }
+        if self.mapping.inside(&self.user).uid == 0 {
+            // Without it Claude Code refuses to skip permissions as root.
+            default("IS_SANDBOX", "1");
+        }
+        if self.git != GitDir::None {
+            env.extend(keep_worktrees(set("GIT_CONFIG_COUNT")));
+        }
+        if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
+            env.push(("SSH_AUTH_SOCK".to_owned(), agent.target().to_owned()));
+        }
+        env
+    }
+}
+
+/// Returns the variables that add a setting of git to the `count` settings that are in variables already: the other worktrees
+/// of the repository can't be seen from inside, and `git gc` would forget them. Returns none for a count that isn't a number or
+/// is too large: git itself refuses to run with a count that doesn't match the settings.
+fn keep_worktrees(count: Option<&str>) -> Vec<(String, String)> {
+    let Ok(count) = count.map_or(Ok(0), str::parse::<u16>) else { return Vec::new() };
+    let Some(next) = count.checked_add(1) else { return Vec::new() };
+    vec![
+        (format!("GIT_CONFIG_KEY_{count}"), "gc.worktreePruneExpire".to_owned()),
+        (format!("GIT_CONFIG_VALUE_{count}"), "never".to_owned()),
+        ("GIT_CONFIG_COUNT".to_owned(), next.to_string()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_of_git_is_added_to_those_that_are_there() {
+        let counts = |count| keep_worktrees(count).into_iter().map(|(_, value)| value).next_back();
+        assert_eq!(counts(None).as_deref(), Some("1"));
+        assert_eq!(counts(Some("2")).as_deref(), Some("3"));
+        assert_eq!(keep_worktrees(Some("2"))[0].0, "GIT_CONFIG_KEY_2");
+        for left_alone in ["", "-1", "x", "65535", "65536", "2147483647"] {
+            assert_eq!(keep_worktrees(Some(left_alone)), [], "{left_alone}");
+        }
+    }
+}

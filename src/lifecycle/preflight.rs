@@ -1,0 +1,59 @@
+//! The checks before the image of a new cage is pulled.
+
+use anyhow::{Result, ensure};
+
+use crate::base::error::Failure;
+use crate::base::text;
+use crate::cage::create_options::CreateOptions;
+use crate::cage::env_file::EnvFiles;
+use crate::cage::existing::Cage;
+use crate::cage::home::home_volume;
+use crate::cage::nesting;
+use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_ROOT};
+use crate::engine::endpoint::{endpoint, is_remote};
+use crate::engine::runtime::Runtime;
+use crate::host::project::Project;
+use crate::lifecycle::session::Session;
+
+/// The facts about a new cage that are known before its image is pulled.
+#[derive(Debug, Clone)]
+pub struct Preflight {
+    pub(super) env: EnvFiles,
+    pub(super) endpoint: String,
+    pub(super) others: Vec<Cage>,
+    pub(super) is_first: bool,
+    pub(super) no_root: bool,
+}
+
+impl Preflight {
+    /// Reads the env files, and checks the engine's place, the other cages and the home.
+    ///
+    /// # Errors
+    /// When the cage can't be created.
+    pub fn gather(
+        session: &Session,
+        runtime: &Runtime,
+        project: &Project,
+        options: &CreateOptions,
+    ) -> Result<Self> {
+        project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
+        let env = EnvFiles::read(&session.host, project)?;
+        let endpoint = endpoint(&session.host, session.runner, runtime)?;
+        ensure!(
+            !is_remote(&endpoint),
+            Failure::new(format!("the engine is on another machine, {}", text::escape(&endpoint))).hint(
+                "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
+            )
+        );
+        let mut others = session.cages(runtime)?;
+        others.retain(|other| other.final_name() != project.name);
+        if !options.has(ALLOW_NESTED) {
+            nesting::check_nested(project, options, &others)?;
+        }
+        let home = home_volume(&session.host, project, options);
+        let volume = runtime.volume(session.runner, &home)?;
+        let is_first = volume.is_none() && home == session.host.home_volume;
+        nesting::check_home(volume)?;
+        Ok(Self { env, endpoint, others, is_first, no_root: options.has(NO_ROOT) })
+    }
+}
