@@ -13,6 +13,9 @@ use crate::host::machine::Host;
 /// Engines drop this character at the beginning of an env file.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// The variables that tell programs the encoding of text.
+pub const LOCALE: [&str; 3] = ["LANG", "LC_ALL", "LC_CTYPE"];
+
 /// A variable for a cage. The value may be secret: it is neither shown nor kept in a label.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Variable {

@@ -64,7 +64,7 @@ fn plan(host: &Host, runtime: &Runtime, container: &Cage, own: Option<bool>) -> 
     let mut plan = Plan::default();
     let what = if container.state.is_up() { "Stopping and removing" } else { "Removing" };
     plan.say(format!("{what} {}", container.name));
-    halt(&mut plan, runtime, &[container]);
+    halt(&mut plan, host, runtime, &[container], "removed");
     plan.run(remove(runtime, &container.id));
     plan.append(unlink(host, container));
     let place = container.mount_point_of(&host.home_volume);

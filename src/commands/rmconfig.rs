@@ -6,6 +6,7 @@ use clap::Args;
 use super::question::Everything;
 use crate::cage::existing::Cage;
 use crate::cage::home;
+use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::halt;
@@ -32,7 +33,7 @@ impl Rmconfig {
     pub fn run(&self, session: &Session) -> Result<u8> {
         let everything = Everything::find(session)?;
         let running: Vec<&Cage> = everything.cages.iter().filter(|cage| cage.state.is_up()).collect();
-        let plan = plan(&everything, &running)?;
+        let plan = plan(&session.host, &everything, &running)?;
         if !everything.confirm(session, self.yes, "stops", &running)? {
             return Ok(1);
         }
@@ -41,12 +42,12 @@ impl Rmconfig {
 }
 
 /// An engine removes no volume that a container uses, even one that is stopped. So with cages, the home is emptied.
-fn plan(everything: &Everything, running: &[&Cage]) -> Result<Plan> {
+fn plan(host: &Host, everything: &Everything, running: &[&Cage]) -> Result<Plan> {
     let Everything { runtime, cages, home } = everything;
     let mut plan = Plan::default();
     if !running.is_empty() {
         plan.say("Stopping running cage containers");
-        halt(&mut plan, runtime, running);
+        halt(&mut plan, host, runtime, running, "stopped");
     }
     let Some((cage, volume, place)) = home
         .as_deref()

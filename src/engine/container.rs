@@ -72,6 +72,8 @@ pub struct Container {
     pub labels: HashMap<String, String>,
     /// The time of its creation in RFC 3339, if the engine tells.
     pub created: Option<String>,
+    /// The time of its last start, as the engine writes it.
+    pub started: String,
     /// The published ports.
     pub ports: Vec<Published>,
     /// The mounts.
@@ -197,6 +199,8 @@ pub(super) struct RawContainer {
 #[serde(rename_all = "PascalCase")]
 struct RawState {
     status: String,
+    #[serde(default)]
+    started_at: String,
 }
 
 #[derive(Deserialize)]
@@ -258,6 +262,7 @@ impl From<RawContainer> for Container {
             image_id: raw.image,
             labels: raw.config.labels.unwrap_or_default(),
             created: raw.created,
+            started: raw.state.started_at,
             ports: ports.collect(),
             environment: raw.config.env.unwrap_or_default(),
             mounts: raw.mounts.unwrap_or_default(),
@@ -274,6 +279,7 @@ impl Container {
     /// A container of cage's for the project at `path`, in this state.
     pub fn sample(name: &str, path: &str, state: State) -> Self {
         Self {
+            started: String::new(),
             id: "0123456789ab".into(),
             name: name.into(),
             state,

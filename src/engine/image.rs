@@ -21,6 +21,15 @@ pub struct Image {
     pub architecture: String,
     /// Its user, as it was written; nothing for root.
     pub user: String,
+    /// Its environment variables, `NAME=VALUE`.
+    pub environment: Vec<String>,
+}
+
+impl Image {
+    /// Returns whether the image sets a variable.
+    pub fn sets(&self, name: &str) -> bool {
+        self.environment.iter().any(|variable| variable.split('=').next() == Some(name))
+    }
 }
 
 /// The first eight digits of an image's ID.
@@ -49,16 +58,19 @@ pub(super) struct RawImage {
     config: Option<RawImageConfig>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase")]
 struct RawImageConfig {
     #[serde(default)]
     user: String,
+    #[serde(default)]
+    env: Option<Vec<String>>,
 }
 
 impl From<RawImage> for Image {
     fn from(raw: RawImage) -> Self {
         // Reproducible images say the year 1 or nothing.
+        let config = raw.config.unwrap_or_default();
         let created = raw.created.filter(|time| !time.starts_with("0001"));
         Self {
             date: created.as_deref().and_then(|time| time.get(..10)).map(str::to_owned),
@@ -68,7 +80,8 @@ impl From<RawImage> for Image {
             former_names: raw.names_history.unwrap_or_default(),
             size: raw.size,
             architecture: raw.architecture,
-            user: raw.config.map(|config| config.user).unwrap_or_default(),
+            user: config.user,
+            environment: config.env.unwrap_or_default(),
         }
     }
 }
@@ -92,6 +105,7 @@ impl Image {
             size: 0,
             architecture: "amd64".into(),
             user: "vscode".into(),
+            environment: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one module that starts processes")]
 
 use std::io::{self, Read, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,12 +32,13 @@ pub struct Runner {
 }
 
 /// The three standard streams of a process that [`Runner::start`] starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Streams {
     /// cage's own.
     Inherited,
-    /// cage's own stdin and stdout, and a pipe for stderr.
-    PipedStderr,
+    /// A terminal, which is not the process's controlling terminal, for stdin and stdout, and a pipe for stderr. The process is in a
+    /// group of its own, so that no signal of the user's terminal reaches it.
+    Terminal(OwnedFd),
     /// A pipe for each, in a process group of its own, so that Ctrl-C doesn't reach the process.
     Piped,
 }
@@ -185,9 +186,9 @@ impl Runner {
     /// When it doesn't start.
     pub fn start(self, invocation: &Invocation, streams: Streams) -> Result<Child, EngineError> {
         self.echo(invocation);
-        let start = || {
+        let start = move || {
             let Some(env_file) = &invocation.env_file else {
-                return connect(command(invocation), streams).spawn();
+                return connect(command(invocation), streams)?.spawn();
             };
             let (reader, mut writer) = io::pipe()?;
             rustix::io::fcntl_setfd(&reader, FdFlags::empty())?;
@@ -195,7 +196,7 @@ impl Runner {
             let (verb, args) = invocation.args.split_at(1);
             let mut command = Command::new(&invocation.program);
             command.args(verb).arg("--env-file").arg(path).args(args);
-            let child = connect(command, streams).spawn()?;
+            let child = connect(command, streams)?.spawn()?;
             drop(reader);
             // A client that doesn't read it has failed, and says why.
             let _ = writer.write_all(env_file.text.as_bytes());
@@ -233,17 +234,17 @@ fn command(invocation: &Invocation) -> Command {
     command
 }
 
-fn connect(mut command: Command, streams: Streams) -> Command {
+fn connect(mut command: Command, streams: Streams) -> io::Result<Command> {
     match streams {
         Streams::Inherited => {}
-        Streams::PipedStderr => {
-            command.stderr(Stdio::piped());
+        Streams::Terminal(terminal) => {
+            command.stdin(terminal.try_clone()?).stdout(terminal).stderr(Stdio::piped()).process_group(0);
         }
         Streams::Piped => {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         }
     }
-    command
+    Ok(command)
 }
 
 fn succeeded(invocation: &Invocation, output: Output) -> Result<Output, EngineError> {

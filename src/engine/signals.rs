@@ -26,8 +26,14 @@ impl Interrupts {
             .collect();
         let (idle, noted) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         for number in &numbers {
-            // If a handler can't be registered, the signal keeps its usual effect.
-            let _ = signal_hook::flag::register_conditional_default(*number, Arc::clone(&idle));
+            // If a handler can't be registered, the signal keeps its usual effect. Ctrl-\ is what people detach with: pressed too
+            // early it ends cage like Ctrl-C, without a core dump.
+            let idle = Arc::clone(&idle);
+            let _ = if *number == SIGQUIT {
+                signal_hook::flag::register_conditional_shutdown(*number, 128 + SIGQUIT, idle)
+            } else {
+                signal_hook::flag::register_conditional_default(*number, idle)
+            };
             let _ = signal_hook::flag::register(*number, Arc::clone(&noted));
         }
         Self { numbers, idle, noted }

@@ -14,14 +14,11 @@ use anyhow::{Result, ensure};
 use crate::base::console::Terminal;
 use crate::base::error::Failure;
 use crate::base::{console, name, text};
+use crate::host::detach_keys::DetachKeys;
 use crate::host::ids::Ids;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
-
-/// Detaches from a cage and leaves it running. The engines' own ctrl-p,ctrl-q swallows every Ctrl-P, which shells and
-/// editors use; and podman sees two keys only if they arrive apart.
-pub const DEFAULT_DETACH_KEYS: &str = r"ctrl-\";
 
 /// The variables with settings that are read here; the default options have variables of their own.
 pub const SETTINGS: [&str; 6] =
@@ -79,7 +76,7 @@ pub struct Host {
     /// The label whose value is the project's path: `CAGE_LABEL`.
     pub label: String,
     /// The keys that detach from a cage: `CAGE_DETACH_KEYS`.
-    pub detach_keys: String,
+    pub detach_keys: DetachKeys,
     /// Arguments for the engine's `create`: `CAGE_CREATE_ARGS`.
     pub create_args: Vec<String>,
     environment: HashMap<OsString, OsString>,
@@ -148,14 +145,19 @@ impl Host {
             image: String::new(),
             home_volume: String::new(),
             label: String::new(),
-            detach_keys: String::new(),
+            detach_keys: DetachKeys::default(),
             create_args: Vec::new(),
             environment: environment.into_iter().collect(),
         };
         host.image = host.setting("CAGE_IMAGE", DEFAULT_IMAGE);
         host.home_volume = host.setting("CAGE_HOME_VOLUME", "cage-home");
         host.label = host.setting("CAGE_LABEL", "cage.project");
-        host.detach_keys = host.setting("CAGE_DETACH_KEYS", DEFAULT_DETACH_KEYS);
+        if let Some(keys) = host.variable("CAGE_DETACH_KEYS") {
+            host.detach_keys = DetachKeys::parse(keys).ok_or_else(|| {
+                Failure::new(format!("CAGE_DETACH_KEYS `{}` is not a sequence of keys", text::escape(keys)))
+                    .hint("keys are letters or `ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
+            })?;
+        }
         host.create_args = shell_words::split(host.variable("CAGE_CREATE_ARGS").unwrap_or_default())
             .map_err(|_| Failure::new("CAGE_CREATE_ARGS has a quote that is not closed"))?;
         // A leading dash would be read as an option by the engine, `=` and `,` have a meaning in its filters.
@@ -168,14 +170,6 @@ impl Host {
             name::is_engine_name(&host.home_volume),
             Failure::new(format!("CAGE_HOME_VOLUME `{}` is not a volume name", host.home_volume))
                 .hint("use letters, digits, `_`, `.` and `-`, starting with a letter or digit")
-        );
-        ensure!(
-            host.detach_keys.split(',').all(is_key),
-            Failure::new(format!(
-                "CAGE_DETACH_KEYS `{}` is not a sequence of keys",
-                text::escape(&host.detach_keys)
-            ))
-            .hint("keys are letters or `ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
         );
         ensure!(
             name::is_engine_name(&host.label),
@@ -220,11 +214,6 @@ impl Host {
             && self.variable("TERM").is_some_and(|term| term != "dumb")
     }
 
-    /// Iterates over the variables that describe the terminal to programs in a cage.
-    pub fn terminal_variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        ["TERM", "COLORTERM"].into_iter().filter_map(|name| Some((name, self.variable(name)?)))
-    }
-
     /// Returns a path from an environment variable that is set.
     pub fn path_variable(&self, name: &str) -> Option<&Path> {
         self.environment.get(&OsString::from(name)).map(Path::new)
@@ -249,16 +238,6 @@ impl Host {
 }
 
 /// Returns whether this is a key in the engines' notation.
-fn is_key(key: &str) -> bool {
-    let letter = key.strip_prefix("ctrl-").unwrap_or(key);
-    let mut chars = letter.chars();
-    match (chars.next(), chars.next()) {
-        (Some(c), None) if key == letter => c.is_ascii_graphic(),
-        (Some(c), None) => c.is_ascii_lowercase() || "@[\\]^_".contains(c),
-        _ => false,
-    }
-}
-
 /// The variable in which the script of `cage completions` names the shell that asks for completions.
 pub const COMPLETE: &str = "CAGE_COMPLETE";
 

@@ -2,34 +2,43 @@
 
 use std::process::ExitStatus;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::text::escape;
 use crate::engine::command::Invocation;
 use crate::engine::error::{EngineError, Trouble};
-use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn};
+use crate::engine::runner::{Runner, Streams, pid, spawn};
 use crate::engine::signals::Interrupts;
-use crate::terminal;
-use crate::terminal::SavedModes;
+use crate::host::detach_keys::DetachKeys;
+use crate::lifecycle::client::{Client, Event, Running};
+use crate::lifecycle::ending::{Ending, State};
+use crate::lifecycle::kept_modes::KeptModes;
+use crate::lifecycle::open_terminals::{OpenTerminal, OpenTerminals};
+use crate::terminal::keys::{KeyFilter, SecondPress};
+use crate::terminal::modes::Modes;
 
 /// An attachment to a container's first process.
 #[derive(Debug)]
 pub struct Attach {
-    /// The container's name in messages.
-    pub name: String,
+    /// Asks how the container ended.
+    pub ending: Ending,
     /// The engine's client that connects the terminal with the process; it may also start the container.
     pub client: Invocation,
+    /// The same for a script: without cage the client has to watch the detach keys.
+    pub script: Invocation,
+    /// The keys that detach.
+    pub keys: DetachKeys,
     /// Runs once the client has the terminal.
     pub once_attached: Option<Invocation>,
-    /// Prints the container's state and exit code ([`STATE_FORMAT`]) afterwards, because the exit codes of docker's and
-    /// podman's clients mean different things.
-    pub state: Invocation,
+    /// The modes of the terminal when the user detached.
+    pub modes: Option<KeptModes>,
 }
 
 /// The end of an attachment.
@@ -44,19 +53,19 @@ pub enum Attached {
 /// A command in a container.
 #[derive(Debug)]
 pub struct Exec {
-    /// The container's name in messages.
-    pub name: String,
+    /// Asks how the container ended, where the client's exit code may be the client's own.
+    pub ending: Ending,
     /// The engine's client that connects this process's streams with the command.
     pub client: Invocation,
+    /// The detach keys, if the command has a terminal. It can't be left running.
+    pub keys: Option<DetachKeys>,
     /// Sends a signal, whose number is to be appended, to the command and its children. The engines' clients don't pass
     /// signals on, and leave the command running when they or their terminal go away.
     pub signal: Invocation,
-    /// Prints the container's state afterwards, where the client's exit code may be the client's own.
-    pub state: Invocation,
 }
 
-/// The format in which [`Attach::state`] prints a container's state and exit code.
-pub const STATE_FORMAT: &str = "{{.State.Status}} {{.State.ExitCode}}";
+/// How long after its start a client may not have connected yet.
+const CONNECTING: Duration = Duration::from_secs(3);
 
 impl Attach {
     /// Attaches until the process ends or the user detaches.
@@ -64,88 +73,81 @@ impl Attach {
     /// # Errors
     /// When the client fails.
     pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<Attached> {
-        let (status, complaint) = self.connect(runner, interrupts)?;
-        let code = status.code().and_then(|code| u8::try_from(code).ok());
-        let state = runner.capture(&self.state)?;
-        let state = String::from_utf8_lossy(&state.stdout);
-        let end = End::of(&state, code, complaint.words());
-        if end == End::Detached || code.is_none() {
-            terminal::reset();
-        }
-        match end {
+        let modes = self.modes.as_ref().map(KeptModes::take).unwrap_or_default();
+        let client = Client { invocation: &self.client, runner, interrupts, modes };
+        let start = SystemTime::now();
+        let ended =
+            client.run(KeyFilter::new(&self.keys, SecondPress::HeldBack), |running, event| match event {
+                Event::Connecting => self.settle(runner, running),
+                Event::Keys | Event::Signal(SIGHUP | SIGTERM) => {
+                    if start.elapsed().is_ok_and(|time| time < CONNECTING) {
+                        self.wait_until_up(runner, running);
+                    }
+                    running.hang_up();
+                }
+                // SIGINT and SIGQUIT are for the program inside, which gets the keys.
+                Event::Signal(_) => {}
+            })?;
+        let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
+        let name = &self.ending.name;
+        let state = self.ending.look(runner)?;
+        let complaint = EngineError::new(&self.client, ended.status, &ended.stderr);
+        match End::of(&state, code, complaint.words()) {
             End::Detached => {
-                console::info_below(&format!(
-                    "detached; {} keeps running, `cage start` re-attaches to it",
-                    self.name
-                ));
+                if let Some(kept) = &self.modes {
+                    kept.keep(&state.since, &ended.modes);
+                }
+                console::info_below(&format!("detached from {name}: `cage start` re-attaches"));
                 Ok(Attached::Exit(0))
             }
+            End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
             End::NeverStarted => Ok(Attached::NeverStarted(complaint)),
             // Not an `EngineError`, which would make cage try again although the user was in the container.
             End::Failed if complaint.trouble() == Trouble::NoSuchContainer => {
-                Err(Failure::new(format!("{} is gone", self.name))
-                    .hint("`cage start` makes a new one")
-                    .into())
+                Err(Failure::new(format!("{name} is gone")).hint("`cage start` makes a new one").into())
             }
             End::Failed => Err(complaint.into()),
-            End::Exited(code) => Ok(Attached::Exit(code)),
+            End::Exited(code) => {
+                let reason = self.ending.reason(&state, start);
+                let others = self.ending.terminals.as_ref().map_or(0, |open| open.take_ended(start));
+                console::info(&reason.unwrap_or_else(|| match others {
+                    0 => format!("left {name}"),
+                    1 => format!("left {name}, and ended another terminal in it"),
+                    others => format!("left {name}, and ended {others} other terminals in it"),
+                }));
+                Ok(Attached::Exit(code))
+            }
             End::Gone => {
-                console::info_below(&format!("{} was removed or replaced meanwhile", self.name));
+                self.ending.reason(&state, start).iter().for_each(|reason| console::info_below(reason));
                 Ok(Attached::Exit(code.unwrap_or(1)))
             }
         }
     }
 
-    /// Runs the client until it ends, and returns its status and complaint. The client's stderr is kept back: with a terminal
-    /// attached, all output of the container comes on stdout, and stderr has only the client's own complaints.
-    ///
-    /// Besides this thread, one runs `once_attached`, and one passes signals on.
-    fn connect(&self, runner: Runner, interrupts: &Interrupts) -> Result<(ExitStatus, EngineError)> {
-        let not_started = |error| EngineError::not_started(&self.client, &error);
-        let mut signals = Signals::new(interrupts.numbers()).map_err(not_started)?;
-        let handle = signals.handle();
-        let modes = SavedModes::read();
-        let child = runner.start(&self.client, Streams::PipedStderr)?;
-        let client = pid(&child);
-        let ended = Cancel::default();
-        let output = thread::scope(|scope| {
-            let settling = spawn(scope, || self.settle(runner, client, &modes, &ended));
-            let passing = spawn(scope, || {
-                for number in &mut signals {
-                    // With a terminal docker's client ignores SIGTERM. SIGINT and SIGQUIT are for the program inside.
-                    if let (Some(client), SIGHUP | SIGTERM) = (client, number) {
-                        let _ = kill_process(client, Signal::HUP);
-                    }
-                }
-            });
-            let threads = settling.and(passing).map(drop);
-            if let (Err(_), Some(client)) = (&threads, client) {
-                let _ = kill_process(client, Signal::HUP);
-            }
-            let output = child.wait_with_output();
-            ended.cancel();
-            handle.close();
-            threads.and(output)
-        });
-        modes.restore();
-        let output = output.map_err(not_started)?;
-        Ok((output.status, EngineError::new(&self.client, output.status, &output.stderr)))
-    }
-
-    /// Runs `once_attached` when the client has taken the terminal, and makes the client pass the terminal's size on again.
-    fn settle(&self, runner: Runner, client: Option<Pid>, modes: &SavedModes, ended: &Cancel) {
+    /// Runs `once_attached`, and makes the client pass the terminal's size on again.
+    fn settle(&self, runner: Runner, running: &Running) {
         let Some(command) = &self.once_attached else { return };
-        modes.wait_for_change(|| ended.is_cancelled());
         // The container may not be running yet.
         for _ in 0..5 {
-            let done = runner.capture_unless(command, ended).is_ok_and(|output| output.status.success());
-            if done || ended.is_cancelled() {
+            let done =
+                runner.capture_unless(command, running.ended).is_ok_and(|output| output.status.success());
+            if done || running.ended.is_cancelled() {
                 break;
             }
             thread::sleep(Duration::from_millis(100));
         }
-        if let Some(client) = client.filter(|_| !ended.is_cancelled()) {
-            let _ = kill_process(client, Signal::WINCH);
+        running.resize();
+    }
+
+    /// Waits until the container runs: a client that is ended before may not start it.
+    fn wait_until_up(&self, runner: Runner, running: &Running) {
+        let deadline = Instant::now() + CONNECTING;
+        let is_up = || {
+            let state = runner.capture_unless(&self.ending.state, running.ended);
+            state.is_ok_and(|state| State::parse(&state.stdout).is_up())
+        };
+        while Instant::now() < deadline && !running.ended.is_cancelled() && !is_up() {
+            thread::sleep(Duration::from_millis(50));
         }
     }
 }
@@ -157,27 +159,76 @@ impl Exec {
     /// # Errors
     /// When the client can't run, or the container no longer runs.
     pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<u8> {
-        let code = self.connect(runner, interrupts)?;
-        if !matches!(code, 1 | 125..=127 | 255) {
-            return Ok(code);
+        let start = SystemTime::now();
+        let mut open =
+            self.ending.terminals.as_ref().filter(|_| self.keys.is_some()).map(OpenTerminals::open);
+        let (status, passed) = match &self.keys {
+            Some(keys) => self.with_terminal(keys, runner, interrupts)?,
+            None => self.with_streams(runner, interrupts)?,
+        };
+        let Some(code) = status.code() else {
+            // The client was ended, which the command doesn't notice.
+            if !passed {
+                self.pass_on(runner, SIGHUP);
+            }
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+            return Ok(u8::try_from(128 + signal).unwrap_or(1));
+        };
+        let code = u8::try_from(code).unwrap_or(1);
+        // The command may have been killed because the container was stopped.
+        let is_signal = !passed && matches!(code, 129 | 137 | 143);
+        if is_signal || matches!(code, 1 | 125..=127 | 255) {
+            let state = if code == 137 && !passed {
+                self.ending.look_after_kill(runner)?
+            } else {
+                self.ending.look(runner)?
+            };
+            let reason = self.ending.reason(&state, start).unwrap_or_else(|| {
+                format!("the first shell of {} has ended; `cage start` starts it again", self.ending.name)
+            });
+            if !state.is_up() {
+                open.iter_mut().for_each(OpenTerminal::ends_with_cage);
+                ensure!(is_signal, Failure::new(reason));
+                if self.keys.is_some() { console::info_below(&reason) } else { console::info(&reason) }
+            }
         }
-        let state = runner.capture(&self.state)?;
-        let error = EngineError::new(&self.state, state.status, &state.stderr);
-        ensure!(state.status.success() || error.trouble() == Trouble::NoSuchContainer, error);
-        let state = String::from_utf8_lossy(&state.stdout);
-        ensure!(
-            state.starts_with("running") || state.starts_with("paused"),
-            Failure::new(format!("{} no longer runs", self.name))
-        );
         Ok(code)
     }
 
-    /// Runs the client until it ends, while another thread passes signals on, and returns the exit code.
-    fn connect(&self, runner: Runner, interrupts: &Interrupts) -> Result<u8> {
+    /// Runs the client with the user's terminal until it ends. Returns its status, and whether a signal was passed on.
+    fn with_terminal(
+        &self,
+        keys: &DetachKeys,
+        runner: Runner,
+        interrupts: &Interrupts,
+    ) -> Result<(ExitStatus, bool)> {
+        let client = Client { invocation: &self.client, runner, interrupts, modes: Modes::default() };
+        let passed = std::sync::atomic::AtomicBool::new(false);
+        let ended =
+            client.run(KeyFilter::new(keys, SecondPress::PassedOn), |running, event| match event {
+                Event::Connecting => {}
+                Event::Keys => running.tell(&format!(
+                    "only `cage start` can be left running; press {keys} again to send it to the program"
+                )),
+                Event::Signal(number) => {
+                    passed.fetch_or(self.pass_on(runner, number), std::sync::atomic::Ordering::Relaxed);
+                    if number == SIGHUP {
+                        running.hang_up();
+                    }
+                }
+            })?;
+        for line in String::from_utf8_lossy(&ended.stderr).lines() {
+            console::error(&format!("{}\n", escape(line)));
+        }
+        Ok((ended.status, passed.into_inner()))
+    }
+
+    /// Runs the client with cage's own streams until it ends, while another thread passes signals on. Returns its status, and
+    /// whether a signal was passed on.
+    fn with_streams(&self, runner: Runner, interrupts: &Interrupts) -> Result<(ExitStatus, bool)> {
         let not_started = |error| EngineError::not_started(&self.client, &error);
         let mut signals = Signals::new(interrupts.numbers()).map_err(not_started)?;
         let handle = signals.handle();
-        let modes = SavedModes::read();
         let mut child = runner.start(&self.client, Streams::Inherited)?;
         let client = pid(&child);
         let (status, passed) = thread::scope(|scope| {
@@ -202,17 +253,7 @@ impl Exec {
                 Err(error) => (status.and(Err(error)), false),
             }
         });
-        modes.restore();
-        let status = status.map_err(not_started)?;
-        if let Some(code) = status.code() {
-            return Ok(u8::try_from(code).unwrap_or(1));
-        }
-        terminal::reset();
-        if !passed {
-            self.pass_on(runner, SIGHUP);
-        }
-        let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
-        Ok(u8::try_from(128 + signal).unwrap_or(1))
+        Ok((status.map_err(not_started)?, passed))
     }
 
     /// Sends a signal to the command, and returns whether that worked.
@@ -237,12 +278,9 @@ enum End {
 }
 
 impl End {
-    /// Derives the end from the container's `state` (`exited 7`; empty when there is no container), the client's exit code and
-    /// the client's complaint. With a terminal attached docker complains only of failures and of being detached.
-    fn of(state: &str, code: Option<u8>, complaint: &str) -> Self {
-        let mut words = state.split_whitespace();
-        let status = words.next().unwrap_or_default();
-        let exit_code = words.next().and_then(|code| code.parse::<i64>().ok());
+    /// Derives the end from the container's state, the client's exit code and its complaint. With a terminal attached docker complains only of failures and of being detached.
+    fn of(state: &State, code: Option<u8>, complaint: &str) -> Self {
+        let (status, exit_code) = (state.status.as_str(), state.exit_code);
         // The first process may end before the client can attach to it.
         let harmless = [
             "read escape sequence",
@@ -287,7 +325,7 @@ mod tests {
             ("exited 0\n", Some(1), complaint, End::Failed),
             ("", Some(137), "", End::Gone),
         ] {
-            assert_eq!(End::of(state, code, words), end, "{state:?} {code:?}");
+            assert_eq!(End::of(&State::parse(state.as_bytes()), code, words), end, "{state:?} {code:?}");
         }
     }
 }

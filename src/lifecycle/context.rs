@@ -9,8 +9,10 @@ use crate::engine::image::Image;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
-use crate::lifecycle::attach::{Attach, STATE_FORMAT};
+use crate::lifecycle::attach::Attach;
+use crate::lifecycle::ending::Ending;
 use crate::lifecycle::exec::ExecCommand;
+use crate::lifecycle::kept_modes::KeptModes;
 use crate::lifecycle::plan::{Plan, Step};
 
 /// Completes what the engine leaves undone when a cage starts.
@@ -92,34 +94,42 @@ impl Context<'_> {
         })
     }
 
-    pub(super) fn enter(&self, container: &str, entry: &Entry) -> Plan {
+    /// Returns the plan that enters a container that runs. `since` is the time of its start if it was running before.
+    pub(super) fn enter(&self, container: &str, since: Option<&str>, entry: &Entry) -> Plan {
         let step = match entry {
             Entry::Name => Step::Print(self.project.name.clone()),
             Entry::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
             Entry::Attach => {
-                let mut args = vec!["attach", "--detach-keys", &self.host.detach_keys];
-                args.extend(self.runtime.kind.attach_flag());
-                args.push(container);
-                let mut attach = self.attach(container, self.runtime.command(args));
+                let mut attach = self.attach(container, &["attach"]);
                 attach.once_attached = self.unsettle_size(container);
-                Step::Attach(attach)
+                attach.modes = KeptModes::of(self.host, &self.project.name, since);
+                Step::Attach(Box::new(attach))
             }
         };
         Plan::new([step])
     }
 
     pub(super) fn start_attached(&self, container: &str, settle: Option<Invocation>) -> Step {
-        let mut args = vec!["start", "--attach", "--interactive", "--detach-keys", &self.host.detach_keys];
-        args.extend(self.runtime.kind.attach_flag());
-        args.push(container);
-        let mut attach = self.attach(container, self.runtime.command(args));
+        let mut attach = self.attach(container, &["start", "--attach", "--interactive"]);
         attach.once_attached = settle;
-        Step::Attach(attach)
+        Step::Attach(Box::new(attach))
     }
 
-    pub(super) fn attach(&self, container: &str, client: Invocation) -> Attach {
-        let state = self.runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]);
-        Attach { name: self.project.name.clone(), client, once_attached: None, state }
+    fn attach(&self, container: &str, verb: &[&str]) -> Attach {
+        let keys = &self.host.detach_keys;
+        let client = |keys: &str| {
+            let flag = self.runtime.kind.attach_flag();
+            let end = ["--detach-keys", keys].into_iter().chain(flag).chain([container]);
+            self.runtime.command(verb.iter().copied().chain(end))
+        };
+        Attach {
+            client: client(self.runtime.kind.no_detach_keys()),
+            script: client(&keys.to_string()),
+            keys: keys.clone(),
+            once_attached: None,
+            ending: Ending::of(self.host, self.runtime, container, &self.project.name),
+            modes: KeptModes::of(self.host, &self.project.name, None),
+        }
     }
 
     /// Returns the command that makes a program inside redraw the screen after podman's client has attached; docker's client changes the

@@ -16,6 +16,7 @@ use crate::cage::home::{Preparation, home_volume};
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
+use crate::cage::variable::LOCALE;
 use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
 use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
@@ -43,6 +44,8 @@ pub struct NewCage {
     pub mapping: Mapping,
     /// The variables from env files.
     pub env: EnvFiles,
+    /// Whether the image sets a locale.
+    pub has_locale: bool,
     /// The directory that git needs besides the project.
     pub git: GitDir,
     /// The link to the SSH agent.
@@ -108,6 +111,7 @@ impl NewCage {
                     .hint("move the project into a directory of its own")
             );
         }
+        let has_locale = context.image.is_some_and(|image| LOCALE.iter().any(|name| image.sets(name)));
         let git = GitDir::of(&project.dir());
         let baseline = Baseline::of(&project.dir(), old);
         let features = Features { init: features.init && !runtime.kind.lacks_init(host), ..features };
@@ -117,6 +121,7 @@ impl NewCage {
             user,
             mapping,
             env,
+            has_locale,
             git,
             link,
             advice,

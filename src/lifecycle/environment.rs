@@ -2,6 +2,7 @@
 
 use crate::cage::create_options::CreateOptions;
 use crate::cage::ssh_agent::Agent;
+use crate::cage::variable::LOCALE;
 use crate::host::machine::Host;
 use crate::host::worktree::GitDir;
 
@@ -24,6 +25,10 @@ impl NewCage {
         default("UV_PROJECT_ENVIRONMENT", ".cage-venv");
         for (name, value) in host.terminal_variables() {
             default(name, value);
+        }
+        // Not the host's locale, which the image may not have.
+        if !self.has_locale && LOCALE.iter().all(|name| set(name).is_none()) {
+            default("LANG", "C.UTF-8");
         }
         if let Some(zone) = &host.time_zone {
             default("TZ", zone);

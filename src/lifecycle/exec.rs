@@ -3,17 +3,16 @@
 use crate::base::script;
 use crate::cage::env_file;
 use crate::cage::variable::Variable;
-use crate::engine::command::Secret;
+use crate::engine::command::{PATIENCE, Secret};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::attach::{Exec, STATE_FORMAT};
+use crate::host::terminal_variables::NAMES;
+use crate::lifecycle::attach::Exec;
+use crate::lifecycle::ending::Ending;
 use crate::lifecycle::plan::Step;
 
-/// Runs a command in a directory.
-pub const BECOME: &str = script::body(include_str!("exec_command.sh"));
-
-/// Starts a login shell.
-const BEST_SHELL: &str = script::body(include_str!("login_shell.sh"));
+/// Runs a command in a directory, or a login shell.
+pub const EXEC_COMMAND: &str = script::body(include_str!("exec_command.sh"));
 
 /// Signals a command and its children.
 const SIGNAL: &str = script::body(include_str!("signal.sh"));
@@ -36,27 +35,41 @@ impl ExecCommand {
     pub fn step(&self, host: &Host, runtime: &Runtime, container: &str, name: &str) -> Step {
         let session = format!("CAGE_SESSION={}", host.session);
         let mut args = vec!["exec", "--interactive", "--env", &session];
-        let variables: Vec<String> =
-            host.terminal_variables().map(|(name, value)| format!("{name}={value}")).collect();
-        if host.is_interactive() {
+        let is_interactive = host.is_interactive();
+        let variables = if is_interactive { host.terminal_variables() } else { Vec::new() };
+        let assignments: Vec<String> =
+            variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if is_interactive {
             args.extend(["--tty", "--detach-keys", runtime.kind.no_detach_keys()]);
-            args.extend(variables.iter().flat_map(|variable| ["--env", variable]));
+            args.extend(assignments.iter().flat_map(|variable| ["--env", variable]));
         }
         args.extend(self.user.iter().flat_map(|user| ["--user", user]));
-        args.extend([container, "/bin/sh", "-c"]);
-        let script = if self.command.is_empty() { BEST_SHELL } else { BECOME };
-        args.extend([script, "sh", &self.workdir]);
+        args.extend([container, "/bin/sh", "-c", EXEC_COMMAND, "sh", &self.workdir]);
+        // The container may have been created from another terminal.
+        let is_set = |name: &str| {
+            variables.iter().any(|(set, _)| *set == name)
+                || self.env.iter().any(|variable| variable.name == name)
+        };
+        let unset: Vec<&str> = NAMES.into_iter().filter(|name| !is_set(name)).collect();
+        let unset = unset.join(" ");
+        args.push(&unset);
+        let size = host
+            .size
+            .filter(|_| is_interactive)
+            .map(|(columns, rows)| [rows.to_string(), columns.to_string()]);
+        args.extend(size.iter().flatten().map(String::as_str));
+        args.push("--");
         args.extend(self.command.iter().map(String::as_str));
         // As the same user: others can't tell whose a process is, not even root, which lacks the capability to trace.
         let mut signal = vec!["exec"];
         signal.extend(self.user.iter().flat_map(|user| ["--user", user]));
         signal.extend([container, "/bin/sh", "-c", SIGNAL, "sh", &session]);
-        Step::Exec(Exec {
-            name: name.to_owned(),
+        Step::Exec(Box::new(Exec {
+            ending: Ending::of(host, runtime, container, name),
             client: runtime.command(args).env_file(self.secret()),
-            signal: runtime.command(signal),
-            state: runtime.command(["container", "inspect", "--format", STATE_FORMAT, container]),
-        })
+            keys: host.is_interactive().then(|| host.detach_keys.clone()),
+            signal: runtime.command(signal).within(PATIENCE),
+        }))
     }
 
     fn secret(&self) -> Option<Secret> {

@@ -2,11 +2,15 @@
 
 pub mod attach;
 pub mod baseline;
+mod client;
 pub mod context;
 pub mod create;
+pub mod ending;
 mod environment;
 pub mod exec;
 pub mod find;
+pub mod kept_modes;
+mod open_terminals;
 pub mod plan;
 pub mod preflight;
 pub mod replace;

@@ -36,6 +36,8 @@ pub enum Step {
     Link(Link),
     /// Remove a link to the SSH agent.
     Unlink(PathBuf),
+    /// Write a word into a file of cage's own. Failure doesn't matter.
+    Note(PathBuf, &'static str),
     /// Check that the path of a file or directory that is about to be mounted has no symbolic links.
     CheckUnlinked(PathBuf),
     /// Run a command that must succeed.
@@ -58,9 +60,9 @@ pub enum Step {
     /// Nothing is to be undone any more, and an interrupt no longer stops the plan.
     Keep,
     /// Connect the terminal with a container's first process. The last step of a plan.
-    Attach(Attach),
+    Attach(Box<Attach>),
     /// Run a command in a container, and exit with its code. The last step of a plan.
-    Exec(Exec),
+    Exec(Box<Exec>),
     /// Forward ports of a container until a signal comes. The last step of a plan.
     Forward(Forwarding),
 }
@@ -201,6 +203,7 @@ impl<'a> Execution<'a> {
             Step::Print(line) => console::data(line)?,
             Step::Link(link) => link.set()?,
             Step::Unlink(path) => drop(fs::remove_file(path)),
+            Step::Note(path, word) => drop(fs::write(path, word)),
             Step::CheckUnlinked(path) => file::check_unlinked(path)?,
             Step::Run(command) => {
                 let output = self.runner.run_for_output(command)?;
@@ -264,6 +267,7 @@ impl Step {
                 format!("mkdir -p {dir} && ln -sfn {} {}", path(&link.target), path(&link.path))
             }
             Self::Unlink(link) => format!("rm -f {}", path(link)),
+            Self::Note(file, word) => format!("{{ echo {word} >{}; }} 2>/dev/null || true", path(file)),
             Self::CheckUnlinked(source) => {
                 let source = path(source);
                 format!("[ \"$(realpath {source})\" = {source} ]")
@@ -275,9 +279,10 @@ impl Step {
             Self::Pull { pull, unless: None } => format!("{pull} >&2"),
             Self::Pull { pull, unless: Some(have) } => format!("{pull} >&2 || {have} >/dev/null"),
             Self::Undo(_) | Self::Keep => return None,
-            Self::Attach(Attach { client, once_attached: None, .. }) => format!("exec {client}"),
-            Self::Attach(Attach { client, once_attached: Some(command), .. }) => {
-                format!("(sleep 1; {command}) >/dev/null 2>&1 &\nexec {client}")
+            Self::Attach(attach) => {
+                let beside = attach.once_attached.as_ref();
+                let beside = beside.map(|command| format!("(sleep 1; {command}) >/dev/null 2>&1 &\n"));
+                format!("{}exec {}", beside.unwrap_or_default(), attach.script)
             }
             Self::Exec(exec) => format!("exec {}", exec.client),
             Self::Forward(forwarding) => forwarding.script(),

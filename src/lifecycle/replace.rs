@@ -17,7 +17,7 @@ impl Context<'_> {
         plan.append(creation.make(self, &new, options, Removal::Cage));
         if old.state.is_up() {
             // Both can't listen on the same ports.
-            halt(&mut plan, self.runtime, &[old]);
+            halt(&mut plan, self.host, self.runtime, &[old], "restarted");
             // Code in the old cage could write until now, and may have put a link in the path of a mount of either container.
             plan.push(Step::Undo(Plan::new([
                 Step::Run(remove(self.runtime, &new)),
@@ -35,7 +35,7 @@ impl Context<'_> {
         plan.append(self.start_new(&new, settling));
         plan.run(remove(self.runtime, &old.id));
         plan.run(self.runtime.command(["rename", &new, name]));
-        plan.append(self.enter(name, entry));
+        plan.append(self.enter(name, None, entry));
         plan
     }
 

@@ -144,18 +144,18 @@ impl Context<'_> {
                 plan.extend(sources.into_iter().map(Step::CheckUnlinked));
                 plan.run(self.runtime.command(["start", &container.id]));
                 plan.extend(settle.map(Step::Try));
-                plan.append(self.enter(&container.id, entry));
+                plan.append(self.enter(&container.id, None, entry));
             }
             (State::Paused, _) => {
                 plan.say(format!("Unpausing {}", container.name));
                 plan.run(self.runtime.command(["unpause", &container.id]));
-                plan.append(self.enter(&container.id, entry));
+                plan.append(self.enter(&container.id, Some(&container.started), entry));
             }
             (State::Running | State::Changing, _) => {
                 if matches!(entry, Entry::Attach) {
                     plan.say(format!("Re-attaching to {}", container.name));
                 }
-                plan.append(self.enter(&container.id, entry));
+                plan.append(self.enter(&container.id, Some(&container.started), entry));
             }
         }
         plan

@@ -158,7 +158,7 @@ impl Context<'_> {
             }
             Entry::Name | Entry::Exec(_) => {
                 plan.append(self.start_new(name, settling));
-                plan.append(self.enter(name, entry));
+                plan.append(self.enter(name, None, entry));
             }
         }
         plan

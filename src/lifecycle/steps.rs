@@ -1,6 +1,7 @@
 //! Parts of plans that several commands use.
 
 use super::plan::{Plan, Step};
+use super::{ending, kept_modes};
 use crate::cage::existing::Cage;
 use crate::cage::ssh_agent::Link;
 use crate::engine::command::Invocation;
@@ -8,8 +9,8 @@ use crate::engine::container::State;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 
-/// Adds the steps that stop containers: a hangup, and a kill after five seconds.
-pub fn halt(plan: &mut Plan, runtime: &Runtime, containers: &[&Cage]) {
+/// Adds the steps that stop containers: a hangup, and a kill after five seconds. `how` is the word for the users inside.
+pub fn halt(plan: &mut Plan, host: &Host, runtime: &Runtime, containers: &[&Cage], how: &'static str) {
     let ids = |wanted: fn(State) -> bool| {
         containers
             .iter()
@@ -23,6 +24,8 @@ pub fn halt(plan: &mut Plan, runtime: &Runtime, containers: &[&Cage]) {
     }
     let up: Vec<&str> = ids(State::is_up).collect();
     if !up.is_empty() {
+        let notes = containers.iter().filter_map(|container| ending::note(host, &container.name));
+        plan.extend(notes.map(|path| Step::Note(path, how)));
         plan.run(runtime.command(["stop", "-t", "5"].into_iter().chain(up)));
     }
 }
@@ -32,9 +35,12 @@ pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
     runtime.command(["rm", "--force", "--volumes", container])
 }
 
-/// Returns the steps that remove a cage's link to the SSH agent.
+/// Returns the steps that remove a cage's files on this machine.
 pub fn unlink(host: &Host, container: &Cage) -> Plan {
-    Plan::new(Link::of(host, &container.name).map(|link| Step::Unlink(link.path)))
+    let link = Link::of(host, &container.name).map(|link| link.path);
+    let modes = kept_modes::path(host, &container.name);
+    let note = ending::note(host, &container.name);
+    Plan::new(link.into_iter().chain(modes).chain(note).map(Step::Unlink))
 }
 
 /// Returns the command that pulls the image for new cages: with the engine's progress on a terminal, quietly elsewhere.

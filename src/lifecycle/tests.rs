@@ -24,7 +24,7 @@ use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
 use crate::host::worktree::GitDir;
 use crate::lifecycle::baseline::Baseline;
-use crate::lifecycle::exec::BECOME;
+use crate::lifecycle::exec::EXEC_COMMAND;
 
 /// Who runs the containers, and in which virtual machine.
 type Where = (Mode, Option<Product>);
@@ -50,6 +50,7 @@ fn creation(context: &Context, (mode, machine): Where) -> NewCage {
         user,
         mapping,
         git: GitDir::None,
+        has_locale: true,
         env: EnvFiles::default(),
         link,
         advice: None,
@@ -94,7 +95,7 @@ fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String 
         )
     })
     .replace(&quote(SETTLE), "SETTLE")
-    .replace(&quote(BECOME), "BECOME")
+    .replace(&quote(EXEC_COMMAND), "EXEC_COMMAND")
 }
 
 fn replace(kind: Dialect, state: State, entry: &Entry) -> String {
@@ -257,7 +258,7 @@ fn coming_back_to_a_running_cage() {
         command: ["npm", "test"].map(str::to_owned).to_vec(),
         ..ExecCommand::default()
     });
-    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &command), @"exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c BECOME sh '' npm test");
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &command), @"exec docker exec --interactive --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c EXEC_COMMAND sh '' 'TERM COLORTERM TERM_PROGRAM TERM_PROGRAM_VERSION VTE_VERSION COLORFGBG' 30 100 -- npm test");
 }
 
 /// What is particular to a cage on an engine that said `info`, where the image's user can't write the project, which looks
@@ -366,6 +367,7 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
     docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    { echo restarted >/home/me/.local/state/cage/cage-app-f6965073.ended; } 2>/dev/null || true
     docker stop -t 5 0123456789ab >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is still the old one, and is stopped' >&2
     [ "$(realpath /p/app)" = /p/app ]

@@ -13,6 +13,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod emulator;
 mod lab;
 
 /// Makes one test per engine of each named function: `on_each_engine!(start_makes_a_cage)` makes
@@ -67,6 +68,7 @@ mod dry_run;
 mod forward;
 mod interrupted;
 mod machines;
+mod modes;
 mod people;
 mod places;
 mod prune;

@@ -98,7 +98,7 @@ impl Terminal {
 
     /// Leaves the cage running.
     fn detaches(&mut self) -> &mut Self {
-        self.presses_ctrl('\\').shows("keeps running").shows("code=0.")
+        self.presses_ctrl('\\').shows("detached from cage-project-").shows("code=0.")
     }
 
     /// Asks or tells the kernel about the terminal.
@@ -224,16 +224,11 @@ fn ctrl_p_reaches_the_shell_at_once(world: &World) {
     terminal.presses_ctrl('p').shows(ASK).types("").shows(ANSWER).prompts();
     terminal.detaches().ends();
 
-    // The control: as the engines do it by themselves, the key waits for the next one.
+    // Even where it is the first of two detach keys.
     let mut terminal = Terminal::run(world, "CAGE_DETACH_KEYS=ctrl-p,ctrl-q cage start");
-    terminal.shows("Re-attaching").types("echo ready").shows("ready\r\n").prompts();
-    terminal.presses_ctrl('p');
-    std::thread::sleep(Duration::from_millis(500));
-    let mut shown = String::new();
-    while let Some(c) = terminal.0.try_read() {
-        shown.push(c);
-    }
-    assert!(!shown.contains("echo"), "{shown:?}");
+    terminal.shows("Re-attaching").types(ASK).shows(ANSWER).prompts();
+    terminal.presses_ctrl('p').shows(ASK);
+    terminal.presses_ctrl('p').presses_ctrl('q').shows("detached from cage-project-").ends();
 }
 
 fn detach_keys_can_be_chosen(world: &World) {
@@ -242,7 +237,7 @@ fn detach_keys_can_be_chosen(world: &World) {
     terminal.prompts().presses_ctrl('\\').presses_ctrl('\\').types(ASK).shows(ANSWER);
     terminal.presses_ctrl('a').0.send("d").unwrap();
     terminal.0.flush().unwrap();
-    terminal.shows("keeps running").shows("code=0.").ends();
+    terminal.shows("detached from cage-project-").shows("code=0.").ends();
     assert_eq!(world.state(), "running");
 }
 
@@ -365,7 +360,7 @@ fn the_terminals_modes_come_back(world: &World) {
 }
 
 fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
-    let taken = "\u{1b}[?1049h\u{1b}[?1000h";
+    let taken = "\u{1b}[?1049h\u{1b}[?1000h\u{1b}[?25l";
     let log = world.home.join("log");
     let script = format!("exec script --quiet --flush --command 'cage start' {}", log.display());
     let shown = || String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
@@ -376,7 +371,7 @@ fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
         let mut terminal = Terminal::run(world, &script);
         terminal.0.exp_regex("project [%#] |Re-attaching").unwrap();
         terminal
-            .types("printf '\\033[?1049h\\033[?1000hinside-'; echo $((6 * 7)); sleep 5")
+            .types("printf '\\033[?1049h\\033[?1000h\\033[?25linside-'; echo $((6 * 7)); sleep 5")
             .shows("inside-42");
         assert!(shown().contains(taken) && !is_back(), "the control: {}", shown());
         if leave == "detach" {
@@ -389,7 +384,7 @@ fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
             );
             assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         }
-        terminal.shows("keeps running").ends();
+        terminal.shows("detached from cage-project-").ends();
         assert!(is_back(), "{leave}: {}", shown());
         assert_eq!(world.state(), "running");
     }

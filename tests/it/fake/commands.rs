@@ -298,16 +298,16 @@ fn shell() {
           = 1
 
         running: cage shell
-          > container inspect NAME NAME.new ; exec ID in DIR BEST-SHELL
+          > container inspect NAME NAME.new ; exec ID in DIR SHELL
           cage: Opening shell in NAME
 
         paused: cage shell NAME
-          > container inspect NAME ; unpause ID ; exec ID BEST-SHELL
+          > container inspect NAME ; unpause ID ; exec ID SHELL
           cage: Unpausing NAME
           cage: Opening shell in NAME
 
         restarting, settles running: cage shell
-          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; exec ID in DIR BEST-SHELL
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; exec ID in DIR SHELL
           cage: Opening shell in NAME
         ",
     );

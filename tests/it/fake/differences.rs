@@ -94,7 +94,7 @@ fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
         "--mount",
         "--mount type=bind,source=DIR/a:b,target=/data,readonly --mount type=volume,source=pg,target=/pg",
         "--publish 127.0.0.1:3000:3000 --publish 0.0.0.0:80:8080/udp",
-        "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Asia/Tokyo",
+        "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env LANG=C.UTF-8 --env TZ=Asia/Tokyo",
         sandbox,
         "--env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
         "--add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE",
@@ -484,7 +484,7 @@ fn shell_takes_the_best_shell_there_is_and_a_terminal_only_if_there_is_one() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     let outcome = machine.cage("shell");
     let exec = machine.anonymous_call(outcome.call("exec"));
-    let [start @ .., script, _, dir] = &exec[..] else { panic!("{exec:?}") };
+    let [start @ .., script, _, dir, _, _] = &exec[..] else { panic!("{exec:?}") };
     let expected = "exec --interactive --env CAGE_SESSION=SESSION ID /bin/sh -c";
     assert_eq!((start.join(" ").as_str(), dir.as_str()), (expected, "DIR"), "nothing is said of a terminal");
     let order: Vec<_> =
@@ -528,12 +528,17 @@ fn run_exits_as_the_command_does_and_125_when_there_is_none() {
     }
     // Codes that are the engines' clients' own when a cage ends meanwhile.
     let missing = format!("Error: No such container: {}", &Cage::of(&machine.project).id[..12]);
-    for (code, state) in [(1, (0, "", "exited 137\n")), (255, (1, missing.as_str(), ""))] {
+    for (code, state, reason) in [
+        (1, (0, "", "exited 137 false \"\"\n"), "was killed;"),
+        (1, (0, "", "exited 129 false \"\"\n"), "was stopped;"),
+        (1, (0, "", "exited 0 false \"\"\n"), "the first shell of "),
+        (255, (1, missing.as_str(), ""), "was removed or restarted;"),
+    ] {
         machine.engine().answer("exec", code, "", "");
         machine.engine().answer("container-inspect-format", state.0, state.1, state.2);
         let outcome = machine.cage("run make");
         assert_eq!(outcome.code, 125);
-        assert!(outcome.stderr.contains(" no longer runs\n"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(reason), "{}", outcome.stderr);
     }
     for words in
         ["none, create fails", "none, start fails", "stopped, start fails", "none, offline, image missing"]
@@ -613,11 +618,13 @@ fn a_command_whose_client_is_killed_is_hung_up_on() {
         let last = outcome.calls.last().unwrap();
         assert_eq!((outcome.calls.len(), last.last().unwrap().as_str()), (3, "1"), "{command}: {last:?}");
     }
-    // The control: nobody is signalled when the client ends of itself.
+    // The control: when the client ends by itself cage asks whether the container runs, and signals nothing.
     let machine = Machine::in_story(Speaks::Docker, "running");
     machine.engine().answer("exec", 143, "", "");
+    machine.engine().answer("container-inspect-format", 0, "", "running 0 false \"\"\n");
     let outcome = machine.cage("run true");
-    assert_eq!((outcome.code, outcome.calls.len()), (143, 2), "{:?}", outcome.calls);
+    assert_eq!((outcome.code, outcome.calls.len()), (143, 3), "{:?}", outcome.calls);
+    assert_eq!(outcome.calls[2][0], "container", "{:?}", outcome.calls);
 }
 
 #[test]
@@ -793,8 +800,11 @@ fn env_files_win_over_cages_own_variables_but_not_over_the_agent() {
     let env = |machine: &Machine| values(machine.cage("start").call("create"), "--env").join(" ");
     let agent = "SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock";
     let sandbox = if is_root() { "IS_SANDBOX=1 " } else { "" };
-    assert_eq!(env(&machine), format!("UV_PROJECT_ENVIRONMENT=.cage-venv TZ=Asia/Tokyo {sandbox}{agent}"));
-    let lines = "UV_PROJECT_ENVIRONMENT=venv\nTZ=UTC\nIS_SANDBOX=0\nSSH_AUTH_SOCK=/tmp/fake\n";
+    assert_eq!(
+        env(&machine),
+        format!("UV_PROJECT_ENVIRONMENT=.cage-venv LANG=C.UTF-8 TZ=Asia/Tokyo {sandbox}{agent}")
+    );
+    let lines = "UV_PROJECT_ENVIRONMENT=venv\nTZ=UTC\nIS_SANDBOX=0\nLC_CTYPE=C\nSSH_AUTH_SOCK=/tmp/fake\n";
     fs::write(machine.project.join(".cage.env"), lines).unwrap();
     assert_eq!(env(&machine), agent);
     assert!(machine.engine().stdin().contains("UV_PROJECT_ENVIRONMENT=venv\n"));

@@ -206,7 +206,10 @@ impl Machine {
     /// What cage keeps of its own in the home.
     pub fn state_files(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.home().join(".local/state/cage"));
-        files.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+        let mut files: Vec<PathBuf> =
+            files.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
     }
 
     /// Moves to another project directory, of this name.
@@ -324,16 +327,16 @@ fn brief(call: &[String]) -> String {
             let end = script.map_or(usize::MAX, |index| index + 1);
             [words[0]].into_iter().chain(flags).chain(inside.take(end)).collect()
         }
-        ["exec", .., container, "/bin/sh", "-c", "BEST-SHELL", "sh", ""] => {
-            vec!["exec", container, "BEST-SHELL"]
-        }
-        ["exec", .., container, "/bin/sh", "-c", "BEST-SHELL", "sh", dir] => {
-            vec!["exec", container, "in", dir, "BEST-SHELL"]
-        }
-        ["exec", ..] if words.contains(&"BECOME") => {
+        // A command or shell: the names of variables that it shall not have are another story.
+        ["exec", .., "EXEC-COMMAND", "sh", dir, _, "--"] => {
             let container = from(&is_container)[0];
-            let command = from(&|word| *word == "BECOME");
-            [&["exec", container, "in"], &command[2..]].concat()
+            let inside: &[&str] = if dir.is_empty() { &[] } else { &["in", dir] };
+            [&["exec", container], inside, &["SHELL"]].concat()
+        }
+        ["exec", ..] if words.contains(&"EXEC-COMMAND") => {
+            let container = from(&is_container)[0];
+            let command = from(&|word| *word == "EXEC-COMMAND");
+            [&["exec", container, "in", command[2]], &command[5..]].concat()
         }
         ["container", "inspect", first, ..] if first.starts_with("cage-") => vec!["ABOVE"],
         ["exec", ..] => {
@@ -368,8 +371,7 @@ fn script_name(word: &str) -> Option<&'static str> {
         ("id -un", "ASK-USER"),
         ("/cage-seed", "PREPARE"),
         ("rm -rf", "RESET"),
-        ("${SHELL:-}", "BEST-SHELL"),
-        ("exit 125", "BECOME"),
+        ("exit 125", "EXEC-COMMAND"),
         ("kill -", "SIGNAL"),
         ("host.containers.internal", "SETTLE"),
     ];

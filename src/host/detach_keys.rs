@@ -1,0 +1,73 @@
+//! The keys that detach from a cage: `CAGE_DETACH_KEYS`.
+
+use std::fmt;
+
+/// One of the detach keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// Ctrl with another key: the byte that terminals send in the legacy encoding.
+    Control(u8),
+    /// A character.
+    Plain(u8),
+}
+
+/// The keys that detach, pressed one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachKeys {
+    keys: Vec<Key>,
+    text: String,
+}
+
+impl DetachKeys {
+    /// Parses keys in the notation of `docker attach --detach-keys`, such as `ctrl-p,ctrl-q`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let keys = text.split(',').map(Key::parse).collect::<Option<_>>()?;
+        Some(Self { keys, text: text.to_owned() })
+    }
+
+    /// Returns the keys, at least one.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+}
+
+impl Default for DetachKeys {
+    /// Returns Ctrl-\. The engines' own ctrl-p,ctrl-q swallows every Ctrl-P, which shells and agents use for their history.
+    fn default() -> Self {
+        Self { keys: vec![Key::Control(b'\\' & 0x1f)], text: r"ctrl-\".to_owned() }
+    }
+}
+
+impl fmt::Display for DetachKeys {
+    /// Writes the keys as the user did.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Key {
+    fn parse(text: &str) -> Option<Self> {
+        match (text.as_bytes(), text.strip_prefix("ctrl-").map(str::as_bytes)) {
+            (_, Some(&[letter])) if letter.is_ascii_lowercase() || b"@[\\]^_".contains(&letter) => {
+                Some(Self::Control(letter & 0x1f))
+            }
+            (&[character], _) if character.is_ascii_graphic() => Some(Self::Plain(character)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_dockers_notation() {
+        for keys in [r"ctrl-\", "a", "ctrl-a,q", "-,~", "ctrl-@,ctrl-[,ctrl-],ctrl-^,ctrl-_"] {
+            assert!(DetachKeys::parse(keys).is_some(), "{keys}");
+        }
+        for keys in ["", "foo", "ctrl-", "ctrl-1", "ctrl-A", "ctrl-a,", "ä", "ctrl-ab", " "] {
+            assert_eq!(DetachKeys::parse(keys), None, "{keys}");
+        }
+    }
+}

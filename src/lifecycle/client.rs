@@ -1,0 +1,196 @@
+//! Running the engine's client that connects the user's terminal with a process in a container.
+
+use std::io;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, Scope};
+
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGWINCH};
+use signal_hook::iterator::Signals;
+
+use crate::base::console;
+use crate::base::text::escape;
+use crate::engine::command::Invocation;
+use crate::engine::error::EngineError;
+use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn};
+use crate::engine::signals::Interrupts;
+use crate::terminal::keys::KeyFilter;
+use crate::terminal::modes::{ModeTracker, Modes};
+use crate::terminal::pty::{Pty, SavedTerminal};
+use crate::terminal::relay;
+
+/// A client that is to run with the user's terminal. Between the two is a pseudo-terminal, in which cage sees the detach keys and
+/// the modes that programs set.
+pub struct Client<'a> {
+    /// The command line.
+    pub invocation: &'a Invocation,
+    /// Starts the client and other commands.
+    pub runner: Runner,
+    /// The signals that cage handles.
+    pub interrupts: &'a Interrupts,
+    /// The terminal's modes that a program in the container has set before.
+    pub modes: Modes,
+}
+
+/// What happens to a client while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The client has taken its terminal, and is about to connect.
+    Connecting,
+    /// The detach keys were pressed.
+    Keys,
+    /// A signal came to cage. `SIGHUP` stands for a terminal that has gone away, too.
+    Signal(i32),
+}
+
+/// A running client.
+pub struct Running<'a> {
+    pid: Option<Pid>,
+    pty: &'a Pty,
+    tracker: &'a Mutex<ModeTracker>,
+    /// Stops the commands that run beside the client when it has ended.
+    pub ended: &'a Cancel,
+    hung_up: &'a AtomicBool,
+}
+
+/// A client that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its status.
+    pub status: ExitStatus,
+    /// What it printed on stderr: its own complaints, because all output of the container comes on stdout.
+    pub stderr: Vec<u8>,
+    /// The terminal's modes that were set at the end; they are undone.
+    pub modes: Modes,
+    /// Whether cage ended it.
+    pub hung_up: bool,
+}
+
+impl Running<'_> {
+    /// Ends the client; the container and the processes in it go on.
+    pub fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::Relaxed);
+        self.signal(Signal::HUP);
+    }
+
+    /// Makes the client pass the terminal's size on again.
+    pub fn resize(&self) {
+        if let Ok(rows) = self.pty.resize() {
+            self.tracker().set_rows(rows);
+        }
+        // Only processes whose controlling terminal it is are told by the system.
+        self.signal(Signal::WINCH);
+    }
+
+    /// Shows a message while the client has the terminal: on the last line of the alternate screen, otherwise below the cursor.
+    pub fn tell(&self, message: &str) {
+        let message = escape(message);
+        console::control(&if self.tracker().modes().alternate_screen() {
+            format!("\x1b7\x1b[999;1H\x1b[2K\x1b[mcage: {message}\x1b8")
+        } else {
+            format!("\r\ncage: {message}\r\n")
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid.filter(|_| !self.ended.is_cancelled()) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn tracker(&self) -> std::sync::MutexGuard<'_, ModeTracker> {
+        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Client<'_> {
+    /// Runs the client until it ends, and calls `on_event` in other threads.
+    ///
+    /// Besides this thread, which waits, there are four: one passes input on, one output, one handles signals, and one waits for the
+    /// client to connect.
+    ///
+    /// # Errors
+    /// When the client can't be run.
+    pub fn run(
+        self,
+        filter: KeyFilter,
+        on_event: impl Fn(&Running, Event) + Sync,
+    ) -> Result<Ended, EngineError> {
+        let Self { invocation, runner, interrupts, modes } = self;
+        let failed = |error| EngineError::not_started(invocation, &error);
+        let numbers = interrupts.numbers().iter().copied().chain([SIGWINCH, SIGCONT]);
+        let mut signals = Signals::new(numbers).map_err(failed)?;
+        let (pty, side) = Pty::open().map_err(failed)?;
+        let terminal = SavedTerminal::read().map_err(failed)?;
+        let (ended_reader, ended_writer) = io::pipe().map_err(failed)?;
+        console::control(&modes.redo());
+        let tracker = Mutex::new(ModeTracker::new(modes));
+        let child = runner.start(invocation, Streams::Terminal(side))?;
+        let (ended, hung_up) = (Cancel::default(), AtomicBool::new(false));
+        let running =
+            Running { pid: pid(&child), pty: &pty, tracker: &tracker, ended: &ended, hung_up: &hung_up };
+        if let Ok(rows) = pty.resize() {
+            running.tracker().set_rows(rows);
+        }
+        let handle = signals.handle();
+        let output = thread::scope(|scope| {
+            let threads =
+                || running.serve(scope, &terminal, &ended_reader, (filter, &mut signals), &on_event);
+            let started = terminal.make_raw().and_then(|()| threads());
+            if started.is_err() {
+                running.signal(Signal::HUP);
+            }
+            let output = child.wait_with_output();
+            ended.cancel();
+            drop(ended_writer);
+            handle.close();
+            started.and(output)
+        });
+        let modes = running.tracker().modes().clone();
+        console::control(&modes.undo());
+        if modes.reports() {
+            relay::discard_reports();
+        }
+        drop(terminal);
+        let output = output.map_err(failed)?;
+        Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up: hung_up.into_inner() })
+    }
+}
+
+impl Running<'_> {
+    /// Starts the threads beside the client.
+    fn serve<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        terminal: &'scope SavedTerminal,
+        ended: &'scope io::PipeReader,
+        (mut filter, signals): (KeyFilter, &'scope mut Signals),
+        on_event: &'scope (impl Fn(&Running, Event) + Sync),
+    ) -> io::Result<()> {
+        spawn(scope, move || relay::pass_output(self.pty, ended, self.tracker))?;
+        spawn(scope, move || {
+            let gone = relay::pass_input(self.pty, ended, &mut filter, || on_event(self, Event::Keys));
+            if gone.unwrap_or(true) {
+                on_event(self, Event::Signal(SIGHUP));
+            }
+        })?;
+        spawn(scope, move || {
+            for number in signals {
+                if number == SIGCONT {
+                    let _ = terminal.make_raw();
+                }
+                match number {
+                    SIGWINCH | SIGCONT => self.resize(),
+                    number => on_event(self, Event::Signal(number)),
+                }
+            }
+        })?;
+        spawn(scope, move || {
+            self.pty.wait_for_client(|| self.ended.is_cancelled());
+            on_event(self, Event::Connecting);
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The user's terminal in raw mode, and a pseudo-terminal in its place for the engine's client.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::stdio::{stdin, stdout};
+use rustix::termios::{
+    LocalModes, OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
+
+/// How long to wait for a client to take its terminal.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The modes of the user's terminal before cage changed them. Dropping this sets them again.
+#[derive(Debug)]
+pub struct SavedTerminal(Termios);
+
+impl SavedTerminal {
+    /// Reads the modes of the terminal that stdin is.
+    ///
+    /// # Errors
+    /// When stdin is not a terminal.
+    pub fn read() -> io::Result<Self> {
+        Ok(Self(tcgetattr(stdin())?))
+    }
+
+    /// Makes the terminal raw: every key is passed on as it is.
+    ///
+    /// # Errors
+    /// When the terminal has gone away.
+    pub fn make_raw(&self) -> io::Result<()> {
+        let mut raw = self.0.clone();
+        raw.make_raw();
+        Ok(tcsetattr(stdin(), OptionalActions::Now, &raw)?)
+    }
+}
+
+impl Drop for SavedTerminal {
+    fn drop(&mut self) {
+        // A terminal that has gone away needs nothing.
+        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.0);
+    }
+}
+
+/// cage's side of a pseudo-terminal, whose other side is the terminal of the engine's client.
+#[derive(Debug)]
+pub struct Pty(OwnedFd);
+
+impl Pty {
+    /// Makes a pseudo-terminal of the same size as the user's, and returns both sides.
+    ///
+    /// # Errors
+    /// When there can't be another one.
+    pub fn open() -> io::Result<(Self, OwnedFd)> {
+        let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        fcntl_setfd(&pty, FdFlags::CLOEXEC)?;
+        grantpt(&pty)?;
+        unlockpt(&pty)?;
+        let path = ptsname(&pty, Vec::new())?;
+        let client = open(path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+        // What is typed before the client has taken the terminal waits for it, unchanged, and is not echoed. What the client
+        // prints before and after looks as in any terminal. IEXTEN has no effect here but shows when the client sets its modes.
+        let mut modes = tcgetattr(&client)?;
+        modes.make_raw();
+        modes.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
+        modes.local_modes |= LocalModes::IEXTEN;
+        tcsetattr(&client, OptionalActions::Now, &modes)?;
+        fcntl_setfl(&pty, fcntl_getfl(&pty)? | OFlags::NONBLOCK)?;
+        let pty = Self(pty);
+        if let Ok(size) = tcgetwinsize(stdout()) {
+            tcsetwinsize(&client, size)?;
+        }
+        Ok((pty, client))
+    }
+
+    /// Gives it the size of the user's terminal. Returns the number of rows.
+    ///
+    /// # Errors
+    /// When a terminal has gone away.
+    pub fn resize(&self) -> io::Result<u16> {
+        let size = tcgetwinsize(stdout())?;
+        tcsetwinsize(&self.0, size)?;
+        Ok(size.ws_row)
+    }
+
+    /// Waits until the client has set its terminal's modes, which clients do right before they connect, or until `ended` returns
+    /// true.
+    pub fn wait_for_client(&self, ended: impl Fn() -> bool) {
+        let is_taken =
+            || tcgetattr(&self.0).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::IEXTEN));
+        let deadline = Instant::now() + PATIENCE;
+        while !ended() && Instant::now() < deadline && !is_taken() {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl AsFd for Pty {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,191 @@
+//! The terminal around a full-screen program: detach keys in every encoding, modes that are undone and set again, its size, its
+//! variables, and the words at the end.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::emulator::Emulator;
+use crate::lab::World;
+
+on_each_engine!(
+    clients:
+    every_way_out_undoes_the_modes,
+    the_keys_detach_in_every_encoding,
+    a_program_gets_its_modes_back,
+    a_command_has_the_terminals_size_from_the_start,
+    the_detach_keys_are_kept_from_a_command_once,
+    programs_know_the_terminal_and_the_encoding,
+    a_session_that_ends_says_why,
+    keys_that_come_early_do_no_harm,
+);
+
+/// What coding agents set: both keyboard protocols, the alternate screen, the mouse, focus, pastes, colour scheme, a cursor.
+const AGENT: &str = r"\033[>5u\033[?1049h\033[>7u\033[>4;2m\033[?1000h\033[?1002h\033[?1003h\033[?1006h\033[?1004h\033[?2004h\033[?2031h\033[?25l\033[6 q";
+
+/// The modes afterwards, as the emulator shows them.
+const AGENTS_MODES: &str = "alternate screen, hidden cursor, bracketed paste, mouse, mouse encoding, modify other keys, keyboard [5, 7], 1004, 2031";
+
+/// A shell that sets no modes itself.
+const PLAIN_SHELL: &str = "exec env -i PATH=$PATH PS1='plain> ' sh";
+
+/// Starts a cage with a shell that sets no modes.
+fn start<'a>(world: &World, script: &str, terminal: &'a mut Option<Emulator>) -> &'a mut Emulator {
+    let terminal = terminal.insert(Emulator::run(world, script, &[]));
+    terminal.shows("project ").types(PLAIN_SHELL).shows("plain> ")
+}
+
+fn every_way_out_undoes_the_modes(world: &World) {
+    for (way, shown) in [
+        ("detach", "detached from cage-project-"),
+        ("exit", "left cage-project-"),
+        ("stop", "was stopped; `cage start`"),
+        ("client killed", "detached from cage-project-"),
+        ("terminated", "detached from cage-project-"),
+    ] {
+        world.cage("rm").run();
+        let mut terminal = None;
+        let terminal = start(world, "exec cage start", &mut terminal);
+        terminal
+            .types(&format!("printf '{AGENT}in'; echo side; read x; exit"))
+            .shows("inside")
+            .has_modes(AGENTS_MODES);
+        let pkill = |signal: &str, pattern: &str| {
+            let status = Command::new("pkill").args([signal, "-f", pattern]).status().unwrap();
+            assert!(status.success(), "{pattern}");
+        };
+        match way {
+            "detach" => drop(terminal.sends("\x1b[92;5u")),
+            "exit" => drop(terminal.sends("\r")),
+            "stop" => drop(world.cage("stop").ok()),
+            "client killed" => {
+                let names = format!("({}|{})", world.name(), &world.container_id()[..12]);
+                pkill("-KILL", &format!("(start|attach) .*--detach-keys .*{names}"));
+            }
+            _ => pkill("-TERM", "^cage start$"),
+        }
+        terminal.shows(shown);
+        assert_eq!(terminal.modes(), "", "{way}");
+    }
+}
+
+fn the_keys_detach_in_every_encoding(world: &World) {
+    let mut terminal = None;
+    start(world, "cage start", &mut terminal).sends("\x1c").shows("code=0.");
+    for keys in ["\x1b[92;5u", "\x1b[92;69u", "\x1b[92:124:92;133:1u", "\x1b[1098::92;5u", "\x1b[27;5;92~"] {
+        let mut terminal = Emulator::run(world, "cage start", &[]);
+        terminal.shows("Re-attaching").types("").shows("plain> ");
+        // These are not the keys, or text.
+        terminal.sends("\x1b[92;5:3u\x1b[92;6u\x1b[124;5u\x1b[200~\x1c\x1b[92;5u\x1b[201~\x15");
+        terminal.types("echo ta\"\"lk").shows("talk").sends(keys).shows("detached from").shows("code=0.");
+    }
+    let mut terminal = Emulator::run(world, "cage start", &[("CAGE_DETACH_KEYS", "ctrl-p,ctrl-q")]);
+    terminal
+        .shows("Re-attaching")
+        .types("")
+        .shows("plain> ")
+        .sends("\x1b[112;5u\x1b[112;5:3u\x1b[113;5u")
+        .shows("code=0.");
+}
+
+fn a_program_gets_its_modes_back(world: &World) {
+    let mut terminal = None;
+    let terminal = start(world, "cage start", &mut terminal);
+    terminal
+        .types(&format!("stty -icanon -echo; printf '{AGENT}in'; echo side; exec cat -v"))
+        .shows("inside");
+    terminal.sends("\x1c").shows("code=0.");
+    assert_eq!(terminal.modes(), "");
+
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.has_modes(AGENTS_MODES).pastes("one\ntwo").shows("^[[200~one").shows("two^[[201~");
+    terminal.sends("\x1b[92;5u").shows("code=0.");
+    assert_eq!(terminal.modes(), "");
+
+    // Not those of another run of the cage.
+    world.cage("stop").ok();
+    world.cage("run true").ok();
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.shows("Re-attaching").types(PLAIN_SHELL).shows("plain> ");
+    assert_eq!(terminal.modes(), "");
+    terminal.closes();
+}
+
+fn a_command_has_the_terminals_size_from_the_start(world: &World) {
+    world.cage("start -d").ok();
+    for _ in 0..5 {
+        Emulator::run(world, "cage run -- stty size", &[]).shows("24 80").shows("code=0.");
+    }
+}
+
+fn the_detach_keys_are_kept_from_a_command_once(world: &World) {
+    world.cage("start -d").ok();
+    for key in ["\x1c", "\x1b[92;5u"] {
+        let mut terminal =
+            Emulator::run(world, "cage run -- sh -c 'stty raw -echo; echo ready; exec cat -v'", &[]);
+        terminal.shows("ready").sends("a").shows("a").sends(key);
+        terminal.shows("only `cage start` can be left running; press ctrl-\\ again to send it");
+        // Another key in between makes it the first press again.
+        terminal.sends("b").shows("b").sends(key).shows("again to send it").sends(key);
+        terminal.shows(if key == "\x1c" { "^\\" } else { "^[[92;5u" });
+        terminal.closes();
+    }
+}
+
+fn programs_know_the_terminal_and_the_encoding(world: &World) {
+    let variables = [("TERM", "xterm-ghostty"), ("COLORTERM", "truecolor"), ("TERM_PROGRAM", "ghostty")];
+    let ask = "echo \"is $TERM $COLORTERM $TERM_PROGRAM $LANG.\"";
+    let mut terminal = Emulator::run(world, "cage start", &variables);
+    terminal.shows("project ").types(ask).shows("is xterm-256color truecolor ghostty C.UTF-8.");
+    // Backspace works, and characters are whole.
+    terminal.types("echo xx\x7f\x7fä€z | wc -m").shows("4\r\n").sends("\x1c").shows("code=0.");
+    let mut terminal =
+        Emulator::run(world, "cage run -- sh -c 'echo is $TERM$TERM_PROGRAM.'", &[("TERM", "screen")]);
+    terminal.shows("is screen.").shows("code=0.");
+    // Without a terminal there is none to describe.
+    world.cage("run -- sh -c 'echo is $TERM$COLORTERM$TERM_PROGRAM.'").ok().prints("is .\n");
+    world.cage("run -e TERM=dumb -- sh -c 'echo is $TERM.'").ok().prints("is dumb.\n");
+}
+
+fn a_session_that_ends_says_why(world: &World) {
+    let mut first = None;
+    let first = start(world, "cage start", &mut first);
+    let mut second = Emulator::run(world, "cage shell", &[]);
+    second.shows("project ");
+    first
+        .types("exit 3")
+        .shows("left cage-project-")
+        .shows(", and ended another terminal in it")
+        .shows("code=3.");
+    second
+        .shows("the first shell of cage-project-")
+        .shows("has ended; `cage start` starts it again")
+        .shows("code=");
+
+    let mut first = Emulator::run(world, "cage start", &[]);
+    first.shows("project ");
+    let mut second = Emulator::run(world, "cage shell", &[]);
+    second.shows("project ");
+    world.cage("stop").ok();
+    first.shows("was stopped; `cage start` starts it again").shows("code=");
+    second.shows("was stopped; `cage start` starts it again").shows("code=");
+
+    let mut first = Emulator::run(world, "cage start", &[]);
+    first.shows("project ");
+    world.cage("restart -d").ok();
+    first.shows("was restarted; `cage start` enters the new one").shows("code=");
+}
+
+fn keys_that_come_early_do_no_harm(world: &World) {
+    for delay in [0, 20, 50, 100, 200, 400, 800] {
+        // The shell outside doesn't mind.
+        let mut terminal = Emulator::run(world, "trap : QUIT; cage start", &[]);
+        terminal.shows("cage: ");
+        std::thread::sleep(Duration::from_millis(delay));
+        terminal.sends("\x1c").shows("code=");
+        let shown = terminal.shown_within(Duration::from_millis(100));
+        assert!(["0.", "1.", "131."].iter().any(|code| shown.starts_with(code)), "{delay}: {shown:?}");
+        assert_eq!(terminal.modes(), "");
+        world.cage("start -d").ok();
+        world.cage("rm").ok();
+    }
+}
