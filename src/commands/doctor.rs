@@ -4,7 +4,6 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 use serde_json::{Value, json};
-use unicode_width::UnicodeWidthStr as _;
 
 use crate::base::console;
 use crate::base::text::escape;
@@ -19,9 +18,6 @@ const PROBLEMS: u8 = 1;
 
 /// The width of the widest level and the space after it.
 const LEVEL_WIDTH: usize = "problem  ".len();
-
-/// The fewest columns for messages, however narrow the terminal is.
-const LEAST_WIDTH: usize = 30;
 
 /// Check engine, image, home, SSH agent and project, and suggest fixes
 ///
@@ -50,9 +46,7 @@ impl Doctor {
         if self.json {
             console::json(&to_json(&facts, &checks))?;
         } else {
-            let host = &session.host;
-            let columns = host.size.filter(|_| host.terminal.stdout).map(|(columns, _)| columns.into());
-            for line in lines(&checks, columns, host.wants_colors()) {
+            for line in lines(&checks, session.host.wants_colors()) {
                 console::data(&line)?;
             }
         }
@@ -64,13 +58,13 @@ impl Doctor {
 }
 
 fn to_json(facts: &Facts, checks: &[Check]) -> Value {
-    let engine = facts.server().map(|(client, server)| {
+    let engine = facts.engine().map(|(client, info)| {
         json!({
             "name": client.name,
             "kind": client.dialect().map(Dialect::program),
-            "rootless": server.info.engine.mode == Mode::Rootless,
-            "machine": server.info.engine.machine.map(|product| product.to_string()),
-            "version": server.info.version,
+            "rootless": info.engine.mode == Mode::Rootless,
+            "machine": info.engine.machine.map(|product| product.to_string()),
+            "version": info.version,
             "endpoint": client.endpoint,
         })
     });
@@ -85,16 +79,15 @@ fn to_json(facts: &Facts, checks: &[Check]) -> Value {
         },
         "engine": engine,
         "image": facts.host.image,
-        "project": facts.project.as_ref().ok().map(|project| &project.path),
+        "project": facts.project.as_ref().ok(),
         "variables": facts.variables().0,
     })
 }
 
 /// Returns the lines to show: level, name and message in columns, and the fix below.
-fn lines(checks: &[Check], columns: Option<usize>, colors: bool) -> Vec<String> {
-    let name_width = checks.iter().map(|check| check.name.width()).max().unwrap_or_default();
-    let indent = LEVEL_WIDTH + name_width + 2;
-    let width = columns.map(|columns| columns.saturating_sub(indent).max(LEAST_WIDTH));
+fn lines(checks: &[Check], colors: bool) -> Vec<String> {
+    let name_width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+    let indent = " ".repeat(LEVEL_WIDTH + name_width + 2);
     let mut lines = Vec::new();
     for check in checks {
         let (level, style) = match check.level {
@@ -104,32 +97,13 @@ fn lines(checks: &[Check], columns: Option<usize>, colors: bool) -> Vec<String> 
         };
         let style = if colors { style } else { Style::new() };
         let space = " ".repeat(LEVEL_WIDTH - level.len());
-        let mut start = format!("{style}{level}{style:#}{space}{:name_width$}  ", check.name);
-        let fix = check.fix.as_ref().map(|fix| format!("fix: {fix}"));
-        for text in [Some(&check.message), fix.as_ref()].into_iter().flatten() {
-            for line in wrap(&escape(text), width) {
-                lines.push(format!("{start}{line}"));
-                start = " ".repeat(indent);
-            }
-        }
+        let message = escape(&check.message);
+        lines.push(format!("{style}{level}{style:#}{space}{:name_width$}  {message}", check.name));
+        lines.extend(check.fix.as_ref().map(|fix| format!("{indent}fix: {}", escape(fix))));
     }
     lines
 }
 
-/// Breaks text at spaces into lines of at most `width` columns; a longer word has its own line.
-fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if width.is_none_or(|width| line.width() + 1 + word.width() <= width) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,24 +124,15 @@ mod tests {
             ),
             check("image", Level::Problem, "lab\u{1b}[2J is not here", None),
         ];
-        insta::assert_snapshot!(lines(&checks, None, false).join("\n"), @r"
+        insta::assert_snapshot!(lines(&checks, false).join("\n"), @r"
         ok       engine     docker: 28.2.2 answers
         warning  ssh-agent  none here: git over SSH won't work
                             fix: start an agent, then `ssh-add`
         problem  image      lab\u{1b}[2J is not here
         ");
-        insta::assert_snapshot!(lines(&checks, Some(50), false).join("\n"), @r"
-        ok       engine     docker: 28.2.2 answers
-        warning  ssh-agent  none here: git over SSH won't
-                            work
-                            fix: start an agent, then
-                            `ssh-add`
-        problem  image      lab\u{1b}[2J is not here
-        ");
-        let coloured = lines(&checks, None, true);
+        let coloured = lines(&checks, true);
         assert_eq!(coloured[0], "\u{1b}[32mok\u{1b}[0m       engine     docker: 28.2.2 answers");
-        assert!(lines(&checks, Some(5), false).iter().all(|line| !line.contains('\u{1b}')));
-        assert_eq!(lines(&[], None, false), [""; 0]);
+        assert_eq!(lines(&[], false), [""; 0]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::engine_checks::engine_checks;
 use super::engines::Client;
 use super::facts::Facts;
 use super::report::{Check, Level, count};
-use super::resource_checks::{agent, resource_checks};
+use super::resource_checks::{agent, home, image};
 use crate::cage::defaults;
 use crate::engine::dialect::Dialect;
 use crate::engine::error::Trouble;
@@ -19,11 +19,11 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
     checks.extend(no_client);
     checks.extend(facts.clients.iter().enumerate().map(|(index, client)| engine(facts, index, client)));
     checks.extend(facts.rootless_problems.iter().cloned());
-    if let Some((client, server)) = facts.server() {
-        checks.extend(engine_checks(&facts.host, client, server));
+    if let Some((client, info)) = facts.engine() {
+        checks.extend(engine_checks(&facts.host, client, info));
     }
     match &facts.resources {
-        Some(Ok(resources)) => checks.extend(resource_checks(facts, resources)),
+        Some(Ok(resources)) => checks.extend([image(facts, resources), home(facts, resources)]),
         Some(Err(error)) => checks.push(Check::error("engine", Level::Problem, error)),
         None => {}
     }
@@ -38,9 +38,9 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
         Err(error) => Check::error("seed", Level::Problem, error),
     });
     // The current directory need not be a project.
-    checks.push(match (&facts.project, &facts.project_warning) {
-        (Err(error), _) | (_, Some(error)) => Check::error("project", Level::Warning, error),
-        (Ok(project), None) => Check::ok("project", &project.path),
+    checks.push(match &facts.project {
+        Ok(path) => Check::ok("project", path),
+        Err(error) => Check::error("project", Level::Warning, error),
     });
     checks
 }
@@ -49,12 +49,13 @@ fn settings(facts: &Facts) -> Vec<Check> {
     let invalid = facts.invalid_settings.iter();
     let mut checks: Vec<_> = invalid.map(|error| Check::error("settings", Level::Problem, error)).collect();
     let (set, unknown) = facts.variables();
-    checks.extend(unknown.into_iter().map(|name| {
-        let fix = similar_setting(name).map(|setting| format!("did you mean {setting}?"));
-        let fix =
-            fix.unwrap_or_else(|| "`cage help` and `cage help start` list the variables of cage".to_owned());
-        Check::warning("settings", format!("{name} is not a variable of cage"), fix)
-    }));
+    for name in unknown {
+        let fix = match similar_setting(name) {
+            Some(setting) => format!("did you mean {setting}?"),
+            None => "`cage help` and `cage help start` list the variables of cage".to_owned(),
+        };
+        checks.push(Check::warning("settings", format!("{name} is not a variable of cage"), fix));
+    }
     checks.extend((!set.is_empty()).then(|| Check::ok("settings", format!("set: {}", set.join(", ")))));
     checks
 }
@@ -62,22 +63,21 @@ fn settings(facts: &Facts) -> Vec<Check> {
 /// Returns the setting with the most similar name, if there is a similar one.
 pub(super) fn similar_setting(name: &str) -> Option<&'static str> {
     let distance = |setting: &&str| strsim::damerau_levenshtein(name, setting);
-    let nearest = defaults::settings().min_by_key(distance)?;
-    (distance(&nearest) <= 2).then_some(nearest)
+    defaults::settings().min_by_key(distance).filter(|nearest| distance(nearest) <= 2)
 }
 
 /// Returns whether an engine answers and whether cage uses it.
 fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
     let (name, is_used) = (&client.name, facts.used == Some(index));
     let at = if client.endpoint.is_empty() { String::new() } else { format!(" at {}", client.endpoint) };
-    let error = match &client.server {
-        Ok(server) => {
+    let error = match &client.info {
+        Ok(info) => {
             let usage = match (is_used, facts.chosen_by) {
                 (true, Some(setting)) => format!("used, as {setting} says"),
                 (true, None) => "used".to_owned(),
                 (false, _) => "not used".to_owned(),
             };
-            return Check::ok("engine", format!("{name} {} answers{at}; {usage}", server.info.version));
+            return Check::ok("engine", format!("{name} {} answers{at}; {usage}", info.version));
         }
         Err(error) => error,
     };
@@ -92,11 +92,11 @@ fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
         check.message = format!("no engine answers{at}");
         check.fix = Some(how_to_start(facts.host.os, client).to_owned());
     }
-    check.message = match facts.server() {
-        Some((other, _)) => format!("{name}: {}; cage uses {}", check.message, other.name),
-        None => format!("{name}: {}", check.message),
-    };
-    let answering = facts.clients.iter().find(|other| other.server.is_ok() && level == Level::Problem);
+    check.message = format!("{name}: {}", check.message);
+    if let Some((other, _)) = facts.engine() {
+        let _ = write!(check.message, "; cage uses {}", other.name);
+    }
+    let answering = facts.clients.iter().find(|other| other.info.is_ok() && level == Level::Problem);
     if let (Some(fix), Some(other)) = (&mut check.fix, answering) {
         let _ = write!(fix, "; or use the one that answers: `--runtime {0}`, CAGE_RUNTIME={0}", other.name);
     }

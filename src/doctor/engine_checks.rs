@@ -1,16 +1,16 @@
 //! The checks of an engine that answers: where it runs, its version, and how far it isolates.
 
-use super::engines::{Client, Server};
+use super::engines::Client;
 use super::report::Check;
 use crate::base::text;
-use crate::engine::info::{Limit, Mode};
+use crate::engine::info::{Info, Limit, Mode};
 use crate::host::machine::Host;
 
 /// The free space in bytes below which pulling an image is likely to fail.
 const LITTLE_SPACE: u64 = 2_000_000_000;
 
 /// Returns the checks of an engine that answers.
-pub fn engine_checks(host: &Host, client: &Client, server: &Server) -> Vec<Check> {
+pub fn engine_checks(host: &Host, client: &Client, info: &Info) -> Vec<Check> {
     let mut checks = Vec::new();
     if client.is_remote() {
         checks.push(Check::problem(
@@ -19,11 +19,24 @@ pub fn engine_checks(host: &Host, client: &Client, server: &Server) -> Vec<Check
             "cage mounts the project directory: use an engine on this machine",
         ));
     }
-    checks.push(Check::ok("mode", server.info.engine.location()));
-    checks.extend(old_version(client, server));
-    checks.push(limits(host, server));
-    checks.push(protections(server));
-    checks.extend(server.free_space.map(|free| {
+    checks.push(Check::ok("mode", info.engine.location()));
+    checks.extend(old_version(client, info));
+    checks.push(limits(host, info));
+    checks.push(match (info.seccomp, info.engine.machine) {
+        (true, _) if info.engine.selinux => {
+            Check::ok("protections", "seccomp; SELinux is off for cages (label=disable)")
+        }
+        (true, _) => Check::ok("protections", "seccomp"),
+        (false, Some(_)) => {
+            Check::ok("protections", "no seccomp, as usual in this product's virtual machine")
+        }
+        (false, None) => Check::warning(
+            "protections",
+            "the engine runs containers without seccomp",
+            "remove `seccomp=unconfined` from the engine's settings",
+        ),
+    });
+    checks.extend(client.free_space.map(|free| {
         let message = format!("{} free for images and cages", text::bytes(free));
         if free < LITTLE_SPACE {
             Check::warning("disk", message, "`cage prune` or the engine's `system prune` frees space")
@@ -35,10 +48,10 @@ pub fn engine_checks(host: &Host, client: &Client, server: &Server) -> Vec<Check
 }
 
 /// Returns a problem if the engine is too old for cage.
-fn old_version(client: &Client, server: &Server) -> Option<Check> {
-    let (floor, fix) = client.dialect()?.oldest_version(server.info.engine.mode)?;
-    let (name, version, (major, minor)) = (&client.name, &server.info.version, floor);
-    let is_old = numbers(version)? < floor;
+fn old_version(client: &Client, info: &Info) -> Option<Check> {
+    let (oldest, fix) = client.dialect()?.oldest_version(info.engine.mode)?;
+    let (name, version, (major, minor)) = (&client.name, &info.version, oldest);
+    let is_old = numbers(version)? < oldest;
     is_old.then(|| Check::problem("version", format!("{name} {version} is older than {major}.{minor}"), fix))
 }
 
@@ -48,8 +61,8 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or_default()))
 }
 
-fn limits(host: &Host, server: &Server) -> Check {
-    let engine = &server.info.engine;
+fn limits(host: &Host, info: &Info) -> Check {
+    let engine = &info.engine;
     if engine.unenforced.is_empty() {
         return Check::ok("limits", "the engine can limit processes, memory and processors");
     }
@@ -64,24 +77,6 @@ fn limits(host: &Host, server: &Server) -> Check {
         }
     };
     Check::warning("limits", format!("the engine can't limit {}", names.join(", ")), fix)
-}
-
-fn protections(server: &Server) -> Check {
-    let (message, fix) = match (server.info.seccomp, server.info.engine.machine) {
-        (true, _) if server.info.engine.selinux => {
-            ("seccomp; SELinux is off for cages (label=disable)", None)
-        }
-        (true, _) => ("seccomp", None),
-        (false, Some(_)) => ("no seccomp, as usual in this product's virtual machine", None),
-        (false, None) => (
-            "the engine runs containers without seccomp",
-            Some("remove `seccomp=unconfined` from the engine's settings"),
-        ),
-    };
-    match fix {
-        Some(fix) => Check::warning("protections", message, fix),
-        None => Check::ok("protections", message),
-    }
 }
 
 #[cfg(test)]

@@ -25,14 +25,7 @@ pub struct Client {
     /// The address of the engine; empty for podman on this machine.
     pub endpoint: String,
     /// The engine's answer.
-    pub server: Result<Server>,
-}
-
-/// An engine that answers.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// The engine's answer.
-    pub info: Info,
+    pub info: Result<Info>,
     /// The free space for images and containers in bytes, if they are on this machine.
     pub free_space: Option<u64>,
 }
@@ -40,15 +33,17 @@ pub struct Server {
 impl Client {
     /// Asks the client `name` at `path` for its engine.
     pub fn ask(host: &Host, runner: Runner, name: String, path: PathBuf, tried: bool) -> Self {
-        let (runtime, server) = match Runtime::identify(runner, &name, path) {
+        let (runtime, info) = match Runtime::identify(runner, &name, path) {
             Ok(runtime) => {
-                let server = Server::ask(host, runner, &runtime);
-                (Some(runtime), server)
+                let info = runtime.ask_info(host, runner);
+                (Some(runtime), info)
             }
             Err(error) => (None, Err(error)),
         };
         let endpoint = runtime.as_ref().and_then(|runtime| endpoint(host, runner, runtime).ok());
-        Self { name, tried, runtime, endpoint: endpoint.unwrap_or_default(), server }
+        let directory = info.as_ref().ok().and_then(|info| info.directory.as_deref());
+        let free_space = directory.and_then(free_space);
+        Self { name, tried, runtime, endpoint: endpoint.unwrap_or_default(), info, free_space }
     }
 
     /// Returns the client's command line dialect.
@@ -63,14 +58,14 @@ impl Client {
 
     /// Returns why the engine doesn't answer, as far as that is known.
     pub fn trouble(&self) -> Option<Trouble> {
-        Some(self.server.as_ref().err()?.downcast_ref::<EngineError>()?.trouble())
+        Some(self.info.as_ref().err()?.downcast_ref::<EngineError>()?.trouble())
     }
 }
 
 /// Returns the client that cage uses: the first whose engine answers, or one that keeps cage from trying the next.
 pub fn used(clients: &[Client]) -> Option<usize> {
     let mut tried = clients.iter().take_while(|client| client.tried).enumerate();
-    let used = tried.find(|(index, client)| match &client.server {
+    let used = tried.find(|(index, client)| match &client.info {
         Ok(_) => true,
         // cage itself has no time limit.
         Err(_) if client.trouble() == Some(Trouble::TimedOut) => true,
@@ -79,35 +74,24 @@ pub fn used(clients: &[Client]) -> Option<usize> {
     used.map(|(index, _)| index)
 }
 
-/// Returns the name and path of each installed client, and whether cage tries it; those first.
-pub fn installed(host: &Host, choice: Option<&str>, project: Option<&Path>) -> Vec<(String, PathBuf, bool)> {
-    let mut installed: Vec<(String, PathBuf, bool)> = Vec::new();
-    let mut names: Vec<&str> = Dialect::in_order().map(Dialect::program).collect();
-    names.splice(0..0, choice);
-    for name in names {
-        for (name, path) in Runtime::candidates(host, Some(name), project).unwrap_or_default() {
-            if !installed.iter().any(|(_, known, _)| *known == path) {
+/// Asks every installed client, those first that cage tries: `choice`, or all of them.
+pub fn ask_all(host: &Host, runner: Runner, choice: Option<&str>, project: Option<&Path>) -> Vec<Client> {
+    let names: Vec<&str> = Dialect::in_order().map(Dialect::program).collect();
+    let mut clients = Vec::new();
+    let mut known = Vec::new();
+    for wanted in choice.into_iter().chain(names) {
+        for (name, path) in Runtime::candidates(host, Some(wanted), project).unwrap_or_default() {
+            if !known.contains(&path) {
+                known.push(path.clone());
                 let tried = choice.is_none_or(|choice| choice == name);
-                installed.push((name.to_owned(), path, tried));
+                clients.push(Client::ask(host, runner, name.to_owned(), path, tried));
             }
         }
     }
-    installed
+    clients
 }
 
-impl Server {
-    fn ask(host: &Host, runner: Runner, runtime: &Runtime) -> Result<Self> {
-        Ok(Self::of(runtime.ask_info(host, runner)?))
-    }
-
-    /// Adds the free space to an engine's answer.
-    pub(super) fn of(info: Info) -> Self {
-        let free_space = info.directory.as_deref().and_then(free_space);
-        Self { info, free_space }
-    }
-}
-
-/// Returns the free space at `directory`.
+/// Returns the free space at `directory` in bytes.
 fn free_space(directory: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(directory).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))

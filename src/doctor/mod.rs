@@ -22,5 +22,5 @@ pub use self::checks::checks;
 pub use self::facts::Facts;
 pub use self::report::{Check, Level, count};
 
-/// How long each engine command may take.
+/// The time limit for each engine command.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);

@@ -7,9 +7,9 @@ use anyhow::anyhow;
 use serde_json::json;
 
 use super::checks::similar_setting;
-use super::engines::{Client, Server, used};
+use super::engines::{Client, used};
 use super::facts::Resources;
-use super::probe::{AgentInside, Findings};
+use super::probe::AgentInside;
 use super::report::one_line;
 use super::*;
 use crate::base::error::Failure;
@@ -18,14 +18,12 @@ use crate::cage::user::ImageUser;
 use crate::engine::container::State;
 use crate::engine::dialect::Dialect;
 use crate::engine::error::EngineError;
-use crate::engine::image::Image;
-use crate::engine::info::Limit;
+use crate::engine::info::{Info, Limit};
 use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
-use crate::lifecycle::unused::{LostCage, OldImage, Unused};
 
 /// docker 20.10, as Debian 12 has it.
 const INFO: &str = r#"{"ServerVersion":"20.10.24+dfsg1","Architecture":"x86_64","OperatingSystem":"Debian GNU/Linux 12 (bookworm)","Name":"vm","DockerRootDir":"/var/lib/docker",
@@ -37,24 +35,24 @@ const PODMAN: &str = r#"{"host":{"arch":"amd64","cgroupVersion":"v2","cgroupCont
     "security":{"rootless":true,"seccompEnabled":true,"apparmorEnabled":false},"serviceIsRemote":false},
     "store":{"graphRoot":"/home/me/.local/share/containers/storage"},"version":{"Version":"4.3.1"}}"#;
 
-fn client(kind: Dialect, endpoint: &str, server: anyhow::Result<Server>) -> Client {
+fn client(kind: Dialect, endpoint: &str, info: anyhow::Result<Info>) -> Client {
     let runtime = Runtime::sample(kind);
     Client {
         name: runtime.name.clone(),
         tried: true,
         runtime: Some(runtime),
         endpoint: endpoint.into(),
-        server,
+        info,
+        free_space: None,
     }
 }
 
-fn answer(kind: Dialect, host: &Host, info: &str) -> anyhow::Result<Server> {
-    Runtime::sample(kind).read_info(info, host).map(Server::of)
+fn answer(kind: Dialect, host: &Host, info: &str) -> anyhow::Result<Info> {
+    Runtime::sample(kind).read_info(info, host)
 }
 
 fn docker(host: &Host) -> Client {
-    let server = answer(Dialect::Docker, host, INFO);
-    client(Dialect::Docker, "unix:///var/run/docker.sock", server)
+    client(Dialect::Docker, "unix:///var/run/docker.sock", answer(Dialect::Docker, host, INFO))
 }
 
 fn podman(host: &Host) -> Client {
@@ -94,22 +92,15 @@ fn project() -> Project {
 /// Returns the facts of a machine with these clients and nothing wrong.
 fn facts(host: &Host, clients: Vec<Client>) -> Facts {
     let used = used(&clients);
-    let answers = used.is_some_and(|index| clients[index].server.is_ok());
+    let answers = used.is_some_and(|index| clients[index].info.is_ok());
     let vscode =
         ImageUser { name: "vscode".into(), ids: Ids { uid: 501, gid: 20 }, home: "/home/vscode".into() };
     let resources = Resources {
         cages: vec![Cage::sample(&project(), State::Stopped)],
-        image: Some(Image::sample("sha256:1")),
+        has_image: true,
         image_user: Some(Ok(vscode)),
         home: Some(Volume::sample("cage-home", "null")),
-        unused: Unused::default(),
-        findings: Findings {
-            agent: AgentInside::Works(1),
-            home_owner: Some(Ids { uid: 1000, gid: 1000 }),
-            cage_owner: None,
-            init: Some(true),
-        },
-        person: host.ids,
+        agent: AgentInside::Works(1),
     };
     Facts {
         host: host.clone(),
@@ -119,8 +110,7 @@ fn facts(host: &Host, clients: Vec<Client>) -> Facts {
         no_client: None,
         used,
         rootless_problems: Vec::new(),
-        project: Ok(project()),
-        project_warning: None,
+        project: Ok(project().path),
         env_files: Some(Ok(3)),
         seed: Ok(Some("/home/me/.config/cage/home".into())),
         agent: Some(Ok(1)),
@@ -147,8 +137,8 @@ fn resources(facts: &mut Facts) -> &mut Resources {
     facts.resources.as_mut().unwrap().as_mut().unwrap()
 }
 
-fn server(facts: &mut Facts) -> &mut Server {
-    facts.clients[0].server.as_mut().unwrap()
+fn info(facts: &mut Facts) -> &mut Info {
+    facts.clients[0].info.as_mut().unwrap()
 }
 
 #[test]
@@ -156,7 +146,7 @@ fn nothing_is_wrong_with_docker_on_linux() {
     let host = Host::sample(&[("CAGE_IMAGE", "ghcr.io/x/y"), ("CAGE_RUNTIME", "docker")]);
     let mut facts = facts(&host, vec![docker(&host)]);
     facts.chosen_by = Some("CAGE_RUNTIME");
-    server(&mut facts).free_space = Some(80_000_000_000);
+    facts.clients[0].free_space = Some(80_000_000_000);
     insta::assert_snapshot!(printed(&facts), @"
     Ok settings: set: CAGE_IMAGE, CAGE_RUNTIME
     Ok engine: docker 20.10.24+dfsg1 answers at unix:///var/run/docker.sock; used, as CAGE_RUNTIME says
@@ -165,8 +155,7 @@ fn nothing_is_wrong_with_docker_on_linux() {
     Ok protections: seccomp
     Ok disk: 80 GB free for images and cages
     Ok image: ghcr.io/x/y, user vscode (501:20)
-    Ok home: cage-home, owned by you
-    Ok init: the engine has an init for containers
+    Ok home: cage-home
     Ok ssh-agent: 1 key on this machine, 1 key inside
     Ok env-files: 3 variables
     Ok seed: /home/me/.config/cage/home
@@ -179,8 +168,6 @@ fn rootless_podman_is_used_when_docker_is_forbidden() {
     let mut host = Host::sample(&[]);
     host.cgroup_v2 = true;
     let mut facts = facts(&host, vec![failing(Dialect::Docker, "", FORBIDDEN), podman(&host)]);
-    // Root inside is the user outside.
-    resources(&mut facts).findings.home_owner = Some(Ids::ROOT);
     insta::assert_snapshot!(printed(&facts), @"
     Warning engine: docker: you have no permission to use docker; cage uses podman -> add yourself to the engine's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless podman: `cage --runtime podman …`
     Ok engine: podman 4.3.1 answers; used
@@ -188,14 +175,13 @@ fn rootless_podman_is_used_when_docker_is_forbidden() {
     Warning limits: the engine can't limit processors -> put `Delegate=cpu cpuset io memory pids` into the unit user@.service, then log in again
     Ok protections: seccomp
     Ok image: ghcr.io/pacificsky/devcontainer-lite:latest, user vscode (501:20)
-    Ok home: cage-home, owned by you
-    Ok init: the engine has an init for containers
+    Ok home: cage-home
     Ok ssh-agent: 1 key on this machine, 1 key inside
     Ok env-files: 3 variables
     Ok seed: /home/me/.config/cage/home
     Ok project: /home/me/app
     ");
-    facts.clients[1].server.as_mut().unwrap().info.version = "4.2.9".into();
+    facts.clients[1].info.as_mut().unwrap().version = "4.2.9".into();
     assert!(wrong(&facts).contains(&("version", Level::Problem)));
 }
 
@@ -270,10 +256,8 @@ fn mac(system: &str, name: &str, endpoint: &str) -> Facts {
     host.os = Os::Mac;
     let info = json!({"ServerVersion": "28.3.2", "Architecture": "aarch64", "OperatingSystem": system, "Name": name, "DockerRootDir": "/var/lib/docker",
         "SecurityOptions": ["name=seccomp,profile=unconfined"], "PidsLimit": true});
-    let server = answer(Dialect::Docker, &host, &info.to_string());
-    let mut facts = facts(&host, vec![client(Dialect::Docker, endpoint, server)]);
-    resources(&mut facts).image.as_mut().unwrap().architecture = "arm64".into();
-    facts
+    let info = answer(Dialect::Docker, &host, &info.to_string());
+    facts(&host, vec![client(Dialect::Docker, endpoint, info)])
 }
 
 #[test]
@@ -285,8 +269,7 @@ fn each_product_on_a_mac_has_its_own_fix_for_the_agent() {
     Ok limits: the engine can limit processes, memory and processors
     Ok protections: no seccomp, as usual in this product's virtual machine
     Ok image: ghcr.io/pacificsky/devcontainer-lite:latest, user vscode (501:20)
-    Ok home: cage-home, owned by 1000:1000 inside
-    Ok init: the engine has an init for containers
+    Ok home: cage-home
     Ok ssh-agent: 1 key on this machine, 1 key inside
     Ok env-files: 3 variables
     Ok seed: /home/me/.config/cage/home
@@ -298,7 +281,7 @@ fn each_product_on_a_mac_has_its_own_fix_for_the_agent() {
     std::fs::write(dir.path().join("default/colima.yaml"), "forwardAgent: false\n").unwrap();
     let socket = format!("unix://{}/default/docker.sock", dir.path().display());
     let mut colima = mac("Ubuntu 24.04 LTS", "colima", &socket);
-    resources(&mut colima).findings.agent = AgentInside::Fails("Error connecting to agent".into());
+    resources(&mut colima).agent = AgentInside::Fails("Error connecting to agent".into());
     let text = printed(&colima);
     assert!(text.contains("in a virtual machine (Colima)"), "{text}");
     assert!(text.contains("`colima stop && colima start --ssh-agent` turns it on"), "{text}");
@@ -311,7 +294,7 @@ fn each_product_on_a_mac_has_its_own_fix_for_the_agent() {
         let mut product = mac(system, name, "");
         // The product brings an agent of its own.
         product.agent = None;
-        resources(&mut product).findings.agent = AgentInside::Fails("Permission denied".into());
+        resources(&mut product).agent = AgentInside::Fails("Permission denied".into());
         let text = printed(&product);
         assert!(
             text.contains("no SSH_AUTH_SOCK on this machine; does not work inside: Permission denied"),
@@ -326,7 +309,7 @@ fn podman_machine_can_not_mount_an_agent() {
     let mut host = Host::sample(&[]);
     host.os = Os::Mac;
     let mut facts = facts(&host, vec![podman(&host)]);
-    resources(&mut facts).findings.agent = AgentInside::Untried("there is no agent to mount".into());
+    resources(&mut facts).agent = AgentInside::Untried("there is no agent to mount".into());
     let text = printed(&facts);
     let line = "Warning ssh-agent: 1 key on this machine; does not work inside -> podman machine can't bring";
     assert!(text.contains(line), "{text}");
@@ -351,34 +334,24 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
     changed("user-namespaces", problem, &|f| {
         f.rootless_problems.push(Check::problem("user-namespaces", "off", "turn them on"));
     });
-    changed("version", problem, &|f| server(f).info.version = "19.03.5".into());
-    changed("limits", warning, &|f| server(f).info.engine.unenforced = vec![Limit::Memory]);
-    changed("protections", warning, &|f| server(f).info.seccomp = false);
-    changed("disk", warning, &|f| server(f).free_space = Some(1_000_000_000));
+    changed("version", problem, &|f| info(f).version = "19.03.5".into());
+    changed("limits", warning, &|f| info(f).engine.unenforced = vec![Limit::Memory]);
+    changed("protections", warning, &|f| info(f).seccomp = false);
+    changed("disk", warning, &|f| f.clients[0].free_space = Some(1_000_000_000));
     changed("engine", problem, &|f| f.resources = Some(Err(error("no answer"))));
     changed("image", problem, &|f| resources(f).image_user = Some(Err(error("no sh"))));
-    changed("image", warning, &|f| resources(f).image.as_mut().unwrap().architecture = "arm64".into());
     changed("image", problem, &|f| {
         f.host = Host::sample(&[("CAGE_IMAGE", "lab")]);
-        resources(f).image = None;
+        resources(f).has_image = false;
+        resources(f).image_user = None;
     });
     changed("home", problem, &|f| resources(f).home = Some(Volume::sample("cage-home", r#"{"o":"bind"}"#)));
-    changed("home", warning, &|f| resources(f).findings.home_owner = Some(Ids { uid: 501, gid: 20 }));
-    changed("unused", warning, &|f| {
-        let (container, project) = (Cage::sample(&project(), State::Stopped), "/gone".to_owned());
-        resources(f).unused.cages.push(LostCage { container, project, doubt: None });
-    });
-    changed("unused", warning, &|f| {
-        resources(f).unused.images.push(OldImage { id: "1".into(), date: None, size: 7 });
-    });
-    changed("init", warning, &|f| resources(f).findings.init = Some(false));
     changed("ssh-agent", warning, &|f| f.agent = None);
     changed("ssh-agent", warning, &|f| f.agent = Some(Err("Connection refused".into())));
-    changed("ssh-agent", warning, &|f| resources(f).findings.agent = AgentInside::Works(0));
-    changed("ssh-agent", warning, &|f| resources(f).findings.agent = AgentInside::Fails("refused".into()));
+    changed("ssh-agent", warning, &|f| resources(f).agent = AgentInside::Works(0));
+    changed("ssh-agent", warning, &|f| resources(f).agent = AgentInside::Fails("refused".into()));
     changed("env-files", problem, &|f| f.env_files = Some(Err(error(".cage.env, line 2"))));
     changed("seed", problem, &|f| f.seed = Err(error("cannot use the directory")));
-    changed("project", warning, &|f| f.project_warning = Some(error("another cage can write there")));
     changed("project", warning, &|f| f.project = Err(error("no such directory")));
 }
 
@@ -389,15 +362,12 @@ fn what_does_not_exist_yet_is_fine() {
     facts.agent = None;
     facts.env_files = Some(Ok(0));
     facts.seed = Ok(None);
-    let person = host.ids;
     facts.resources = Some(Ok(Resources {
         cages: Vec::new(),
-        image: None,
+        has_image: false,
         image_user: None,
         home: None,
-        unused: Unused::default(),
-        findings: Findings::untried("the image is not on this machine"),
-        person,
+        agent: AgentInside::Untried("the image is not on this machine".into()),
     }));
     assert_eq!(wrong(&facts), []);
     assert!(printed(&facts).contains("is not on this machine yet: `cage start` pulls it"));

@@ -17,10 +17,6 @@ pub struct Image {
     pub former_names: Vec<String>,
     /// In bytes; it may share some of them with others.
     pub size: u64,
-    /// The processor that it is for, as Go names it (`amd64`).
-    pub architecture: String,
-    /// Its user, as it was written; nothing for root.
-    pub user: String,
     /// Its environment variables, `NAME=VALUE`.
     pub environment: Vec<String>,
 }
@@ -53,16 +49,12 @@ pub(super) struct RawImage {
     #[serde(default)]
     size: u64,
     #[serde(default)]
-    architecture: String,
-    #[serde(default)]
     config: Option<RawImageConfig>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase")]
 struct RawImageConfig {
-    #[serde(default)]
-    user: String,
     #[serde(default)]
     env: Option<Vec<String>>,
 }
@@ -79,8 +71,6 @@ impl From<RawImage> for Image {
             digests: raw.repo_digests.unwrap_or_default(),
             former_names: raw.names_history.unwrap_or_default(),
             size: raw.size,
-            architecture: raw.architecture,
-            user: config.user,
             environment: config.env.unwrap_or_default(),
         }
     }
@@ -103,8 +93,6 @@ impl Image {
             digests: Vec::new(),
             former_names: Vec::new(),
             size: 0,
-            architecture: "amd64".into(),
-            user: "vscode".into(),
             environment: Vec::new(),
         }
     }

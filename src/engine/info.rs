@@ -72,8 +72,6 @@ pub struct Info {
     pub engine: Engine,
     /// The engine's version.
     pub version: String,
-    /// The processor's architecture by Go's name, such as `amd64`.
-    pub architecture: String,
     /// Whether the engine filters system calls.
     pub seccomp: bool,
     /// The directory with images and containers, if it is on this machine.
@@ -88,7 +86,6 @@ pub(super) struct DockerInfo {
     operating_system: String,
     name: String,
     server_version: String,
-    architecture: String,
     docker_root_dir: PathBuf,
     security_options: Option<Vec<String>>,
     plugins: DockerPlugins,
@@ -115,7 +112,6 @@ pub(super) struct PodmanInfo {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct PodmanHost {
-    arch: String,
     cgroup_version: String,
     cgroup_controllers: Option<Vec<String>>,
     security: PodmanSecurity,
@@ -208,7 +204,6 @@ impl DockerInfo {
             seccomp: options
                 .iter()
                 .any(|option| option.contains("seccomp") && !option.contains("unconfined")),
-            architecture: go_architecture(&info.architecture).to_owned(),
             version: info.server_version,
             directory: Some(info.docker_root_dir).filter(|directory| is_here && directory.is_absolute()),
             engine,
@@ -268,7 +263,6 @@ impl PodmanInfo {
         Ok(Info {
             engine: machine.engine(host),
             version: version.version,
-            architecture: machine.arch,
             seccomp: machine.security.seccomp_enabled,
             directory: Some(store.graph_root).filter(|directory| is_here && directory.is_absolute()),
         })
@@ -306,15 +300,6 @@ pub(super) fn server_errors(said: &str) -> Option<String> {
 
 fn parse<T: DeserializeOwned>(said: &str) -> Result<T> {
     serde_json::from_str(said).context("cannot read the engine's answer to `info`")
-}
-
-/// Returns Go's name for a processor's architecture, which docker's `info` calls by the kernel's name.
-fn go_architecture(name: &str) -> &str {
-    match name {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::lab::{Engine, World};
+use super::lab::World;
 use super::yours::Agent;
 
 on_each_engine!(everybody: it_says_what_there_is_and_leaves_nothing, the_agent_is_tried_from_inside);
-on_each_engine!(the_home_is_known_by_its_owner);
+on_each_engine!(clients: a_home_volume_with_options_is_a_problem);
 
 /// What it prints for scripts; nothing of it is a problem.
 fn doctor(world: &World) -> Value {
@@ -35,7 +35,6 @@ fn it_says_what_there_is_and_leaves_nothing(world: &World) {
     assert!(says(&printed, "home").1.contains("does not exist yet"), "{printed}");
     assert_eq!(printed["project"], world.project.to_str().unwrap());
     assert!(says(&printed, "disk").1.ends_with(" free for images and cages"), "{printed}");
-    assert_eq!(says(&printed, "init").0, "ok", "the lab has one");
     assert!(!volumes().contains(&world.volume()));
     let session = world.engine("ps --all --format '{{.Names}}'").ok().out;
     assert!(!session.contains("cage-doctor-"), "{session}");
@@ -82,33 +81,14 @@ fn the_agent_is_tried_from_inside(world: &World) {
     assert!(level == "warning" && message.contains("does not work inside: "), "{message}");
 }
 
-fn the_home_is_known_by_its_owner(world: &World) {
-    world.cage("start -d").ok();
-    let yours = |why: &str| {
-        let (level, message) = says(&doctor(world), "home");
-        assert!(level == "ok" && message.ends_with(", owned by you"), "{why}: {message}");
-    };
-    yours("in the cage that runs");
-    world.cage("stop").ok();
-    yours("in a container of its own");
+fn a_home_volume_with_options_is_a_problem(world: &World) {
     let volume = world.volume();
-    let give = format!("run --rm --user 0 --volume {volume}:/h cage-lab chown 12345:12345 /h");
-    world.engine(&give).ok();
-    let (level, message) = says(&doctor(world), "home");
-    assert_eq!(level, "warning", "{message}");
-    assert!(message.contains("belongs to 12345:12345 inside"), "{message}");
-    // What was said of the next new cage is so.
-    world.cage("restart").ok();
-    yours("it was taken over");
-    if world.engine == Engine::Docker {
-        world.cage("rm").ok();
-        world.engine(&format!("volume rm {volume}")).ok();
-        let options = format!(
-            "volume create --opt type=none --opt o=bind --opt device={} {volume}",
-            world.home.display()
-        );
-        world.engine(&options).ok();
-        let ran = world.cage("doctor").exits(1);
-        assert!(ran.out.contains("was created with a driver or options"), "{ran}");
-    }
+    world.engine(&format!("volume create {volume}")).ok();
+    assert_eq!(says(&doctor(world), "home"), ("ok".into(), volume.clone()), "the control");
+    world.engine(&format!("volume rm {volume}")).ok();
+    let device = world.home.display();
+    let options = format!("volume create --opt type=none --opt o=bind --opt device={device} {volume}");
+    world.engine(&options).ok();
+    let ran = world.cage("doctor").exits(1);
+    assert!(ran.out.contains("was created with a driver or options"), "{ran}");
 }
