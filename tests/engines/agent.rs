@@ -13,8 +13,11 @@ use serde_json::{Value, json};
 use super::lab::{Engine, World};
 use super::yours::owner;
 use crate::common::{absent, is_root};
+use crate::emulator::Emulator;
 
 on_each_engine!(everybody: an_agent_edits_the_project);
+
+on_each_engine!(clients: an_agent_is_detached_from_and_found_again);
 
 /// What it takes to talk to the stand-in and to nobody else.
 const SETTINGS: &str = "-e ANTHROPIC_API_KEY=not-a-key -e DISABLE_AUTOUPDATER=1 -e DISABLE_TELEMETRY=1 \
@@ -60,6 +63,50 @@ fn an_agent_edits_the_project(world: &World) {
         // The control: inside it is root, to whom it allows this only because cage calls the cage a sandbox.
         world.cage(&format!("run -- env -u IS_SANDBOX {claude}")).exits(1).says("cannot be used with root");
     }
+}
+
+fn an_agent_is_detached_from_and_found_again(world: &World) {
+    let Some(binary) = binary() else {
+        return absent(world.engine, "no agent to run");
+    };
+    let (port, _) = serve(Vec::new());
+    let url = format!("http://host.docker.internal:{port}");
+    let volume = format!("{binary}:/usr/local/bin/claude:ro");
+    world.cage(&format!("start -d -v {volume} -e ANTHROPIC_BASE_URL={url} {SETTINGS}")).ok();
+    // Its questions at the first start have been answered.
+    let answers = json!({
+        "hasCompletedOnboarding": true,
+        "bypassPermissionsModeAccepted": true,
+        "customApiKeyResponses": {"approved": ["not-a-key"], "rejected": []},
+        "projects": {world.project.to_str().unwrap(): {"hasTrustDialogAccepted": true}},
+    });
+    world.inside(&format!("cat >~/.claude.json <<'END'\n{answers}\nEND")).ok();
+
+    let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
+    terminal.shows("project ").types("claude --dangerously-skip-permissions");
+    terminal.has_on_screen("bypass permissions on").sends("Say so.").has_on_screen("Say so.").sends("\r");
+    terminal.has_on_screen("It is done.");
+    let modes = terminal.modes();
+    for mode in
+        ["alternate screen", "bracketed paste", "mouse", "modify other keys", "keyboard [", "1004", "2031"]
+    {
+        assert!(modes.contains(mode), "the control: {mode} is not among {modes}");
+    }
+    terminal.sends("\x1b[92;5u").shows("detached from cage-project-").shows("code=0.");
+    assert_eq!(terminal.modes(), "");
+
+    let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
+    terminal.has_modes(&modes).has_on_screen("It is done.");
+    // Two lines that are pasted wait for Enter.
+    terminal.pastes("first line\rsecond line").has_on_screen("first line\n  second line");
+    terminal
+        .sends("\x1b[99;5u")
+        .sends("\x1b[99;5u")
+        .sends("\x1b[99;5u")
+        .shows("Resume this session")
+        .shows("project ");
+    terminal.types("exit").shows("left cage-project-").shows("code=0.");
+    assert_eq!(terminal.modes(), "");
 }
 
 /// The agent that the lab has fetched, if it has.

@@ -169,6 +169,20 @@ impl Emulator {
         self
     }
 
+    /// Waits until a text is on the screen.
+    #[track_caller]
+    pub fn has_on_screen(&mut self, text: &str) -> &mut Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.state.lock().unwrap().0.screen().contents();
+            if screen.contains(text) {
+                return self;
+            }
+            assert!(Instant::now() < deadline, "should have had {text:?} on the screen:\n{screen}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Closes the terminal, as a window is closed.
     pub fn closes(self) {
         drop(self.process);
