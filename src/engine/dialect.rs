@@ -262,16 +262,8 @@ impl Dialect {
         }
     }
 
-    /// Returns whether the client makes programs redraw the screen when it attaches. docker's resizes the terminal there and
-    /// back: <https://github.com/docker/cli/blob/master/cli/command/container/attach.go>.
-    pub fn redraws_on_attach(self) -> bool {
-        match self {
-            Self::Docker => true,
-            Self::Podman => false,
-        }
-    }
-
-    /// Returns detach keys for `exec` that nobody types. Nobody could come back to a command that was left.
+    /// Returns detach keys for the client that nobody types: cage itself looks for the user's. docker's client holds a Ctrl-^ back
+    /// until the next key.
     ///
     /// An empty value turns podman's off
     /// (<https://docs.podman.io/en/latest/markdown/podman-exec.1.html#detach-keys-sequence>); with docker it means the

@@ -37,6 +37,8 @@ pub struct Attach {
     pub keys: DetachKeys,
     /// Runs once the client has the terminal.
     pub once_attached: Option<Invocation>,
+    /// Whether the process runs already, and is to draw its screen again.
+    pub redraws: bool,
     /// The modes of the terminal when the user detached.
     pub modes: Option<KeptModes>,
 }
@@ -74,7 +76,7 @@ impl Attach {
     /// When the client fails.
     pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<Attached> {
         let modes = self.modes.as_ref().map(KeptModes::take).unwrap_or_default();
-        let client = Client { invocation: &self.client, runner, interrupts, modes };
+        let client = Client { invocation: &self.client, runner, interrupts, modes, redraws: self.redraws };
         let start = SystemTime::now();
         let ended =
             client.run(KeyFilter::new(&self.keys, SecondPress::HeldBack), |running, event| match event {
@@ -124,7 +126,7 @@ impl Attach {
         }
     }
 
-    /// Runs `once_attached`, and makes the client pass the terminal's size on again.
+    /// Runs `once_attached`.
     fn settle(&self, runner: Runner, running: &Running) {
         let Some(command) = &self.once_attached else { return };
         // The container may not be running yet.
@@ -136,7 +138,6 @@ impl Attach {
             }
             thread::sleep(Duration::from_millis(100));
         }
-        running.resize();
     }
 
     /// Waits until the container runs: a client that is ended before may not start it.
@@ -202,7 +203,8 @@ impl Exec {
         runner: Runner,
         interrupts: &Interrupts,
     ) -> Result<(ExitStatus, bool)> {
-        let client = Client { invocation: &self.client, runner, interrupts, modes: Modes::default() };
+        let client =
+            Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
         let passed = std::sync::atomic::AtomicBool::new(false);
         let ended =
             client.run(KeyFilter::new(keys, SecondPress::PassedOn), |running, event| match event {

@@ -5,8 +5,9 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope};
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
@@ -32,6 +33,8 @@ pub struct Client<'a> {
     pub interrupts: &'a Interrupts,
     /// The terminal's modes that a program in the container has set before.
     pub modes: Modes,
+    /// Whether a program that runs already is to draw its screen again.
+    pub redraws: bool,
 }
 
 /// What happens to a client while it runs.
@@ -53,6 +56,7 @@ pub struct Running<'a> {
     /// Stops the commands that run beside the client when it has ended.
     pub ended: &'a Cancel,
     hung_up: &'a AtomicBool,
+    redraws: bool,
 }
 
 /// A client that has ended.
@@ -75,13 +79,38 @@ impl Running<'_> {
         self.signal(Signal::HUP);
     }
 
-    /// Makes the client pass the terminal's size on again.
-    pub fn resize(&self) {
-        if let Ok(rows) = self.pty.resize() {
+    /// Makes the client pass the terminal's size on, or a size with some rows fewer.
+    fn resize(&self, fewer: u16) {
+        if let Ok(rows) = self.pty.resize(fewer) {
             self.tracker().set_rows(rows);
         }
         // Only processes whose controlling terminal it is are told by the system.
         self.signal(Signal::WINCH);
+    }
+
+    /// Makes the program draw its screen: the terminal, which was a row smaller when the client started, gets its size. What is drawn
+    /// before the client has connected is lost, so this is repeated until there is output. (docker's client tries the same, but sets
+    /// both sizes so quickly that a program may see no difference; podman's sets the size before it connects.)
+    fn redraw(&self) {
+        for patience in [400, 1500, 3000] {
+            self.wait_for_output(patience);
+            thread::sleep(Duration::from_millis(50));
+            self.resize(0);
+            self.wait_for_output(300);
+            if self.tracker().has_output() || self.ended.is_cancelled() {
+                return;
+            }
+            self.resize(1);
+        }
+        self.resize(0);
+    }
+
+    /// Waits for output, but at most for some milliseconds.
+    fn wait_for_output(&self, patience: u64) {
+        let deadline = Instant::now() + Duration::from_millis(patience);
+        while Instant::now() < deadline && !self.tracker().has_output() && !self.ended.is_cancelled() {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Shows a message while the client has the terminal: on the last line of the alternate screen, otherwise below the cursor.
@@ -94,9 +123,11 @@ impl Running<'_> {
         });
     }
 
+    /// Signals the client's process group. Without root podman is two processes, and the first may drop a signal that it is to pass
+    /// on to the second.
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid.filter(|_| !self.ended.is_cancelled()) {
-            let _ = kill_process(pid, signal);
+            let _ = kill_process_group(pid, signal);
         }
     }
 
@@ -118,27 +149,34 @@ impl Client<'_> {
         filter: KeyFilter,
         on_event: impl Fn(&Running, Event) + Sync,
     ) -> Result<Ended, EngineError> {
-        let Self { invocation, runner, interrupts, modes } = self;
+        let Self { invocation, runner, interrupts, modes, redraws } = self;
         let failed = |error| EngineError::not_started(invocation, &error);
         let numbers = interrupts.numbers().iter().copied().chain([SIGWINCH, SIGCONT]);
         let mut signals = Signals::new(numbers).map_err(failed)?;
         let (pty, side) = Pty::open().map_err(failed)?;
         let terminal = SavedTerminal::read().map_err(failed)?;
         let (ended_reader, ended_writer) = io::pipe().map_err(failed)?;
+        let rows = pty.resize(redraws.into());
+        let child = runner.start(invocation, Streams::Terminal(side))?;
         console::control(&modes.redo());
         let tracker = Mutex::new(ModeTracker::new(modes));
-        let child = runner.start(invocation, Streams::Terminal(side))?;
         let (ended, hung_up) = (Cancel::default(), AtomicBool::new(false));
-        let running =
-            Running { pid: pid(&child), pty: &pty, tracker: &tracker, ended: &ended, hung_up: &hung_up };
-        if let Ok(rows) = pty.resize() {
-            running.tracker().set_rows(rows);
-        }
+        let running = Running {
+            pid: pid(&child),
+            pty: &pty,
+            tracker: &tracker,
+            ended: &ended,
+            hung_up: &hung_up,
+            redraws,
+        };
+        // A terminal may have no size.
+        running.tracker().set_rows(rows.unwrap_or_default());
         let handle = signals.handle();
         let output = thread::scope(|scope| {
             let threads =
                 || running.serve(scope, &terminal, &ended_reader, (filter, &mut signals), &on_event);
             let started = terminal.make_raw().and_then(|()| threads());
+
             if started.is_err() {
                 running.signal(Signal::HUP);
             }
@@ -182,13 +220,16 @@ impl Running<'_> {
                     let _ = terminal.make_raw();
                 }
                 match number {
-                    SIGWINCH | SIGCONT => self.resize(),
+                    SIGWINCH | SIGCONT => self.resize(0),
                     number => on_event(self, Event::Signal(number)),
                 }
             }
         })?;
         spawn(scope, move || {
             self.pty.wait_for_client(|| self.ended.is_cancelled());
+            if self.redraws {
+                self.redraw();
+            }
             on_event(self, Event::Connecting);
         })?;
         Ok(())

@@ -101,7 +101,7 @@ impl Context<'_> {
             Entry::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
             Entry::Attach => {
                 let mut attach = self.attach(container, &["attach"]);
-                attach.once_attached = self.unsettle_size(container);
+                attach.redraws = true;
                 attach.modes = KeptModes::of(self.host, &self.project.name, since);
                 Step::Attach(Box::new(attach))
             }
@@ -127,18 +127,9 @@ impl Context<'_> {
             script: client(&keys.to_string()),
             keys: keys.clone(),
             once_attached: None,
+            redraws: false,
             ending: Ending::of(self.host, self.runtime, container, &self.project.name),
             modes: KeptModes::of(self.host, &self.project.name, None),
         }
-    }
-
-    /// Returns the command that makes a program inside redraw the screen after podman's client has attached; docker's client changes the
-    /// terminal's size there and back for that. It can't run before the client: podman sets the size before it connects, so that the
-    /// redrawn screen may be lost.
-    pub(super) fn unsettle_size(&self, container: &str) -> Option<Invocation> {
-        let (_, rows) = self.host.size.filter(|_| !self.runtime.kind.redraws_on_attach())?;
-        let rows = rows.checked_sub(1).filter(|rows| *rows > 0)?.to_string();
-        let stty = ["exec", container, "/bin/stty", "-F", "/dev/console", "rows", &rows];
-        Some(self.runtime.command(stty).within(PATIENCE))
     }
 }

@@ -250,7 +250,6 @@ fn coming_back_to_a_running_cage() {
     ");
     insta::assert_snapshot!(come_back(Dialect::Podman, State::Running, "", &Entry::Attach), @r"
     printf '%s\n' 'cage: Re-attaching to cage-app-f6965073' >&2
-    (sleep 1; podman exec 0123456789ab /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
     exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false 0123456789ab
     ");
     insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &Entry::Name), @r"printf '%s\n' cage-app-f6965073");
@@ -390,7 +389,6 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     # keep
     podman rm --force --volumes 0123456789ab >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-    (sleep 1; podman exec cage-app-f6965073 /bin/stty -F /dev/console rows 29) >/dev/null 2>&1 &
     exec podman attach --detach-keys 'ctrl-\' --sig-proxy=false cage-app-f6965073
     "#);
 }

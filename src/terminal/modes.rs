@@ -51,6 +51,7 @@ const MAX_STACK: usize = 32;
 pub struct ModeTracker {
     parser: Parser,
     state: State,
+    has_output: bool,
 }
 
 /// The modes at one moment.
@@ -99,7 +100,7 @@ struct State {
 impl ModeTracker {
     /// Follows modes from `modes` on.
     pub fn new(modes: Modes) -> Self {
-        Self { parser: Parser::new(), state: State { modes, rows: 0 } }
+        Self { parser: Parser::new(), state: State { modes, rows: 0 }, has_output: false }
     }
 
     /// Notes the height of the terminal, in rows.
@@ -109,7 +110,13 @@ impl ModeTracker {
 
     /// Follows a piece of output, which may begin and end anywhere.
     pub fn feed(&mut self, output: &[u8]) {
+        self.has_output = true;
         self.parser.advance(&mut self.state, output);
+    }
+
+    /// Returns whether there was any output.
+    pub fn has_output(&self) -> bool {
+        self.has_output
     }
 
     /// Returns the modes at the end of the output.

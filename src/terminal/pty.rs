@@ -52,7 +52,7 @@ impl Drop for SavedTerminal {
 pub struct Pty(OwnedFd);
 
 impl Pty {
-    /// Makes a pseudo-terminal of the same size as the user's, and returns both sides.
+    /// Makes a pseudo-terminal, and returns both sides.
     ///
     /// # Errors
     /// When there can't be another one.
@@ -71,19 +71,16 @@ impl Pty {
         modes.local_modes |= LocalModes::IEXTEN;
         tcsetattr(&client, OptionalActions::Now, &modes)?;
         fcntl_setfl(&pty, fcntl_getfl(&pty)? | OFlags::NONBLOCK)?;
-        let pty = Self(pty);
-        if let Ok(size) = tcgetwinsize(stdout()) {
-            tcsetwinsize(&client, size)?;
-        }
-        Ok((pty, client))
+        Ok((Self(pty), client))
     }
 
-    /// Gives it the size of the user's terminal. Returns the number of rows.
+    /// Gives it the size of the user's terminal, or some rows fewer. Returns the number of rows.
     ///
     /// # Errors
     /// When a terminal has gone away.
-    pub fn resize(&self) -> io::Result<u16> {
-        let size = tcgetwinsize(stdout())?;
+    pub fn resize(&self, fewer: u16) -> io::Result<u16> {
+        let mut size = tcgetwinsize(stdout())?;
+        size.ws_row = size.ws_row.saturating_sub(fewer);
         tcsetwinsize(&self.0, size)?;
         Ok(size.ws_row)
     }
