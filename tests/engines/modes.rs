@@ -44,7 +44,9 @@ fn every_way_out_undoes_the_modes(world: &World) {
     ] {
         world.cage("rm").run();
         let mut terminal = None;
-        let terminal = start(world, "exec cage start", &mut terminal);
+        // Known by its directory from the commands of other tests.
+        let command = format!("cage -C {} start", world.project.display());
+        let terminal = start(world, &format!("exec {command}"), &mut terminal);
         terminal
             .types(&format!("printf '{AGENT}in'; echo side; read x; exit"))
             .shows("inside")
@@ -61,7 +63,7 @@ fn every_way_out_undoes_the_modes(world: &World) {
                 let names = format!("({}|{})", world.name(), &world.container_id()[..12]);
                 pkill("-KILL", &format!("(start|attach) .*--detach-keys .*{names}"));
             }
-            _ => pkill("-TERM", "^cage start$"),
+            _ => pkill("-TERM", &format!("^{command}$")),
         }
         terminal.shows(shown);
         assert_eq!(terminal.modes(), "", "{way}");
