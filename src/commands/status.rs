@@ -1,26 +1,23 @@
 //! `cage status`.
 
-use std::fmt::Write as _;
-
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::complete;
-use crate::base::{console, text};
+use crate::base::console;
+use crate::base::text::escape;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, OWNER_LABEL, USER_LABEL};
 use crate::cage::isolation;
 use crate::cage::ssh_agent::SOCKET;
 use crate::cage::user::ImageUser;
-use crate::engine::container::{HostConfig, Mounted, Published};
+use crate::engine::container::{Mounted, Published};
 use crate::engine::info::{Engine, Limit, Mode};
-use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::{DEFAULT_IMAGE, Host};
 use crate::lifecycle::find::Target;
-use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 
 /// Show the project's cage: name, state, ports, and what keeps it in
@@ -43,303 +40,218 @@ impl Status {
     /// Prints the status.
     ///
     /// # Errors
-    /// When the engine doesn't answer.
+    /// When the engine doesn't answer, or there is no cage of that name.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let (target, runtime, container) = session.find_nearest(self.name)?;
-        ensure!(container.is_some() || matches!(target, Target::Project(_)), target.missing());
-        let details = match &container {
-            None => None,
-            Some(container) => {
+        let (target, runtime, cage) = session.find_nearest(self.name)?;
+        let project = match (&target, &cage) {
+            (Target::Project(project), _) => &project.path,
+            (Target::Name(_), Some(cage)) => cage.project(),
+            (Target::Name(_), None) => bail!(target.missing()),
+        };
+        let state = cage.as_ref().map_or("none", |cage| cage.state.name());
+        let details = match &cage {
+            Some(cage) => {
                 let engine = runtime.engine(&session.host, session.runner)?;
-                Some(Details::new(&session.host, &runtime, &engine, container))
+                Some(Details::new(&session.host, &runtime.name, engine, cage))
             }
-        };
-        let project = match (&target, &container) {
-            (Target::Project(project), _) => Some(project.path.as_str()),
-            (Target::Name(_), container) => container.as_ref().map(Cage::project),
-        };
-        let state = container.as_ref().map_or("none", |container| container.state.name());
-        let report = Report {
-            version: console::JSON_VERSION,
-            name: target.name(),
-            state,
-            project,
-            cage: details.as_ref(),
+            None => None,
         };
         if self.json {
-            console::json(&report)?;
-            return Ok(0);
+            let mut object = details.map(|details| details.to_json()).unwrap_or_default();
+            object["version"] = json!(console::JSON_VERSION);
+            object["name"] = json!(target.name());
+            object["state"] = json!(state);
+            object["project"] = json!(project);
+            console::json(&object)?;
+        } else {
+            let general = [format!("Container: {}", target.name()), format!("State:     {state}")];
+            let details = details.map(|details| details.lines()).unwrap_or_default();
+            for line in general.iter().chain(&details) {
+                console::data(line)?;
+            }
         }
-        let mut plan = Plan::default();
-        plan.print(report.lines());
-        session.carry_out(&plan)
+        Ok(0)
     }
 }
 
-/// All that is known of a cage: what `--json` prints.
-#[derive(Serialize)]
-struct Report<'a> {
-    version: u32,
-    name: &'a str,
-    state: &'a str,
-    project: Option<&'a str>,
-    #[serde(flatten)]
-    cage: Option<&'a Details<'a>>,
-}
-
-/// The parts of a cage: image, mounts, limits and isolation.
-#[derive(Serialize)]
+/// A cage that exists, and its options as they could be typed.
 struct Details<'a> {
-    ports: &'a [Published],
-    image: &'a str,
-    image_id: &'a str,
-    created: Option<&'a str>,
-    engine: PrintedEngine<'a>,
-    user: Option<User>,
-    mounts: Vec<Mount<'a>>,
-    network: &'a str,
-    limits: Limits,
-    privileged: bool,
-    capabilities_dropped: Vec<&'a str>,
-    capabilities_added: Vec<&'a str>,
-    /// As they could be typed.
+    cage: &'a Cage,
+    runtime: &'a str,
+    engine: Engine,
+    user: Option<(ImageUser, Ids)>,
+    can_be_root: bool,
+    mounts: Vec<&'a Mounted>,
     options: Vec<String>,
-    defaults: Vec<Default>,
+    /// Options that come from variables, with the variable.
+    defaults: Vec<(String, &'static str)>,
     engine_args: Vec<String>,
     warnings: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct PrintedEngine<'a> {
-    runtime: &'a str,
-    rootless: bool,
-    machine: Option<String>,
-    #[serde(skip)]
-    shown: String,
-}
-
-#[derive(Serialize)]
-struct User {
-    name: String,
-    uid: u32,
-    gid: u32,
-    can_be_root: bool,
-}
-
-#[derive(Serialize)]
-struct Mount<'a> {
-    volume: Option<&'a str>,
-    source: &'a str,
-    target: &'a str,
-    writable: bool,
-}
-
-#[derive(Serialize)]
-struct Limits {
-    processes: Limited<i64>,
-    /// In bytes.
-    memory: Limited<i64>,
-    processors: Limited<f64>,
-}
-
-#[derive(Serialize)]
-struct Limited<T> {
-    /// Nothing for any amount.
-    most: Option<T>,
-    enforced: bool,
-}
-
-#[derive(Serialize)]
-struct Default {
-    option: String,
-    variable: &'static str,
-}
-
 impl<'a> Details<'a> {
-    fn new(host: &Host, runtime: &'a Runtime, engine: &Engine, container: &'a Cage) -> Self {
-        let config = &container.host_config;
-        let no_root =
-            config.security_opt.iter().flatten().any(|option| option.starts_with("no-new-privileges"));
-        let user = container.label(USER_LABEL).and_then(ImageUser::from_label);
-        let owner = container.ids(OWNER_LABEL).ok().flatten();
-        let user = user.zip(owner).map(|(user, Ids { uid, gid })| User {
-            name: user.name,
-            uid,
-            gid,
-            can_be_root: !no_root,
-        });
-        let mut mounts: Vec<Mount> = container.mounts.iter().map(Mount::from).collect();
-        mounts.sort_by(|a, b| (a.volume, a.source, a.target).cmp(&(b.volume, b.source, b.target)));
-        let (options, mut warnings) = match container.options() {
+    fn new(host: &Host, runtime: &'a str, engine: Engine, cage: &'a Cage) -> Self {
+        let user = cage.label(USER_LABEL).and_then(ImageUser::from_label);
+        let security = cage.host_config.security_opt.iter().flatten();
+        let mut mounts: Vec<&Mounted> = cage.mounts.iter().collect();
+        mounts.sort_by_key(|mount| (mount.volume(), &mount.source, &mount.destination));
+        let (options, mut warnings) = match cage.options() {
             Ok(options) => (options, Vec::new()),
             Err(error) => (CreateOptions::default(), vec![error.to_string()]),
         };
-        warnings.extend(isolation::weaknesses(host, &options, container.project()));
+        warnings.extend(isolation::weaknesses(host, &options, cage.project()));
         let mut chosen = options.without_defaults();
         chosen.engine_args.clear();
         let defaults = options.by_variable().into_iter();
         Self {
-            ports: &container.ports,
-            image: container.image_name(),
-            image_id: &container.image_id,
-            created: container.created.as_deref(),
-            engine: PrintedEngine {
-                runtime: &runtime.name,
-                rootless: engine.mode == Mode::Rootless,
-                machine: engine.machine.map(|product| product.to_string()),
-                shown: engine.location(),
-            },
-            user,
+            cage,
+            runtime,
+            engine,
+            user: user.zip(cage.ids(OWNER_LABEL).ok().flatten()),
+            can_be_root: !security.into_iter().any(|option| option.starts_with("no-new-privileges")),
             mounts,
-            network: &config.network_mode,
-            limits: Limits::new(config, engine),
-            privileged: config.privileged,
-            capabilities_dropped: names(config.cap_drop.as_ref()),
-            capabilities_added: names(config.cap_add.as_ref()),
             options: chosen.words().iter().map(shell_words::join).collect(),
-            defaults: defaults
-                .map(|(words, variable)| Default { option: shell_words::join(words), variable })
-                .collect(),
-            warnings,
+            defaults: defaults.map(|(words, variable)| (shell_words::join(words), variable)).collect(),
             engine_args: options.engine_args,
-        }
-    }
-}
-
-impl<'a> From<&'a Mounted> for Mount<'a> {
-    fn from(mount: &'a Mounted) -> Self {
-        Self {
-            volume: mount.volume(),
-            source: &mount.source,
-            target: &mount.destination,
-            writable: mount.writable,
-        }
-    }
-}
-
-fn names(capabilities: Option<&Vec<String>>) -> Vec<&str> {
-    capabilities.into_iter().flatten().map(|name| name.trim_start_matches("CAP_")).collect()
-}
-
-impl Limits {
-    fn new(config: &HostConfig, engine: &Engine) -> Self {
-        let enforced = |limit| !engine.unenforced.contains(&limit);
-        // podman forgets what it can't enforce.
-        let some = |most: i64| Some(most).filter(|most| *most > 0);
-        Self {
-            processes: Limited {
-                most: config.pids_limit.and_then(some),
-                enforced: enforced(Limit::Processes),
-            },
-            memory: Limited { most: some(config.memory), enforced: enforced(Limit::Memory) },
-            processors: Limited {
-                most: some(config.nano_cpus).map(|nano| precise(nano) / 1e9),
-                enforced: enforced(Limit::Processors),
-            },
+            warnings,
         }
     }
 
-    fn line(&self) -> String {
-        let gibibytes = |bytes: i64| format!("{:.1} GiB", precise(bytes) / f64::from(1 << 30));
-        let limits = [
-            ("processes", self.processes.most.map(|most| most.to_string()), self.processes.enforced),
-            ("memory", self.memory.most.map(gibibytes), self.memory.enforced),
-            ("CPUs", self.processors.most.map(|most| most.to_string()), self.processors.enforced),
-        ];
-        let limits = limits.map(|(name, most, is_enforced)| {
-            let note = if is_enforced { "" } else { " (not enforced by this engine)" };
-            format!("{name} {}{note}", most.as_deref().unwrap_or("unlimited"))
-        });
-        limits.join(", ")
+    /// Returns the limits in the engine's units; `None` is unlimited. podman forgets a limit that it can't enforce.
+    fn limits(&self) -> [(Limit, Option<i64>); 3] {
+        let config = &self.cage.host_config;
+        [
+            (Limit::Processes, config.pids_limit),
+            (Limit::Memory, Some(config.memory)),
+            (Limit::Processors, Some(config.nano_cpus)),
+        ]
+        .map(|(limit, most)| (limit, most.filter(|most| *most > 0)))
     }
-}
 
-#[expect(clippy::cast_precision_loss, reason = "a float has 53 bits, enough for eight petabytes")]
-fn precise(number: i64) -> f64 {
-    number as f64
-}
-
-impl Report<'_> {
-    /// The same for people, escaped.
-    fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("Container: {}", self.name), format!("State:     {}", self.state)];
-        if let Some(details) = self.cage {
-            let list = |lines: &mut Vec<String>, title: &str, items: Vec<String>| {
-                if items.is_empty() {
-                    lines.push(format!("{title:<11}(none)"));
-                } else {
-                    lines.push(title.to_owned());
-                    lines.extend(items.into_iter().map(|item| format!("  {item}")));
-                }
+    /// Returns the fields that `--json` prints of a cage that exists.
+    fn to_json(&self) -> Value {
+        let Self { cage, engine, .. } = self;
+        let config = &cage.host_config;
+        let limits = self.limits().into_iter().map(|(limit, most)| {
+            let most = match limit {
+                Limit::Processes | Limit::Memory => json!(most),
+                Limit::Processors => json!(most.map(|most| float(most / 1_000_000) / 1000.0)),
             };
-            list(&mut lines, "Ports:", details.ports.iter().map(Published::to_string).collect());
-            lines.extend(details.lines_of_origin());
-            list(&mut lines, "Mounts:", details.mounts.iter().map(Mount::line).collect());
-            lines.extend(details.lines_of_isolation());
-        }
-        lines
+            let enforced = !engine.unenforced.contains(&limit);
+            (limit.to_string(), json!({"most": most, "enforced": enforced}))
+        });
+        let mounts = self.mounts.iter().map(|mount| {
+            json!({
+                "volume": mount.volume(),
+                "source": mount.source,
+                "target": mount.destination,
+                "writable": mount.writable,
+            })
+        });
+        let user = self.user.as_ref().map(|(user, ids)| {
+            json!({"name": user.name, "uid": ids.uid, "gid": ids.gid, "can_be_root": self.can_be_root})
+        });
+        let defaults = self.defaults.iter();
+        json!({
+            "ports": cage.ports,
+            "image": cage.image_name(),
+            "image_id": cage.image_id,
+            "created": cage.created,
+            "engine": {
+                "runtime": self.runtime,
+                "rootless": engine.mode == Mode::Rootless,
+                "machine": engine.machine.map(|product| product.to_string()),
+            },
+            "user": user,
+            "mounts": mounts.collect::<Value>(),
+            "network": config.network_mode,
+            "limits": limits.collect::<Value>(),
+            "privileged": config.privileged,
+            "capabilities_dropped": capabilities(config.cap_drop.as_ref()),
+            "capabilities_added": capabilities(config.cap_add.as_ref()),
+            "options": self.options,
+            "defaults": defaults
+                .map(|(option, variable)| json!({"option": option, "variable": variable}))
+                .collect::<Value>(),
+            "engine_args": self.engine_args,
+            "warnings": self.warnings,
+        })
     }
-}
 
-impl Details<'_> {
-    fn lines_of_origin(&self) -> Vec<String> {
-        let chosen = if self.image == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
-        let mut lines = vec![
-            format!("Engine:    {}, {}", text::escape(self.engine.runtime), self.engine.shown),
-            format!("Image:     {}{chosen}", text::escape(self.image)),
-        ];
-        lines.extend(self.user.as_ref().map(|user| {
-            let power = if user.can_be_root { "" } else { ", without root's power" };
-            format!("User:      {} ({}:{}){power}", text::escape(&user.name), user.uid, user.gid)
+    /// Returns the lines that people read, escaped.
+    fn lines(&self) -> Vec<String> {
+        let Self { cage, engine, .. } = self;
+        let config = &cage.host_config;
+        let mut lines = list("Ports:", cage.ports.iter().map(Published::to_string));
+        lines.push(line("Engine:", &format!("{}, {}", self.runtime, engine.location())));
+        let chosen = if cage.image_name() == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
+        lines.push(line("Image:", &format!("{}{chosen}", cage.image_name())));
+        lines.extend(self.user.as_ref().map(|(user, ids)| {
+            let power = if self.can_be_root { "" } else { ", without root's power" };
+            line("User:", &format!("{} ({ids}){power}", user.name))
         }));
-        lines
-    }
-
-    fn lines_of_isolation(&self) -> Vec<String> {
-        let mut lines = vec![format!("Network:   {}", text::escape(self.network))];
-        lines.push(format!("Limits:    {}", self.limits.line()));
-        if self.privileged {
-            lines.push("Root:      has all the power of this machine's root (--privileged)".to_owned());
+        lines.extend(list("Mounts:", self.mounts.iter().map(|mount| describe(mount))));
+        lines.push(line("Network:", &config.network_mode));
+        let limits = self.limits().map(|(limit, most)| match (limit, most) {
+            (_, None) => format!("{limit} unlimited"),
+            (Limit::Processes, Some(most)) => format!("{limit} {most}"),
+            (Limit::Memory, Some(most)) => format!("{limit} {:.1} GiB", float(most >> 20) / 1024.0),
+            (Limit::Processors, Some(most)) => format!("{limit} {}", float(most / 1_000_000) / 1000.0),
+        });
+        lines.push(line("Limits:", &limits.join(", ")));
+        if !engine.unenforced.is_empty() {
+            let names: Vec<String> = engine.unenforced.iter().map(Limit::to_string).collect();
+            lines.push(line("Warning:", &format!("this engine can't limit {}", names.join(", "))));
+        }
+        if config.privileged {
+            lines.push(line("Root:", "has all the power of this machine's root (--privileged)"));
         } else {
-            lines.push(format!(
-                "Dropped capabilities: {}",
-                text::escape(&self.capabilities_dropped.join(" "))
-            ));
-            if !self.capabilities_added.is_empty() {
-                lines.push(format!(
-                    "Added capabilities: {}",
-                    text::escape(&self.capabilities_added.join(" "))
-                ));
-            }
+            let dropped = capabilities(config.cap_drop.as_ref()).join(" ");
+            lines.push(line("Dropped capabilities:", &dropped));
+            let added = capabilities(config.cap_add.as_ref()).join(" ");
+            lines.extend((!added.is_empty()).then(|| line("Added capabilities:", &added)));
         }
-        if !self.options.is_empty() {
-            lines.push(format!("Options:   {}", text::escape(&self.options.join(" "))));
-        }
-        for Default { option, variable } in &self.defaults {
-            lines.push(format!("Default:   {} ({variable})", text::escape(option)));
-        }
-        if !self.engine_args.is_empty() {
-            lines.push(format!("Passed on: {}", text::escape(&shell_words::join(&self.engine_args))));
-        }
-        lines.extend(self.warnings.iter().map(|weakness| format!("Warning:   {}", text::escape(weakness))));
+        let options = self.options.join(" ");
+        lines.extend((!options.is_empty()).then(|| line("Options:", &options)));
+        let defaults = self.defaults.iter();
+        lines.extend(defaults.map(|(option, variable)| line("Default:", &format!("{option} ({variable})"))));
+        let passed = shell_words::join(&self.engine_args);
+        lines.extend((!passed.is_empty()).then(|| line("Passed on:", &passed)));
+        lines.extend(self.warnings.iter().map(|warning| line("Warning:", warning)));
         lines
     }
 }
 
-impl Mount<'_> {
-    fn line(&self) -> String {
-        let mut text = match self.volume {
-            Some(name) => format!("volume {}", text::escape(name)),
-            None => text::escape(self.source),
-        };
-        if self.target != self.source {
-            let _ = write!(text, " -> {}", text::escape(self.target));
-        }
-        if self.target == SOCKET {
-            text.push_str(" (your SSH agent)");
-        } else if !self.writable {
-            text.push_str(" (read-only)");
-        }
-        text
+fn line(title: &str, text: &str) -> String {
+    format!("{title:<10} {}", escape(text))
+}
+
+/// Returns the title with a line for each item below it.
+fn list(title: &str, items: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    if items.len() == 0 {
+        return vec![line(title, "(none)")];
     }
+    std::iter::once(title.to_owned()).chain(items.map(|item| format!("  {}", escape(&item)))).collect()
+}
+
+/// Returns a mount in words.
+fn describe(mount: &Mounted) -> String {
+    // The path of the agent's link outside says nothing.
+    if mount.destination == SOCKET {
+        return format!("{SOCKET} (your SSH agent)");
+    }
+    let source = mount.volume().map_or_else(|| mount.source.clone(), |name| format!("volume {name}"));
+    let target =
+        if mount.destination == mount.source { String::new() } else { format!(" -> {}", mount.destination) };
+    let access = if mount.writable { "" } else { " (read-only)" };
+    format!("{source}{target}{access}")
+}
+
+fn capabilities(names: Option<&Vec<String>>) -> Vec<&str> {
+    names.into_iter().flatten().map(|name| name.trim_start_matches("CAP_")).collect()
+}
+
+/// Converts a number that is not huge, such as mebibytes or thousandths of a processor.
+fn float(number: i64) -> f64 {
+    f64::from(i32::try_from(number).unwrap_or(i32::MAX))
 }

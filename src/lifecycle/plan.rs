@@ -107,11 +107,6 @@ impl Plan {
         self.push(Step::Say(message.into()));
     }
 
-    /// Adds lines of data.
-    pub fn print(&mut self, lines: impl IntoIterator<Item = String>) {
-        self.steps.extend(lines.into_iter().map(Step::Print));
-    }
-
     /// Adds a command that must succeed.
     pub fn run(&mut self, invocation: Invocation) {
         self.push(Step::Run(invocation));
