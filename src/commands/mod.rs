@@ -24,11 +24,6 @@ pub mod upgrade;
 use anyhow::Result;
 use clap::Subcommand;
 
-use self::{
-    check::Check, completions::Completions, doctor::Doctor, forward::Forward, list::List, man::Man,
-    obliterate::Obliterate, prune::Prune, restart::Restart, rm::Rm, rmconfig::Rmconfig, run::Run,
-    shell::Shell, start::Start, status::Status, stop::Stop, update::Update, upgrade::Upgrade,
-};
 use crate::base::console;
 use crate::doctor::TIME_LIMIT;
 use crate::engine::runner::Runner;
@@ -39,24 +34,24 @@ use crate::lifecycle::session::{Global, Session};
 /// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Start(Start),
-    Shell(Shell),
-    Run(Run),
-    Forward(Forward),
-    Stop(Stop),
-    Restart(Restart),
-    Rm(Rm),
-    Status(Status),
-    List(List),
-    Check(Check),
-    Doctor(Doctor),
-    Update(Update),
-    Upgrade(Upgrade),
-    Prune(Prune),
-    Rmconfig(Rmconfig),
-    Obliterate(Obliterate),
-    Completions(Completions),
-    Man(Man),
+    Start(start::Start),
+    Shell(shell::Shell),
+    Run(run::Run),
+    Forward(forward::Forward),
+    Stop(stop::Stop),
+    Restart(restart::Restart),
+    Rm(rm::Rm),
+    Status(status::Status),
+    List(list::List),
+    Check(check::Check),
+    Doctor(doctor::Doctor),
+    Update(update::Update),
+    Upgrade(upgrade::Upgrade),
+    Prune(prune::Prune),
+    Rmconfig(rmconfig::Rmconfig),
+    Obliterate(obliterate::Obliterate),
+    Completions(completions::Completions),
+    Man(man::Man),
     /// Print the version
     #[command(after_help = "Examples:\n  cage version   As does `cage --version`")]
     Version,
@@ -111,7 +106,7 @@ pub fn run(command: Command, global: Global, tree: clap::Command) -> Result<u8> 
         Command::Check(check) => check.run(&session),
         Command::Doctor(doctor) => doctor.run(&session, wrong),
         Command::List(list) => list.run(&session),
-        Command::Update(_) => Update::run(&session),
+        Command::Update(_) => update::Update::run(&session),
         Command::Upgrade(upgrade) => upgrade.run(&session),
         Command::Prune(prune) => prune.run(&session),
         Command::Rmconfig(rmconfig) => rmconfig.run(&session),

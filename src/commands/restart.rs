@@ -9,10 +9,12 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
-use crate::host::machine::Host;
+use crate::engine::image::Image;
+use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::create::NewCage;
+use crate::lifecycle::find::Existing;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
@@ -43,62 +45,15 @@ pub struct Renew {
 
     /// Forget the options that the cage was made with, but for --home
     #[arg(long)]
-    pub fresh: bool,
+    fresh: bool,
 
     /// Bring the cage up in the background and print its name (as without a terminal)
     #[arg(short, long)]
-    pub detach: bool,
+    detach: bool,
 
     /// More arguments for the engine's own `create`, after `--`
     #[arg(last = true, value_name = "ENGINE-ARGS")]
     engine_args: Vec<String>,
-}
-
-impl Renew {
-    /// Returns the options of the command line.
-    ///
-    /// # Errors
-    /// As [`CreateOptions::resolve`].
-    pub fn typed(&self, host: &Host, project: &Project) -> Result<CreateOptions> {
-        let mut typed = self.options.clone();
-        typed.engine_args.clone_from(&self.engine_args);
-        typed.resolve(host, &project.dir())
-    }
-
-    /// Returns the options of the cage that replaces `old`.
-    ///
-    /// # Errors
-    /// When the options of `old` are kept and can't be read, or a variable for an option has an invalid value.
-    pub fn options_after(&self, host: &Host, old: &Cage, typed: &CreateOptions) -> Result<CreateOptions> {
-        let made = old.options();
-        // The home stays: with another one all logins and settings would seem to be lost.
-        let home = match (typed.home(), &made) {
-            (Some(home), _) => home,
-            (None, Ok(made)) => made.home().unwrap_or(Home::Shared),
-            (None, Err(_)) if old.mount_point_of(&host.home_volume).is_some() => Home::Shared,
-            (None, Err(_)) => Home::Project,
-        };
-        let kept = if self.fresh { CreateOptions::default() } else { made?.without_defaults() };
-        let options = typed.clone().over(kept).with_defaults(host)?;
-        let is_as_before = options.home().unwrap_or(Home::Shared) == home;
-        Ok(if is_as_before { options } else { options.with_home(home) })
-    }
-
-    /// Returns the plan that replaces `old` with the new cage.
-    ///
-    /// # Errors
-    /// When the options of the new cage can't be decided, or the source of a mount is gone.
-    pub fn replacement(
-        &self,
-        context: &Context,
-        old: &Cage,
-        new_cage: &NewCage,
-        typed: &CreateOptions,
-    ) -> Result<Plan> {
-        let options = self.options_after(context.host, old, typed)?;
-        options.check_sources()?;
-        Ok(context.replace(old, new_cage, &options, &Entry::enter(context.host, self.detach)))
-    }
 }
 
 impl Restart {
@@ -107,33 +62,97 @@ impl Restart {
     /// # Errors
     /// When there is no cage, or a new one can't be made; then the old one is still there.
     pub fn run(self, session: &Session) -> Result<u8> {
+        let renewal = self.renew.find(session)?;
+        let Some(old) = &renewal.found.cage else { bail!(renewal.missing()) };
+        let has_image = renewal.found.image.is_some();
+        let pull = || pull(session, &renewal.runtime, self.pull, has_image);
+        renewal.replace(old, pull, |_, _| Ok(Some(Plan::default())))
+    }
+}
+
+/// The replacement of a project's cage.
+pub struct Renewal<'a> {
+    session: &'a Session,
+    flags: &'a Renew,
+    project: Project,
+    /// The options of the command line.
+    pub typed: CreateOptions,
+    /// The runtime that has the cage.
+    pub runtime: Runtime,
+    /// The cage and the image for new ones, as far as they exist.
+    pub found: Existing,
+}
+
+impl Renew {
+    /// Finds the cage to replace.
+    ///
+    /// # Errors
+    /// When an option is invalid, or the engine doesn't answer.
+    pub fn find<'a>(&'a self, session: &'a Session) -> Result<Renewal<'a>> {
         let project = session.project()?;
-        let typed = self.renew.typed(&session.host, &project)?;
-        let missing = || {
-            let path = text::escape(&project.path);
-            Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
-        };
+        let mut typed = self.options.clone();
+        typed.engine_args.clone_from(&self.engine_args);
+        let typed = typed.resolve(&session.host, &project.dir())?;
         let (runtime, found) = session.find_all(&project)?;
-        let Some(old) = &found.cage else { bail!(missing()) };
-        let options = self.renew.options_after(&session.host, old, &typed)?;
-        let preflight = Preflight::gather(session, &runtime, &project, &options)?;
-        pull(session, &runtime, self.pull, found.image.is_some())?;
+        Ok(Renewal { session, flags: self, project, typed, runtime, found })
+    }
+}
+
+impl Renewal<'_> {
+    /// Replaces `old` by a new cage after a `pull`, and enters that. `first` makes the steps before, or decides to keep the cage.
+    ///
+    /// # Errors
+    /// When the image can't be pulled, the options of the new cage can't be decided, or it can't be made.
+    pub fn replace(
+        &self,
+        old: &Cage,
+        pull: impl FnOnce() -> Result<()>,
+        first: impl Fn(&Cage, Option<&Image>) -> Result<Option<Plan>>,
+    ) -> Result<u8> {
+        let Self { session, project, runtime, .. } = self;
+        let preflight = Preflight::gather(session, runtime, project, &self.options_after(old)?)?;
+        pull()?;
         let code = with_what_works(|features| {
             let lock = session.lock()?;
-            let found = session.look(&runtime, &project)?;
-            let Some(old) = &found.cage else { bail!(missing()) };
-            let context = Context {
-                host: &session.host,
-                runtime: &runtime,
-                project: &project,
-                image: found.image.as_ref(),
-            };
+            let found = session.look(runtime, project)?;
+            let Some(old) = &found.cage else { bail!(self.missing()) };
+            let image = found.image.as_ref();
+            let Some(mut plan) = first(old, image)? else { return Ok(0) };
+            let context = Context { host: &session.host, runtime, project, image };
             let new_cage = NewCage::gather(session, &context, Some(old), preflight.clone(), features)?;
-            let mut plan = remove_all(&runtime, found.left_over.iter());
-            plan.append(self.renew.replacement(&context, old, &new_cage, &typed)?);
+            plan.append(remove_all(runtime, found.left_over.iter()));
+            let options = self.options_after(old)?;
+            options.check_sources()?;
+            let entry = Entry::enter(&session.host, self.flags.detach);
+            plan.append(context.replace(old, &new_cage, &options, &entry));
             session.carry_out_locked(&plan, lock)
         })?;
-        session.tell_leftovers(&project, old.label(SEEN_LABEL));
+        session.tell_leftovers(project, old.label(SEEN_LABEL));
         Ok(code)
+    }
+
+    /// Returns the options of the cage that replaces `old`.
+    ///
+    /// # Errors
+    /// When the options of `old` are kept and can't be read, or a variable for an option has an invalid value.
+    fn options_after(&self, old: &Cage) -> Result<CreateOptions> {
+        let host = &self.session.host;
+        let made = old.options();
+        // The home stays: with another one all logins and settings would seem to be lost.
+        let home = match (self.typed.home(), &made) {
+            (Some(home), _) => home,
+            (None, Ok(made)) => made.home().unwrap_or(Home::Shared),
+            (None, Err(_)) if old.mount_point_of(&host.home_volume).is_some() => Home::Shared,
+            (None, Err(_)) => Home::Project,
+        };
+        let kept = if self.flags.fresh { CreateOptions::default() } else { made?.without_defaults() };
+        let options = self.typed.clone().over(kept).with_defaults(host)?;
+        let is_as_before = options.home().unwrap_or(Home::Shared) == home;
+        Ok(if is_as_before { options } else { options.with_home(home) })
+    }
+
+    fn missing(&self) -> Failure {
+        let path = text::escape(&self.project.path);
+        Failure::new(format!("No container for {path}. Use 'cage start' to create one."))
     }
 }

@@ -6,14 +6,9 @@ use clap::Args;
 use super::restart::Renew;
 use super::update::{fetch_newest, refuse_local};
 use crate::base::console;
-use crate::lifecycle::context::Context;
-use crate::lifecycle::create::NewCage;
 use crate::lifecycle::plan::{Plan, Step};
-use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::resume::tell_ignored;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::start::with_what_works;
-use crate::lifecycle::steps::remove_all;
 
 /// Pull the latest image and, if the project's cage has another one, replace the cage
 #[derive(Debug, Args)]
@@ -31,44 +26,30 @@ impl Upgrade {
     /// # Errors
     /// When the image can't be pulled, or a new cage can't be made; then the old one is still there.
     pub fn run(self, session: &Session) -> Result<u8> {
+        let image = &session.host.image;
         refuse_local(&session.host)?;
-        let project = session.project()?;
-        let typed = self.renew.typed(&session.host, &project)?;
-        let (runtime, found) = session.find_all(&project)?;
-        let options = match &found.cage {
-            Some(old) => self.renew.options_after(&session.host, old, &typed)?,
-            None => typed.clone(),
+        let renewal = self.renew.find(session)?;
+        let runtime = &renewal.runtime;
+        let pull = || session.carry_out(&fetch_newest(&session.host, runtime)).map(drop);
+        let Some(old) = &renewal.found.cage else {
+            pull()?;
+            console::info("No existing container. Use 'cage start' to create one.");
+            return Ok(0);
         };
-        let preflight = Preflight::gather(session, &runtime, &project, &options)?;
-        session.carry_out(&fetch_newest(&session.host, &runtime))?;
-        with_what_works(|features| {
-            let lock = session.lock()?;
-            let found = session.look(&runtime, &project)?;
-            let context = Context {
-                host: &session.host,
-                runtime: &runtime,
-                project: &project,
-                image: found.image.as_ref(),
-            };
-            let Some(old) = &found.cage else {
-                console::info("No existing container. Use 'cage start' to create one.");
-                return Ok(0);
-            };
+        renewal.replace(old, pull, |old, newest| {
             let mut plan = Plan::default();
             if session.global.dry_run {
                 // The image was not pulled, so only the script can tell.
-                let id = ["image", "inspect", "--format", "{{.Id}}", &session.host.image];
+                let id = ["image", "inspect", "--format", "{{.Id}}", image];
                 plan.push(Step::StopIfPrints(runtime.command(id), old.image_id.clone()));
-            } else if found.image.as_ref().is_some_and(|image| image.id == old.image_id) {
-                let mut keep = tell_ignored(old, &old.options().unwrap_or_default(), &typed);
+            } else if newest.is_some_and(|image| image.id == old.image_id) {
+                let mut keep = tell_ignored(old, &old.options().unwrap_or_default(), &renewal.typed);
                 keep.say("Container is already on the latest image.");
-                return session.carry_out(&keep);
+                session.carry_out(&keep)?;
+                return Ok(None);
             }
             plan.say(format!("Removing old container {}", old.name));
-            let new_cage = NewCage::gather(session, &context, Some(old), preflight.clone(), features)?;
-            plan.append(remove_all(&runtime, found.left_over.iter()));
-            plan.append(self.renew.replacement(&context, old, &new_cage, &typed)?);
-            session.carry_out_locked(&plan, lock)
+            Ok(Some(plan))
         })
     }
 }

@@ -409,12 +409,12 @@ fn upgrade() {
     stories(
         r"
         none: cage upgrade
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK
+          > LOOK ; pull --quiet IMAGE
           cage: Pulling latest image...
           cage: No existing container. Use 'cage start' to create one.
 
         removing, settles gone: cage upgrade
-          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK
+          > LOOK ; LOOK ; pull --quiet IMAGE
           cage: Pulling latest image...
           cage: No existing container. Use 'cage start' to create one.
 
