@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::text::{bytes, escape};
-use crate::cage::home;
 use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::image::short_id;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
-use crate::lifecycle::steps::unlink;
+use crate::lifecycle::steps::clean_up;
 use crate::lifecycle::unused::{LostCage, LostHome, OldImage, Unused};
 
 /// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
@@ -86,12 +85,17 @@ impl Prune {
     }
 }
 
-fn cage(lost: &LostCage, doubt: &str) -> String {
-    format!("{} ({} is gone{doubt})", lost.container.name, escape(&lost.project))
+fn cage(LostCage { container, project, doubt }: &LostCage) -> String {
+    format!("{} ({})", container.name, gone(project, doubt.as_deref()))
 }
 
-fn home(lost: &LostHome, doubt: &str) -> String {
-    format!("the home {}, with its logins ({} is gone{doubt})", lost.volume, escape(&lost.project))
+fn home(LostHome { volume, project, doubt }: &LostHome) -> String {
+    format!("the home {volume}, with its logins ({})", gone(project, doubt.as_deref()))
+}
+
+fn gone(project: &str, doubt: Option<&str>) -> String {
+    let doubt = doubt.map(|doubt| format!("; {doubt}")).unwrap_or_default();
+    format!("{} is gone{doubt}", escape(project))
 }
 
 fn image(old: &OldImage) -> String {
@@ -100,9 +104,7 @@ fn image(old: &OldImage) -> String {
 }
 
 fn question(unused: &Unused) -> String {
-    let doubt = |doubt: &Option<String>| doubt.as_ref().map(|doubt| format!("; {doubt}")).unwrap_or_default();
-    let cages = unused.cages.iter().map(|lost| cage(lost, &doubt(&lost.doubt)));
-    let homes = unused.homes.iter().map(|lost| home(lost, &doubt(&lost.doubt)));
+    let (cages, homes) = (unused.cages.iter().map(cage), unused.homes.iter().map(home));
     let all = cages.chain(homes).chain(unused.images.iter().map(image));
     all.map(|object| format!("this removes {object}\n")).chain(["Continue?".to_owned()]).collect()
 }
@@ -112,16 +114,12 @@ fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
     let mut plan = Plan::default();
     for lost in &unused.cages {
         let container = &lost.container;
-        plan.say(format!("Removing {}", cage(lost, "")));
+        plan.say(format!("Removing {}", cage(lost)));
         plan.run(runtime.command(["rm", "--volumes", &container.id]));
-        plan.append(unlink(host, container));
-        let place = container.mount_point_of(&host.home_volume);
-        if let Some(rest) = place.and_then(|place| home::below(place, &lost.project)) {
-            plan.push(Step::Try(home::remove_room(runtime, &container.image_id, &host.home_volume, rest)));
-        }
+        plan.append(clean_up(host, runtime, container));
     }
     for lost in &unused.homes {
-        plan.say(format!("Removing {}", home(lost, "")));
+        plan.say(format!("Removing {}", home(lost)));
         plan.run(runtime.command(["volume", "rm", &lost.volume]));
     }
     for old in &unused.images {

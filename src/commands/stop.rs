@@ -5,9 +5,6 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::cage::existing::Cage;
-use crate::engine::runtime::Runtime;
-use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::halt;
@@ -31,17 +28,13 @@ impl Stop {
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name)?;
         let Some(container) = container else { bail!(target.missing()) };
-        session.carry_out(&plan(&session.host, &runtime, &container))
+        let mut plan = Plan::default();
+        if container.state.is_up() {
+            plan.say(format!("Stopping {}", container.name));
+            halt(&mut plan, &session.host, &runtime, &[&container], "stopped");
+        } else {
+            plan.say(format!("{} is already stopped", container.name));
+        }
+        session.carry_out(&plan)
     }
-}
-
-fn plan(host: &Host, runtime: &Runtime, container: &Cage) -> Plan {
-    let mut plan = Plan::default();
-    if container.state.is_up() {
-        plan.say(format!("Stopping {}", container.name));
-        halt(&mut plan, host, runtime, &[container], "stopped");
-    } else {
-        plan.say(format!("{} is already stopped", container.name));
-    }
-    plan
 }

@@ -3,6 +3,7 @@
 use super::plan::{Plan, Step};
 use super::{ending, kept_modes};
 use crate::cage::existing::Cage;
+use crate::cage::home;
 use crate::cage::ssh_agent::Link;
 use crate::engine::command::Invocation;
 use crate::engine::container::State;
@@ -41,6 +42,16 @@ pub fn unlink(host: &Host, container: &Cage) -> Plan {
     let modes = kept_modes::path(host, &container.name);
     let note = ending::note(host, &container.name);
     Plan::new(link.into_iter().chain(modes).chain(note).map(Step::Unlink))
+}
+
+/// Returns the steps that remove a cage's files on this machine, and the project's mount point if that is in the home.
+pub fn clean_up(host: &Host, runtime: &Runtime, cage: &Cage) -> Plan {
+    let mut plan = unlink(host, cage);
+    let place = cage.mount_point_of(&host.home_volume);
+    if let Some(rest) = place.and_then(|place| home::below(place, cage.project())) {
+        plan.push(Step::Try(home::remove_room(runtime, &cage.image_id, &host.home_volume, rest)));
+    }
+    plan
 }
 
 /// Returns the command that pulls the image for new cages: with the engine's progress on a terminal, quietly elsewhere.
