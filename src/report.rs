@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde_json::json;
 
 use crate::base::console;
 use crate::base::error::chain;
@@ -18,22 +18,9 @@ pub fn failure(error: &anyhow::Error) {
     console::error(&text);
 }
 
-/// The JSON of an error.
-#[derive(Serialize)]
-struct JsonFailure {
-    version: u32,
-    error: JsonError,
-}
-
-#[derive(Serialize)]
-struct JsonError {
-    message: String,
-    hint: Option<String>,
-}
-
 /// Prints the error that ends the program as JSON.
 pub fn json_failure(error: &anyhow::Error) {
-    let error = JsonError { message: chain(error, str::to_owned), hint: hint(error) };
+    let described = json!({"message": chain(error, str::to_owned), "hint": hint(error)});
     // Nobody is left to tell when stdout can't be written.
-    let _ = console::json(&JsonFailure { version: console::JSON_VERSION, error });
+    let _ = console::json(&json!({"version": console::JSON_VERSION, "error": described}));
 }

@@ -4,10 +4,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::audit;
-use crate::audit::{Finding, Record, Report, Scope};
+use crate::audit::{Record, Scope};
+use crate::base::error::chain;
 use crate::base::{console, text};
 use crate::engine::error;
 use crate::host::project::Project;
@@ -51,7 +52,14 @@ impl Check {
         };
         let listed = if self.all { &report.findings } else { &new };
         if self.json {
-            print_json(&project, record.as_ref(), listed, &report)?;
+            let since = record.as_ref().and_then(|record| u64::try_from(record.since).ok());
+            console::json(&json!({
+                "version": console::JSON_VERSION,
+                "project": project.path,
+                "since": since.map(rfc3339),
+                "findings": listed,
+                "stopped": report.incomplete,
+            }))?;
         } else {
             for finding in listed {
                 console::data(&text::escape(&finding.line()))?;
@@ -64,8 +72,11 @@ impl Check {
             console::warn("the cage's record has no room for all earlier findings: some of these may be old");
         }
         console::info(&summary(new.len(), record.is_some()));
-        if let Some(earlier) = earlier(report.findings.len() - new.len(), self.all) {
-            console::info(&earlier);
+        let old = report.findings.len() - new.len();
+        if old > 0 {
+            let were = if old == 1 { "was" } else { "were" };
+            let hint = if self.all { "" } else { "; `cage check --all` lists them" };
+            console::info(&format!("{old} {were} there before the cage{hint}"));
         }
         Ok(if listed.is_empty() && report.incomplete.is_none() { 0 } else { FINDINGS })
     }
@@ -86,7 +97,7 @@ fn find_record(session: &Session, here: Project) -> (Project, Option<Record>) {
             here
         }
         Err(error) => {
-            let said = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            let said = chain(&error, str::to_owned);
             let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
             console::warn(&format!("the cage can't be found: {said}{hint}"));
             here
@@ -98,49 +109,10 @@ fn find_record(session: &Session, here: Project) -> (Project, Option<Record>) {
 
 /// Returns the number of new findings in words.
 fn summary(new: usize, has_record: bool) -> String {
-    let age = if has_record { "new " } else { "" };
-    let files = match new {
-        0 => format!("no {age}files or settings"),
-        1 => format!("1 {age}file or setting"),
-        many => format!("{many} {age}files or settings"),
-    };
-    format!("{files} that this machine would run or trust")
-}
-
-/// Returns the number of findings from before the cage in words, if there are any.
-fn earlier(old: usize, listed: bool) -> Option<String> {
-    let were = match old {
-        0 => return None,
-        1 => "1 was".to_owned(),
-        many => format!("{many} were"),
-    };
-    let hint = if listed { "" } else { "; `cage check --all` lists them" };
-    Some(format!("{were} there before the cage{hint}"))
-}
-
-fn print_json(
-    project: &Project,
-    record: Option<&Record>,
-    listed: &[Finding],
-    report: &Report,
-) -> std::io::Result<()> {
-    console::json(&Printed {
-        version: console::JSON_VERSION,
-        project: &project.path,
-        since: record.and_then(|record| u64::try_from(record.since).ok()).map(rfc3339),
-        findings: listed,
-        stopped: report.incomplete.as_deref(),
-    })
-}
-
-/// The output of `--json`.
-#[derive(Serialize)]
-struct Printed<'a> {
-    version: u32,
-    project: &'a str,
-    since: Option<String>,
-    findings: &'a [Finding],
-    stopped: Option<&'a str>,
+    let number = if new == 0 { "no".to_owned() } else { new.to_string() };
+    let age = if has_record { " new" } else { "" };
+    let things = if new == 1 { "file or setting" } else { "files or settings" };
+    format!("{number}{age} {things} that this machine would run or trust")
 }
 
 fn rfc3339(seconds: u64) -> String {

@@ -2,19 +2,15 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::base::error::Failure;
-use crate::cage::existing::Cage;
 use crate::engine::command::PATIENCE;
 use crate::engine::container::State;
 use crate::engine::forward::bridge::{Bridge, PROBE, PROGRAMS};
 use crate::engine::forward::{Forwarding, Port};
-use crate::host::project::Project;
-use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 
@@ -29,34 +25,22 @@ use crate::lifecycle::session::Session;
   cage forward 0:3000          Reach port 3000 at a free port of this machine")]
 pub struct Forward {
     /// Port in the cage, after the port on this machine if that is another (0: any free port)
-    #[arg(value_name = "[HOST_PORT:]PORT", required = true)]
-    ports: Vec<Ports>,
+    #[arg(value_name = "[HOST_PORT:]PORT", required = true, value_parser = ports)]
+    ports: Vec<(u16, u16)>,
 }
 
-/// The ports of an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ports {
-    /// The port of this machine; 0 for any free one.
-    host: u16,
-    /// The port in the cage.
-    inside: u16,
-}
-
-impl FromStr for Ports {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let port = |text: &str, least: u16| match text.parse::<u16>() {
-            // `parse` accepts a plus sign.
-            Ok(port) if port >= least && !text.starts_with('+') => Ok(port),
-            _ => Err(format!(
-                "`{text}` is not a port from {least} to 65535; expected [HOST_PORT:]PORT, such as 3000 or 8080:3000"
-            )),
-        };
-        match text.rsplit_once(':') {
-            Some((host, inside)) => Ok(Self { host: port(host, 0)?, inside: port(inside, 1)? }),
-            None => port(text, 1).map(|port| Self { host: port, inside: port }),
-        }
+/// Parses `[HOST_PORT:]PORT`: the port of this machine, 0 for any free one, and the port in the cage.
+fn ports(text: &str) -> Result<(u16, u16), String> {
+    let port = |text: &str, least: u16| match text.parse::<u16>() {
+        // `parse` accepts a plus sign.
+        Ok(port) if port >= least && !text.starts_with('+') => Ok(port),
+        _ => Err(format!(
+            "`{text}` is not a port from {least} to 65535; expected [HOST_PORT:]PORT, such as 3000 or 8080:3000"
+        )),
+    };
+    match text.rsplit_once(':') {
+        Some((host, inside)) => Ok((port(host, 0)?, port(inside, 1)?)),
+        None => port(text, 1).map(|port| (port, port)),
     }
 }
 
@@ -68,7 +52,14 @@ impl Forward {
     pub fn run(self, session: &Session) -> Result<u8> {
         let ports = self.listen(session.global.dry_run)?;
         let (target, runtime, found) = session.find_nearest(None)?;
-        let container = running(found, &target, session.project().ok().as_ref())?;
+        let Some(container) = found.filter(|cage| matches!(cage.state, State::Running | State::Paused))
+        else {
+            bail!(target.not_running(session.project().ok().as_ref()))
+        };
+        ensure!(
+            container.state == State::Running,
+            Failure::new(format!("Container {} is paused", container.name)).hint("`cage start` brings it up")
+        );
         let probe = ["exec", "--workdir", "/", &container.id, "/bin/sh", "-c", PROBE];
         let answer = session.runner.run(&runtime.command(probe).within(PATIENCE))?;
         let Some(bridge) = Bridge::parse(&answer) else {
@@ -78,12 +69,11 @@ impl Forward {
                 ))
             );
         };
-        let mark = format!("CAGE_SESSION={}", session.host.session);
         let forwarding = Forwarding {
             name: container.name.clone(),
             container: container.id.clone(),
             runtime,
-            mark,
+            mark: format!("CAGE_SESSION={}", session.host.session),
             bridge,
             ports,
         };
@@ -93,7 +83,7 @@ impl Forward {
     /// Listens on the ports, except in a dry run. This comes first, as an error here needs no engine.
     fn listen(&self, dry_run: bool) -> Result<Vec<Port>> {
         let mut ports: Vec<Port> = Vec::new();
-        for &Ports { host, inside } in &self.ports {
+        for &(host, inside) in &self.ports {
             if host != 0 && ports.iter().any(|port| port.host == host) {
                 bail!(Failure::new(format!("port 127.0.0.1:{host} is wanted twice")));
             }
@@ -116,30 +106,15 @@ fn listen(port: u16) -> io::Result<TcpListener> {
 }
 
 fn listen_failure(error: &io::Error, host: u16, inside: u16) -> Failure {
-    // A port that is probably free, and similar.
-    let other = if host < 1024 { 8000 + host } else { host.checked_add(1).unwrap_or(8080) };
-    let instead = format!("`cage forward {other}:{inside}`");
+    let instead = format!("use a free port: `cage forward 0:{inside}`");
     match error.kind() {
         io::ErrorKind::AddrInUse => Failure::new(format!("port 127.0.0.1:{host} is taken"))
-            .hint(format!("stop what listens there, or use another: {instead}")),
+            .hint(format!("stop what listens there, or {instead}")),
         io::ErrorKind::PermissionDenied => {
             Failure::new(format!("you may not listen on port 127.0.0.1:{host}"))
-                .hint(format!("ports below 1024 are root's; use another: {instead}"))
+                .hint(format!("ports below 1024 are root's; {instead}"))
         }
         _ => Failure::new(format!("can't listen on port 127.0.0.1:{host}: {error}")),
-    }
-}
-
-fn running(container: Option<Cage>, target: &Target, here: Option<&Project>) -> Result<Cage> {
-    match container {
-        Some(container) if container.state == State::Running => Ok(container),
-        Some(container) if container.state == State::Paused => {
-            bail!(
-                Failure::new(format!("Container {} is paused", container.name))
-                    .hint("`cage start` brings it up")
-            )
-        }
-        _ => bail!(target.not_running(here)),
     }
 }
 
@@ -150,7 +125,7 @@ mod tests {
     #[test]
     fn a_single_port_is_the_same_on_both_sides() {
         for (typed, host, inside) in [("3000", 3000, 3000), ("8080:80", 8080, 80), ("0:1", 0, 1)] {
-            assert_eq!(typed.parse(), Ok(Ports { host, inside }));
+            assert_eq!(ports(typed), Ok((host, inside)));
         }
     }
 
@@ -170,19 +145,17 @@ mod tests {
             ("65536:80", "`65536` is not a port from 0"),
             ("127.0.0.1:80:80", "`127.0.0.1:80` is"),
         ] {
-            let why = typed.parse::<Ports>().unwrap_err();
+            let why = ports(typed).unwrap_err();
             assert!(why.starts_with(named), "{typed}: {why}");
         }
     }
 
     #[test]
-    fn the_hint_suggests_another_port() {
-        let hint = |kind: io::ErrorKind, host| {
-            let failure = listen_failure(&kind.into(), host, 80);
-            crate::engine::error::hint(&failure.into()).unwrap()
-        };
-        assert!(hint(io::ErrorKind::AddrInUse, 3000).ends_with("`cage forward 3001:80`"));
-        assert!(hint(io::ErrorKind::AddrInUse, u16::MAX).ends_with("`cage forward 8080:80`"));
-        assert!(hint(io::ErrorKind::PermissionDenied, 443).ends_with("`cage forward 8443:80`"));
+    fn the_hint_suggests_a_free_port() {
+        for kind in [io::ErrorKind::AddrInUse, io::ErrorKind::PermissionDenied] {
+            let failure = listen_failure(&kind.into(), 443, 80);
+            let hint = crate::engine::error::hint(&failure.into()).unwrap();
+            assert!(hint.ends_with("use a free port: `cage forward 0:80`"), "{hint}");
+        }
     }
 }

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::base::{console, text};
 use crate::cage::existing::Cage;
-use crate::engine::container::Published;
 use crate::engine::image::short_id;
 use crate::lifecycle::session::Session;
 
@@ -39,8 +38,8 @@ impl List {
     pub fn run(&self, session: &Session) -> Result<u8> {
         let (runtime, cages) = session.ask(None, |runtime| session.cages_with_status(runtime))?;
         if self.json {
-            let cages = cages.iter().map(|(cage, _)| PrintedCage::of(cage)).collect();
-            console::json(&Printed { version: console::JSON_VERSION, cages })?;
+            let cages = cages.iter().map(|(cage, _)| to_json(cage)).collect::<Value>();
+            console::json(&json!({"version": console::JSON_VERSION, "cages": cages}))?;
         } else if self.quiet {
             for (cage, _) in &cages {
                 console::data(&cage.name)?;
@@ -60,40 +59,18 @@ impl List {
     }
 }
 
-/// The object that `--json` prints.
-#[derive(Serialize)]
-struct Printed<'a> {
-    version: u32,
-    cages: Vec<PrintedCage<'a>>,
-}
-
-#[derive(Serialize)]
-struct PrintedCage<'a> {
-    name: &'a str,
-    id: &'a str,
-    state: &'static str,
-    project: &'a str,
-    directory_exists: bool,
-    image: &'a str,
-    image_id: &'a str,
-    created: Option<&'a str>,
-    ports: &'a [Published],
-}
-
-impl<'a> PrintedCage<'a> {
-    fn of(cage: &'a Cage) -> Self {
-        Self {
-            name: &cage.name,
-            id: &cage.id,
-            state: cage.state.name(),
-            project: cage.project(),
-            directory_exists: Path::new(cage.project()).is_dir(),
-            image: cage.image_name(),
-            image_id: &cage.image_id,
-            created: cage.created.as_deref(),
-            ports: &cage.ports,
-        }
-    }
+fn to_json(cage: &Cage) -> Value {
+    json!({
+        "name": cage.name,
+        "id": cage.id,
+        "state": cage.state.name(),
+        "project": cage.project(),
+        "directory_exists": Path::new(cage.project()).is_dir(),
+        "image": cage.image_name(),
+        "image_id": cage.image_id,
+        "created": cage.created,
+        "ports": cage.ports,
+    })
 }
 
 type Row = [String; 4];
@@ -110,13 +87,13 @@ fn image(name: &str, id: &str, date: Option<&str>) -> String {
     // A colon before the last slash belongs to a registry's port.
     let last = name.rsplit('/').next().unwrap_or(name);
     let tag = last.split_once(':').filter(|(base, _)| *base != "sha256").map(|(_, tag)| tag);
-    let id = Some(short_id(id)).filter(|id| !id.is_empty());
-    let text = match (tag, id, date) {
-        (Some(tag), Some(id), Some(date)) => format!("{tag} ({id}, {date})"),
-        (Some(tag), Some(id), None) => format!("{tag} ({id})"),
-        (None, Some(id), Some(date)) => format!("{id} ({date})"),
-        (None, Some(id), None) => id.to_owned(),
-        (_, None, _) => name.to_owned(),
+    let id = short_id(id);
+    let text = match (tag, date) {
+        _ if id.is_empty() => name.to_owned(),
+        (Some(tag), Some(date)) => format!("{tag} ({id}, {date})"),
+        (Some(tag), None) => format!("{tag} ({id})"),
+        (None, Some(date)) => format!("{id} ({date})"),
+        (None, None) => id.to_owned(),
     };
     text::escape(&text)
 }
@@ -125,20 +102,21 @@ fn image(name: &str, id: &str, date: Option<&str>) -> String {
 fn table(rows: &[Row], width: Option<usize>) -> Vec<String> {
     let header = ["NAMES", "STATUS", "IMAGE", "PROJECT"].map(str::to_owned);
     let all: Vec<&Row> = std::iter::once(&header).chain(rows).collect();
-    let widths: Vec<usize> =
-        (0..3).map(|column| all.iter().map(|row| row[column].width()).max().unwrap_or_default()).collect();
+    let widths = [0, 1, 2].map(|column| all.iter().map(|row| row[column].width()).max().unwrap_or_default());
+    let room = width.map(|width| width.saturating_sub(widths.iter().sum::<usize>() + 6).max(12));
     all.into_iter()
         .map(|row| {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(cell);
-                line.push_str(&" ".repeat(width - cell.width() + 2));
-            }
-            let room = width.map(|width| width.saturating_sub(line.width()).max(12));
-            line.push_str(&room.map_or_else(|| row[3].clone(), |room| keep_end(&row[3], room)));
+            let cells = row.iter().zip(widths);
+            let mut line: String = cells.map(|(cell, width)| pad(cell, width + 2)).collect();
+            line.push_str(&keep_end(&row[3], room.unwrap_or(usize::MAX)));
             line
         })
         .collect()
+}
+
+/// Adds spaces up to `width` columns; formatting would count characters.
+fn pad(cell: &str, width: usize) -> String {
+    cell.to_owned() + &" ".repeat(width - cell.width())
 }
 
 /// Cuts text to `room` columns and keeps its end: the end of a path says more than its beginning.
@@ -146,19 +124,8 @@ fn keep_end(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();
     }
-    let mut left = room.saturating_sub(1);
-    let mut kept: Vec<char> = text
-        .chars()
-        .rev()
-        .take_while(|c| {
-            let width = c.width().unwrap_or_default();
-            let fits = width <= left;
-            left = left.saturating_sub(width);
-            fits
-        })
-        .collect();
-    kept.reverse();
-    format!("…{}", kept.into_iter().collect::<String>())
+    let starts = text.char_indices().rev().map(|(start, _)| &text[start..]);
+    format!("…{}", starts.take_while(|end| end.width() < room).last().unwrap_or_default())
 }
 
 #[cfg(test)]

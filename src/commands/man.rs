@@ -1,10 +1,10 @@
 //! `cage man`: the manual.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::builder::Resettable::Reset;
 use clap::{Args, Command};
 use clap_complete::engine::ArgValueCompleter;
@@ -44,18 +44,15 @@ impl Man {
             console::data(&format!("cage man {}", quote(&dir.to_string_lossy())))?;
             return Ok(0);
         }
-        let pages: Vec<_> = pages(cage)?.into_iter().map(|(name, text)| (dir.join(name), text)).collect();
         let shown = |path: &Path| escape(&path.to_string_lossy());
-        for (path, _) in &pages {
-            ensure!(
-                may_be_replaced(path).with_context(|| format!("cannot look at {}", shown(path)))?,
-                Failure::new(format!("{} exists and was not written by `cage man`", shown(path)))
-                    .hint("move it away, or choose another directory")
-            );
+        let pages: Vec<_> = pages(cage)?.into_iter().map(|(name, text)| (dir.join(name), text)).collect();
+        if let Some((path, _)) = pages.iter().find(|(path, _)| is_other_file(path)) {
+            let message = format!("{} exists and was not written by `cage man`", shown(path));
+            bail!(Failure::new(message).hint("move it away, or choose another directory"));
         }
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", shown(&dir)))?;
         for (path, text) in &pages {
-            // A new file: what is at this path now may be a symbolic link.
+            // A new file, because the page may have become a symbolic link.
             let _ = fs::remove_file(path);
             let written = File::create_new(path).and_then(|mut file| file.write_all(text));
             written.with_context(|| format!("cannot write {}", shown(path)))?;
@@ -65,18 +62,11 @@ impl Man {
     }
 }
 
-/// Returns whether there is nothing at `path`, or a page of an earlier `cage man`.
-fn may_be_replaced(path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
-        Ok(metadata) if !metadata.is_file() => Ok(false),
-        Ok(_) => {
-            let mut start = Vec::new();
-            File::open(path)?.take(MARK.len() as u64).read_to_end(&mut start)?;
-            Ok(start == MARK.as_bytes())
-        }
-    }
+/// Returns whether there is something at `path` that is not a page of an earlier `cage man`, or can't be read.
+fn is_other_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| {
+        !metadata.is_file() || !fs::read(path).is_ok_and(|text| text.starts_with(MARK.as_bytes()))
+    })
 }
 
 /// Returns the file name and text of every page. `cage help` has none.

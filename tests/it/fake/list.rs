@@ -54,7 +54,8 @@ fn scripts_get_an_object_or_names() {
 #[test]
 fn without_cages_there_is_an_empty_list() {
     let machine = Machine::in_story(Speaks::Docker, "none");
-    assert_eq!(machine.cage("list --json").stdout, "{\"version\":1,\"cages\":[]}\n");
+    let printed: Value = serde_json::from_str(&machine.cage("list --json").stdout).unwrap();
+    assert_eq!(printed, json!({"version": 1, "cages": []}));
     assert_eq!(machine.cage("list --quiet").stdout, "");
     machine.engine().is_down();
     let outcome = machine.cage("list --json");
