@@ -5,7 +5,6 @@ use clap::Args;
 
 use super::question::Everything;
 use crate::cage::existing::Cage;
-use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::unlink;
@@ -32,23 +31,18 @@ impl Obliterate {
         if !everything.confirm(session, self.yes, "removes", &all)? {
             return Ok(1);
         }
-        session.carry_out(&plan(&session.host, &everything))
-    }
-}
-
-fn plan(host: &Host, everything: &Everything) -> Plan {
-    let Everything { runtime, cages, .. } = everything;
-    let mut plan = Plan::default();
-    if cages.is_empty() {
-        plan.say("No cage containers to remove");
-    } else {
-        plan.say("Removing all cage containers");
-        let ids = cages.iter().map(|cage| cage.id.as_str());
-        plan.run(runtime.command(["rm", "--force", "--volumes"].into_iter().chain(ids)));
-        for cage in cages {
-            plan.append(unlink(host, cage));
+        let mut plan = Plan::default();
+        if all.is_empty() {
+            plan.say("No cage containers to remove");
+        } else {
+            plan.say("Removing all cage containers");
+            let ids = all.iter().map(|cage| cage.id.as_str());
+            plan.run(everything.runtime.command(["rm", "--force", "--volumes"].into_iter().chain(ids)));
+            for cage in all {
+                plan.append(unlink(&session.host, cage));
+            }
         }
+        everything.remove_home(&mut plan);
+        session.carry_out(&plan)
     }
-    everything.remove_home(&mut plan);
-    plan
 }

@@ -1,4 +1,4 @@
-//! `cage rmconfig`: an empty home.
+//! `cage rmconfig`.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,7 +6,6 @@ use clap::Args;
 use super::question::Everything;
 use crate::cage::existing::Cage;
 use crate::cage::home;
-use crate::host::machine::Host;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::halt;
@@ -32,31 +31,26 @@ impl Rmconfig {
     /// When the engine refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
         let everything = Everything::find(session)?;
-        let running: Vec<&Cage> = everything.cages.iter().filter(|cage| cage.state.is_up()).collect();
-        let plan = plan(&session.host, &everything, &running)?;
+        let Everything { runtime, cages, home } = &everything;
+        let running: Vec<&Cage> = cages.iter().filter(|cage| cage.state.is_up()).collect();
+        let mut plan = Plan::default();
+        if !running.is_empty() {
+            plan.say("Stopping running cage containers");
+            halt(&mut plan, &session.host, runtime, &running, "stopped");
+        }
+        // An engine removes no volume that a container uses, even a stopped one. So with cages, the home is emptied.
+        let used = home.as_deref().and_then(|volume| {
+            cages.iter().find_map(|cage| Some((cage, volume, cage.mount_point_of(volume)?)))
+        });
+        if let Some((cage, volume, place)) = used {
+            plan.say(format!("Emptying shared home volume {volume}"));
+            plan.run(home::reset(runtime, cage, volume, place)?);
+        } else {
+            everything.remove_home(&mut plan);
+        }
         if !everything.confirm(session, self.yes, "stops", &running)? {
             return Ok(1);
         }
         session.carry_out(&plan)
     }
-}
-
-/// An engine removes no volume that a container uses, even one that is stopped. So with cages, the home is emptied.
-fn plan(host: &Host, everything: &Everything, running: &[&Cage]) -> Result<Plan> {
-    let Everything { runtime, cages, home } = everything;
-    let mut plan = Plan::default();
-    if !running.is_empty() {
-        plan.say("Stopping running cage containers");
-        halt(&mut plan, host, runtime, running, "stopped");
-    }
-    let Some((cage, volume, place)) = home
-        .as_deref()
-        .and_then(|volume| cages.iter().find_map(|cage| Some((cage, volume, cage.mount_point_of(volume)?))))
-    else {
-        everything.remove_home(&mut plan);
-        return Ok(plan);
-    };
-    plan.say(format!("Emptying shared home volume {volume}"));
-    plan.run(home::reset(runtime, cage, volume, place)?);
-    Ok(plan)
 }

@@ -5,10 +5,8 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::cage::existing::{Cage, SEEN_LABEL};
+use crate::cage::existing::SEEN_LABEL;
 use crate::engine::container::State;
-use crate::engine::runtime::Runtime;
-use crate::host::machine::Host;
 use crate::lifecycle::context::replaced_while_running;
 use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::find::Target;
@@ -18,15 +16,15 @@ use crate::lifecycle::session::Session;
 /// Open another shell in the project's running cage
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage shell                       Another terminal in this directory's cage
-  cage shell cage-app-0123abcd     In the one that `cage list` calls so
-  cage shell -- claude --continue  A command instead of a shell")]
+  cage shell                       Open a shell in this directory's cage
+  cage shell cage-app-0123abcd     Open a shell in a cage by its name
+  cage shell -- claude --continue  Run a command instead of a shell")]
 pub struct Shell {
     /// A cage that `list` shows [default: that of the current directory]
     #[arg(add = ArgValueCandidates::new(complete::cages))]
     name: Option<String>,
 
-    /// A command to run instead of a shell, after `--`
+    /// Run this command instead of a shell, after `--`
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
 }
@@ -49,23 +47,19 @@ impl Shell {
             );
             inside.workdir = session.project()?.path;
         }
-        let code = session.carry_out(&plan(&session.host, &runtime, &container, &inside))?;
+        let mut plan = Plan::default();
+        if container.state == State::Paused {
+            plan.say(format!("Unpausing {}", container.name));
+            plan.run(runtime.command(["unpause", &container.id]));
+        }
+        if inside.command.is_empty() {
+            plan.say(format!("Opening shell in {}", container.name));
+        }
+        plan.push(inside.step(&session.host, &runtime, &container.id, &container.name));
+        let code = session.carry_out(&plan)?;
         if let Target::Project(project) = &target {
             session.tell_leftovers(project, container.label(SEEN_LABEL));
         }
         Ok(code)
     }
-}
-
-fn plan(host: &Host, runtime: &Runtime, container: &Cage, inside: &ExecCommand) -> Plan {
-    let mut plan = Plan::default();
-    if container.state == State::Paused {
-        plan.say(format!("Unpausing {}", container.name));
-        plan.run(runtime.command(["unpause", &container.id]));
-    }
-    if inside.command.is_empty() {
-        plan.say(format!("Opening shell in {}", container.name));
-    }
-    plan.push(inside.step(host, runtime, &container.id, &container.name));
-    plan
 }

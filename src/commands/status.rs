@@ -20,11 +20,11 @@ use crate::host::machine::{DEFAULT_IMAGE, Host};
 use crate::lifecycle::find::Target;
 use crate::lifecycle::session::Session;
 
-/// Show the project's cage: name, state, ports, and what keeps it in
+/// Show the project's cage: name, state, ports, mounts, limits and isolation
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage status                      The cage of this directory
-  cage status cage-app-0123abcd    The one that `cage list` calls so
+  cage status cage-app-0123abcd    A cage by its name in `cage list`
   cage status --json               For a script")]
 pub struct Status {
     /// A cage that `list` shows [default: that of the current directory]
@@ -83,7 +83,7 @@ struct Details<'a> {
     can_be_root: bool,
     mounts: Vec<&'a Mounted>,
     options: Vec<String>,
-    /// Options that come from variables, with the variable.
+    /// The options that come from variables, each with its variable.
     defaults: Vec<(String, &'static str)>,
     engine_args: Vec<String>,
     warnings: Vec<String>,
@@ -201,7 +201,8 @@ impl<'a> Details<'a> {
         lines.push(line("Limits:", &limits.join(", ")));
         if !engine.unenforced.is_empty() {
             let names: Vec<String> = engine.unenforced.iter().map(Limit::to_string).collect();
-            lines.push(line("Warning:", &format!("this engine can't limit {}", names.join(", "))));
+            let text = format!("{} (this engine can't limit them)", names.join(", "));
+            lines.push(line("Unenforced:", &text));
         }
         if config.privileged {
             lines.push(line("Root:", "has all the power of this machine's root (--privileged)"));

@@ -32,11 +32,6 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
         Ok(number) => Check::ok("env-files", count(*number, "variable")),
         Err(error) => Check::error("env-files", Level::Problem, error),
     }));
-    checks.push(match &facts.seed {
-        Ok(None) => Check::ok("seed", "no files in ~/.config/cage/home"),
-        Ok(Some(directory)) => Check::ok("seed", directory),
-        Err(error) => Check::error("seed", Level::Problem, error),
-    });
     // The current directory need not be a project.
     checks.push(match &facts.project {
         Ok(path) => Check::ok("project", path),

@@ -74,7 +74,7 @@ pub fn used(clients: &[Client]) -> Option<usize> {
     used.map(|(index, _)| index)
 }
 
-/// Asks every installed client, those first that cage tries: `choice`, or all of them.
+/// Asks every installed client for its engine. cage tries the first ones: `choice`, or all.
 pub fn ask_all(host: &Host, runner: Runner, choice: Option<&str>, project: Option<&Path>) -> Vec<Client> {
     let names: Vec<&str> = Dialect::in_order().map(Dialect::program).collect();
     let mut clients = Vec::new();

@@ -12,7 +12,7 @@ use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
 use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
-use crate::cage::{engine_args, home, nesting, ssh_agent, user};
+use crate::cage::{engine_args, nesting, ssh_agent, user};
 use crate::engine::dialect::Dialect;
 use crate::engine::info::Info;
 use crate::engine::query::Volume;
@@ -42,8 +42,6 @@ pub struct Facts {
     pub project: Result<String>,
     /// The number of variables in env files.
     pub env_files: Option<Result<usize>>,
-    /// The directory with files for new homes, if there are any.
-    pub seed: Result<Option<String>>,
     /// The number of keys of the SSH agent on this machine, if there is one.
     pub agent: Option<Result<u32, String>>,
     /// The objects of cage on the engine, if that answers.
@@ -97,7 +95,6 @@ impl Facts {
             no_client: Runtime::candidates(host, name, mounted.as_deref()).err(),
             rootless_problems: rootless_problems(host, &clients, used),
             env_files,
-            seed: home::seed_dir(host),
             agent: socket.map(|path| ssh_agent::keys(path).map_err(|error| error.to_string())),
             project: project.and_then(|project| {
                 project.check(host, false)?;

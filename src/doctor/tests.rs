@@ -112,7 +112,6 @@ fn facts(host: &Host, clients: Vec<Client>) -> Facts {
         rootless_problems: Vec::new(),
         project: Ok(project().path),
         env_files: Some(Ok(3)),
-        seed: Ok(Some("/home/me/.config/cage/home".into())),
         agent: Some(Ok(1)),
         resources: answers.then_some(Ok(resources)),
     }
@@ -158,7 +157,6 @@ fn nothing_is_wrong_with_docker_on_linux() {
     Ok home: cage-home
     Ok ssh-agent: 1 key on this machine, 1 key inside
     Ok env-files: 3 variables
-    Ok seed: /home/me/.config/cage/home
     Ok project: /home/me/app
     ");
 }
@@ -178,7 +176,6 @@ fn rootless_podman_is_used_when_docker_is_forbidden() {
     Ok home: cage-home
     Ok ssh-agent: 1 key on this machine, 1 key inside
     Ok env-files: 3 variables
-    Ok seed: /home/me/.config/cage/home
     Ok project: /home/me/app
     ");
     facts.clients[1].info.as_mut().unwrap().version = "4.2.9".into();
@@ -194,7 +191,6 @@ fn the_rest_is_checked_without_an_engine() {
     Problem engine: no container runtime found -> the hint
     Ok ssh-agent: 1 key on this machine
     Ok env-files: 3 variables
-    Ok seed: /home/me/.config/cage/home
     Ok project: /home/me/app
     ");
     let down = facts(&host, vec![failing(Dialect::Docker, "unix:///var/run/docker.sock", DOWN)]);
@@ -272,7 +268,6 @@ fn each_product_on_a_mac_has_its_own_fix_for_the_agent() {
     Ok home: cage-home
     Ok ssh-agent: 1 key on this machine, 1 key inside
     Ok env-files: 3 variables
-    Ok seed: /home/me/.config/cage/home
     Ok project: /home/me/app
     ");
 
@@ -351,7 +346,6 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
     changed("ssh-agent", warning, &|f| resources(f).agent = AgentInside::Works(0));
     changed("ssh-agent", warning, &|f| resources(f).agent = AgentInside::Fails("refused".into()));
     changed("env-files", problem, &|f| f.env_files = Some(Err(error(".cage.env, line 2"))));
-    changed("seed", problem, &|f| f.seed = Err(error("cannot use the directory")));
     changed("project", warning, &|f| f.project = Err(error("no such directory")));
 }
 
@@ -361,7 +355,6 @@ fn what_does_not_exist_yet_is_fine() {
     let mut facts = facts(&host, vec![docker(&host)]);
     facts.agent = None;
     facts.env_files = Some(Ok(0));
-    facts.seed = Ok(None);
     facts.resources = Some(Ok(Resources {
         cages: Vec::new(),
         has_image: false,

@@ -14,8 +14,8 @@ fn is_enforced(world: &World, limit: &str) -> bool {
     let status = world.cage("status").ok().out;
     let line = status.lines().find(|line| line.starts_with("Limits:")).unwrap_or_default();
     let part = line.split(", ").find(|part| part.contains(limit)).unwrap_or_default();
-    let warning = status.lines().find(|line| line.starts_with("Warning:   this engine can't limit "));
-    let enforced = !warning.is_some_and(|warning| warning.contains(limit));
+    let unenforced = status.lines().find(|line| line.starts_with("Unenforced: "));
+    let enforced = !unenforced.is_some_and(|line| line.contains(limit));
     // podman forgets a limit that it can't enforce.
     assert!(!part.is_empty() && (!enforced || !part.contains("unlimited")), "{status}");
     enforced

@@ -1,4 +1,4 @@
-//! `cage doctor`: that it tells what is wrong, whatever is wrong, and that it makes nothing.
+//! `cage doctor`: every problem is reported, and nothing is created.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use super::machine::{Machine, Outcome, Speaks};
 
 const BOTH: [Speaks; 2] = [Speaks::Docker, Speaks::Podman];
 
-/// Makes the engine answer doctor's questions, also those that are asked inside.
+/// Makes the engine answer doctor's calls, including the probe inside.
 fn healthy(machine: &Machine) {
     let engine = machine.engine();
     match engine.speaks {
@@ -33,21 +33,21 @@ fn healthy(machine: &Machine) {
     inside(machine, "echo agent 0; echo 256 SHA256:x me");
 }
 
-/// Makes a probe inside run `script`.
+/// Makes the probe inside run `script`.
 fn inside(machine: &Machine, script: &str) {
     for call in ["run", "exec"] {
         machine.engine().act(call, &format!("case \"$*\" in *ssh-add*) {script}; exit 0 ;; esac"));
     }
 }
 
-/// A machine where all is well, but for an agent that nobody answers for.
+/// Returns a machine without problems, except that there is no SSH agent.
 fn machine(speaks: Speaks, words: &str) -> Machine {
     let machine = Machine::in_story(speaks, words);
     healthy(&machine);
     machine
 }
 
-/// The checks that are not ok, by name and level.
+/// Returns name and level of the checks that are not ok.
 fn wrong(outcome: &Outcome) -> Vec<(String, String)> {
     let printed: Value =
         serde_json::from_str(&outcome.stdout).unwrap_or_else(|_| panic!("{}", outcome.stdout));
@@ -63,7 +63,7 @@ fn one(name: &str, level: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn all_is_well_and_nothing_is_made() {
+fn a_healthy_machine_has_no_findings_and_nothing_is_created() {
     for speaks in BOTH {
         for words in ["none", "running", "stopped", "paused", "restarting", "no home"] {
             let machine = machine(speaks, words);
@@ -74,7 +74,7 @@ fn all_is_well_and_nothing_is_made() {
                 "{speaks:?}, {words}: {}",
                 outcome.stdout
             );
-            // Everything that is not a query is a container that removes itself, of an image that is never pulled.
+            // Each call is a query, or runs a container that is removed at its end, without a pull.
             for call in outcome.changes() {
                 let goes = call[0] == "run" && call[1] == "--rm" && call.join(" ").contains("--pull never");
                 let asks = ["version", "system", "images", "exec", "volume"].contains(&call[0].as_str());
@@ -100,7 +100,7 @@ fn all_is_well_and_nothing_is_made() {
 }
 
 #[test]
-fn people_get_a_line_for_each_thing_and_the_fix_below() {
+fn text_output_has_a_line_per_check_and_the_fix_below() {
     let mut machine = machine(Speaks::Docker, "none, local image, image missing");
     machine.env.push(("CAGE_IMGAE", "x".into()));
     let outcome = machine.cage("doctor");
@@ -124,7 +124,7 @@ problem  image        lab is not on this machine, and a name without a slash is 
 }
 
 #[test]
-fn an_engine_that_is_absent_down_or_forbidden_is_told() {
+fn engine_errors_are_reported() {
     let mut absent = Machine::new();
     let outcome = absent.cage("doctor --json");
     assert_eq!((outcome.code, wrong(&outcome)), (1, one("engine", "problem")));
@@ -147,14 +147,14 @@ fn an_engine_that_is_absent_down_or_forbidden_is_told() {
     assert!(outcome.stdout.contains("you have no permission to use docker"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("fix: add yourself to the engine's group"), "{}", outcome.stdout);
 
-    // With another engine that answers it is a warning, as cage goes on to that.
+    // If another engine answers it is a warning, because cage uses that.
     let mut both = forbidden;
     both.install("podman", Speaks::Podman);
     healthy(&both);
     let outcome = both.cage("doctor --json");
     assert_eq!((outcome.code, wrong(&outcome)), (0, one("engine", "warning")), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("podman 5.4.2 answers; used"), "{}", outcome.stdout);
-    // Unless it is the one that was chosen.
+    // Unless the user chose the failing engine.
     let outcome = both.cage("--runtime docker doctor");
     assert_eq!(outcome.code, 1);
     assert!(outcome.stdout.contains("or use the one that answers: `--runtime podman`"), "{}", outcome.stdout);
@@ -190,7 +190,7 @@ fn with_a_call_that_hangs(call: &str) -> Outcome {
 }
 
 #[test]
-fn settings_that_would_end_other_commands_are_told_and_done_without() {
+fn invalid_settings_are_reported_and_ignored() {
     for (name, value) in [
         ("CAGE_IMAGE", "--privileged"),
         ("CAGE_LABEL", "a=b"),
@@ -212,7 +212,7 @@ fn settings_that_would_end_other_commands_are_told_and_done_without() {
 }
 
 #[test]
-fn files_are_told_by_name_and_line_and_never_by_value() {
+fn errors_in_files_have_name_and_line_but_no_value() {
     let machine = machine(Speaks::Docker, "none");
     fs::write(machine.project.join(".cage.env"), "TOKEN=hunter2\nhunter3 x=1\n").unwrap();
     let outcome = machine.cage("doctor --json");
@@ -224,21 +224,16 @@ fn files_are_told_by_name_and_line_and_never_by_value() {
     assert_eq!(outcome.code, 0);
     assert!(outcome.stdout.contains("env-files    1 variable\n"), "{}", outcome.stdout);
     assert!(!outcome.stdout.contains("hunter") && !outcome.stderr.contains("hunter"));
-
-    let seed = machine.home().join(".config/cage/home");
-    fs::write(&seed, "").unwrap();
-    assert_eq!(wrong(&machine.cage("doctor --json")), one("seed", "problem"));
-    fs::remove_file(&seed).unwrap();
 }
 
 #[test]
-fn where_no_project_can_be_is_a_warning() {
+fn an_unsuitable_directory_is_a_warning() {
     let machine = machine(Speaks::Docker, "none");
     for dir in ["/", "/nonexistent", machine.home().to_str().unwrap()] {
         let outcome = machine.cage_args(["-C", dir, "doctor", "--json"]);
         assert_eq!((outcome.code, wrong(&outcome)), (0, one("project", "warning")), "{}", outcome.stdout);
     }
-    // Where somebody stands whose directory is gone.
+    // In a deleted directory.
     let gone = machine.project.join("gone");
     let mut command = machine.command("/bin/sh");
     let script = "/bin/mkdir gone && cd gone && /bin/rmdir ../gone && exec \"$0\" doctor --json";
@@ -248,7 +243,7 @@ fn where_no_project_can_be_is_a_warning() {
 }
 
 #[test]
-fn the_agent_is_followed_from_one_end_to_the_other() {
+fn the_agent_is_checked_outside_and_inside() {
     for speaks in BOTH {
         let mut machine = machine(speaks, "none");
         let told = |machine: &Machine| {
@@ -307,7 +302,7 @@ fn the_agent_is_followed_from_one_end_to_the_other() {
 }
 
 #[test]
-fn scripts_get_the_checks_and_a_few_facts() {
+fn json_output_has_the_checks_and_facts() {
     let mut machine = machine(Speaks::Docker, "running");
     machine.env.push(("CAGE_CREATE_ARGS", "-e TOKEN=hunter2".into()));
     let outcome = machine.cage("doctor --json");
@@ -334,7 +329,7 @@ fn scripts_get_the_checks_and_a_few_facts() {
 }
 
 #[test]
-fn nothing_from_outside_drives_the_terminal() {
+fn text_from_outside_is_escaped() {
     let evil = "\u{1b}[2J\u{202e}\u{9b}";
     for speaks in BOTH {
         let mut machine = Machine::in_story(speaks, "none");
@@ -356,7 +351,7 @@ fn nothing_from_outside_drives_the_terminal() {
 }
 
 #[test]
-fn rubbish_from_an_engine_is_told() {
+fn an_invalid_engine_answer_is_reported() {
     for info in ["", "{}", "null", "{\"SecurityOptions\": 7}", "{\"host\": 7}"] {
         for speaks in BOTH {
             let machine = Machine::in_story(speaks, "none");
@@ -370,7 +365,7 @@ fn rubbish_from_an_engine_is_told() {
 }
 
 #[test]
-fn a_program_that_can_not_be_run_is_told() {
+fn a_program_that_can_not_be_run_is_reported() {
     let machine = Machine::new();
     let program = machine.root().join("bin/docker");
     fs::write(&program, "#!/nonexistent\n").unwrap();
