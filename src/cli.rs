@@ -36,8 +36,8 @@ Environment:
 
 Files:
   ~/.config/cage/env    Variables for every cage, KEY=VALUE
-  .cage.env             Variables for this project's cage; they win
-  ~/.config/cage/home/  Files copied to the home of new cages, never over others";
+  .cage.env             Variables for this project's cage; they override
+  ~/.config/cage/home/  Files copied to the home of new cages, never overwriting";
 
 /// Run coding agents in an isolated container: the project mounted at its own path, everything else out of reach
 #[derive(Debug, Parser)]

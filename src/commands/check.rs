@@ -22,11 +22,11 @@ const FINDINGS: u8 = 3;
 /// List files and settings in the project that this machine would run or trust
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage check          List what is new since the cage, and exit with 3 if any
-  cage check --all    List also what was there before
+  cage check          List findings since the cage, and exit with 3 if any
+  cage check --all    List also earlier findings
   cage check --json   Print one JSON object for a program")]
 pub struct Check {
-    /// List also what was there before the cage
+    /// List also findings from before the cage
     #[arg(long)]
     all: bool,
 

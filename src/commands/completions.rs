@@ -21,7 +21,7 @@ use crate::host::machine::COMPLETE;
   cage completions powershell   For $PROFILE:
                                 cage completions powershell | Out-String | iex"#)]
 pub struct Completions {
-    /// The shell
+    /// Shell that runs the script
     shell: Shell,
 }
 

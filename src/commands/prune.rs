@@ -19,7 +19,7 @@ use crate::lifecycle::unused::{LostCage, LostHome, OldImage, Unused};
 /// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
 ///
 /// Running cages and the home that all cages share are kept. A project's own home (`start --home project`) is removed with
-/// the project. An image is removed only if it was the image for new cages, has no name any more, and no container uses it.
+/// the project. An image is removed only if it was the image for new cages, has no name now, and no container uses it.
 /// Without a terminal, projects that may be on a disk that is not mounted are kept, too.
 #[derive(Debug, Args)]
 #[command(after_help = "\

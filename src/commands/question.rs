@@ -19,7 +19,7 @@ pub struct Everything {
 }
 
 impl Everything {
-    /// Asks the engine for it.
+    /// Asks the engine for all cages and the home.
     ///
     /// # Errors
     /// When no engine answers.
@@ -30,8 +30,8 @@ impl Everything {
         Ok(Self { runtime, cages, home })
     }
 
-    /// Asks whether to go on. The question lists the cages that are `affected`, with a verb such as `removes`, and the home.
-    /// Without any there is no question.
+    /// Asks whether to continue. The question lists the `affected` cages, with a verb such as `removes`, and the home.
+    /// If nothing is lost there is no question.
     ///
     /// # Errors
     /// When the terminal can't be read.

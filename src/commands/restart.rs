@@ -1,4 +1,4 @@
-//! `cage restart`: a clean box.
+//! `cage restart`, and what it shares with `cage upgrade`: replacing a cage.
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -27,7 +27,7 @@ use crate::lifecycle::steps::remove_all;
   cage restart                     Get a clean box with the same options
   cage restart -p 5432:5432        Add a port
   cage restart --fresh --no-ssh    Use these options and no others
-  cage restart --pull never -d     Use the image that is here, in the background")]
+  cage restart --pull never -d     Use the local image, start in the background")]
 pub struct Restart {
     #[command(flatten)]
     renew: Renew,
@@ -43,11 +43,11 @@ pub struct Renew {
     #[command(flatten)]
     options: CreateOptions,
 
-    /// Forget the options that the cage was made with, but for --home
+    /// Forget the options of the old cage, except --home
     #[arg(long)]
     fresh: bool,
 
-    /// Bring the cage up in the background and print its name (as without a terminal)
+    /// Start the cage in the background and print its name (default without a terminal)
     #[arg(short, long)]
     detach: bool,
 
@@ -99,7 +99,7 @@ impl Renew {
 }
 
 impl Renewal<'_> {
-    /// Replaces `old` by a new cage after a `pull`, and enters that. `first` makes the steps before, or decides to keep the cage.
+    /// Replaces `old` by a new cage after a `pull`, and enters that. `first` returns the first steps, or `None` to keep the cage.
     ///
     /// # Errors
     /// When the image can't be pulled, the options of the new cage can't be decided, or it can't be made.

@@ -18,8 +18,8 @@ use crate::lifecycle::steps::{clean_up, halt, remove};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage rm                          The cage of this directory
-  cage rm cage-app-0123abcd        The one that `cage list` calls so
-  cage rm --home                   With the home of its own that it has")]
+  cage rm cage-app-0123abcd        A cage by its name in `cage list`
+  cage rm --home                   Remove the project's own home, too")]
 pub struct Rm {
     /// A cage that `list` shows [default: that of the current directory]
     #[arg(add = ArgValueCandidates::new(complete::cages))]

@@ -10,18 +10,18 @@ use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::bring_up;
 
-/// Run a command in the project's cage, which is brought up if it isn't
+/// Run a command in the project's cage; create or start the cage if needed
 ///
-/// The command runs as the image's user, with a terminal if there is one here. Its exit code is passed through; 125
-/// means that it could not be run.
+/// The command runs as the image's user, with a terminal if cage has one. Its exit code is passed through; 125
+/// means that the command could not be run.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage run claude -p 'Fix the tests'  An agent, in one line
-  cage run -- npm test                One command, its exit code passed through
-  cage run -e TOKEN -- make publish   With a variable, for this command alone
-  cage run -u root -- apt-get update  As root inside
-  cage run -w src -- ls               In a directory, seen from this one
-  cage run -- sh -c 'ls | wc -l'      A pipe inside")]
+  cage run claude -p 'Fix the tests'  Run an agent
+  cage run -- npm test                Run one command, with its exit code
+  cage run -e TOKEN -- make publish   Set a variable for this command only
+  cage run -u root -- apt-get update  Run as root inside
+  cage run -w src -- ls               Run in a directory relative to this one
+  cage run -- sh -c 'ls | wc -l'      Run a pipe inside")]
 pub struct Run {
     #[command(flatten)]
     options: CreateOptions,
@@ -46,7 +46,7 @@ impl Run {
     /// Runs the command and returns its exit code.
     ///
     /// # Errors
-    /// When the cage can't be brought up.
+    /// When the cage can't be started.
     pub fn run(self, session: &Session) -> Result<u8> {
         let here = session.project()?;
         let mut workdir = here.dir();

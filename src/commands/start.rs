@@ -50,7 +50,7 @@ pub struct Start {
     #[command(flatten)]
     pull: PullFlag,
 
-    /// Bring the cage up in the background and print its name (as without a terminal)
+    /// Start the cage in the background and print its name (default without a terminal)
     #[arg(short, long)]
     detach: bool,
 
@@ -63,7 +63,7 @@ impl Start {
     /// Creates or starts the cage and enters it.
     ///
     /// # Errors
-    /// When the cage can't be brought up; one that was half made is gone.
+    /// When the cage can't be started; a half-made cage has been removed.
     pub fn run(mut self, session: &Session) -> Result<u8> {
         self.options.engine_args = self.engine_args;
         let then = Entry::enter(&session.host, self.detach);

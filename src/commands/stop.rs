@@ -13,7 +13,7 @@ use crate::lifecycle::steps::halt;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage stop                        The cage of this directory
-  cage stop cage-app-0123abcd      The one that `cage list` calls so")]
+  cage stop cage-app-0123abcd      A cage by its name in `cage list`")]
 pub struct Stop {
     /// A cage that `list` shows [default: that of the current directory]
     #[arg(add = ArgValueCandidates::new(complete::cages))]

@@ -1,4 +1,4 @@
-//! `cage update`: the newest image.
+//! `cage update`.
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -14,14 +14,14 @@ use crate::lifecycle::steps::fetch;
 /// Pull the latest image
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage update     New cages are made of it; `cage upgrade` renews this one, too")]
+  cage update     For new cages; `cage upgrade` also replaces this one")]
 pub struct Update {}
 
 impl Update {
     /// Pulls the image.
     ///
     /// # Errors
-    /// When the image is a local one, or can't be pulled.
+    /// When the image is local, or can't be pulled.
     pub fn run(session: &Session) -> Result<u8> {
         refuse_local(&session.host)?;
         let (runtime, _) =
@@ -30,20 +30,20 @@ impl Update {
     }
 }
 
-/// A local image can't be pulled.
+/// Refuses a local image, which can't be pulled.
 ///
 /// # Errors
-/// When `CAGE_IMAGE` is one.
+/// When `CAGE_IMAGE` is a local image.
 pub fn refuse_local(host: &Host) -> Result<()> {
     ensure!(
         !is_local(&host.image),
         Failure::new(format!("Cannot update local image '{}'. Pull or build it manually.", host.image))
-            .hint("`cage restart` makes the cage of the image that is here now")
+            .hint("`cage restart` creates the cage again from the local image")
     );
     Ok(())
 }
 
-/// Fetches the image, which must succeed.
+/// Returns the plan that pulls the image, which must succeed.
 pub fn fetch_newest(host: &Host, runtime: &Runtime) -> Plan {
     let mut plan = Plan::default();
     plan.say("Pulling latest image...");

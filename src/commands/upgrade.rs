@@ -1,4 +1,4 @@
-//! `cage upgrade`: the newest image, and a cage made of it.
+//! `cage upgrade`.
 
 use anyhow::Result;
 use clap::Args;

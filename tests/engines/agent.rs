@@ -17,9 +17,9 @@ use crate::emulator::Emulator;
 
 on_each_engine!(everybody: an_agent_edits_the_project);
 
-on_each_engine!(clients: an_agent_is_detached_from_and_found_again);
+on_each_engine!(clients: an_agent_keeps_running_after_detaching);
 
-/// What it takes to talk to the stand-in and to nobody else.
+/// Settings that make Claude Code talk to the stand-in only.
 const SETTINGS: &str = "-e ANTHROPIC_API_KEY=not-a-key -e DISABLE_AUTOUPDATER=1 -e DISABLE_TELEMETRY=1 \
                         -e CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1";
 
@@ -28,7 +28,7 @@ fn an_agent_edits_the_project(world: &World) {
         return absent(world.engine, "no agent to run");
     };
     if matches!(world.engine, Engine::Docker | Engine::Podman) && is_root() {
-        // Whatever root leaves in a project of root's own is root's.
+        // In a project that belongs to root, files belong to root.
         chown(&world.project, Some(12345), Some(23456)).unwrap();
     }
     let person = owner(&world.project);
@@ -60,12 +60,12 @@ fn an_agent_edits_the_project(world: &World) {
     }
 
     if world.engine == Engine::RootlessDocker {
-        // The control: inside it is root, to whom it allows this only because cage calls the cage a sandbox.
+        // The control: inside, it runs as root, which it accepts only in a sandbox, as cage declares.
         world.cage(&format!("run -- env -u IS_SANDBOX {claude}")).exits(1).says("cannot be used with root");
     }
 }
 
-fn an_agent_is_detached_from_and_found_again(world: &World) {
+fn an_agent_keeps_running_after_detaching(world: &World) {
     let Some(binary) = binary() else {
         return absent(world.engine, "no agent to run");
     };
@@ -73,7 +73,7 @@ fn an_agent_is_detached_from_and_found_again(world: &World) {
     let url = format!("http://host.docker.internal:{port}");
     let volume = format!("{binary}:/usr/local/bin/claude:ro");
     world.cage(&format!("start -d -v {volume} -e ANTHROPIC_BASE_URL={url} {SETTINGS}")).ok();
-    // Its questions at the first start have been answered.
+    // The questions of the first start are answered in its settings.
     let answers = json!({
         "hasCompletedOnboarding": true,
         "bypassPermissionsModeAccepted": true,
@@ -97,7 +97,7 @@ fn an_agent_is_detached_from_and_found_again(world: &World) {
 
     let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
     terminal.has_modes(&modes).has_on_screen("It is done.");
-    // Two lines that are pasted wait for Enter.
+    // A paste of two lines waits for Enter.
     terminal.pastes("first line\rsecond line").has_on_screen("first line\n  second line");
     terminal
         .sends("\x1b[99;5u")
@@ -109,7 +109,7 @@ fn an_agent_is_detached_from_and_found_again(world: &World) {
     assert_eq!(terminal.modes(), "");
 }
 
-/// The agent that the lab has fetched, if it has.
+/// Returns the agent that the lab has fetched, if any.
 fn binary() -> Option<String> {
     let script = "source tests/lab/lib.sh && test -x \"$LAB_AGENT\" && printf %s \"$LAB_AGENT\"";
     let repository = env!("CARGO_MANIFEST_DIR");
@@ -117,8 +117,8 @@ fn binary() -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-/// Answers as the model's API does, on a port of every address: asks for the use of one tool after the other, and passes
-/// on what comes of each.
+/// Serves the model's API on a port of every address: requests one tool call after the other, and sends
+/// the result of each to the test.
 fn serve(tools: Vec<Value>) -> (u16, Receiver<Value>) {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -126,7 +126,7 @@ fn serve(tools: Vec<Value>) -> (u16, Receiver<Value>) {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (tools, sender) = (tools.clone(), sender.clone());
-            // A client may open a connection and say nothing on it.
+            // A client may open a connection and send nothing.
             thread::spawn(move || answer(&stream.unwrap(), &tools, &sender));
         }
     });
@@ -157,10 +157,10 @@ fn answer(mut stream: &TcpStream, tools: &[Value], results: &Sender<Value>) -> i
     )
 }
 
-/// What the model says next.
+/// Returns the model's next message.
 fn events(request: &Value, tools: &[Value], results: &Sender<Value>) -> String {
     let array = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    // Every request tells the whole conversation.
+    // Every request contains the whole conversation.
     let mut parts = array(&request["messages"]).into_iter().flat_map(|message| array(&message["content"]));
     let known: Vec<Value> = parts.by_ref().filter(|part| part["type"] == "tool_result").collect();
     if let Some(latest) = known.last() {

@@ -6,27 +6,27 @@ use std::process::Command;
 use super::lab::{Engine, World};
 use crate::common::free_port;
 
-on_each_engine!(start_makes_a_cage_and_comes_back_to_it, restart_makes_a_clean_box);
+on_each_engine!(start_creates_a_cage_and_reattaches, restart_creates_a_clean_container);
 
 on_each_engine!(
     clients:
-    commands_without_a_cage_say_so_and_make_nothing,
-    stop_ends_the_cage_and_keeps_it,
-    rm_leaves_project_and_home,
-    shell_runs_what_is_piped_in,
+    commands_without_a_cage_fail_and_create_nothing,
+    stop_keeps_the_container,
+    rm_keeps_project_and_home,
+    shell_runs_commands_from_a_pipe,
     status_shows_name_state_and_ports,
     list_shows_every_cage,
-    a_cage_whose_directory_is_gone_goes_by_name,
-    run_passes_everything_through,
-    run_brings_the_cage_up,
+    rm_removes_a_cage_without_directory_by_name,
+    run_passes_streams_and_exit_code,
+    run_starts_the_cage,
     rmconfig_without_cages_removes_the_home,
     obliterate_removes_everything,
-    local_images_are_neither_updated_nor_upgraded,
+    update_and_upgrade_refuse_local_images,
 );
 
 on_each_engine!(registry: update_pulls, upgrade_replaces_a_cage_of_an_older_image);
 
-fn start_makes_a_cage_and_comes_back_to_it(world: &World) {
+fn start_creates_a_cage_and_reattaches(world: &World) {
     let name = world.name();
     let created = world.cage("start").ok().prints(&format!("{name}\n"));
     created.says(&format!("cage: Creating {name}\n")).says_not("Pulling");
@@ -42,7 +42,7 @@ fn start_makes_a_cage_and_comes_back_to_it(world: &World) {
     assert_eq!((world.container_id(), world.state()), (id, "running".into()));
 }
 
-fn commands_without_a_cage_say_so_and_make_nothing(world: &World) {
+fn commands_without_a_cage_fail_and_create_nothing(world: &World) {
     let (name, path) = (world.name(), world.project.display().to_string());
     for command in ["stop", "rm"] {
         let ran = world.cage(command).exits(1);
@@ -60,7 +60,7 @@ fn commands_without_a_cage_say_so_and_make_nothing(world: &World) {
     assert!(!world.has_volume());
 }
 
-fn stop_ends_the_cage_and_keeps_it(world: &World) {
+fn stop_keeps_the_container(world: &World) {
     world.cage("start").ok();
     let name = world.name();
     world.cage("stop").ok().says(&format!("cage: Stopping {name}\n"));
@@ -71,7 +71,7 @@ fn stop_ends_the_cage_and_keeps_it(world: &World) {
     assert_eq!(world.state(), "exited");
 }
 
-fn rm_leaves_project_and_home(world: &World) {
+fn rm_keeps_project_and_home(world: &World) {
     world.write(&world.project.join("work"), "mine");
     world.cage("run touch /home/vscode/kept").ok();
     let name = world.name();
@@ -86,7 +86,7 @@ fn rm_leaves_project_and_home(world: &World) {
     assert!(world.cages().is_empty());
 }
 
-fn restart_makes_a_clean_box(world: &World) {
+fn restart_creates_a_clean_container(world: &World) {
     world.cage("run -- sh -c 'sudo touch /usr/broken && touch /home/vscode/kept'").ok();
     let (name, first) = (world.name(), world.container_id());
     world.cage("restart").ok().prints(&format!("{name}\n"));
@@ -102,7 +102,7 @@ fn restart_makes_a_clean_box(world: &World) {
     assert_eq!((world.state(), world.cages()), ("running".into(), vec![name]));
 }
 
-fn shell_runs_what_is_piped_in(world: &World) {
+fn shell_runs_commands_from_a_pipe(world: &World) {
     world.cage("start").ok();
     let name = world.name();
     let ran = world.cage("shell").stdin("echo $ZSH_NAME in $PWD; exit 7\n").exits(7);
@@ -156,7 +156,7 @@ fn list_shows_every_cage(world: &World) {
     assert_eq!(listed.lines().count(), 3, "{listed}");
 }
 
-fn a_cage_whose_directory_is_gone_goes_by_name(world: &World) {
+fn rm_removes_a_cage_without_directory_by_name(world: &World) {
     let gone = world.root().join("gone");
     world.mkdir(&gone);
     let name = world.cage("start").dir(&gone).ok().out;
@@ -167,7 +167,7 @@ fn a_cage_whose_directory_is_gone_goes_by_name(world: &World) {
     assert!(world.cages().is_empty());
 }
 
-fn run_passes_everything_through(world: &World) {
+fn run_passes_streams_and_exit_code(world: &World) {
     world.cage("run -- sh -c 'exit 7'").exits(7);
     world.cage("run cat").stdin("piped\n\0in").ok().prints("piped\n\0in");
     world
@@ -180,7 +180,7 @@ fn run_passes_everything_through(world: &World) {
     world.cage("run tty").exits(1).prints("not a tty\n");
 }
 
-fn run_brings_the_cage_up(world: &World) {
+fn run_starts_the_cage(world: &World) {
     let name = world.name();
     world.cage("run hostname").ok().prints(&format!("{name}\n")).says(&format!("cage: Creating {name}\n"));
     let id = world.container_id();
@@ -212,7 +212,7 @@ fn obliterate_removes_everything(world: &World) {
     assert!(!world.has_volume());
 }
 
-fn local_images_are_neither_updated_nor_upgraded(world: &World) {
+fn update_and_upgrade_refuse_local_images(world: &World) {
     for command in ["update", "upgrade"] {
         let ran = world.cage(command).exits(1);
         ran.says("error: Cannot update local image 'cage-lab'. Pull or build it manually.\n");
@@ -262,7 +262,7 @@ fn upgrade_replaces_a_cage_of_an_older_image(world: &World) {
     world.inside("grep /cache /proc/mounts").ok();
     assert_eq!((world.state(), world.cages().len()), ("running".into(), 1));
     if world.engine == Engine::Docker {
-        // What an upgrade of a stopped cage does is the same everywhere.
+        // An upgrade of a stopped cage does not depend on the engine.
         cage("stop").ok();
         cage("upgrade").ok().says("already on the latest image");
         assert_eq!(world.state(), "exited");

@@ -1,4 +1,4 @@
-//! Where cage means to differ from the script it replaces, on real engines. The numbers are those of the list of
+//! Intended differences from the original script, on real engines. The numbers are those of the list of
 //! differences.
 
 use std::fs;
@@ -12,42 +12,42 @@ use super::lab::World;
 use crate::common::{eventually, free_port, skipped};
 
 on_each_engine!(
-    volumes_are_writable_or_not_as_asked,
-    a_paused_container_is_thawed,
-    rmconfig_empties_a_home_in_use,
-    a_taken_port_is_named_and_nothing_is_left,
-    ports_are_published_on_this_machine_only
+    mounts_are_writable_or_read_only_as_requested,
+    a_paused_container_is_unpaused,
+    rmconfig_empties_a_home_that_is_in_use,
+    a_taken_port_is_named_and_no_container_left,
+    ports_are_published_on_localhost
 );
 
 on_each_engine!(
     clients:
-    one_directory_is_one_cage_however_it_is_reached,
-    offline_the_image_that_is_here_will_do,
-    restart_keeps_options_until_told_otherwise,
-    a_shell_ends_by_the_signal_that_stop_sends,
-    many_starts_at_once_make_one_cage,
+    one_directory_has_one_cage_by_any_path,
+    an_existing_image_is_used_offline,
+    restart_keeps_options_unless_fresh,
+    stop_sends_a_signal_that_ends_shells,
+    concurrent_starts_create_one_cage,
     a_created_container_is_started,
-    a_broken_image_leaves_the_old_cage,
-    an_unreachable_registry_leaves_the_old_cage,
+    a_broken_image_keeps_the_old_cage,
+    an_unreachable_registry_keeps_the_old_cage,
     env_files_set_variables_inside,
-    a_replaced_project_directory_is_noticed,
-    anonymous_volumes_go_with_the_cage,
+    a_replaced_project_directory_is_detected,
+    anonymous_volumes_are_removed_with_the_cage,
 );
 
 /// 1
-fn one_directory_is_one_cage_however_it_is_reached(world: &World) {
+fn one_directory_has_one_cage_by_any_path(world: &World) {
     let link = world.root().join("link");
     symlink(&world.project, &link).unwrap();
     let name = world.cage("start").ok().out;
     world.cage("start").dir(&link).ok().prints(&name);
-    // A shell says in PWD how it got here.
+    // A shell keeps the logical path in PWD.
     world.cage("start").dir(&link).env("PWD", &link).ok().prints(&name);
     world.cage(&format!("-C {} start", link.display())).dir(&world.home).ok().prints(&name);
     world.cage("-C ../link/./. start").ok().prints(&name);
     assert_eq!(world.cages().len(), 1);
 }
 
-fn volumes_are_writable_or_not_as_asked(world: &World) {
+fn mounts_are_writable_or_read_only_as_requested(world: &World) {
     let data = world.root().join("a b:c,d");
     world.write(&data.join("file"), "data");
     fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
@@ -62,7 +62,7 @@ fn volumes_are_writable_or_not_as_asked(world: &World) {
 }
 
 /// 6
-fn offline_the_image_that_is_here_will_do(world: &World) {
+fn an_existing_image_is_used_offline(world: &World) {
     // Nothing listens on port 1.
     let image = format!("127.0.0.1:1/{}:latest", world.id);
     world.cage("start").env("CAGE_IMAGE", &image).exits(1).says(&image);
@@ -75,7 +75,7 @@ fn offline_the_image_that_is_here_will_do(world: &World) {
 }
 
 /// 10
-fn restart_keeps_options_until_told_otherwise(world: &World) {
+fn restart_keeps_options_unless_fresh(world: &World) {
     let (first, second) = (free_port(), free_port());
     world.write(&world.project.join("data/file"), "");
     world.cage(&format!("start -p {first}:80 -v ./data:/it\\'s:ro")).ok();
@@ -83,7 +83,7 @@ fn restart_keeps_options_until_told_otherwise(world: &World) {
     let has_mount = || world.inside("test -e \"/it's/file\"").run().code == 0;
     assert!(status().contains(&format!("  80/tcp -> 127.0.0.1:{first}\n")) && has_mount());
 
-    // Options for a cage that exists are told one by one, and change nothing.
+    // Options for an existing cage are reported one by one and change nothing.
     let told = world.cage(&format!("start -p {first}:80 -p {second}:81 -v /new")).ok();
     let told = told.says(&format!("`cage restart -p 127.0.0.1:{second}:81` applies it"));
     let told = told.says("`cage restart -v /new` applies it");
@@ -100,17 +100,17 @@ fn restart_keeps_options_until_told_otherwise(world: &World) {
     assert!(status().contains("(none)") && !has_mount());
 }
 
-/// 11. That history is saved is seen at a terminal.
-fn a_shell_ends_by_the_signal_that_stop_sends(world: &World) {
+/// 11; the saved history is tested at a terminal.
+fn stop_sends_a_signal_that_ends_shells(world: &World) {
     let bash = world.build("bash", "CMD [\"bash\", \"-l\"]");
     let edits_a_line = |name: &str| {
-        // A shell that is not interactive yet ends by any signal.
+        // A shell that is not interactive yet ends with any signal.
         let look = format!("exec --user 0 {name} stty -a -F /dev/console");
         eventually("the shell edits a line", || world.engine(&look).run().out.contains("-icanon"));
     };
     let was_killed = |name: &str| world.inspect_container(name, "{{.State.ExitCode}}") == "137";
     for image in ["cage-lab", &bash] {
-        // The control: engines stop with a signal that does not end it, wait, and kill it.
+        // The control: an engine's own stop signal does not end it; the engine waits and kills it.
         let plain = format!("{}-plain", world.id);
         world.will_remove_container(&plain);
         world.engine(&format!("run --detach --interactive --tty --name {plain} {image}")).ok();
@@ -128,7 +128,7 @@ fn a_shell_ends_by_the_signal_that_stop_sends(world: &World) {
 }
 
 /// 14
-fn many_starts_at_once_make_one_cage(world: &World) {
+fn concurrent_starts_create_one_cage(world: &World) {
     let name = format!("{}\n", world.name());
     for count in [2, 20] {
         thread::scope(|scope| {
@@ -163,7 +163,7 @@ fn a_created_container_is_started(world: &World) {
 }
 
 /// 15
-fn a_paused_container_is_thawed(world: &World) {
+fn a_paused_container_is_unpaused(world: &World) {
     world.cage("start").ok();
     let (name, id) = (world.name(), world.container_id());
     let pause = || world.engine(&format!("pause {name}")).run();
@@ -194,7 +194,7 @@ fn a_paused_container_is_thawed(world: &World) {
 }
 
 /// 21
-fn rmconfig_empties_a_home_in_use(world: &World) {
+fn rmconfig_empties_a_home_that_is_in_use(world: &World) {
     let second = world.root().join("second");
     world.mkdir(&second);
     world.cage("run -- sh -c 'touch ~/mine ~/.hidden; mkdir -p ~/dir/sub; echo changed >~/.zshrc'").ok();
@@ -213,7 +213,7 @@ fn rmconfig_empties_a_home_in_use(world: &World) {
 }
 
 /// 23
-fn a_broken_image_leaves_the_old_cage(world: &World) {
+fn a_broken_image_keeps_the_old_cage(world: &World) {
     world.cage("start").ok();
     let (name, id) = (world.name(), world.container_id());
     let absent = format!("{}-absent", world.id);
@@ -228,7 +228,7 @@ fn a_broken_image_leaves_the_old_cage(world: &World) {
     assert_eq!((world.container_id(), world.cages()), (id, vec![name]));
     world.cage("run echo alive").ok().prints("alive\n");
 
-    // And where there was none, there is none.
+    // Without an old cage there is none afterwards.
     world.cage("rm").ok();
     world.cage("start").env("CAGE_IMAGE", &broken).exits(1);
     world.cage("run true").env("CAGE_IMAGE", &broken).exits(125);
@@ -236,7 +236,7 @@ fn a_broken_image_leaves_the_old_cage(world: &World) {
 }
 
 /// 23
-fn an_unreachable_registry_leaves_the_old_cage(world: &World) {
+fn an_unreachable_registry_keeps_the_old_cage(world: &World) {
     world.cage("start").ok();
     let (name, id) = (world.name(), world.container_id());
     let image = format!("127.0.0.1:1/{}:latest", world.id);
@@ -248,7 +248,7 @@ fn an_unreachable_registry_leaves_the_old_cage(world: &World) {
 }
 
 /// 24
-fn a_taken_port_is_named_and_nothing_is_left(world: &World) {
+fn a_taken_port_is_named_and_no_container_left(world: &World) {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let words = format!("error: port 127.0.0.1:{port} is taken\n");
@@ -270,7 +270,7 @@ fn a_taken_port_is_named_and_nothing_is_left(world: &World) {
 }
 
 /// 25
-fn ports_are_published_on_this_machine_only(world: &World) {
+fn ports_are_published_on_localhost(world: &World) {
     let (private, public) = (free_port(), free_port());
     world.cage(&format!("start -p {private}:8080 -p 0.0.0.0:{public}:8080")).ok();
     let serve = "zmodload zsh/net/tcp; ztcp -l 8080; l=$REPLY; while ztcp -a $l; do echo hi >&$REPLY; ztcp -c $REPLY; done";
@@ -292,9 +292,9 @@ fn ports_are_published_on_this_machine_only(world: &World) {
     assert!(bindings.contains(&format!(r#"{{"HostIp":"127.0.0.1","HostPort":"{private}"}}"#)), "{bindings}");
 }
 
-/// An address of this machine that others could use.
+/// Returns an address of this machine that other machines could use.
 fn outside_address() -> String {
-    // Nothing is sent: this only asks which of our addresses would be used.
+    // Nothing is sent: this only selects a local address.
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("192.0.2.1:9").unwrap();
     socket.local_addr().unwrap().ip().to_string()
@@ -325,11 +325,11 @@ fn env_files_set_variables_inside(world: &World) {
 }
 
 /// 27
-fn a_replaced_project_directory_is_noticed(world: &World) {
+fn a_replaced_project_directory_is_detected(world: &World) {
     world.cage("start").ok();
     world.cage("start").ok().says_not("replaced");
     fs::remove_dir_all(&world.project).unwrap();
-    // So that the new one can't get the same inode number.
+    // Keeps the inode number in use.
     world.mkdir(&world.root().join("in-between"));
     world.write(&world.project.join("new"), "");
     let name = world.name();
@@ -343,7 +343,7 @@ fn a_replaced_project_directory_is_noticed(world: &World) {
 }
 
 /// 28
-fn anonymous_volumes_go_with_the_cage(world: &World) {
+fn anonymous_volumes_are_removed_with_the_cage(world: &World) {
     let image = world.build("volume", "VOLUME /cache");
     let volumes = || {
         let mounts = world.inspect("{{range .Mounts}}{{println .Name}}{{end}}");

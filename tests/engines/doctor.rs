@@ -1,4 +1,4 @@
-//! `cage doctor` on engines that answer: what it says is so, and nothing stays of it.
+//! `cage doctor` on engines that answer: its output is true, and nothing is left behind.
 
 use std::fs;
 
@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::lab::World;
 use super::yours::Agent;
 
-on_each_engine!(everybody: it_says_what_there_is_and_leaves_nothing, the_agent_is_tried_from_inside);
+on_each_engine!(everybody: checks_match_the_engine_and_nothing_is_left, the_agent_is_tried_from_inside);
 on_each_engine!(clients: a_home_volume_with_options_is_a_problem);
 
-/// What it prints for scripts; nothing of it is a problem.
+/// Returns its JSON output; there must be no problem.
 fn doctor(world: &World) -> Value {
     serde_json::from_str(&world.cage("doctor --json").ok().out).unwrap()
 }
 
-/// What it says of a thing: level and message.
+/// Returns level and message of a check.
 fn says(printed: &Value, name: &str) -> (String, String) {
     let checks = printed["checks"].as_array().unwrap();
     let check =
@@ -23,7 +23,7 @@ fn says(printed: &Value, name: &str) -> (String, String) {
     (check["level"].as_str().unwrap().into(), check["message"].as_str().unwrap().into())
 }
 
-fn it_says_what_there_is_and_leaves_nothing(world: &World) {
+fn checks_match_the_engine_and_nothing_is_left(world: &World) {
     let volumes = || world.engine("volume ls --quiet").ok().out;
     let printed = doctor(world);
     assert_eq!(printed["engine"]["kind"], world.engine.program());
@@ -38,11 +38,11 @@ fn it_says_what_there_is_and_leaves_nothing(world: &World) {
     assert!(!volumes().contains(&world.volume()));
     let session = world.engine("ps --all --format '{{.Names}}'").ok().out;
     assert!(!session.contains("cage-doctor-"), "{session}");
-    // podman itself makes its store when somebody first asks it anything.
+    // podman creates its store at its first command.
     assert!(!world.home.join(".local/state").exists() && !world.home.join(".config/cage").exists());
     assert_eq!(fs::read_dir(&world.project).unwrap().count(), 0);
 
-    // Nor does it change what is there.
+    // doctor doesn't change an existing cage.
     world.cage("start -d").ok();
     let (id, started) = (world.container_id(), world.inspect("{{.State.StartedAt}}"));
     let printed = doctor(world);
@@ -67,13 +67,13 @@ fn the_agent_is_tried_from_inside(world: &World) {
     works("in a container of its own");
     world.cage("start -d").env("SSH_AUTH_SOCK", agent.socket.to_str().unwrap()).ok();
     works("in the cage that runs");
-    // The control: what it says is what there is.
+    // The control: the agent really works inside.
     assert!(world.inside("ssh-add -l").ok().out.contains(&agent.key));
     world.cage("restart --no-ssh").env("SSH_AUTH_SOCK", agent.socket.to_str().unwrap()).ok();
     let (level, message) = told("kept out");
     assert!(level == "ok" && message.contains("cage runs without your SSH agent"), "{message}");
 
-    // An agent that answers here and to nobody inside: a cage whose agent has gone meanwhile.
+    // An agent that answers outside and not inside: the cage's agent has ended meanwhile.
     let gone = Agent::start(world, "other-key");
     world.cage("restart --fresh").env("SSH_AUTH_SOCK", gone.socket.to_str().unwrap()).ok();
     drop(gone);

@@ -4,12 +4,12 @@ use std::fs;
 
 use super::lab::{Ran, World};
 
-on_each_engine!(clients: the_script_of_a_command_does_the_same, the_script_of_a_failing_start_fails);
+on_each_engine!(clients: a_script_does_the_same_as_its_command, the_script_of_a_failing_start_fails);
 
-on_each_engine!(registry: the_scripts_of_update_and_upgrade_do_the_same);
+on_each_engine!(registry: scripts_of_update_and_upgrade_do_the_same);
 
-/// The fake engine compares every command in every state, call by call. These are scripts of several calls.
-fn the_script_of_a_command_does_the_same(world: &World) {
+/// Scripts of several calls. The tests with a fake engine compare every command in every state.
+fn a_script_does_the_same_as_its_command(world: &World) {
     world.write(&world.project.join(".cage.env"), "A=it's \"1\"\n");
     world.write(&world.home.join(".config/cage/home/seeded"), "");
     for (before, command) in [
@@ -29,7 +29,7 @@ fn the_script_of_a_command_does_the_same(world: &World) {
     }
 }
 
-/// Brings the world into a state, does something, and looks at the world.
+/// Brings the world into a state, runs a command, and returns the world's new state.
 fn attempt(world: &World, before: &str, command: &str, act: impl Fn(&str) -> Ran) -> (Ran, Vec<String>) {
     world.cage("obliterate").ok();
     let _ = fs::remove_file(world.project.join("made"));
@@ -41,7 +41,7 @@ fn attempt(world: &World, before: &str, command: &str, act: impl Fn(&str) -> Ran
     (ran, state(world))
 }
 
-/// What there is: containers, the home, the project.
+/// Returns the state: containers, the home, the project.
 fn state(world: &World) -> Vec<String> {
     let mut state = containers(world);
     if world.has_volume() {
@@ -58,12 +58,12 @@ fn containers(world: &World) -> Vec<String> {
     let inspect = |name: &String| world.inspect_container(name, &format!("{format}{variables}"));
     let texts: Vec<String> = world.cages().iter().map(inspect).collect();
     let mut lines: Vec<String> = texts.iter().flat_map(|text| text.lines().map(without_times)).collect();
-    // The engines mix the variables up.
+    // Engines don't keep the order of variables.
     lines.sort();
     lines
 }
 
-/// Labels in JSON without those whose values are another one each time.
+/// Returns labels in JSON without those whose values differ each time.
 fn without_times(text: &str) -> String {
     ["\"cage.since\":\"", "\"cage.seen\":\""].iter().fold(text.to_owned(), |text, mark| {
         let Some((before, after)) = text.split_once(mark) else { return text };
@@ -72,7 +72,7 @@ fn without_times(text: &str) -> String {
     })
 }
 
-/// Runs the script that `--dry-run` shows, which itself does nothing.
+/// Runs the script that `--dry-run` prints.
 fn script(world: &World, command: &str) -> Ran {
     let before = (containers(world), world.has_volume());
     let plan = world.cage(&format!("--dry-run {command}")).ok();
@@ -82,7 +82,7 @@ fn script(world: &World, command: &str) -> Ran {
     world.call("bash", &[file.display().to_string()]).stdin("pwd").run()
 }
 
-/// cage's own words, but for those about what takes long today.
+/// Returns cage's messages, without those of slow steps.
 fn told(ran: &Ran) -> Vec<&str> {
     let slow = |line: &&str| line.ends_with("...") && !line.contains("Pulling");
     ran.err.lines().filter(|line| line.starts_with("cage: ") && !slow(line)).collect()
@@ -93,14 +93,14 @@ fn the_script_of_a_failing_start_fails(world: &World) {
     let port = taken.local_addr().unwrap().port();
     let ran = script(world, &format!("start -p {port}:80"));
     assert!(ran.code != 0 && ran.err.contains(&port.to_string()), "{ran}");
-    // Unlike the command, a script does not undo what it did before.
+    // Unlike the command, a script does not undo earlier steps.
     world.removal(&world.cages().join(" ")).ok();
     drop(taken);
     let ran = script(world, &format!("start -p {port}:80"));
     assert_eq!((ran.code, world.state().as_str()), (0, "running"), "{ran}");
 }
 
-fn the_scripts_of_update_and_upgrade_do_the_same(world: &World) {
+fn scripts_of_update_and_upgrade_do_the_same(world: &World) {
     let image = world.registry_image();
     let newer = world.build("newer", "LABEL newer=yes");
     world.push("cage-lab", &image);
@@ -111,7 +111,7 @@ fn the_scripts_of_update_and_upgrade_do_the_same(world: &World) {
         world.write(&file, &world.cage(&format!("--dry-run {command}")).env("CAGE_IMAGE", &image).ok().out);
         world.call("bash", &[file.display().to_string()]).ok()
     };
-    // The script can't know yet what will be pulled, so that it only pulls.
+    // The script can't know the new image yet, so it only pulls.
     run("upgrade").says("cage: Pulling latest image...\n").says_not("Removing old container");
     assert_eq!(world.container_id(), first);
 

@@ -13,16 +13,16 @@ use super::lab::{BUSYBOX_IMAGE, Engine, World};
 use crate::common::forwarding::Forwarding;
 use crate::common::{eventually, skipped};
 
-on_each_engine!(servers_are_reached_by_http_and_websocket);
+on_each_engine!(http_and_websocket_servers_are_reachable);
 
 on_each_engine!(
     clients:
-    either_half_may_end_first,
-    much_arrives_as_it_was,
-    many_at_once_are_answered,
-    what_ends_abruptly_leaves_nothing_behind,
-    a_cage_that_ends_ends_it,
-    bash_connects_and_busybox_alone_does_not,
+    either_side_may_close_first,
+    large_transfers_arrive_unchanged,
+    concurrent_connections_are_answered,
+    aborted_connections_leave_no_process,
+    forward_ends_with_the_cage,
+    bash_can_connect_and_busybox_can_not,
 );
 
 /// Starts `cage forward WORDS…` in a world.
@@ -33,7 +33,7 @@ fn forward(world: &World, words: &[&str]) -> Forwarding {
     Forwarding::start(command, words.len())
 }
 
-/// Brings the cage up, with the server in it at this address.
+/// Starts the cage, with the server in it at this address.
 fn serve(world: &World, address: &str, port: u16) -> Result<(), String> {
     let script = world.project.join("server.pl");
     if !script.exists() {
@@ -53,13 +53,13 @@ fn serve(world: &World, address: &str, port: u16) -> Result<(), String> {
     if failed.is_empty() { Ok(()) } else { Err(failed) }
 }
 
-/// The processes of connections that are in the cage.
+/// Returns the processes of connections in the cage.
 fn processes_inside(world: &World) -> usize {
     let count = "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ | grep -q ^CAGE_SESSION= && echo; done 2>/dev/null | wc -l";
     world.inside(count).ok().out.trim().parse().unwrap()
 }
 
-/// Reads one answer of HTTP with a length.
+/// Reads one HTTP response with a length.
 fn answer(stream: &mut BufReader<TcpStream>) -> String {
     let mut size = 0;
     loop {
@@ -77,14 +77,14 @@ fn answer(stream: &mut BufReader<TcpStream>) -> String {
     String::from_utf8(body).unwrap()
 }
 
-fn servers_are_reached_by_http_and_websocket(world: &World) {
+fn http_and_websocket_servers_are_reachable(world: &World) {
     serve(world, "127.0.0.1", 3000).unwrap();
     let six = serve(world, "::1", 3006);
     let name = world.name();
     let forwarding = forward(world, &["0:3000", "0:3006", "0:3999"]);
     assert!(forwarding.said().contains(&format!(" reaches port 3000 in {name}; Ctrl-C ends it\n")));
 
-    // Requests one after another on one connection, and one whose answer ends with it.
+    // Several requests on one connection, and one whose response ends with the connection.
     let mut stream = BufReader::new(forwarding.connect());
     for path in ["/a", "/b"] {
         stream.get_ref().write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
@@ -105,7 +105,7 @@ fn servers_are_reached_by_http_and_websocket(world: &World) {
         Err(why) => skipped(world.engine, &format!("no ::1 in its containers: {}", why.trim())),
     }
 
-    // Nothing listens: told once, and it may listen later.
+    // Nothing listens yet: reported once, and the server may start later.
     for _ in 0..2 {
         assert_eq!(get(forwarding.ports[2]).stdout, b"");
     }
@@ -159,13 +159,13 @@ fn websocket(mut stream: TcpStream) {
     assert_eq!(rest, [0x88, 0]);
 }
 
-fn either_half_may_end_first(world: &World) {
+fn either_side_may_close_first(world: &World) {
     serve(world, "127.0.0.1", 3000).unwrap();
     let forwarding = forward(world, &["0:3000"]);
-    // The client's: the answer comes later, and all of it.
+    // The client closes first: the response comes later and completely.
     assert_eq!(forwarding.ask(&format!("count\n{}", "x".repeat(500_000))), "got 500000");
 
-    // The server's: it goes on reading.
+    // The server closes first: it continues to read.
     let mut stream = forwarding.connect();
     stream.write_all(b"halves\n").unwrap();
     let mut answer = String::new();
@@ -177,7 +177,7 @@ fn either_half_may_end_first(world: &World) {
     let got = world.project.join("halves");
     eventually("the server has all", || fs::read_to_string(&got).is_ok_and(|got| got == "300000"));
 
-    // Events come when they are sent, not at the end.
+    // Events arrive when they are sent, not at the end.
     let mut events = BufReader::new(forwarding.connect());
     events.get_ref().write_all(b"GET /events HTTP/1.1\r\n\r\n").unwrap();
     for wanted in ["data: one\n", "data: two\n"] {
@@ -189,11 +189,11 @@ fn either_half_may_end_first(world: &World) {
     }
 }
 
-/// What is sent at once, in bytes, and how many times, each way.
+/// The bytes sent at once, and the number of times, in each direction.
 const PIECE: usize = 1 << 26;
 const PIECES: usize = 4;
 
-fn much_arrives_as_it_was(world: &World) {
+fn large_transfers_arrive_unchanged(world: &World) {
     let mut random = vec![0; PIECE];
     fs::File::open("/dev/urandom").unwrap().read_exact(&mut random).unwrap();
     let file = world.project.join("random");
@@ -222,12 +222,12 @@ fn much_arrives_as_it_was(world: &World) {
     assert_eq!(answer, "the same");
 }
 
-fn many_at_once_are_answered(world: &World) {
+fn concurrent_connections_are_answered(world: &World) {
     serve(world, "127.0.0.1", 3000).unwrap();
     let forwarding = forward(world, &["0:3000"]);
     let before = forwarding.belongings();
     thread::scope(|scope| {
-        // Each takes podman much of a second of the processor.
+        // Each connection costs podman much of a second of CPU time.
         for number in 0..if world.engine.is_docker() { 100 } else { 30 } {
             let forwarding = &forwarding;
             scope.spawn(move || {
@@ -236,7 +236,7 @@ fn many_at_once_are_answered(world: &World) {
             });
         }
     });
-    // And some after one another, where that takes no minutes.
+    // Some more one after another, if the engine is fast enough.
     for _ in 0..if world.engine == Engine::Docker { 50 } else { 0 } {
         assert!(forwarding.ask("GET /x HTTP/1.1\r\n\r\n").ends_with("hello /x"));
     }
@@ -245,7 +245,7 @@ fn many_at_once_are_answered(world: &World) {
     assert!(!forwarding.said().contains("warning"), "{}", forwarding.said());
 }
 
-fn what_ends_abruptly_leaves_nothing_behind(world: &World) {
+fn aborted_connections_leave_no_process(world: &World) {
     serve(world, "127.0.0.1", 3000).unwrap();
     let mut forwarding = forward(world, &["0:3000"]);
     let before = forwarding.belongings();
@@ -254,7 +254,7 @@ fn what_ends_abruptly_leaves_nothing_behind(world: &World) {
         stream.write_all(b"GET /events HTTP/1.1\r\n\r\n").unwrap();
         stream
     };
-    // Some that have not even begun inside, and some whose server never looks again. What has not been read makes the end
+    // Some connections that have not begun inside, and some whose server stops reading. Unread data makes the end
     // an abrupt one.
     let early: Vec<TcpStream> = (0..5).map(|_| begin(&forwarding)).collect();
     drop(early);
@@ -267,7 +267,7 @@ fn what_ends_abruptly_leaves_nothing_behind(world: &World) {
     eventually("all is given back", || forwarding.belongings() == before);
     eventually("nothing is left inside", || processes_inside(world) == 0);
 
-    // cage itself, asked and not.
+    // cage itself, with a signal that it can handle and one that it can't.
     for (signal, code) in [(Signal::TERM, Some(0)), (Signal::KILL, None)] {
         let streams: Vec<TcpStream> = (0..3).map(|_| begin(&forwarding)).collect();
         eventually("all have an answer", || {
@@ -284,7 +284,7 @@ fn what_ends_abruptly_leaves_nothing_behind(world: &World) {
     }
 }
 
-fn a_cage_that_ends_ends_it(world: &World) {
+fn forward_ends_with_the_cage(world: &World) {
     world.cage("forward 3000").exits(1).says("is not running\nhint: `cage start` brings it up");
     serve(world, "127.0.0.1", 3000).unwrap();
     let name = world.name();
@@ -303,20 +303,20 @@ fn a_cage_that_ends_ends_it(world: &World) {
         world.cage(command).ok();
         forwarding.exits(1);
         eventually("it says why", || {
-            // What is removed has stopped first.
+            // A removed container has stopped first.
             let said = |words: &str| {
                 forwarding.said().contains(&format!("error: {name} {words}\nhint: `cage start` "))
             };
             said(words) || (command == "rm" && said("has stopped"))
         });
         assert!(!forwarding.said().contains("warning"), "{}", forwarding.said());
-        // The program is told, too.
+        // The program inside notices, too.
         let end = io::copy(&mut stream, &mut io::sink());
         assert!(end.is_ok() || end.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
     }
 }
 
-fn bash_connects_and_busybox_alone_does_not(world: &World) {
+fn bash_can_connect_and_busybox_can_not(world: &World) {
     serve(world, "127.0.0.1", 3000).unwrap();
     world.engine(&format!("exec --user 0 {} mv /usr/bin/perl /root/", world.name())).ok();
     let forwarding = forward(world, &["0:3000", "0:3999"]);

@@ -1,4 +1,4 @@
-//! Commands that were cut short.
+//! Commands that are interrupted or killed.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::common::{eventually, free_port};
 on_each_engine!(
     clients:
     an_interrupted_start_leaves_nothing,
-    after_a_killed_restart_start_brings_one_cage_up,
+    start_recovers_from_a_killed_restart,
 );
 
 /// Starts `cage WORDS…` in a process group of its own, as a shell does.
@@ -25,7 +25,7 @@ fn spawn(world: &World, words: &[&str]) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Moments at which something may be cut short.
+/// Delays after which a command is interrupted.
 fn moments() -> impl Iterator<Item = Duration> {
     [50, 200, 350, 500, 700, 1000].into_iter().map(Duration::from_millis)
 }
@@ -35,9 +35,9 @@ fn an_interrupted_start_leaves_nothing(world: &World) {
     for moment in moments() {
         let mut start = spawn(world, &["start", "-d"]);
         thread::sleep(moment);
-        // As Ctrl-C does, which the engine's client gets too.
+        // As Ctrl-C, which also reaches the engine's client.
         let group = Pid::from_child(&start);
-        // It may be done already.
+        // The command may have ended already.
         let _ = kill_process_group(group, Signal::INT);
         let status = start.wait().unwrap();
         if !status.success() {
@@ -52,7 +52,7 @@ fn an_interrupted_start_leaves_nothing(world: &World) {
     assert!(interrupted > 0, "no moment was early enough");
 }
 
-fn after_a_killed_restart_start_brings_one_cage_up(world: &World) {
+fn start_recovers_from_a_killed_restart(world: &World) {
     let port = free_port();
     world.cage(&format!("start -d -p {port}:80")).ok();
     let name = world.name();
@@ -67,7 +67,7 @@ fn after_a_killed_restart_start_brings_one_cage_up(world: &World) {
         }
         killed += i32::from(!restart.wait().unwrap().success());
         let when = format!("{} after {moment:?}", if alone { "alone" } else { "with its client" });
-        // An engine goes on with what it was asked for, and that is there only once it is done: so wait a little, and look
+        // An engine finishes what its client requested, and the container appears only at the end: so wait a little, and look
         // again if it took longer.
         eventually(&format!("one cage is left of a restart killed {when}"), || {
             world.cage("start -d").ok().prints(&format!("{name}\n"));

@@ -1,4 +1,4 @@
-//! A test's own corner of an engine: a private home, project, home volume and label, all gone at the end.
+//! A private world for each test: a home, project, home volume and label, all removed at the end.
 
 use std::cell::{OnceCell, RefCell};
 use std::env;
@@ -20,26 +20,26 @@ use crate::common::{absent, is_root};
 /// The image that the lab loads into every engine.
 pub const IMAGE: &str = "cage-lab";
 
-/// The other one: busybox and nothing else.
+/// The second image: only busybox.
 pub const BUSYBOX_IMAGE: &str = "cage-lab-busybox";
 
-/// Where the lab's registry listens.
+/// The address of the lab's registry.
 pub const REGISTRY: &str = "127.0.0.1:5000";
 
-/// The user for whom the lab sets engines without root up, when the tests run as root.
+/// The user of the lab's rootless engines, when the tests run as root.
 const LAB_USER: &str = "cage-lab";
 
-/// The search path of everything that tests run.
+/// The search path of every program that tests run.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// An engine that users have, and who they are.
+/// An engine and the kind of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// docker, rootful, used by whoever runs the tests.
+    /// docker, rootful, used by the user who runs the tests.
     Docker,
     /// The same, used by an ordinary user.
     GroupDocker,
-    /// docker of an ordinary user's own.
+    /// Rootless docker.
     RootlessDocker,
     /// podman as root.
     Podman,
@@ -60,27 +60,27 @@ impl fmt::Display for Engine {
 }
 
 impl Engine {
-    /// Its client.
+    /// Returns the name of its client.
     pub fn program(self) -> &'static str {
         if self.is_docker() { "docker" } else { "podman" }
     }
 
-    /// Is it a docker?
+    /// Returns whether the engine is docker.
     pub fn is_docker(self) -> bool {
         matches!(self, Self::Docker | Self::GroupDocker | Self::RootlessDocker)
     }
 
-    /// Does it run without root?
+    /// Returns whether the engine runs without root.
     pub fn is_rootless(self) -> bool {
         matches!(self, Self::RootlessDocker | Self::RootlessPodman)
     }
 
-    /// Is it the lab's user who uses it, when root runs the tests?
+    /// Returns whether the lab's user uses it when root runs the tests.
     fn is_for_lab_user(self) -> bool {
         self.is_rootless() || self == Self::GroupDocker
     }
 
-    /// Why tests can't use it; asked once.
+    /// Returns why tests can't use it; determined once.
     fn missing(self) -> Option<&'static str> {
         static MISSING: [OnceLock<Option<String>>; 5] = [const { OnceLock::new() }; 5];
         MISSING[self as usize].get_or_init(|| self.look().err()).as_deref()
@@ -97,13 +97,13 @@ impl Engine {
         if output.status.success() { Ok(()) } else { Err(words.trim().replace('\n', " ")) }
     }
 
-    /// A command in the environment of the engine's user, which is empty otherwise.
+    /// Returns a command in the environment of the engine's user, which is empty otherwise.
     fn command(self, program: impl AsRef<OsStr>, home: &Path) -> Result<Command, String> {
         let mut command = Command::new(&program);
         if self.is_for_lab_user() && is_root() {
             let user = User::ordinary()?;
             if self == Self::GroupDocker {
-                // Nothing in the standard library gives a process the groups of somebody else.
+                // The standard library can't set the groups of another user.
                 let socket = fs::metadata("/var/run/docker.sock").map_err(|error| error.to_string())?;
                 command = Command::new("setpriv");
                 command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid));
@@ -117,18 +117,18 @@ impl Engine {
             let user = User::ordinary()?;
             let runtime_dir = format!("/run/user/{}", user.uid);
             command.env("DOCKER_HOST", format!("unix://{runtime_dir}/docker.sock"));
-            // podman's store stays the user's own, whatever their home is in a test.
+            // podman's store stays in the user's real home.
             command.env("XDG_DATA_HOME", user.home.join(".local/share"));
             command.env("XDG_RUNTIME_DIR", runtime_dir);
         } else if let (Self::Docker, Some(host)) = (self, env::var_os("DOCKER_HOST")) {
-            // Where a developer's engine is: a context would be looked up in their home.
+            // The developer's engine: a context would be looked up in their home.
             command.env("DOCKER_HOST", host);
         }
         Ok(command)
     }
 }
 
-/// The ordinary user: the lab's own, or whoever runs the tests.
+/// Returns the ordinary user: the lab's, or the user who runs the tests.
 struct User {
     uid: u32,
     gid: u32,
@@ -150,7 +150,7 @@ impl User {
     }
 }
 
-/// Runs a test's body on an engine. Without the engine it is skipped aloud, and fails where there must be one.
+/// Runs a test's body on an engine. Without the engine the test is skipped with a message, or fails if the engine is required.
 pub fn run(engine: Engine, registry: bool, body: fn(&World)) {
     let no_registry = registry && TcpStream::connect(REGISTRY).is_err();
     match engine.missing().or(no_registry.then_some("no registry on 127.0.0.1:5000")) {
@@ -167,7 +167,7 @@ pub struct World {
     pub project: PathBuf,
     /// The user's home.
     pub home: PathBuf,
-    /// Part of every name that is this world's own.
+    /// A part of every name in this world.
     pub id: String,
     cage: PathBuf,
     name: OnceCell<String>,
@@ -181,12 +181,12 @@ impl World {
         let open = Permissions::from_mode(0o755);
         let dir =
             tempfile::Builder::new().prefix("cage-test-").rand_bytes(10).permissions(open).tempdir().unwrap();
-        // The same as the engines will see it.
+        // The path as engines see it.
         let root = dir.path().canonicalize().unwrap();
         let id = root.file_name().unwrap().to_string_lossy().to_lowercase();
         let mut cage = PathBuf::from(env!("CARGO_BIN_EXE_cage"));
         if engine.is_for_lab_user() {
-            // The build directory may be closed to other users.
+            // Other users may not be able to read the build directory.
             let reachable = root.join("cage");
             link_or_copy(&cage, &reachable);
             cage = reachable;
@@ -207,40 +207,40 @@ impl World {
         world
     }
 
-    /// A place for files that are neither the project's nor the home's.
+    /// Returns a directory outside of the project and the home.
     pub fn root(&self) -> PathBuf {
         self.dir.path().canonicalize().unwrap()
     }
 
-    /// The volume that is the home of this world's cages.
+    /// Returns the home volume of this world's cages.
     pub fn volume(&self) -> String {
         format!("{}-home", self.id)
     }
 
-    /// The label that marks this world's cages.
+    /// Returns the label of this world's cages.
     pub fn label(&self) -> String {
         format!("{}.project", self.id)
     }
 
-    /// `cage WORDS…` in the project, quoted as for a shell.
+    /// Returns the command `cage WORDS…` in the project, quoted as for a shell.
     pub fn cage(&self, words: &str) -> Call {
         self.call(&self.cage, &shell_words::split(words).unwrap())
     }
 
-    /// `docker WORDS…` or `podman WORDS…`.
+    /// Returns the command `docker WORDS…` or `podman WORDS…`.
     pub fn engine(&self, words: &str) -> Call {
         self.call(self.engine.program(), &shell_words::split(words).unwrap())
     }
 
-    /// A program in the project, as the user.
+    /// Returns a command of a program in the project, as the user.
     pub fn call(&self, program: impl AsRef<OsStr>, args: &[String]) -> Call {
         let mut command = self.command("timeout");
-        // A command that hangs is a failure, not the end of all tests.
+        // A command that hangs fails this test only.
         command.args(["--kill-after=5", "120"]).arg(program).args(args);
         Call { what: args.join(" "), command, stdin: None }
     }
 
-    /// A program in the project, as the user, with nothing but this world's own environment.
+    /// Returns a command of a program in the project, as the user, with only this world's environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.engine.command(program, &self.home).unwrap();
         command
@@ -252,12 +252,12 @@ impl World {
         command
     }
 
-    /// The path of the binary.
+    /// Returns the path of the binary.
     pub fn binary(&self) -> &Path {
         &self.cage
     }
 
-    /// Makes a directory of the user's own, with its parents.
+    /// Creates a directory that belongs to the user, with its parents.
     pub fn mkdir(&self, path: &Path) {
         if !path.exists() {
             self.mkdir(path.parent().unwrap());
@@ -266,14 +266,14 @@ impl World {
         }
     }
 
-    /// Writes a file of the user's own.
+    /// Writes a file that belongs to the user.
     pub fn write(&self, path: &Path, text: &str) {
         self.mkdir(path.parent().unwrap());
         fs::write(path, text).unwrap();
         self.give(path);
     }
 
-    /// Writes a program of the user's own.
+    /// Writes a program that belongs to the user.
     pub fn program(&self, path: &Path, text: &str) {
         self.write(path, text);
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Makes the user the owner again of what was somebody else's.
+    /// Makes the user the owner of a tree again.
     pub fn give_back(&self, path: &Path) {
         if is_root() {
             chown(path, Some(0), Some(0)).unwrap();
@@ -295,7 +295,7 @@ impl World {
         }
     }
 
-    /// Returns the name of the project's cage, for which cage is asked once.
+    /// Returns the name of the project's cage, from one call of cage.
     #[track_caller]
     pub fn name(&self) -> String {
         let ask = || {
@@ -305,31 +305,31 @@ impl World {
         self.name.get_or_init(ask).clone()
     }
 
-    /// What the engine says of the project's cage.
+    /// Inspects the project's cage with a template.
     #[track_caller]
     pub fn inspect(&self, format: &str) -> String {
         self.inspect_container(&self.name(), format)
     }
 
-    /// What the engine says of a container.
+    /// Inspects a container with a template.
     #[track_caller]
     pub fn inspect_container(&self, name: &str, format: &str) -> String {
         self.engine(&format!("container inspect --format '{format}' {name}")).ok().out.trim().to_owned()
     }
 
-    /// The engine's ID of the project's cage.
+    /// Returns the ID of the project's cage.
     #[track_caller]
     pub fn container_id(&self) -> String {
         self.inspect("{{.Id}}")
     }
 
-    /// The engine's word for the state of the project's cage.
+    /// Returns the engine's word for the state of the project's cage.
     #[track_caller]
     pub fn state(&self) -> String {
         self.inspect("{{.State.Status}}")
     }
 
-    /// The names of all containers that have this world's label.
+    /// Returns the names of all containers with this world's label.
     #[track_caller]
     pub fn cages(&self) -> Vec<String> {
         let label = self.label();
@@ -338,18 +338,18 @@ impl World {
         names.lines().map(str::to_owned).collect()
     }
 
-    /// Is there a home volume?
+    /// Returns whether the home volume exists.
     pub fn has_volume(&self) -> bool {
         // Not `inspect`: podman finds a volume by the beginning of its name, too.
         self.engine("volume ls --quiet").ok().out.lines().any(|name| name == self.volume())
     }
 
-    /// A shell script in the project's cage, without cage.
+    /// Returns a command that runs a shell script in the project's cage, without cage.
     pub fn inside(&self, script: &str) -> Call {
         self.engine(&format!("exec --interactive {} sh -c {}", self.name(), shell_words::quote(script)))
     }
 
-    /// Builds an image of the lab's and returns its name.
+    /// Builds an image from the lab's image and returns its name.
     #[track_caller]
     pub fn build(&self, tag: &str, lines: &str) -> String {
         let image = format!("{}-{tag}", self.id);
@@ -362,14 +362,14 @@ impl World {
         image
     }
 
-    /// A name in the local registry that is this world's own.
+    /// Returns a name in the local registry for this world.
     pub fn registry_image(&self) -> String {
         let image = format!("{REGISTRY}/{}:latest", self.id);
         self.will_remove_image(&image);
         image
     }
 
-    /// Pushes a local image under a name in the registry. On this machine that name is what it was.
+    /// Pushes a local image under a name in the registry. The local name keeps its meaning.
     #[track_caller]
     pub fn push(&self, image: &str, name: &str) {
         let before = self.engine(&format!("image inspect --format '{{{{.Id}}}}' {name}")).run();
@@ -382,23 +382,23 @@ impl World {
         }
     }
 
-    /// A volume of this world's own besides the home.
+    /// Returns another volume of this world.
     pub fn extra_volume(&self) -> String {
         format!("{}-extra", self.id)
     }
 
-    /// At the end, removes an image.
+    /// Removes an image at the end.
     pub fn will_remove_image(&self, image: &str) {
         self.images.borrow_mut().push(image.to_owned());
     }
 
-    /// Removes containers without waiting for them to end, for which podman gives them ten seconds otherwise.
+    /// Removes containers without podman's grace period of ten seconds.
     pub fn removal(&self, names: &str) -> Call {
         let at_once = if self.engine.is_docker() { "" } else { "--ignore --time 0" };
         self.engine(&format!("rm --force {at_once} --volumes {names}"))
     }
 
-    /// At the end, removes a container that is not a cage.
+    /// Removes a container that is not a cage at the end.
     pub fn will_remove_container(&self, name: &str) {
         self.containers.borrow_mut().push(name.to_owned());
     }
@@ -412,7 +412,7 @@ fn link_or_copy(program: &Path, path: &Path) {
     }
 }
 
-/// Removes what was made on the engine, also after a failure.
+/// Removes everything from the engine, also after a failure.
 impl Drop for World {
     fn drop(&mut self) {
         let remove = |words: String| self.engine(&words).run().out;
@@ -426,7 +426,7 @@ impl Drop for World {
         remove(format!("volume rm {} {}", self.volume(), self.extra_volume()));
         for image in self.images.borrow().iter().rev() {
             remove(format!("rmi {image}"));
-            // docker keeps what a name in a registry used to mean.
+            // docker keeps the former image of a registry's name.
             if let (true, Some((repository, _))) = (self.engine.is_docker(), image.rsplit_once(':')) {
                 let digests =
                     format!("images --digests --format {{{{.Repository}}}}@{{{{.Digest}}}} {repository}");
@@ -452,13 +452,13 @@ impl Call {
         self
     }
 
-    /// Runs elsewhere than in the project.
+    /// Sets another directory than the project.
     pub fn dir(mut self, dir: &Path) -> Self {
         self.command.current_dir(dir);
         self
     }
 
-    /// Pipes text in.
+    /// Sets the text on stdin.
     pub fn stdin(mut self, text: &str) -> Self {
         self.stdin = Some(text.to_owned());
         self
@@ -471,7 +471,7 @@ impl Call {
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.stdin) {
-            // Whoever doesn't read it is tested by other means.
+            // The program may not read stdin.
             let _ = pipe.write_all(text.as_bytes());
         }
         let output = child.wait_with_output().unwrap();
@@ -483,13 +483,13 @@ impl Call {
         }
     }
 
-    /// Runs it, which must succeed.
+    /// Runs it and requires success.
     #[track_caller]
     pub fn ok(self) -> Ran {
         self.exits(0)
     }
 
-    /// Runs it, which must end with this exit code.
+    /// Runs it and requires this exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Ran {
         let ran = self.run();
@@ -500,38 +500,38 @@ impl Call {
 
 /// A program that has run.
 pub struct Ran {
-    /// Its exit code.
+    /// The exit code.
     pub code: i32,
-    /// What it printed.
+    /// The data on stdout.
     pub out: String,
-    /// What it told.
+    /// The messages on stderr.
     pub err: String,
     what: String,
 }
 
 impl Ran {
-    /// It told this.
+    /// Requires this text on stderr.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.err.contains(text), "should have said {text:?}: {self}");
         self
     }
 
-    /// It did not tell this.
+    /// Requires the absence of this text on stderr.
     #[track_caller]
     pub fn says_not(self, text: &str) -> Self {
         assert!(!self.err.contains(text), "should not have said {text:?}: {self}");
         self
     }
 
-    /// What it printed begins with this.
+    /// Requires that stdout begins with this text.
     #[track_caller]
     pub fn begins(self, text: &str) -> Self {
         assert!(self.out.starts_with(text), "should have begun with {text:?}: {self}");
         self
     }
 
-    /// It printed exactly this.
+    /// Requires exactly this text on stdout.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {
         assert!(self.out == text, "should have printed {text:?}: {self}");

@@ -1,5 +1,5 @@
-//! The rules for engines in virtual machines, on a real engine that only says it is in one: the product's socket for the
-//! SSH agent is root's, and the project's numbers are nobody's in the image.
+//! The rules for engines in virtual machines, on a real engine that claims to be in one: the product's socket for the
+//! SSH agent belongs to root, and the project's IDs have no user in the image.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -10,7 +10,7 @@ use super::yours::{Agent, owner};
 
 const SOCKET: &str = "/run/host-services/ssh-auth.sock";
 
-/// A link where the products have their socket, taken away at the end.
+/// A link at the path of the products' socket, removed at the end.
 struct ProductsSocket;
 
 impl ProductsSocket {
@@ -35,11 +35,11 @@ fn files_and_agent_are_the_persons() {
     run(Engine::GroupDocker, false, |world| {
         let docker = docker_in_a_machine(world);
         let agent = Agent::start(world, "my-key");
-        // Through another path, as the products have it: what the person's own variable says can't be mounted there.
+        // Through another path, as in the products: the path in the user's variable can't be mounted there.
         let cage =
             |words: &str| world.cage(words).env("CAGE_RUNTIME", &docker).env("SSH_AUTH_SOCK", "/nowhere");
 
-        // Without the product's socket a cage comes up all the same.
+        // A cage starts without the product's socket.
         let start = cage("start -d")
             .ok()
             .says("the engine can't mount your SSH agent's socket; continuing without it");
@@ -49,7 +49,7 @@ fn files_and_agent_are_the_persons() {
         let _socket = ProductsSocket::lead_to(&agent);
         cage("restart").ok().says_not("agent");
         assert!(cage("run -- ssh-add -l").ok().out.contains(&agent.key));
-        // The product makes it anew when the machine starts.
+        // The product creates it again when the machine starts.
         cage("stop").ok();
         fs::set_permissions(&agent.socket, fs::Permissions::from_mode(0o660)).unwrap();
         let closed = world.engine(&format!(
@@ -61,7 +61,7 @@ fn files_and_agent_are_the_persons() {
 
         cage("run -- sh -c 'touch made; test -O made && test -O ~'").ok();
         assert_eq!(owner(&world.project.join("made")), owner(&world.project));
-        // As far as its user can write it, nothing is changed.
+        // If the image's user can write it, nothing is changed.
         cage("rm").ok();
         fs::set_permissions(&world.project, fs::Permissions::from_mode(0o777)).unwrap();
         cage("run -- touch open").ok();
@@ -72,7 +72,7 @@ fn files_and_agent_are_the_persons() {
 #[test]
 fn a_project_of_a_group_can_be_written_by_those_in_it() {
     run(Engine::GroupDocker, false, |world| {
-        // The one group besides the user's own that the lab's user is in here.
+        // The supplementary group of the lab's user.
         let group = fs::metadata("/var/run/docker.sock").unwrap().gid();
         chown(&world.project, Some(0), Some(group)).unwrap();
         fs::set_permissions(&world.project, fs::Permissions::from_mode(0o2770)).unwrap();
@@ -87,7 +87,7 @@ fn a_project_of_a_group_can_be_written_by_those_in_it() {
     });
 }
 
-/// Docker's client, with an engine that says it is Docker Desktop's.
+/// Installs a docker client whose engine claims to be Docker Desktop.
 fn docker_in_a_machine(world: &World) -> String {
     let path = world.home.join("bin/docker");
     let info = r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop"}"#;

@@ -19,7 +19,7 @@ mod lab;
 /// Makes one test per engine of each named function: `on_each_engine!(start_makes_a_cage)` makes
 /// `start_makes_a_cage::docker`, `::rootless_docker`, `::podman` and `::rootless_podman`.
 ///
-/// A word in front chooses other engines. It saves minutes wherever engines can't differ in what is tested:
+/// A word in front chooses other engines, which saves minutes if the tested behaviour doesn't depend on the engine:
 ///
 /// - `clients:` one docker and one podman, one run by root and one by an ordinary user
 /// - `registry:` the same, for tests that need the local registry

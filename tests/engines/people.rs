@@ -1,4 +1,4 @@
-//! What a person does with a cage and beside it, on every engine, as root and as an ordinary user.
+//! Typical work with a cage and beside it, on every engine, as root and as an ordinary user.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -11,32 +11,32 @@ use crate::common::{eventually, free_port, is_root};
 
 on_each_engine!(
     everybody:
-    both_sides_create_edit_and_delete,
-    root_inside_installs_what_it_likes,
-    git_clones_over_ssh_with_the_agent_of_today,
-    a_home_goes_from_hand_to_hand,
-    busybox_will_do,
+    host_and_cage_create_edit_and_delete_files,
+    root_inside_can_install_packages,
+    git_clones_over_ssh_with_the_current_agent,
+    the_home_changes_its_owner,
+    a_busybox_image_works,
 );
 
 on_each_engine!(
     clients:
-    git_commits_on_both_sides,
+    git_commits_on_host_and_in_cage,
     git_works_in_a_submodule_and_a_worktree_of_a_bare_repository,
 );
 
-/// A shell script of the person's, on the host.
+/// Returns a command that runs a shell script on the host.
 #[track_caller]
 fn on_the_host(world: &World, script: &str) {
     world.call("sh", &["-euc".to_owned(), script.to_owned()]).ok();
 }
 
-/// A shell script in the cage.
+/// Returns a command that runs a shell script in the cage.
 #[track_caller]
 fn in_the_cage(world: &World, script: &str) {
     world.cage(&format!("run -- sh -euc {}", shell_words::quote(script))).ok();
 }
 
-fn both_sides_create_edit_and_delete(world: &World) {
+fn host_and_cage_create_edit_and_delete_files(world: &World) {
     on_the_host(
         world,
         "mkdir -m 700 theirs; umask 077; echo 1 >theirs/file; echo 1 >theirs/gone; mkdir theirs/empty",
@@ -58,7 +58,7 @@ fn both_sides_create_edit_and_delete(world: &World) {
     assert_eq!(fs::read_dir(&world.project).unwrap().count(), 0);
 }
 
-fn git_commits_on_both_sides(world: &World) {
+fn git_commits_on_host_and_in_cage(world: &World) {
     let commit = |name: &str| {
         format!(
             "echo {name} >{name}; git add .; git -c user.name=x -c user.email=x@example.com commit -q -m {name}"
@@ -70,7 +70,7 @@ fn git_commits_on_both_sides(world: &World) {
     in_the_cage(world, "test \"$(git log --format=%s | tr '\\n' ' ')\" = 'again inside outside '; git gc -q");
     on_the_host(world, "git fsck --strict");
 
-    // A worktree elsewhere, which can't be seen from inside, is not taken for gone.
+    // A worktree that is not visible inside is not pruned.
     let elsewhere = world.home.join("elsewhere");
     on_the_host(
         world,
@@ -83,7 +83,7 @@ fn git_commits_on_both_sides(world: &World) {
     on_the_host(world, "rm -rf .git");
 }
 
-fn root_inside_installs_what_it_likes(world: &World) {
+fn root_inside_can_install_packages(world: &World) {
     in_the_cage(
         world,
         "mkdir -p /tmp/p/DEBIAN /tmp/p/opt/p
@@ -98,7 +98,7 @@ fn root_inside_installs_what_it_likes(world: &World) {
     );
 }
 
-/// An SSH server on the host, at which the world's user is let in with this key only.
+/// An SSH server on the host that accepts only this key.
 struct Server {
     process: Child,
     port: u16,
@@ -130,7 +130,7 @@ impl Drop for Server {
     }
 }
 
-fn git_clones_over_ssh_with_the_agent_of_today(world: &World) {
+fn git_clones_over_ssh_with_the_current_agent(world: &World) {
     let repository = world.root().join("repository");
     world.mkdir(&repository);
     git(world, &repository, "init -q .");
@@ -158,15 +158,15 @@ fn git_clones_over_ssh_with_the_agent_of_today(world: &World) {
     assert!(clones(&second, &server, "two"));
 }
 
-fn a_home_goes_from_hand_to_hand(world: &World) {
+fn the_home_changes_its_owner(world: &World) {
     let volume = format!("--volume {}:/home/vscode", world.volume());
-    // As an engine by itself makes it, and as somebody else left it.
+    // As an engine creates it, and as another user left it.
     world.engine(&format!("run --rm {volume} cage-lab sh -c 'echo 1 >~/kept; mkdir -p ~/a/b'")).ok();
     world.engine(&format!("run --rm --user 0 {volume} cage-lab chown -hR 777:888 /home/vscode")).ok();
     let mine = "test -O ~/kept; test -O ~/a/b; echo 1 >>~/kept; touch ~/a/b/$$; test -O ~";
     in_the_cage(world, mine);
     if matches!(world.engine, Engine::Docker | Engine::Podman) && is_root() {
-        // The next project is another person's.
+        // The next project belongs to another user.
         world.cage("rm").ok();
         chown(&world.project, Some(12345), Some(23456)).unwrap();
         in_the_cage(world, mine);
@@ -182,7 +182,7 @@ fn a_home_goes_from_hand_to_hand(world: &World) {
     in_the_cage(world, mine);
 }
 
-fn busybox_will_do(world: &World) {
+fn a_busybox_image_works(world: &World) {
     let seed = world.home.join(".config/cage/home");
     world.program(&seed.join("bin/mine"), "#!/bin/sh\necho seeded\n");
     world.write(&seed.join(".secret"), "x");

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use super::lab::World;
 use crate::common::{is_root, skipped};
 
-on_each_engine!(a_project_below_the_images_home_leaves_nothing_there);
+on_each_engine!(a_project_below_the_image_home_leaves_no_directories);
 
-on_each_engine!(podmans: podman_linked_as_docker_is_podman, the_podman_docker_script_is_podman);
+on_each_engine!(podmans: podman_linked_as_docker_is_recognized, the_podman_docker_script_is_recognized);
 
-/// Directories made on this machine, and removed at the end.
+/// Directories created on this machine and removed at the end.
 struct Made(Vec<PathBuf>);
 
 impl Made {
@@ -24,18 +24,18 @@ impl Made {
 impl Drop for Made {
     fn drop(&mut self) {
         for dir in &self.0 {
-            // Only if nobody else has put something there.
+            // Only if it is empty.
             let _ = fs::remove_dir(dir);
         }
     }
 }
 
 /// 30
-fn a_project_below_the_images_home_leaves_nothing_there(world: &World) {
+fn a_project_below_the_image_home_leaves_no_directories(world: &World) {
     if !is_root() {
         return skipped(world.engine, "making /home/vscode needs root");
     }
-    // Whoever makes /home/vscode must remove it. Tests may be processes, so the lock is a file's.
+    // The test that creates /home/vscode must remove it. Tests may be processes, so this is a file lock.
     let alone = fs::File::create(std::env::temp_dir().join("cage-test-home.lock")).unwrap();
     alone.lock().unwrap();
     let top = Path::new("/home/vscode").join(&world.id);
@@ -59,7 +59,7 @@ fn a_project_below_the_images_home_leaves_nothing_there(world: &World) {
     assert!(left.contains(".zshrc") && !left.contains(&world.id), "{left}");
     assert!(project.join("here").exists());
 
-    // The control: this is what the engine does by itself.
+    // The control: the engine alone leaves it.
     let mounts = format!("--mount type=volume,source={},target=/home/vscode", world.extra_volume());
     world
         .engine(&format!("run --rm {mounts} --mount type=bind,source={path},target={path} cage-lab true"))
@@ -69,7 +69,7 @@ fn a_project_below_the_images_home_leaves_nothing_there(world: &World) {
 }
 
 /// 31
-fn podman_linked_as_docker_is_podman(world: &World) {
+fn podman_linked_as_docker_is_recognized(world: &World) {
     let bin = world.root().join("bin");
     world.mkdir(&bin);
     std::os::unix::fs::symlink(podman(), bin.join("docker")).unwrap();
@@ -77,7 +77,7 @@ fn podman_linked_as_docker_is_podman(world: &World) {
 }
 
 /// 31
-fn the_podman_docker_script_is_podman(world: &World) {
+fn the_podman_docker_script_is_recognized(world: &World) {
     let shim = format!(
         "#!/bin/sh\necho 'Emulate Docker CLI using podman. Create /etc/containers/nodocker to quiet msg.' >&2\n\
          exec {} \"$@\"\n",

@@ -1,4 +1,4 @@
-//! `cage prune` removes what nobody will miss, and nothing else.
+//! `cage prune` removes unused cages, homes and images, and nothing else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use super::lab::World;
 
 on_each_engine!(
     clients:
-    a_cage_whose_directory_is_gone_goes_and_others_stay,
-    a_running_cage_stays_although_its_directory_is_gone,
-    the_home_of_a_project_that_is_gone_goes,
+    only_cages_without_directory_are_removed,
+    a_running_cage_without_directory_is_kept,
+    the_home_of_a_deleted_project_is_removed,
 );
 
-on_each_engine!(registry: an_image_that_was_replaced_goes_when_no_cage_uses_it);
+on_each_engine!(registry: a_replaced_image_is_removed_when_unused);
 
-/// A second project, beside the first, with a cage.
+/// Creates a second project beside the first, with a cage.
 fn second(world: &World, start: &str) -> (PathBuf, String) {
     let project = world.root().join("second");
     world.mkdir(&project);
@@ -28,7 +28,7 @@ fn has_volume(world: &World, name: &str) -> bool {
     world.engine("volume ls --quiet").ok().out.lines().any(|volume| volume == name)
 }
 
-fn a_cage_whose_directory_is_gone_goes_and_others_stay(world: &World) {
+fn only_cages_without_directory_are_removed(world: &World) {
     let (project, name) = second(world, "start -d");
     let first = world.cage("start -d").ok().out.trim().to_owned();
     world.cage("stop").ok();
@@ -49,28 +49,28 @@ fn a_cage_whose_directory_is_gone_goes_and_others_stay(world: &World) {
     assert!(!link.is_symlink());
     assert!(world.has_volume(), "the home that all share stays");
 
-    // Also when nobody uses it; the control: nothing but cage keeps it.
+    // Also without a user; the control: only cage keeps it.
     world.cage("rm").ok();
     world.cage("prune --yes").ok().says("cage: nothing to prune\n");
     assert!(world.has_volume());
     world.engine(&format!("volume rm {}", world.volume())).ok();
 }
 
-fn a_running_cage_stays_although_its_directory_is_gone(world: &World) {
+fn a_running_cage_without_directory_is_kept(world: &World) {
     let (project, name) = second(world, "start -d");
     fs::remove_dir_all(&project).unwrap();
     let left =
         world.cage("prune --yes").ok().says(&format!("cage: keeping {name}: it is running, although "));
     left.says("cage: nothing to prune\n");
     assert_eq!(world.inspect_container(&name, "{{.State.Status}}"), "running");
-    // One that comes to run after it was looked at is kept by the engine; the control is that a forced removal isn't.
+    // The engine keeps a cage that starts after the query; the control: a forced removal removes it.
     assert_ne!(world.engine(&format!("rm --volumes {name}")).run().code, 0);
     world.cage(&format!("stop {name}")).ok();
     world.cage("prune --yes").ok().says(&format!("cage: Removing {name}"));
     assert!(world.cages().is_empty());
 }
 
-fn the_home_of_a_project_that_is_gone_goes(world: &World) {
+fn the_home_of_a_deleted_project_is_removed(world: &World) {
     let (project, name) = second(world, "start -d --home project");
     let first = world.cage("start -d --home project").ok().out.trim().to_owned();
     let home = |name: &str| name.replacen("cage", &world.volume(), 1);
@@ -89,7 +89,7 @@ fn the_home_of_a_project_that_is_gone_goes(world: &World) {
         world.cage("prune").ok().says(&format!("cage: Removing the home {}, with its logins", home(&name)));
         assert!(!has_volume(world, &home(&name)) && has_volume(world, &home(&first)));
     }
-    // One that does not say whose it is.
+    // A home without a project's label.
     let nobodys = format!("{}-x-0123abcd", world.volume());
     world.engine(&format!("volume create {nobodys}")).ok();
     let left = world.cage("prune --yes").ok();
@@ -101,10 +101,10 @@ fn the_home_of_a_project_that_is_gone_goes(world: &World) {
     assert!(!has_volume(world, &home(&first)));
 }
 
-fn an_image_that_was_replaced_goes_when_no_cage_uses_it(world: &World) {
+fn a_replaced_image_is_removed_when_unused(world: &World) {
     let image = world.registry_image();
     let cage = |words: &str| world.cage(words).env("CAGE_IMAGE", &image);
-    // Each world's own, or its layers would be another world's, too.
+    // Unique layers, not shared with another world's image.
     let older = world.build("older", "LABEL older=yes");
     world.push(&older, &image);
     world.engine(&format!("rmi {older}")).ok();
@@ -119,7 +119,7 @@ fn an_image_that_was_replaced_goes_when_no_cage_uses_it(world: &World) {
 
     cage("upgrade").ok();
     if world.engine.is_docker() {
-        // Under another name it is somebody else's. podman would remove it with that name.
+        // With another name it is still in use. podman would remove it with that name.
         world.engine(&format!("tag {old} {older}")).ok();
         cage("prune --yes").ok().says("cage: nothing to prune\n");
         world.engine(&format!("rmi {older}")).ok();

@@ -12,17 +12,17 @@ use crate::common::eventually;
 
 on_each_engine!(
     clients:
-    variables_and_directories_are_the_commands_own,
-    exit_codes_are_those_of_a_shell,
-    a_cage_that_ends_meanwhile_is_cages_failure,
-    what_is_piped_through_is_the_same_byte_for_byte,
-    a_reader_that_goes_away_ends_the_command,
-    a_scheduler_needs_no_terminal_and_hardly_an_environment,
+    run_has_its_own_variables_and_directory,
+    exit_codes_match_those_of_a_shell,
+    run_fails_with_125_if_the_cage_stops,
+    pipes_pass_every_byte,
+    a_closed_pipe_ends_the_command,
+    run_works_from_a_scheduler,
 );
 
-on_each_engine!(everybody: signals_reach_the_command_whoever_runs_it);
+on_each_engine!(everybody: signals_reach_the_command_of_any_user);
 
-fn variables_and_directories_are_the_commands_own(world: &World) {
+fn run_has_its_own_variables_and_directory(world: &World) {
     let sub = world.project.join("src/deep");
     world.mkdir(&sub);
     world.cage("start").ok();
@@ -39,12 +39,12 @@ fn variables_and_directories_are_the_commands_own(world: &World) {
     world.cage("run -w /nowhere -- pwd").exits(125).prints("").says("no such directory in the cage");
     world.cage("run --user root -- id -u").ok().prints("0\n");
     world.cage("run -e TOKEN -- true").exits(125).says("error: -e: TOKEN has no value here\n");
-    // A shell opens where one stands, too.
+    // A shell opens in the current directory, too.
     world.cage("shell").dir(&sub).stdin("pwd\n").ok().prints(&format!("{}\n", sub.display()));
     world.cage("shell -- sh -c 'pwd; exit 3'").dir(&sub).exits(3).prints(&format!("{}\n", sub.display()));
 }
 
-fn exit_codes_are_those_of_a_shell(world: &World) {
+fn exit_codes_match_those_of_a_shell(world: &World) {
     world.cage("run true").ok();
     world.cage("run nosuch").exits(127).prints("").says("nosuch");
     world.cage("run /etc/passwd").exits(126).prints("").says("/etc/passwd");
@@ -54,7 +54,7 @@ fn exit_codes_are_those_of_a_shell(world: &World) {
     }
 }
 
-fn a_cage_that_ends_meanwhile_is_cages_failure(world: &World) {
+fn run_fails_with_125_if_the_cage_stops(world: &World) {
     world.cage("start").ok();
     let mut command = world.command(world.binary());
     command.args(["run", "--", "sh", "-c", "echo up; exec sleep 1000"]);
@@ -65,13 +65,13 @@ fn a_cage_that_ends_meanwhile_is_cages_failure(world: &World) {
     world.cage("rm").ok();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    // docker says how the command was ended; podman only that something went wrong.
+    // docker reports how the command ended; podman only that there was an error.
     let code = output.status.code();
     assert!(matches!(code, Some(125 | 137)), "{code:?}: {said}");
     assert!(said.contains(" was removed"), "{said}");
 }
 
-/// Bytes that look like nothing: every value, no period.
+/// Returns bytes of every value, without a pattern.
 fn noise(file: &mut impl std::io::Write, megabytes: u64) -> String {
     let (mut hash, mut block) = (Sha256::new(), vec![0_u8; 1 << 20]);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -88,8 +88,8 @@ fn noise(file: &mut impl std::io::Write, megabytes: u64) -> String {
     hex::encode(hash.finalize())
 }
 
-fn what_is_piped_through_is_the_same_byte_for_byte(world: &World) {
-    // A gigabyte arrives as well, but takes ten seconds on each engine.
+fn pipes_pass_every_byte(world: &World) {
+    // A gigabyte works as well, but takes ten seconds on each engine.
     const MEGABYTES: u64 = 32;
     world.cage("start").ok();
     let path = world.root().join("big");
@@ -101,7 +101,7 @@ fn what_is_piped_through_is_the_same_byte_for_byte(world: &World) {
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{sum}  -\n"), "inwards");
 
-    // Both ways at once: nobody may wait for the other.
+    // Both directions at once: neither may block the other.
     let mut command = world.command(world.binary());
     command.args(["run", "cat"]).stdin(File::open(&path).unwrap()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -118,12 +118,12 @@ fn what_is_piped_through_is_the_same_byte_for_byte(world: &World) {
     fs::remove_file(path).unwrap();
 }
 
-fn a_reader_that_goes_away_ends_the_command(world: &World) {
+fn a_closed_pipe_ends_the_command(world: &World) {
     world.cage("start").ok();
     let script = format!("{} run -- yes | head -n 1", world.binary().display());
     world.call("sh", &["-c".to_owned(), script]).ok().prints("y\n");
     eventually("`yes` has ended", || world.inside("! pgrep -x yes").run().code == 0);
-    // And one who keeps a full pipe waiting gets all of it.
+    // A slow reader gets everything.
     let mut command = world.command(world.binary());
     command.args(["run", "--", "seq", "200000"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -134,8 +134,8 @@ fn a_reader_that_goes_away_ends_the_command(world: &World) {
     assert_eq!(text.lines().count(), 200_000);
 }
 
-fn a_scheduler_needs_no_terminal_and_hardly_an_environment(world: &World) {
-    // As cron starts things: nothing open that could be typed at, no TERM, sh, and what comes out goes into a mail.
+fn run_works_from_a_scheduler(world: &World) {
+    // As cron starts programs: no terminal, no TERM, sh, and the output in a pipe.
     let line = format!(
         "cd {} && {} run -- sh -c 'echo done; tty; cat'",
         world.project.display(),
@@ -148,17 +148,17 @@ fn a_scheduler_needs_no_terminal_and_hardly_an_environment(world: &World) {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "done\nnot a tty\n", "{said}");
     let asked = said.lines().find(|line| !line.starts_with("cage: "));
     assert_eq!((asked, said.contains("cage: Creating ")), (None, true), "nothing is asked: {said}");
-    // Not even standard input.
+    // With standard input closed.
     let closed =
         format!("cd {} && {} run -- echo done <&-", world.project.display(), world.binary().display());
     world.call("sh", &["-c".to_owned(), closed]).ok().prints("done\n");
 }
 
-fn signals_reach_the_command_whoever_runs_it(world: &World) {
+fn signals_reach_the_command_of_any_user(world: &World) {
     world.cage("start").ok();
     let runs = |seconds: &str| world.inside(&format!("pgrep -fx 'sleep {seconds}'")).run().code == 0;
     for (number, words) in ["run", "run -u root --"].iter().enumerate() {
-        // Not an interrupt, which whoever runs the tests in the background has everybody ignore.
+        // No interrupt: programs that run in the background ignore it.
         for (signal, code) in [("TERM", 143), ("HUP", 129)] {
             let seconds = format!("{}", 7000 + number);
             let words = shell_words::split(&format!("{words} sleep {seconds}")).unwrap();

@@ -1,12 +1,12 @@
-//! `cage status`: for a program, and where what a cage was made with comes from.
+//! `cage status`: the JSON output, and the origin of a cage's options.
 
 use serde_json::{Value, json};
 
 use super::lab::{IMAGE, World};
 
-on_each_engine!(status_for_a_program_says_what_the_engine_says);
+on_each_engine!(status_json_matches_the_engine);
 
-on_each_engine!(clients: variables_are_a_persons_own_defaults);
+on_each_engine!(clients: variables_are_defaults_for_options);
 
 fn status(world: &World) -> Value {
     let out = world.cage("status --json").ok().out;
@@ -14,7 +14,7 @@ fn status(world: &World) -> Value {
     serde_json::from_str(&out).unwrap()
 }
 
-fn status_for_a_program_says_what_the_engine_says(world: &World) {
+fn status_json_matches_the_engine(world: &World) {
     let name = world.name();
     let project = world.project.to_str().unwrap();
     assert_eq!(
@@ -40,14 +40,14 @@ fn status_for_a_program_says_what_the_engine_says(world: &World) {
     assert_eq!(status["engine_args"], json!(["--env", "PASSED=on"]));
     let created = status["created"].as_str().unwrap();
     assert!(created.starts_with("20") && created.as_bytes()[10] == b'T', "RFC 3339: {created}");
-    // What goes wrong is told to programs and to people.
+    // Errors are reported as JSON and as text.
     let failed = world.cage("status --json").env("CAGE_RUNTIME", "/nowhere/docker").exits(1);
     let error: Value = serde_json::from_str(&failed.out).unwrap();
     assert_eq!(error["error"]["message"], json!("container runtime `/nowhere/docker` not found"));
     failed.says("error: container runtime `/nowhere/docker` not found\nhint: ");
 }
 
-fn variables_are_a_persons_own_defaults(world: &World) {
+fn variables_are_defaults_for_options(world: &World) {
     let mine = |words: &str| {
         world.cage(words).env("CAGE_NETWORK", "none").env("CAGE_PIDS_LIMIT", "100").env("CAGE_SSH", "off")
     };
@@ -64,9 +64,9 @@ fn variables_are_a_persons_own_defaults(world: &World) {
         "Default:   --network none (CAGE_NETWORK)\n",
     ]);
     says(&["Default:   --no-ssh (CAGE_SSH)\n"]);
-    // Coming back is no reason to speak of them.
+    // Attaching again prints no message about defaults.
     mine("start").ok().says_not("exists without");
-    // What was typed is kept, what a variable says is what it says now.
+    // Typed options are kept; variables have their current value.
     world
         .cage("restart")
         .env("CAGE_PIDS_LIMIT", "300")

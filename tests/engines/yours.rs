@@ -1,4 +1,4 @@
-//! What is the person's own: their files, SSH agent, variables, home and git repository.
+//! The user's files, SSH agent, variables, home and git repository.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,41 +11,41 @@ use crate::common::{eventually, is_root};
 
 on_each_engine!(
     everybody:
-    files_made_inside_are_the_persons,
-    an_image_that_names_its_user_by_number_is_no_exception,
-    an_image_whose_user_is_root_makes_what_the_engine_makes_of_root,
-    keys_of_todays_agent_are_at_hand,
+    files_created_inside_belong_to_the_user,
+    files_belong_to_the_user_with_a_numeric_image_user,
+    files_of_a_root_image_have_the_engines_owner,
+    keys_of_the_current_agent_are_available,
     git_works_in_a_linked_worktree,
-    the_host_goes_by_the_same_name_everywhere,
+    the_host_has_the_same_name_on_every_engine,
 );
 
 on_each_engine!(
     clients:
-    variables_reach_the_inside_and_no_label,
-    a_changed_env_file_is_told_and_restart_applies_it,
-    a_home_of_the_projects_own_goes_only_when_asked,
+    variables_are_set_inside_and_not_in_labels,
+    a_changed_env_file_is_reported_and_applied_by_restart,
+    a_project_home_is_removed_only_on_request,
 );
 
-fn the_host_goes_by_the_same_name_everywhere(world: &World) {
+fn the_host_has_the_same_name_on_every_engine(world: &World) {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let connect = format!("run -- bash -c 'exec 3<>/dev/tcp/host.docker.internal/{port}'");
     world.cage(&connect).ok();
-    // Also when it was stopped meanwhile: podman writes /etc/hosts anew.
+    // Also after a stop: podman writes /etc/hosts again.
     world.cage("stop").ok();
     world.cage(&connect).ok();
     drop(listener);
     assert_ne!(world.cage(&connect).run().code, 0, "the control");
 }
 
-/// Whose a file is.
+/// Returns the owner of a file.
 #[track_caller]
 pub fn owner(path: &Path) -> (u32, u32) {
     let metadata = fs::symlink_metadata(path).unwrap();
     (metadata.uid(), metadata.gid())
 }
 
-/// Makes and changes files in a new cage of this image; looks whose they are on the host.
+/// Creates and changes files in a new cage of this image, and checks their owner on the host.
 #[track_caller]
 fn makes_files_of(world: &World, image: &str, expected: (u32, u32)) {
     let existing = world.project.join("existing");
@@ -67,15 +67,15 @@ fn makes_files_of(world: &World, image: &str, expected: (u32, u32)) {
     fs::remove_dir_all(world.project.join("dir")).unwrap();
 }
 
-fn files_made_inside_are_the_persons(world: &World) {
+fn files_created_inside_belong_to_the_user(world: &World) {
     makes_files_of(world, "cage-lab", owner(&world.project));
     if matches!(world.engine, Engine::Docker | Engine::Podman) && is_root() {
-        // `sudo cage` in somebody's project, for whom the home changes hands.
+        // `sudo cage` in another user's project: the home gets that owner.
         chown(&world.project, Some(12345), Some(23456)).unwrap();
         makes_files_of(world, "cage-lab", (12345, 23456));
     }
 
-    // The control: the image's user alone is somebody else on the host.
+    // The control: without cage, the image's user is another user on the host.
     let open = world.root().join("open");
     world.mkdir(&open);
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
@@ -83,12 +83,12 @@ fn files_made_inside_are_the_persons(world: &World) {
     assert_ne!(owner(&open.join("plain")), owner(&open));
 }
 
-fn an_image_that_names_its_user_by_number_is_no_exception(world: &World) {
+fn files_belong_to_the_user_with_a_numeric_image_user(world: &World) {
     let image = world.build("numeric", "USER 501");
     makes_files_of(world, &image, owner(&world.project));
 }
 
-fn an_image_whose_user_is_root_makes_what_the_engine_makes_of_root(world: &World) {
+fn files_of_a_root_image_have_the_engines_owner(world: &World) {
     let image = world.build("root", "USER root");
     if world.engine.is_rootless() {
         makes_files_of(world, &image, owner(&world.project));
@@ -96,7 +96,7 @@ fn an_image_whose_user_is_root_makes_what_the_engine_makes_of_root(world: &World
         if is_root() {
             chown(&world.project, Some(12345), Some(23456)).unwrap();
         }
-        // Taking root away from such an image would break it.
+        // Such an image needs root.
         makes_files_of(world, &image, (0, 0));
     }
 }
@@ -104,16 +104,16 @@ fn an_image_whose_user_is_root_makes_what_the_engine_makes_of_root(world: &World
 /// A running SSH agent with one key.
 pub struct Agent {
     process: Child,
-    /// Where it listens.
+    /// The path of its socket.
     pub socket: PathBuf,
-    /// The comment that its key shows.
+    /// The comment of its key.
     pub key: String,
 }
 
 impl Agent {
     #[track_caller]
     pub fn start(world: &World, key: &str) -> Self {
-        // An agent answers nobody but its own user.
+        // An agent answers only its own user.
         let socket = world.home.join(format!("{key}.agent"));
         let mut command = world.command("ssh-agent");
         let process = command.arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
@@ -138,7 +138,7 @@ impl Drop for Agent {
     }
 }
 
-/// The links to agents that there are.
+/// Returns the existing links to agents.
 pub fn links(world: &World) -> Vec<PathBuf> {
     let state = world.home.join(".local/state/cage");
     let entries = fs::read_dir(state).map(|entries| entries.map(|entry| entry.unwrap().path()).collect());
@@ -147,7 +147,7 @@ pub fn links(world: &World) -> Vec<PathBuf> {
     links
 }
 
-fn keys_of_todays_agent_are_at_hand(world: &World) {
+fn keys_of_the_current_agent_are_available(world: &World) {
     let first = Agent::start(world, "first-key");
     let shows = |ran: Ran, shown: &str, hidden: &str| {
         assert!(ran.out.contains(shown) && !ran.out.contains(hidden), "{ran}");
@@ -163,7 +163,7 @@ fn keys_of_todays_agent_are_at_hand(world: &World) {
     second.cage(world, "start -d").ok().says_not("SSH agent has changed");
     shows(second.cage(world, "run -- ssh-add -l").ok(), &second.key, "first-key");
 
-    // A cage whose agent is gone comes back without one.
+    // A cage whose agent is gone starts without one.
     drop(second);
     world.cage("stop").ok();
     world.cage("start -d").ok();
@@ -172,7 +172,7 @@ fn keys_of_todays_agent_are_at_hand(world: &World) {
     assert_eq!(links(world), [] as [PathBuf; 0]);
 }
 
-fn variables_reach_the_inside_and_no_label(world: &World) {
+fn variables_are_set_inside_and_not_in_labels(world: &World) {
     let (written, taken) = ("written it's a=b", "taken from here");
     world
         .cage("start -d -e \"WRITTEN=written it's a=b\" -e TAKEN -e EMPTY=")
@@ -182,7 +182,7 @@ fn variables_reach_the_inside_and_no_label(world: &World) {
     let print = "run -- sh -c 'echo \"$WRITTEN/$TAKEN/${EMPTY-unset}\"'";
     let expected = format!("{written}/{taken}/\n");
     world.cage(print).ok().prints(&expected);
-    // The value that counts is the one of the day it was given.
+    // The value at the cage's creation is used.
     world.cage("restart").env("TAKEN", "something else").ok();
     world.cage(print).ok().prints(&expected);
 
@@ -197,7 +197,7 @@ fn variables_reach_the_inside_and_no_label(world: &World) {
     world.cage(print).ok().prints("//unset\n");
 }
 
-fn a_changed_env_file_is_told_and_restart_applies_it(world: &World) {
+fn a_changed_env_file_is_reported_and_applied_by_restart(world: &World) {
     let file = world.project.join(".cage.env");
     let told = "env files have changed since the cage was made; `cage restart` applies them";
     world.write(&file, "SECRET=first-value\n");
@@ -212,12 +212,12 @@ fn a_changed_env_file_is_told_and_restart_applies_it(world: &World) {
     world.cage("run printenv SECRET").ok().prints("second-value\n");
     let labels = world.inspect("{{json .Config.Labels}}");
     assert!(!labels.contains("second-value"), "{labels}");
-    // What is typed wins.
+    // Command line options win.
     world.cage("restart -e SECRET=typed").ok();
     world.cage("run printenv SECRET").ok().prints("typed\n");
 }
 
-/// A home of the project's own, which this removes also after a failure.
+/// The home of a project, removed also after a failure.
 struct OwnHome<'a>(&'a World);
 
 impl Drop for OwnHome<'_> {
@@ -226,7 +226,7 @@ impl Drop for OwnHome<'_> {
     }
 }
 
-fn a_home_of_the_projects_own_goes_only_when_asked(world: &World) {
+fn a_project_home_is_removed_only_on_request(world: &World) {
     let name = world.name();
     let own = format!("{}-{}", world.volume(), name.strip_prefix("cage-").unwrap());
     // podman's `volume inspect` finds a volume also by the beginning of its name, if there is but one.
@@ -241,7 +241,7 @@ fn a_home_of_the_projects_own_goes_only_when_asked(world: &World) {
     world.cage("run -- sh -c 'cat ~/mine; stat -c %U ~'").ok().prints("kept\nvscode\n");
     world.cage("rm").ok();
     assert!(exists() && !has(&world.volume()));
-    // Nor when the shared one, whose name the own one's begins with, is asked to go and isn't there.
+    // Nor when the missing shared home, whose name is a prefix, is removed.
     world.cage("rmconfig --yes").ok().says("No shared home volume");
     world.cage("obliterate --yes").ok();
     assert!(exists());
@@ -250,7 +250,7 @@ fn a_home_of_the_projects_own_goes_only_when_asked(world: &World) {
     world.cage("rm --home").ok();
     assert!(!exists());
 
-    // Also when the cage is gone already, and never the shared one.
+    // Also without the cage, and never the shared home.
     world.cage("start -d --home project").ok();
     world.cage("rm").ok();
     assert!(exists());
@@ -261,14 +261,14 @@ fn a_home_of_the_projects_own_goes_only_when_asked(world: &World) {
     assert!(has(&world.volume()));
 }
 
-/// `git WORDS…` on the host.
+/// Returns the command `git WORDS…` on the host.
 #[track_caller]
 pub fn git(world: &World, dir: &Path, words: &str) -> Ran {
     let args = format!("-c user.name=x -c user.email=x@example.com {words}");
     world.call("git", &shell_words::split(&args).unwrap()).dir(dir).ok()
 }
 
-/// Makes a repository outside of the project, of which the project and `other` are worktrees.
+/// Creates a repository outside of the project, with the project and `other` as its worktrees.
 pub fn linked_worktrees(world: &World) -> (PathBuf, PathBuf) {
     let (repository, other) = (world.root().join("repository"), world.root().join("other"));
     for dir in [&repository, &other] {
@@ -279,7 +279,7 @@ pub fn linked_worktrees(world: &World) -> (PathBuf, PathBuf) {
     for dir in [&world.project, &other] {
         git(world, &repository, &format!("worktree add -q {}", dir.display()));
     }
-    // By itself git would wait for months.
+    // By default git prunes only after months.
     git(world, &repository, "config gc.worktreePruneExpire now");
     (repository, other)
 }
@@ -296,7 +296,7 @@ fn git_works_in_a_linked_worktree(world: &World) {
     let administration = repository.join(".git/worktrees/other");
     assert!(administration.exists());
     git(world, &other, "status --short").prints("");
-    // The control: but for the settings that the cage comes with, it would have been pruned.
+    // The control: without the cage's git settings it is pruned.
     world.cage("run -- env -u GIT_CONFIG_COUNT git gc --quiet").ok();
     assert!(!administration.exists());
 }

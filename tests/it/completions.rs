@@ -1,4 +1,4 @@
-//! What the Tab key does, in real shells on a fake engine: bash, zsh and fish. Of elvish and PowerShell only that there is a
+//! Completion with the Tab key, in bash, zsh and fish on a fake engine. For elvish and PowerShell: only that there is a
 //! script.
 
 use std::fs;
@@ -13,7 +13,7 @@ use rexpect::session::{PtySession, spawn_with_options};
 use crate::common::absent;
 use crate::fake::machine::{Cage, Machine, Outcome, Speaks};
 
-/// A machine with a running cage, whose person has cage in PATH, and what zsh's script calls.
+/// A machine with a running cage, and with cage and the programs of zsh's script in PATH.
 fn machine() -> (Machine, String) {
     let machine = Machine::in_story(Speaks::Docker, "running");
     let expr = ["/usr/bin/expr", "/bin/expr"].into_iter().find(|path| Path::new(path).exists()).unwrap();
@@ -24,13 +24,13 @@ fn machine() -> (Machine, String) {
     (machine, name)
 }
 
-/// What a shell is told when it asks how `words` go on, the last of which is still being typed: a line each.
+/// Returns the answer to a shell that completes the last of `words`, one candidate per line.
 fn asked(machine: &Machine, words: &[&str]) -> Outcome {
     let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
     machine.run(command.env("CAGE_COMPLETE", "fish").arg("--").args(words))
 }
 
-/// The same without what is said about each.
+/// Returns the candidates without descriptions.
 fn offers(machine: &Machine, words: &[&str]) -> Vec<String> {
     let outcome = asked(machine, words);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{words:?}");
@@ -50,18 +50,18 @@ impl Outcome {
     }
 }
 
-/// A shell that somebody types in.
+/// An interactive shell in a pseudo-terminal.
 struct Keyboard(PtySession);
 
 impl Keyboard {
-    /// Starts a shell, which runs `setup` and then prompts. None, said aloud, where there is no such shell.
+    /// Starts a shell, which runs `setup` and then prompts. Without such a shell, reports that and returns `None`.
     fn of(machine: &Machine, shell: &str, args: &[&str], setup: &str) -> Option<Self> {
         let program = ["/bin", "/usr/bin", "/usr/local/bin"].map(|dir| Path::new(dir).join(shell));
         let Some(program) = program.iter().find(|program| program.exists()) else {
             absent("completions", &format!("no {shell} here"));
             return None;
         };
-        // A terminal that is made for a program doesn't echo, and a line editor heeds that.
+        // A terminal made for a program doesn't echo, and line editors respect that.
         let mut command = machine.command("/bin/sh");
         command.args(["-c", r#"/bin/stty echo rows 24 cols 80; exec "$@""#, "sh", program.to_str().unwrap()]);
         command
@@ -79,7 +79,7 @@ impl Keyboard {
         Some(Self(session))
     }
 
-    /// Types, presses Tab, and waits for what comes of it.
+    /// Types, presses Tab, and waits for the result.
     #[track_caller]
     fn tab(&mut self, typed: &str, shown: &str) -> &mut Self {
         self.0.send(&format!("{typed}\t")).unwrap();
@@ -87,12 +87,12 @@ impl Keyboard {
         if let Err(error) = self.0.exp_regex(shown) {
             panic!("{typed:?} and Tab should have shown {shown:?}: {error}");
         }
-        // Takes it all back.
+        // Clears the line.
         self.0.send_control('u').unwrap();
         self
     }
 
-    /// Leaves the shell, which doesn't go away for being asked to.
+    /// Kills the shell, which ignores a hangup.
     #[track_caller]
     fn leaves(&mut self) {
         self.0.send_line("exit").unwrap();
@@ -145,7 +145,7 @@ fn zsh_completes_at_the_first_tab_from_a_file_in_fpath() {
 }
 
 #[test]
-fn fish_completes_and_tells_what_each_is() {
+fn fish_completes_with_descriptions() {
     let (machine, name) = machine();
     let Some(fish) =
         [PathBuf::from("/usr/bin/fish"), "/usr/local/bin/fish".into()].into_iter().find(|fish| fish.exists())
@@ -166,7 +166,7 @@ fn fish_completes_and_tells_what_each_is() {
 }
 
 #[test]
-fn elvish_and_powershell_get_a_script() {
+fn elvish_and_powershell_have_a_script() {
     let machine = Machine::new();
     let script = |shell: &str| machine.cage(&format!("completions {shell}")).stdout;
     assert!(script("elvish").contains("set edit:completion:arg-completer[cage]"));
@@ -177,7 +177,7 @@ fn elvish_and_powershell_get_a_script() {
 }
 
 #[test]
-fn a_script_needs_neither_an_engine_nor_sound_settings() {
+fn the_script_needs_no_engine_and_no_valid_settings() {
     let mut machine = Machine::new();
     machine.env.push(("CAGE_LABEL", "a=b".into()));
     assert_eq!(machine.cage("list").code, 1, "the control");
@@ -187,7 +187,7 @@ fn a_script_needs_neither_an_engine_nor_sound_settings() {
 }
 
 #[test]
-fn without_an_engine_that_answers_nothing_is_offered_and_nothing_said() {
+fn without_an_engine_nothing_is_offered_or_printed() {
     let (mut machine, name) = machine();
     let words = ["cage", "stop", "c"];
     assert_eq!(offers(&machine, &words), [name.as_str()]);
@@ -198,7 +198,7 @@ fn without_an_engine_that_answers_nothing_is_offered_and_nothing_said() {
     assert_eq!(offers(&machine, &words), [""; 0]);
     assert_eq!(offers(&Machine::new(), &words), [""; 0]);
 
-    // docker is down, podman is not: the warning that says so would be in the middle of the line.
+    // docker is down and podman answers: a warning would appear in the middle of the line.
     machine.engine().is_down();
     machine.install("podman", Speaks::Podman);
     machine.engine().add(&cage_of(&machine));
@@ -212,7 +212,7 @@ fn cage_of(machine: &Machine) -> Cage {
 }
 
 #[test]
-fn the_runtime_and_the_directory_of_the_line_are_heeded() {
+fn the_line_s_runtime_and_directory_options_are_used() {
     let (mut machine, _) = machine();
     machine.install("podman", Speaks::Podman);
     let lib = machine.root().join("src/lib");
@@ -228,7 +228,7 @@ fn the_runtime_and_the_directory_of_the_line_are_heeded() {
 }
 
 #[test]
-fn an_engine_that_hangs_is_left_after_a_moment_with_all_it_started() {
+fn a_hanging_engine_is_killed_with_its_children() {
     let (machine, _) = machine();
     let ended = machine.root().join("ended");
     machine.engine().act("ps", &format!("/bin/sleep 100; : >'{}'", ended.display()));
@@ -247,7 +247,7 @@ fn an_engine_that_hangs_is_left_after_a_moment_with_all_it_started() {
 }
 
 #[test]
-fn no_engine_inside_the_project_is_run() {
+fn an_engine_inside_the_project_is_not_run() {
     let (mut machine, _) = machine();
     let canary = machine.root().join("canary");
     let planted = machine.project.join("bin/docker");
@@ -269,9 +269,9 @@ fn no_engine_inside_the_project_is_run() {
 }
 
 #[test]
-fn only_cages_and_names_that_mean_themselves_are_offered() {
+fn only_cages_with_safe_names_are_offered() {
     let (machine, name) = machine();
-    // Names and labels that somebody made to do harm.
+    // Names and labels made to do harm.
     let mut stranger = cage_of(&machine);
     stranger.name = "cage-$(touch x)".into();
     stranger.id = "e".repeat(64);

@@ -1,4 +1,4 @@
-//! What cage says of itself: every page of help, its examples, its colours, and what it makes of slips.
+//! The help: every page, its examples, its colours, and the suggestions after typing errors.
 //!
 //! The pages are snapshots in `snapshots/`. When options or words have changed on purpose,
 //! `INSTA_UPDATE=always cargo test --test it help::` writes them anew, and `git diff` shows what is different. That of a
@@ -17,7 +17,7 @@ use rexpect::session::spawn_with_options;
 use crate::fake::machine::{Machine, Speaks};
 use crate::repository::subcommands;
 
-/// The commands that have a page, and "" for cage itself. `help` is clap's own.
+/// Returns the commands that have a page, and "" for cage itself. `help` belongs to clap.
 fn pages() -> BTreeSet<String> {
     let mut pages = subcommands();
     assert!(pages.remove("help"));
@@ -25,7 +25,7 @@ fn pages() -> BTreeSet<String> {
     pages
 }
 
-/// What cage prints on so many columns, without blanks at the ends of lines.
+/// Returns the output at this width, without blanks at the ends of lines.
 fn printed(words: &str, columns: &str) -> String {
     let mut machine = Machine::new();
     machine.env.push(("COLUMNS", columns.into()));
@@ -34,13 +34,13 @@ fn printed(words: &str, columns: &str) -> String {
     outcome.stdout.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// A page's own text, below the options.
+/// Returns the part of a page below the options.
 fn below_the_options(page: &str) -> Vec<&str> {
     let (_, rest) = page.split_once("\nGlobal options:\n").expect("every command has them");
     rest.lines().skip_while(|line| line.is_empty() || line.starts_with(' ')).collect()
 }
 
-/// The command lines below `Examples:`.
+/// Returns the command lines below `Examples:`.
 fn examples(page: &str) -> Vec<&str> {
     let Some((_, examples)) = page.split_once("\nExamples:\n") else { return Vec::new() };
     let examples = examples.split("\n\n").next().unwrap_or_default();
@@ -52,7 +52,7 @@ fn examples(page: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_page_is_as_it_was() {
+fn every_help_page_matches_its_snapshot() {
     let mut names = BTreeSet::new();
     for command in pages() {
         let short = printed(&format!("{command} -h"), "80");
@@ -75,7 +75,7 @@ fn every_page_is_as_it_was() {
 }
 
 #[test]
-fn eighty_columns_are_enough() {
+fn help_fits_eighty_columns() {
     for command in pages() {
         for flag in ["-h", "--help"] {
             let words = format!("{command} {flag}");
@@ -83,7 +83,7 @@ fn eighty_columns_are_enough() {
             for line in narrow.lines() {
                 assert!(line.chars().count() <= 80, "{words}: {line}");
             }
-            // Its columns are by hand: a line that is broken anew is a mess.
+            // Its columns are aligned by hand: they must not be wrapped.
             assert_eq!(below_the_options(&narrow), below_the_options(&wide), "{words}");
         }
     }
@@ -110,7 +110,7 @@ fn options_are_grouped_and_the_global_ones_come_last() {
 }
 
 #[test]
-fn start_says_what_a_cage_has_and_how_it_is_left() {
+fn start_help_describes_access_and_leaving() {
     let page = printed("help start", "80");
     for words in [
         "What the cage can see:",
@@ -125,7 +125,7 @@ fn start_says_what_a_cage_has_and_how_it_is_left() {
 }
 
 #[test]
-fn every_example_is_one_that_cage_takes() {
+fn every_example_parses() {
     let mut machine = Machine::in_story(Speaks::Docker, "running");
     machine.env.push(("TOKEN", "secret".into()));
     symlink(env!("CARGO_BIN_EXE_cage"), machine.root().join("bin/cage")).unwrap();
@@ -148,7 +148,7 @@ fn every_example_is_one_that_cage_takes() {
     }
 }
 
-/// A command's exit code; none if it goes on, as one does that is there to be interrupted.
+/// Returns a command's exit code, or `None` for a command that runs until it is interrupted.
 fn code_of(command: &mut Command) -> Option<i32> {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
@@ -164,7 +164,7 @@ fn code_of(command: &mut Command) -> Option<i32> {
 }
 
 #[test]
-fn slips_are_told_what_may_have_been_meant() {
+fn typing_errors_get_a_suggestion() {
     for (words, meant) in [
         ("strat", "'start'"),
         ("start --publsh 3000", "'--publish'"),
@@ -180,7 +180,7 @@ fn slips_are_told_what_may_have_been_meant() {
 }
 
 #[test]
-fn help_and_version_are_no_failure() {
+fn help_and_version_exit_with_0() {
     let first = |words| printed(words, "80").lines().next().map(str::to_owned);
     for words in ["", "help", "-h", "--help"] {
         assert!(first(words).is_some_and(|line| line.starts_with("Run coding agents")), "{words}");
@@ -191,7 +191,7 @@ fn help_and_version_are_no_failure() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn colours_are_used_only_on_terminals_or_on_request() {
     let on_a_terminal = |words: &str, variable: Option<&'static str>| {
         let mut machine = Machine::new();
         machine.env.push(("TERM", "xterm".into()));

@@ -187,7 +187,7 @@ fn files_inside_a_folder_have_no_cycles() {
 }
 
 #[test]
-fn an_arrow_up_or_sideways_and_a_cycle_are_found() {
+fn invalid_dependencies_and_cycles_are_detected() {
     let source = |uses: &str| {
         format!(
             "use std::fmt;\n{uses}\nfn f() {{}}\n\n#[cfg(test)]\nmod tests {{ use crate::commands::x; }}\n"

@@ -1,4 +1,4 @@
-//! `cage man`: a page for each command, that nothing else is lost for.
+//! `cage man`: a page for each command, and no other file overwritten.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ fn files(dir: &Path) -> BTreeSet<PathBuf> {
 }
 
 #[test]
-fn every_command_has_a_page_that_formatters_take() {
+fn every_command_has_a_valid_page() {
     let machine = Machine::new();
     let outcome = machine.cage("man new/man1");
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
@@ -48,7 +48,7 @@ fn every_command_has_a_page_that_formatters_take() {
 }
 
 #[test]
-fn a_page_says_what_help_says() {
+fn a_page_has_the_flags_and_examples_of_help() {
     let machine = Machine::new();
     machine.cage("man .");
     for command in subcommands().into_iter().filter(|command| command != "help") {
@@ -70,7 +70,7 @@ fn a_page_says_what_help_says() {
 }
 
 #[test]
-fn pages_are_replaced_and_nothing_else_is() {
+fn only_earlier_pages_are_replaced() {
     let machine = Machine::new();
     let page = machine.project.join("cage-start.1");
     assert_eq!(machine.cage("man .").code, 0);
@@ -105,7 +105,7 @@ fn pages_are_replaced_and_nothing_else_is() {
 }
 
 #[test]
-fn it_writes_where_it_is_told_and_not_in_a_dry_run() {
+fn the_directory_is_respected_and_a_dry_run_writes_nothing() {
     let machine = Machine::new();
     let there = machine.home().join("it's here");
     fs::create_dir(&there).unwrap();

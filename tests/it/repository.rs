@@ -1,4 +1,4 @@
-//! The repository, tested against itself.
+//! Consistency of the repository: documents, versions, tests and files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The subcommands that `cage --help` lists.
+/// Returns the subcommands that `cage --help` lists.
 pub fn subcommands() -> BTreeSet<String> {
     let help = Machine::new().cage("--help").stdout;
     let list = help.split("Commands:\n").nth(1).expect("help lists commands").split("\n\n").next().unwrap();
@@ -26,7 +26,7 @@ pub fn subcommands() -> BTreeSet<String> {
     list.lines().filter(is_entry).map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
 }
 
-/// The lines of code blocks that call cage.
+/// Returns the lines of code blocks that call cage.
 fn examples(markdown: &str) -> Vec<&str> {
     let mut in_block = false;
     let mut found = Vec::new();
@@ -41,7 +41,7 @@ fn examples(markdown: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_readmes_table_has_every_command_and_no_other() {
+fn the_readme_table_lists_exactly_the_commands() {
     let readme = read("README.md");
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `cage ")?.split(['`', ' ']).next());
     let rows: Vec<String> = rows.map(str::to_owned).collect();
@@ -50,7 +50,7 @@ fn the_readmes_table_has_every_command_and_no_other() {
 }
 
 #[test]
-fn every_example_in_the_readme_is_one_that_cage_takes() {
+fn every_readme_example_parses() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     symlink(env!("CARGO_BIN_EXE_cage"), machine.root().join("bin/cage")).unwrap();
     let readme = read("README.md");
@@ -115,7 +115,7 @@ fn every_option_that_the_documents_mention_exists() {
     assert!(others.is_subset(&mentioned), "not all of these are mentioned any more: {others:?}");
 }
 
-/// The long options that a text mentions.
+/// Returns the long options that a text mentions.
 fn options_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     let words = words
@@ -137,7 +137,7 @@ fn manifest_changelog_and_formula_agree_on_the_version() {
     assert_eq!(versions, BTreeSet::from([version]), "Formula/cage.rb");
 }
 
-/// The columns of a table's row, without the outer bars.
+/// Returns the columns of a table's row, without the outer bars.
 fn columns(row: &str) -> Vec<&str> {
     row.trim_matches('|').split(" | ").map(str::trim).collect()
 }
@@ -191,7 +191,7 @@ fn the_published_crate_has_the_source_and_what_users_read() {
 }
 
 #[test]
-fn nothing_large_and_nothing_that_was_built_is_tracked() {
+fn no_large_or_built_file_is_tracked() {
     let git = ["-c", "safe.directory=*", "ls-files", "-z"];
     let output = Command::new("git").args(git).current_dir(root()).output().expect("git runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

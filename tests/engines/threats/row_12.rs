@@ -90,7 +90,7 @@ sudo perl -e 'socket(S, 2, 1, 0) && bind(S, pack("Sna4x8", 2, 80, "\0\0\0\0")) &
 "#;
 
 fn what_people_do_as_root_goes_on_working(world: &World) {
-    // Installing a package: `root_inside_installs_what_it_likes` in `engines/people.rs`. This is what a plain container of
+    // Installing a package: `root_inside_can_install_packages` in `engines/people.rs`. This is what a plain container of
     // the engine's can do, and a cage is to allow it, too.
     let plain = world.engine(&format!("run --rm cage-lab sh -c {}", shell_words::quote(PROBE))).run().out;
     for must in ["fifo", "trace", "chown", "probe", "chroot", "port 80"] {

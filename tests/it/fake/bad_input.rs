@@ -1,4 +1,4 @@
-//! Bad input and bad luck: one clear error that names the thing, a hint where there is one, the right exit code, and
+//! Invalid input and failures: one clear error that names the cause, a hint if there is one, the right exit code, and
 //! nothing left behind.
 
 use std::ffi::OsStr;
@@ -10,7 +10,7 @@ use std::process::Stdio;
 use super::machine::{Cage, Machine, Speaks};
 
 #[test]
-fn wrong_usage_exits_2_with_usage_on_stderr_before_anything_is_asked() {
+fn a_usage_error_exits_with_2_before_any_engine_call() {
     for (args, says) in [
         ("strat", "'start'"),
         ("frobnicate", "unrecognized subcommand 'frobnicate'"),
@@ -69,7 +69,7 @@ const NAMES: [&str; 20] = [
 ];
 
 #[test]
-fn any_directory_name_works_and_none_acts_on_the_terminal() {
+fn any_directory_name_works_and_is_escaped() {
     let long = "x".repeat(200);
     for name in NAMES.into_iter().chain([long.as_str()]) {
         let mut machine = Machine::in_story(Speaks::Docker, "none");
@@ -105,7 +105,7 @@ fn any_directory_name_works_and_none_acts_on_the_terminal() {
 }
 
 #[test]
-fn a_list_of_badly_named_projects_has_a_line_for_each() {
+fn list_prints_one_line_per_project_with_an_unusual_name() {
     let mut machine = Machine::in_story(Speaks::Docker, "none");
     let cages: Vec<Cage> = NAMES
         .into_iter()
@@ -127,7 +127,7 @@ fn a_list_of_badly_named_projects_has_a_line_for_each() {
 }
 
 #[test]
-fn what_an_engine_or_the_environment_says_does_not_act_on_the_terminal() {
+fn output_of_engines_and_variables_is_escaped() {
     let mut machine = Machine::in_story(Speaks::Docker, "none, local image");
     machine.engine().answer("create", 1, "no\u{1b}]0;title\u{7} \u{9b}31m", "");
     let outcome = machine.cage("start --verbose");
@@ -145,7 +145,7 @@ fn what_an_engine_or_the_environment_says_does_not_act_on_the_terminal() {
 }
 
 #[test]
-fn a_directory_that_is_not_text_is_refused() {
+fn a_directory_that_is_not_utf8_is_refused() {
     let mut machine = Machine::in_story(Speaks::Docker, "none");
     machine.enter(OsStr::from_bytes(b"latin\xe9"));
     let outcome = machine.cage("start");
@@ -160,7 +160,7 @@ fn a_directory_that_is_not_text_is_refused() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_named() {
+fn a_missing_directory_is_named() {
     let machine = Machine::in_story(Speaks::Docker, "none");
     fs::write(machine.project.join("file"), "").unwrap();
     for (directory, why) in [("nope", "No such file or directory"), ("file", "it is not a directory")] {
@@ -172,7 +172,7 @@ fn a_directory_that_is_not_there_is_named() {
 }
 
 #[test]
-fn in_a_deleted_directory_cage_says_so_and_what_needs_none_works() {
+fn a_deleted_directory_is_an_error_only_for_commands_that_need_one() {
     let mut machine = Machine::in_story(Speaks::Docker, "running");
     let (project, name) = (machine.project.clone(), Cage::of(&machine.project).name);
     machine.enter("gone");
@@ -204,11 +204,11 @@ fn in_a_deleted_directory_cage_says_so_and_what_needs_none_works() {
 }
 
 #[test]
-fn without_a_home_there_are_only_no_settings() {
+fn a_missing_home_means_no_settings() {
     let mut machine = Machine::in_story(Speaks::Docker, "none");
-    // An unset HOME would be looked up among the system's users, whose settings are none of a test's business.
+    // An unset HOME would be looked up in the system's user database.
     machine.env.push(("HOME", "not/absolute".into()));
-    // Without a home any directory above the project may be another project, unless one names what is there.
+    // Without a home any directory above the project may be another project.
     machine.env.push(("CAGE_RUNTIME", machine.root().join("bin/docker").into()));
     assert_eq!(machine.cage("start").code, 0);
     machine.env.retain(|(name, _)| *name != "HOME");
@@ -216,7 +216,7 @@ fn without_a_home_there_are_only_no_settings() {
 }
 
 #[test]
-fn an_image_that_is_missing_and_can_not_be_pulled_is_named() {
+fn an_image_that_can_not_be_pulled_is_named() {
     for (speaks, words) in
         [(Speaks::Docker, "Error: No such image: lab"), (Speaks::Podman, "Error: lab: image not known")]
     {
@@ -246,7 +246,7 @@ fn an_image_that_is_missing_and_can_not_be_pulled_is_named() {
 }
 
 #[test]
-fn a_full_disk_is_said_with_what_to_do_and_leaves_nothing() {
+fn a_full_disk_has_a_hint_and_leaves_nothing() {
     let outcome = Machine::in_story(Speaks::Docker, "none, create fails").cage("start");
     assert_eq!((outcome.code, outcome.changes().last().unwrap()[0].as_str()), (1, "create"));
     assert!(outcome.stderr.contains("no space left on device\nhint: free some space"), "{}", outcome.stderr);
@@ -259,7 +259,7 @@ fn a_full_disk_is_said_with_what_to_do_and_leaves_nothing() {
 }
 
 #[test]
-fn an_undo_that_fails_is_said_and_does_not_hide_the_error() {
+fn a_failing_undo_is_reported_after_the_error() {
     let machine = Machine::in_story(Speaks::Docker, "none, start fails");
     machine.engine().answer("rm", 1, "Error response from daemon: busy", "");
     let stderr = machine.cage("start").stderr;
@@ -271,7 +271,7 @@ fn an_undo_that_fails_is_said_and_does_not_hide_the_error() {
 }
 
 #[test]
-fn rubbish_from_an_engine_is_an_error_that_shows_the_question() {
+fn an_invalid_engine_answer_is_an_error_with_the_command() {
     for rubbish in ["", "not json", "{}", "[{\"State\": 7, \"Image\": 7}]", "\u{0}\u{1b}[2J"] {
         let machine = Machine::in_story(Speaks::Docker, "none");
         machine.engine().answer("container-inspect", 0, "", rubbish);
@@ -287,7 +287,7 @@ fn rubbish_from_an_engine_is_an_error_that_shows_the_question() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     for args in ["list", "status", "start", "start --dry-run", "version", "--version", "help", "--help", ""] {
         let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
@@ -305,8 +305,8 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn output_that_can_not_be_written_is_an_error() {
-    // The control of the test above: not every failure to write is kept quiet.
+fn unwritable_output_is_an_error() {
+    // The control of the test above: other write errors are reported.
     if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
         let machine = Machine::in_story(Speaks::Docker, "running");
         let output = machine.command(env!("CARGO_BIN_EXE_cage")).arg("status").stdout(full).output().unwrap();

@@ -1,8 +1,8 @@
-//! Commands typed below a directory that has a cage: those that mean a cage mean that one and say so, the others don't.
+//! Commands typed below a directory that has a cage: those that use an existing cage use that one and say so.
 
 use super::machine::{Cage, Machine, Speaks};
 
-/// A machine whose `app` has a running cage, and where one stands in `app/src/deep`.
+/// Returns a machine whose `app` has a running cage; the current directory is `app/src/deep`.
 fn machine(speaks: Speaks) -> (Machine, Cage) {
     let mut machine = Machine::new();
     machine.install(if speaks == Speaks::Docker { "docker" } else { "podman" }, speaks);
@@ -17,12 +17,12 @@ fn machine(speaks: Speaks) -> (Machine, Cage) {
 }
 
 #[test]
-fn what_means_a_cage_means_that_of_the_nearest_directory_that_has_one() {
+fn commands_use_the_cage_of_the_nearest_parent_directory() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         for command in ["shell", "shell -- ls", "run ls", "status", "stop", "check", "--dry-run forward 3000"]
         {
             let (machine, cage) = machine(speaks);
-            // What forward asks first: what can connect inside.
+            // forward first asks which program can connect inside.
             machine.engine().answer("exec", 0, "", "bash /bin/bash\n");
             let outcome = machine.cage(command);
             assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
@@ -41,7 +41,7 @@ fn what_means_a_cage_means_that_of_the_nearest_directory_that_has_one() {
 }
 
 #[test]
-fn a_nearer_cage_is_meant_before_one_further_up() {
+fn the_nearest_cage_is_preferred() {
     let (machine, _) = machine(Speaks::Docker);
     let mut nearer = Cage::of(machine.project.parent().unwrap());
     nearer.status = "running".into();
@@ -51,7 +51,7 @@ fn a_nearer_cage_is_meant_before_one_further_up() {
 }
 
 #[test]
-fn what_makes_or_removes_a_cage_means_the_very_directory() {
+fn creating_and_removing_uses_the_exact_directory() {
     for command in ["rm", "restart"] {
         let (machine, _) = machine(Speaks::Docker);
         let outcome = machine.cage(command);
@@ -62,7 +62,7 @@ fn what_makes_or_removes_a_cage_means_the_very_directory() {
 }
 
 #[test]
-fn start_is_refused_with_both_ways_out() {
+fn start_is_refused_with_a_hint_for_both_choices() {
     let (machine, cage) = machine(Speaks::Docker);
     let outcome = machine.cage("start");
     assert_eq!((outcome.code, outcome.changes().len()), (1, 0), "{}", outcome.stderr);

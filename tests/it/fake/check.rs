@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use super::machine::{Cage, Machine, Speaks, stories};
 
-/// A project with two findings.
+/// Returns a machine whose project has two findings.
 fn machine(speaks: Speaks, words: &str) -> Machine {
     let machine = Machine::in_story(speaks, words);
     fs::create_dir(machine.project.join("deep")).unwrap();
@@ -65,7 +65,7 @@ fn findings_in_the_record_of_a_cage_are_not_listed() {
         let outcome = machine.cage("check");
         assert_eq!((outcome.code, outcome.stdout), (3, expected), "{}", outcome.stderr);
 
-        // A cage that replaces it keeps the record.
+        // A cage that replaces the old one keeps the record.
         let labels = |command: &str| {
             let create = machine.cage(command).call("create").to_vec();
             create.into_iter().filter(|word| word.starts_with("cage.s")).collect::<Vec<_>>()
@@ -80,7 +80,7 @@ fn findings_in_the_record_of_a_cage_are_not_listed() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_clean_one() {
+fn a_file_that_is_too_large_is_not_reported_as_clean() {
     let machine = Machine::in_story(Speaks::Docker, "none");
     fs::create_dir(machine.project.join(".git")).unwrap();
     let config = machine.project.join(".git/config");
@@ -118,7 +118,7 @@ fn escape_sequences_in_findings_do_not_reach_the_terminal() {
 }
 
 #[test]
-fn it_needs_a_directory_that_can_be_a_project() {
+fn check_needs_a_valid_project_directory() {
     let machine = machine(Speaks::Docker, "none");
     let outcome = machine.cage("-C deep check");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (3, ENVRC));

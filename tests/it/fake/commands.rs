@@ -1,5 +1,5 @@
-//! Every command in every state of the project's container, without a terminal: what cage asks of the engine, what it
-//! says on stderr, what it prints on stdout, how it exits. On docker and on podman.
+//! Every command in every state of the project's container, without a terminal: the engine calls, the messages on
+//! stderr, the data on stdout, the exit code. On docker and on podman.
 
 use super::machine::{Cage, Machine, Speaks, stories};
 
@@ -398,7 +398,7 @@ fn update() {
 
         none, local image or running, local image: cage update
           error: Cannot update local image 'lab'. Pull or build it manually.
-          hint: `cage restart` makes the cage of the image that is here now
+          hint: `cage restart` creates the cage again from the local image
           = 1
         ",
     );
@@ -461,7 +461,7 @@ fn upgrade() {
 
         running, local image: cage upgrade
           error: Cannot update local image 'lab'. Pull or build it manually.
-          hint: `cage restart` makes the cage of the image that is here now
+          hint: `cage restart` creates the cage again from the local image
           = 1
         ",
     );

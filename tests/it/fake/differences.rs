@@ -1,4 +1,4 @@
-//! Where cage differs from the original on purpose, as far as an engine's answers show it. The numbers are those of the
+//! Intended differences from the original, as far as a fake engine can show them. The numbers are those of the
 //! list of differences.
 
 use std::collections::BTreeMap;
@@ -14,12 +14,12 @@ use crate::common::{eventually, is_root};
 
 use super::machine::{Cage, Engine, IMAGE, IMAGE_ID, Machine, Outcome, Speaks};
 
-/// The values of a flag of an engine call.
+/// Returns the values of a flag of an engine call.
 fn values<'a>(call: &'a [String], flag: &str) -> Vec<&'a str> {
     call.windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1].as_str()).collect()
 }
 
-/// Who bears which name once the calls are done that were not refused, when `NAME` was there before.
+/// Returns which container has which name after the successful calls, when `NAME` existed before.
 fn bearers(
     machine: &Machine,
     before: &[(&str, &str)],
@@ -49,7 +49,7 @@ fn bearers(
 }
 
 #[test]
-fn one_directory_is_one_cage_however_it_was_reached() {
+fn one_directory_has_one_cage_by_any_path() {
     // 1
     let machine = Machine::in_story(Speaks::Docker, "running");
     let name = Cage::of(&machine.project).name;
@@ -62,19 +62,19 @@ fn one_directory_is_one_cage_however_it_was_reached() {
 }
 
 #[test]
-fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
+fn a_cage_has_project_home_and_agent() {
     let mut machine = Machine::in_story(Speaks::Docker, "none");
     let (_socket, _agent) = machine.agent();
     fs::create_dir(machine.project.join("a:b")).unwrap();
     let outcome = machine.cage("start -p 3000:3000 -p 0.0.0.0:80:8080/udp -v ./a:b:/data:ro -v pg:/pg");
-    // Where the agent's socket comes from is another story.
+    // The agent's mount has a test of its own.
     let (create, agent): (Vec<String>, Vec<String>) = outcome
         .call("create")
         .iter()
         .map(|word| machine.anonymous(word))
         .partition(|word| !word.ends_with(",target=/run/host-services/ssh-auth.sock"));
     assert_eq!(agent.len(), 1);
-    // What else cage notes for itself may change; these are what others look for, and what it must find again.
+    // Other labels may change; these are used by other programs and by later versions of cage.
     let promised = ["cage.project=", "cage.image=", "cage.inode=", "cage.options="];
     let mut rest = create.as_slice();
     let mut create: Vec<&str> = Vec::new();
@@ -104,7 +104,7 @@ fn a_cage_is_created_with_the_project_the_home_and_the_agent() {
 }
 
 #[test]
-fn a_volume_source_that_is_not_there_is_not_made() {
+fn a_missing_mount_source_is_not_created() {
     // 3
     let machine = Machine::in_story(Speaks::Docker, "none");
     let outcome = machine.cage("start -v ./gone:/data");
@@ -118,7 +118,7 @@ fn a_volume_source_that_is_not_there_is_not_made() {
 }
 
 #[test]
-fn an_agent_that_the_engine_cannot_mount_is_done_without_and_said() {
+fn an_agent_that_can_not_be_mounted_is_left_out_with_a_warning() {
     let desktop = r#"{"OperatingSystem": "Docker Desktop", "Name": "docker-desktop"}"#;
     let socket = "type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock";
     let words = "Error response from daemon: invalid mount config for type \"bind\": bind source path does not exist: \
@@ -139,12 +139,12 @@ fn an_agent_that_the_engine_cannot_mount_is_done_without_and_said() {
             let creates: Vec<_> = outcome.calls.iter().filter(|call| call[0] == "create").collect();
             assert_eq!(creates.len(), 2, "{:?}", outcome.calls);
             assert!(mounts_agent(creates[0]) && !mounts_agent(creates[1]), "{creates:?}");
-            // It is not what the person chose, so the next cage is asked for it again.
+            // The user didn't choose this, so the next cage gets the agent again.
             assert!(!creates[1].iter().any(|word| word.contains("--no-ssh")), "{creates:?}");
         }
     }
 
-    // A cage whose agent is gone when it is to start again keeps what is in it, and says what to do.
+    // A stopped cage whose agent is gone is kept, and the error says what to do.
     let machine = Machine::in_story(Speaks::Docker, "stopped");
     machine.engine().answer("start", 1, words, "");
     let outcome = machine.cage("start");
@@ -154,8 +154,8 @@ fn an_agent_that_the_engine_cannot_mount_is_done_without_and_said() {
 }
 
 #[test]
-fn a_signal_between_two_plans_ends_cage_before_anything_is_made() {
-    // The image was pulled, which is a plan of its own, and the next one is not there yet.
+fn a_signal_between_two_plans_ends_cage_before_the_next() {
+    // The pull is a separate plan; the next plan hasn't begun.
     let machine = Machine::in_story(Speaks::Docker, "none");
     machine.engine().act("info-format", "/bin/sleep 3");
     for signal in [Signal::TERM, Signal::INT] {
@@ -174,7 +174,7 @@ fn a_signal_between_two_plans_ends_cage_before_anything_is_made() {
 }
 
 #[test]
-fn what_takes_long_says_what_it_does() {
+fn slow_steps_print_a_message() {
     let machine = Machine::in_story(Speaks::Docker, "none");
     let told = "cage: Making the home ready...\n";
     assert!(!machine.cage("start").stderr.contains(told), "the control");
@@ -184,8 +184,8 @@ fn what_takes_long_says_what_it_does() {
 }
 
 #[test]
-fn a_link_that_the_engine_calls_otherwise_is_set_all_the_same() {
-    // Docker Desktop has names of its own for what it mounts from WSL.
+fn a_link_with_another_path_in_the_engine_is_still_set() {
+    // Docker Desktop has other paths for mounts from WSL.
     let mut machine = Machine::in_story(Speaks::Docker, "none");
     let (socket, _agent) = machine.agent();
     let mut cage = Cage { status: "exited".into(), ..Cage::of(&machine.project) };
@@ -197,9 +197,9 @@ fn a_link_that_the_engine_calls_otherwise_is_set_all_the_same() {
 }
 
 #[test]
-fn docker_that_talks_to_podman_is_refused_with_the_way_out() {
+fn docker_client_with_podman_service_is_refused_with_a_hint() {
     let machine = Machine::in_story(Speaks::Docker, "none");
-    // As docker 28 shows it of podman 4.3.
+    // Recorded from docker 28 with podman 4.3.
     let podman = r#"{"OperatingSystem": "debian", "OSVersion": "12", "Name": "vm", "ServerVersion": "4.3.1",
         "Plugins": {"Volume": ["local"], "Network": ["bridge", "macvlan"], "Authorization": null,
             "Log": ["k8s-file", "none", "passthrough", "journald"]}}"#;
@@ -222,7 +222,7 @@ fn docker_and_podman() -> Machine {
 }
 
 #[test]
-fn podman_is_used_when_docker_does_not_answer_and_cage_says_so() {
+fn podman_is_used_with_a_warning_if_docker_does_not_answer() {
     // 4
     for command in ["start", "status", "list", "update", "obliterate", "run true"] {
         let machine = docker_and_podman();
@@ -244,8 +244,8 @@ fn podman_is_used_when_docker_does_not_answer_and_cage_says_so() {
 }
 
 #[test]
-fn a_docker_that_is_only_a_stub_gives_way_too() {
-    // 4: on Windows' Linux without Docker Desktop's integration there is such a script in PATH.
+fn podman_is_used_if_docker_is_a_stub() {
+    // 4: WSL without Docker Desktop's integration has such a script in PATH.
     let machine = docker_and_podman();
     let words = "The command 'docker' could not be found in this WSL 2 distro.";
     machine.engines[0].answer("--version", 1, words, "");
@@ -254,7 +254,7 @@ fn a_docker_that_is_only_a_stub_gives_way_too() {
 }
 
 #[test]
-fn the_runtime_that_is_chosen_is_used_or_nothing() {
+fn a_chosen_runtime_has_no_fallback() {
     // 4
     let mut machine = docker_and_podman();
     let docker = machine.root().join("bin/docker").display().to_string();
@@ -287,7 +287,7 @@ fn the_runtime_that_is_chosen_is_used_or_nothing() {
 }
 
 #[test]
-fn down_forbidden_absent_and_no_container_are_told_apart() {
+fn engine_errors_and_a_missing_container_are_distinguished() {
     // 5
     let says = |machine: &Machine, command: &str, code: i32, first: &str, hint: &str| {
         let outcome = machine.cage(command);
@@ -330,7 +330,7 @@ fn down_forbidden_absent_and_no_container_are_told_apart() {
 }
 
 #[test]
-fn restart_and_upgrade_keep_options_add_to_them_and_forget_them_when_told() {
+fn restart_and_upgrade_keep_add_and_forget_options() {
     // 10
     for command in ["restart", "upgrade"] {
         let machine = Machine::in_story(Speaks::Docker, "running, newer image, published");
@@ -352,7 +352,7 @@ fn restart_and_upgrade_keep_options_add_to_them_and_forget_them_when_told() {
 }
 
 #[test]
-fn a_cage_is_not_replaced_or_started_without_the_options_that_can_not_be_read() {
+fn unreadable_options_prevent_replacement_and_start() {
     let unread = "cannot read the options of";
     for (state, command) in [
         ("running", "restart"),
@@ -376,7 +376,7 @@ fn a_cage_is_not_replaced_or_started_without_the_options_that_can_not_be_read() 
         );
         assert_eq!(outcome.changes(), [] as [&[String]; 0], "{command}");
     }
-    // A cage that is up can be entered, since nothing is to be decided.
+    // A running cage can be entered without its options.
     let machine = Machine::in_story(Speaks::Docker, "running, options of a newer cage");
     for command in ["start", "run true"] {
         let outcome = machine.cage(command);
@@ -389,7 +389,7 @@ fn a_cage_is_not_replaced_or_started_without_the_options_that_can_not_be_read() 
 }
 
 #[test]
-fn the_slower_of_two_starts_comes_to_the_cage_of_the_quicker() {
+fn the_second_of_two_starts_attaches_to_the_first_cage() {
     // 14
     for speaks in [Speaks::Docker, Speaks::Podman] {
         let machine = Machine::in_story(speaks, "none, appears");
@@ -406,8 +406,8 @@ fn the_slower_of_two_starts_comes_to_the_cage_of_the_quicker() {
 }
 
 #[test]
-fn many_starts_at_once_make_one_cage() {
-    // 14: this engine would make any number of the same name, so nothing but cage itself keeps them apart.
+fn concurrent_starts_create_one_cage() {
+    // 14: this engine accepts duplicate names, so only cage's lock prevents them.
     let machine = Machine::in_story(Speaks::Docker, "running");
     let engine = machine.engine();
     engine.act("inspect", r#"[ -e "$dir/named" ] || set -- inspect nothing nothing "$4""#);
@@ -430,8 +430,8 @@ fn many_starts_at_once_make_one_cage() {
 }
 
 #[test]
-fn when_the_engine_says_that_another_was_quicker_cage_looks_again() {
-    // 14: without a home, or as two users, nothing but the engine keeps two starts apart.
+fn a_name_conflict_is_retried() {
+    // 14: without a home, or with two users, only the engine prevents duplicates.
     for (refused, suffix) in [("create", ".new"), ("rename", "")] {
         let mut machine = Machine::in_story(Speaks::Docker, "none, appears late");
         machine.env.push(("HOME", "none".into()));
@@ -450,7 +450,7 @@ fn when_the_engine_says_that_another_was_quicker_cage_looks_again() {
 }
 
 #[test]
-fn a_cage_that_goes_away_between_look_and_step_is_made_anew() {
+fn a_cage_that_disappears_is_created_again() {
     // 14
     let machine = Machine::in_story(Speaks::Docker, "stopped, settles gone");
     let id = &Cage::of(&machine.project).id[..12];
@@ -462,7 +462,7 @@ fn a_cage_that_goes_away_between_look_and_step_is_made_anew() {
 }
 
 #[test]
-fn another_container_that_is_missing_is_an_error_at_once() {
+fn a_missing_container_of_another_name_is_not_retried() {
     for (call, words) in [
         ("create", "Error response from daemon: No such container: other"),
         ("create", "Error: no container with name or ID \"other\" found: no such container"),
@@ -479,7 +479,7 @@ fn another_container_that_is_missing_is_an_error_at_once() {
 }
 
 #[test]
-fn shell_takes_the_best_shell_there_is_and_a_terminal_only_if_there_is_one() {
+fn shell_chooses_the_best_shell_and_uses_an_existing_terminal() {
     // 16, 17
     let machine = Machine::in_story(Speaks::Docker, "running");
     let outcome = machine.cage("shell");
@@ -493,7 +493,7 @@ fn shell_takes_the_best_shell_there_is_and_a_terminal_only_if_there_is_one() {
 }
 
 #[test]
-fn where_the_engine_has_no_init_a_cage_is_made_without() {
+fn a_cage_has_no_init_if_the_engine_has_none() {
     // 11
     for (call, words) in [
         (
@@ -518,7 +518,7 @@ fn where_the_engine_has_no_init_a_cage_is_made_without() {
 }
 
 #[test]
-fn run_exits_as_the_command_does_and_125_when_there_is_none() {
+fn run_passes_the_exit_code_and_exits_125_on_failure() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     machine.engine().answer("container-inspect-format", 0, "", "running 0\n");
     for code in [0, 1, 7, 125, 126, 127, 137, 255] {
@@ -526,7 +526,7 @@ fn run_exits_as_the_command_does_and_125_when_there_is_none() {
         let outcome = machine.cage("run make");
         assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (code, "out\n", ""));
     }
-    // Codes that are the engines' clients' own when a cage ends meanwhile.
+    // Exit codes of the engines' clients when a cage stops meanwhile.
     let missing = format!("Error: No such container: {}", &Cage::of(&machine.project).id[..12]);
     for (code, state, reason) in [
         (1, (0, "", "exited 137 false \"\"\n"), "was killed;"),
@@ -547,7 +547,7 @@ fn run_exits_as_the_command_does_and_125_when_there_is_none() {
     }
 }
 
-/// What an engine does at `exec`: a command in the cage runs `doing` and then waits until a signal is passed to it, whose
+/// A script for `exec`: the command in the cage runs `doing` and then waits for a signal, whose
 /// number is then in `$number`.
 fn until_signalled(doing: &str, then: &str) -> String {
     format!(
@@ -569,8 +569,8 @@ fn until_signalled(doing: &str, then: &str) -> String {
 }
 
 #[test]
-fn signals_are_passed_on_to_the_command_and_it_decides_how_it_ends() {
-    // 18: the engines' clients don't, not even those that get the same signal.
+fn signals_are_passed_to_the_command() {
+    // 18: the engines' clients don't pass signals on.
     let as_killed = "exit $((128 + number))";
     for speaks in [Speaks::Docker, Speaks::Podman] {
         for (command, number, then, code) in [
@@ -607,7 +607,7 @@ fn signals_are_passed_on_to_the_command_and_it_decides_how_it_ends() {
 }
 
 #[test]
-fn a_command_whose_client_is_killed_is_hung_up_on() {
+fn a_command_gets_a_hangup_if_its_client_is_killed() {
     // 18
     for (command, number) in [("run sleep 1000", 9), ("run sleep 1000", 15), ("shell", 1)] {
         let machine = Machine::in_story(Speaks::Docker, "running");
@@ -618,7 +618,7 @@ fn a_command_whose_client_is_killed_is_hung_up_on() {
         let last = outcome.calls.last().unwrap();
         assert_eq!((outcome.calls.len(), last.last().unwrap().as_str()), (3, "1"), "{command}: {last:?}");
     }
-    // The control: when the client ends by itself cage asks whether the container runs, and signals nothing.
+    // The control: when the client ends by itself, cage checks the container and sends no signal.
     let machine = Machine::in_story(Speaks::Docker, "running");
     machine.engine().answer("exec", 143, "", "");
     machine.engine().answer("container-inspect-format", 0, "", "running 0 false \"\"\n");
@@ -628,9 +628,9 @@ fn a_command_whose_client_is_killed_is_hung_up_on() {
 }
 
 #[test]
-fn a_signal_that_ends_the_client_at_once_is_passed_on_too() {
-    // 18: Ctrl-C without a terminal in the cage goes to both, and a client may have ended of it, with an exit code of its
-    // own, before cage has so much as looked at its signals.
+fn a_signal_that_ends_the_client_is_still_passed_on() {
+    // 18: Ctrl-C without a terminal reaches cage and the client, and the client may have exited, with a code of
+    // its own, before cage handles the signal.
     let machine = Machine::in_story(Speaks::Docker, "running");
     machine.engine().act("exec", &until_signalled("kill -15 $PPID; exit 143", ""));
     for _ in 0..30 {
@@ -640,7 +640,7 @@ fn a_signal_that_ends_the_client_at_once_is_passed_on_too() {
 }
 
 #[test]
-fn two_runs_have_two_marks() {
+fn each_run_has_its_own_mark() {
     // 18: a signal for one command must not reach another one.
     let machine = Machine::in_story(Speaks::Docker, "running");
     let mark = || values(machine.cage("run true").call("exec"), "--env").join(" ");
@@ -648,7 +648,7 @@ fn two_runs_have_two_marks() {
 }
 
 #[test]
-fn a_container_that_only_bears_the_name_is_refused_and_untouched() {
+fn a_foreign_container_of_the_same_name_is_left_alone() {
     // 19
     for (words, whose) in [
         ("stranger, running", "was not made by cage"),
@@ -688,7 +688,7 @@ fn a_container_that_only_bears_the_name_is_refused_and_untouched() {
 }
 
 #[test]
-fn a_failing_restart_or_upgrade_leaves_the_old_cage_and_nothing_else() {
+fn a_failed_replacement_keeps_the_old_cage() {
     // 23
     for command in ["restart", "upgrade"] {
         for refused in ["create", "stop", "start"] {
@@ -711,8 +711,8 @@ fn a_failing_restart_or_upgrade_leaves_the_old_cage_and_nothing_else() {
 }
 
 #[test]
-fn a_restart_that_was_cut_short_before_the_name_changed_hands_is_finished_by_the_next_start() {
-    // 23: the old cage is gone, the new one runs under its passing name, on the same ports.
+fn start_completes_an_interrupted_restart() {
+    // 23: the old cage is gone, the new one runs under its temporary name, on the same ports.
     for command in ["start", "run true"] {
         let machine = Machine::in_story(Speaks::Docker, "none");
         let cage = Cage::of(&machine.project);
@@ -726,7 +726,7 @@ fn a_restart_that_was_cut_short_before_the_name_changed_hands_is_finished_by_the
 }
 
 #[test]
-fn what_a_restart_that_was_cut_short_earlier_left_is_removed_by_the_next_one() {
+fn the_leftover_of_an_interrupted_restart_is_removed() {
     // 23
     let machine = Machine::in_story(Speaks::Docker, "running");
     let cage = Cage::of(&machine.project);
@@ -739,8 +739,8 @@ fn what_a_restart_that_was_cut_short_earlier_left_is_removed_by_the_next_one() {
 }
 
 #[test]
-fn a_restart_that_was_cut_short_when_the_new_cage_ran_is_brought_to_its_end() {
-    // 23: whatever is asked next.
+fn an_interrupted_restart_with_a_running_successor_is_completed() {
+    // 23: by any next command.
     for command in ["start", "status", "shell", "stop"] {
         let machine = Machine::in_story(Speaks::Docker, "stopped");
         let cage = Cage::of(&machine.project);
@@ -760,7 +760,7 @@ fn a_restart_that_was_cut_short_when_the_new_cage_ran_is_brought_to_its_end() {
 }
 
 #[test]
-fn a_first_start_that_fails_leaves_nothing_and_names_the_port() {
+fn a_failed_first_start_leaves_nothing_and_names_the_port() {
     // 24
     let docker = "Error response from daemon: driver failed programming external connectivity on endpoint cage: \
                   Bind for 127.0.0.1:3000 failed: port is already allocated";
@@ -793,7 +793,7 @@ fn a_stopped_cage_that_fails_to_start_is_not_removed() {
 }
 
 #[test]
-fn env_files_win_over_cages_own_variables_but_not_over_the_agent() {
+fn env_files_override_all_default_variables_except_the_agent() {
     // 26
     let mut machine = Machine::in_story(Speaks::Docker, "none");
     let (_socket, _agent) = machine.agent();
@@ -814,7 +814,7 @@ fn env_files_win_over_cages_own_variables_but_not_over_the_agent() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_project_that_was_replaced_while_the_cage_ran_is_noticed() {
+fn a_replaced_project_directory_is_detected() {
     // 27
     let mut machine = Machine::in_story(Speaks::Docker, "none");
     machine.enter("app");
@@ -832,14 +832,14 @@ fn a_project_that_was_replaced_while_the_cage_ran_is_noticed() {
     assert!(shell.stderr.starts_with("error: the project directory was replaced"), "{}", shell.stderr);
     assert!(shell.stderr.contains("\nhint: `cage restart`") && shell.code == 1, "{}", shell.stderr);
 
-    // The control: inside it is this one, since the cage was restarted meanwhile.
+    // The control: the cage was restarted meanwhile and has the current directory.
     machine.engine().answer("exec", 0, "", &format!("{inode} /the/new/one\n"));
     assert_eq!(machine.cage("start").stderr, "");
     assert_eq!(machine.cage("shell").code, 0);
 }
 
 #[test]
-fn podman_that_is_called_docker_or_that_warns_at_every_call_is_understood() {
+fn podman_named_docker_or_with_warnings_is_supported() {
     // 31: the script of the package podman-docker, and rootless podman outside a login session.
     let shim = "Emulate Docker CLI using podman. Create /etc/containers/nodocker to quiet msg.";
     let warning = "time=\"2026-11-23T15:00:00Z\" level=warning msg=\"The cgroupv2 manager is set to systemd but there \
@@ -867,7 +867,7 @@ fn podman_that_is_called_docker_or_that_warns_at_every_call_is_understood() {
 }
 
 #[test]
-fn the_columns_of_list_fit_their_content() {
+fn list_columns_fit_their_content() {
     // 33
     let mut machine = Machine::in_story(Speaks::Podman, "none");
     let mut cages = Vec::new();
@@ -897,7 +897,7 @@ fn the_columns_of_list_fit_their_content() {
 }
 
 #[test]
-fn a_cage_that_goes_away_while_all_are_listed_is_left_out() {
+fn a_cage_that_disappears_during_list_is_left_out() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         let mut machine = Machine::in_story(speaks, "none");
         let here = Cage { status: "exited".into(), ..Cage::of(&machine.project) };
@@ -912,14 +912,14 @@ fn a_cage_that_goes_away_while_all_are_listed_is_left_out() {
 }
 
 #[test]
-fn coming_back_costs_one_query_and_listing_three_however_many_there_are() {
+fn reattaching_needs_one_query_and_list_three() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     machine.cage("start");
-    // A script is asked for its version, which a real docker is not.
+    // Unlike a real docker, a script is asked for its version.
     let calls: Vec<String> =
         machine.engine().all_calls().iter().map(|call| machine.anonymous(&call.join(" "))).collect();
     assert_eq!(calls, ["--version", "inspect NAME NAME.new IMAGE"]);
-    // It also asks what the engine is like.
+    // Also `info`.
     assert_eq!(machine.cage("status").calls.len(), 2);
     assert_eq!(machine.cage("run true").calls.len(), 2);
     assert_eq!(machine.cage("shell").calls.len(), 2);
@@ -941,7 +941,7 @@ fn coming_back_costs_one_query_and_listing_three_however_many_there_are() {
 }
 
 #[test]
-fn a_world_of_its_own_has_another_label_and_another_home() {
+fn label_and_home_volume_can_be_chosen() {
     let mut machine = Machine::in_story(Speaks::Docker, "running");
     machine.env.extend([("CAGE_LABEL", "my.label".into()), ("CAGE_HOME_VOLUME", "my-home".into())]);
     let told = machine.transcript(&machine.cage("obliterate"));

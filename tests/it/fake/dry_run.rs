@@ -51,8 +51,8 @@ const CASES: &[(&str, &str)] = &[
     ("running", "obliterate"),
 ];
 
-/// What an outcome comes to: the calls that change something, what the engine read, the data and the files of cage's own,
-/// success or not.
+/// Returns the effect of a run: the calls that change something, what the engine read, the data, cage's files, and
+/// whether it succeeded.
 fn effect(machine: &Machine, outcome: &Outcome) -> (Vec<String>, Vec<String>, String, bool) {
     let mut read: Vec<String> = machine.engine().stdin().lines().map(str::to_owned).collect();
     read.sort_unstable();
@@ -68,7 +68,7 @@ fn effect(machine: &Machine, outcome: &Outcome) -> (Vec<String>, Vec<String>, St
     (changes, read, machine.anonymous(&data), outcome.code == 0)
 }
 
-/// What is wrong with the script for a case, if anything is.
+/// Returns what is wrong with the script for a case, if anything.
 fn complaint(speaks: Speaks, words: &str, command: &str) -> Option<String> {
     let new = || {
         let machine = Machine::in_story(speaks, words);
@@ -121,7 +121,7 @@ fn the_script_does_what_the_command_does() {
 }
 
 #[test]
-fn what_is_echoed_is_what_runs_word_for_word() {
+fn verbose_echoes_exactly_the_executed_commands() {
     for (words, command) in CASES {
         let mut machine = Machine::in_story(Speaks::Docker, words);
         machine.enter("it's a $(dir)\n");
@@ -135,7 +135,7 @@ fn what_is_echoed_is_what_runs_word_for_word() {
 }
 
 #[test]
-fn a_plan_without_the_image_says_what_it_assumes() {
+fn a_plan_without_the_image_states_its_assumptions() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         for command in ["start", "run true"] {
             let outcome =
@@ -147,7 +147,7 @@ fn a_plan_without_the_image_says_what_it_assumes() {
                 "{}",
                 lines[0]
             );
-            // The controls: it is here, or nobody needs it.
+            // The controls: the image is here, or the command doesn't need it.
             let here = Machine::in_story(speaks, "none").cage(&format!("--dry-run {command}"));
             assert_eq!((here.code, here.stderr.as_str()), (0, ""));
             let up =

@@ -1,4 +1,4 @@
-//! `cage forward`, with an engine that runs on this machine what is to run inside: a great many connections, and each of the
+//! `cage forward`, with a fake engine that runs `exec` on this machine: many connections, and each of the
 //! programs that connect.
 
 use std::fs;
@@ -15,7 +15,7 @@ use super::machine::{Machine, Speaks};
 use crate::common::forwarding::Forwarding;
 use crate::common::{eventually, free_port};
 
-/// Takes a call of `exec` apart and runs it here. BRIDGE is what is found inside.
+/// Runs the command of an `exec` call here. BRIDGE is the program found inside.
 const RUN_HERE: &str = r#"
 shift
 while :; do
@@ -31,7 +31,7 @@ case "$*" in *"command -v"*) echo "BRIDGE"; exit ;; esac
 PATH=/usr/bin:/bin exec "$@"
 "#;
 
-/// A machine whose engine does so.
+/// Returns a machine with such an engine.
 fn machine(bridge: &str) -> Machine {
     let machine = Machine::in_story(Speaks::Docker, "running");
     machine.engine().act("exec", &RUN_HERE.replace("BRIDGE", bridge));
@@ -44,14 +44,14 @@ fn forward(machine: &Machine, inside: u16) -> Forwarding {
     Forwarding::start(command, 1)
 }
 
-/// The most memory that `cage forward` ever had, in kB.
+/// Returns the peak memory of `cage forward` in kB.
 fn peak_memory(forwarding: &Forwarding) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", forwarding.process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// A server that does `what` with each connection. Returns its port.
+/// Starts a server that does `what` with each connection, and returns its port.
 fn server(address: &str, what: fn(TcpStream)) -> u16 {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -63,29 +63,29 @@ fn server(address: &str, what: fn(TcpStream)) -> u16 {
     port
 }
 
-/// Reads all there is, and says how much.
+/// Reads everything and returns the number of bytes.
 fn count(mut stream: TcpStream) {
     let size = std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or_default();
     thread::sleep(Duration::from_millis(50));
     let _ = stream.write_all(format!("got {size}").as_bytes());
 }
 
-/// Says something, and is gone.
+/// Sends a few bytes and closes the connection.
 fn say(mut stream: TcpStream) {
     let _ = stream.write_all(b"said");
 }
 
-/// Ends its half first, and says to another one how much came afterwards.
+/// Closes its sending side first, and reports through another connection how much it received afterwards.
 fn end_half(mut stream: TcpStream) {
     let _ = stream.write_all(b"said").and_then(|()| stream.shutdown(Shutdown::Write));
     let size = std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or_default();
     CAME.lock().unwrap().push(size);
 }
 
-/// What came to [`end_half`].
+/// Returns the number of bytes that [`end_half`] received.
 static CAME: std::sync::Mutex<Vec<u64>> = std::sync::Mutex::new(Vec::new());
 
-/// Where a program is, in the first place that has one that is no script.
+/// Returns the path of the first program of this name that is no script.
 fn find(program: &str) -> Option<String> {
     ["/usr/bin", "/bin", "/usr/local/bin"]
         .iter()
@@ -153,7 +153,7 @@ fn bash_connects() {
     each_way("bash", [false, false]);
 }
 
-/// Whatever is said comes back: the program inside is `cat`.
+/// Echoes: the program inside is `cat`.
 fn echoing() -> Machine {
     let machine = machine("perl /usr/bin/perl");
     let cat = "case \"$*\" in *sysread*) exec /bin/cat ;; esac\n";
@@ -162,11 +162,11 @@ fn echoing() -> Machine {
 }
 
 #[test]
-fn a_thousand_connections_leave_nothing() {
+fn a_thousand_connections_leak_nothing() {
     let machine = echoing();
     let forwarding = forward(&machine, 3000);
     assert_eq!(forwarding.ask("first"), "first");
-    // Nothing but the keeper is there between connections.
+    // Between connections only the keeper runs.
     eventually("all is given back", || forwarding.belongings()[1..] == [1, 1]);
     thread::sleep(Duration::from_millis(200));
     let before = forwarding.belongings();
@@ -179,10 +179,10 @@ fn a_thousand_connections_leave_nothing() {
 }
 
 #[test]
-fn more_than_there_can_be_at_once_wait() {
+fn connections_over_the_limit_wait() {
     let machine = echoing();
     let mut command = Command::new("/bin/sh");
-    // Room for twenty connections, as long as others don't change the sum.
+    // A limit that leaves room for twenty connections.
     let script = format!("ulimit -n 120; exec {} forward 0:3000", env!("CARGO_BIN_EXE_cage"));
     command.args(["-c", &script]).env_clear().envs(machine.env.iter().cloned()).current_dir(&machine.project);
     let forwarding = Forwarding::start(command, 1);
@@ -205,14 +205,14 @@ fn is_answered(stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn every_signal_that_asks_for_the_end_is_a_good_end() {
+fn termination_signals_exit_with_0() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let machine = machine("perl /usr/bin/perl");
         let mut forwarding = forward(
             &machine,
             server("127.0.0.1", |stream| {
                 let _ = (&stream).write_all(b"said");
-                // Holds on to it, and never looks again.
+                // Keeps the connection open without reading.
                 thread::sleep(Duration::from_secs(60));
             }),
         );
@@ -226,7 +226,7 @@ fn every_signal_that_asks_for_the_end_is_a_good_end() {
 }
 
 #[test]
-fn what_an_engine_complains_of_is_told_once_and_harmless() {
+fn an_engine_error_is_reported_once_and_escaped() {
     let machine = machine("perl /usr/bin/perl");
     let words = "case \"$*\" in *sysread*) printf 'Error: no \\033[31mroom\\n' >&2; exit 1 ;; esac\n";
     machine.engine().act("exec", &format!("{words}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
@@ -240,7 +240,7 @@ fn what_an_engine_complains_of_is_told_once_and_harmless() {
 }
 
 #[test]
-fn endless_words_from_inside_neither_fill_memory_nor_the_terminal() {
+fn endless_output_from_inside_is_limited() {
     let machine = machine("perl /usr/bin/perl");
     let words = "case \"$*\" in *sysread*) /usr/bin/head -c 300000000 /dev/zero >&2; exit 1 ;; esac\n";
     machine.engine().act("exec", &format!("{words}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
@@ -253,7 +253,7 @@ fn endless_words_from_inside_neither_fill_memory_nor_the_terminal() {
 }
 
 #[test]
-fn ports_are_looked_at_before_anything_is_asked() {
+fn ports_are_checked_before_any_engine_call() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     for (words, code, says) in [
@@ -278,7 +278,7 @@ fn ports_are_looked_at_before_anything_is_asked() {
 }
 
 #[test]
-fn only_a_running_cage_has_ports() {
+fn forward_needs_a_running_cage() {
     for (words, says) in [("none", "is not running"), ("stopped", "is not running"), ("paused", "is paused")]
     {
         let machine = Machine::in_story(Speaks::Podman, words);
@@ -293,7 +293,7 @@ fn only_a_running_cage_has_ports() {
 }
 
 #[test]
-fn a_dry_run_shows_what_carries_a_connection_and_listens_to_nothing() {
+fn a_dry_run_shows_the_bridge_and_opens_no_port() {
     let machine = machine("perl /usr/bin/perl");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -301,7 +301,7 @@ fn a_dry_run_shows_what_carries_a_connection_and_listens_to_nothing() {
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
     let script = outcome.stdout.replace(&port.to_string(), "PORT");
     assert!(script.contains("# cage itself would listen on 127.0.0.1, PORT, and for each"), "{script}");
-    // What it shows works: the standard streams are the connection's.
+    // The shown command works: the standard streams are the connection.
     let (stdout, inside) = (outcome.stdout, server("127.0.0.1", count));
     let run = format!("printf 12345 | {{ {}\n}}", stdout.replace("3000", &inside.to_string()));
     let ran = machine.run(machine.command("/bin/bash").args(["-c", &run]));

@@ -1,4 +1,4 @@
-//! Whatever an agent leaves in a project: a hundred trees made from a seed, through every command. No hang, no panic,
+//! A hundred random project trees, through every command: no hang, no panic,
 //! nothing that acts on a terminal, no file touched outside.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use super::machine::{Machine, Speaks};
 
 const TREES: u64 = 40;
 
-/// Numbers that are the same for the same seed, everywhere.
+/// A random number generator with reproducible output.
 struct Dice(u64);
 
 impl Dice {
@@ -88,11 +88,11 @@ const TARGETS: [&str; 9] = [
     "../../home/.config/cage/env",
 ];
 
-/// Fills `dir` with a few things that might be anything.
+/// Fills `dir` with a few random entries.
 fn grow(dice: &mut Dice, dir: &Path, depth: usize) {
     for _ in 0..=dice.roll(8) {
         let path = dir.join(OsStr::from_bytes(dice.pick(&NAMES)));
-        // What is there already stays.
+        // Existing entries are kept.
         let _ = match dice.roll(9) {
             0 | 1 if depth < 6 => fs::create_dir(&path).map(|()| grow(dice, &path, depth + 1)),
             2 => symlink(dice.pick(&TARGETS), &path),
@@ -106,7 +106,7 @@ fn grow(dice: &mut Dice, dir: &Path, depth: usize) {
     }
 }
 
-/// Everything below `dir` but `except`, as far as a change would show.
+/// Returns everything below `dir` except `except`, in a form that shows changes.
 fn snapshot(dir: &Path, except: &[PathBuf]) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];
@@ -132,7 +132,7 @@ fn snapshot(dir: &Path, except: &[PathBuf]) -> BTreeMap<PathBuf, String> {
 }
 
 #[test]
-fn hostile_trees_go_through_every_command() {
+fn every_command_handles_hostile_trees() {
     let commands = [
         "start",
         "start -d -v ./config:/x",
@@ -167,7 +167,7 @@ fn hostile_trees_go_through_every_command() {
         fs::write(machine.home().join(".ssh/id"), "secret").unwrap();
         machine.enter(OsStr::from_bytes(dice.pick(&names)));
         grow(&mut dice, &machine.project, 0);
-        // As a person who has the project first in their PATH by mistake.
+        // As for a user with the project first in PATH by mistake.
         let path = machine.env.iter_mut().find(|(name, _)| *name == "PATH").unwrap();
         path.1.push(":");
         path.1.push(&machine.project);
@@ -178,7 +178,7 @@ fn hostile_trees_go_through_every_command() {
             let start = Instant::now();
             let outcome = machine.cage(command);
             let story = format!("seed {seed}, {story}: cage {command}: {}", outcome.stderr);
-            // Under load a command may take seconds, but none waits for a pipe or reads a device to its end.
+            // Under load a command may take seconds, but none may wait for a pipe or read a device to its end.
             assert!(start.elapsed() < Duration::from_secs(60), "{story}");
             assert!(outcome.code != 101 && !outcome.stderr.contains("panicked"), "{story}");
             assert!(!outcome.stdout.contains("secret") && !outcome.stderr.contains("root:x:0"), "{story}");
@@ -188,6 +188,6 @@ fn hostile_trees_go_through_every_command() {
             assert!(before == snapshot(&machine.root(), &except), "{story}");
         }
     }
-    // Else the trees would try nothing.
+    // The control: the trees contain hostile entries.
     assert!(went_well > 200 && refused > 20, "{went_well} went well, {refused} were refused");
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::machine::{Cage, Machine, Speaks};
 
 #[test]
-fn scripts_get_an_object_or_names() {
+fn json_and_quiet_output() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         let mut machine = Machine::in_story(speaks, "running, published");
         let there = Cage {
@@ -65,7 +65,7 @@ fn without_cages_there_is_an_empty_list() {
 }
 
 #[test]
-fn a_reader_that_has_gone_away_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     for args in [&["list"][..], &["list", "--quiet"], &["list", "--json"]] {
         let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));

@@ -13,12 +13,12 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-/// The image that cage uses when nothing else is said.
+/// The default image.
 pub const IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
 pub const IMAGE_ID: &str = "f6e3c425f2e58629d80d1ec4c1a2ce93e5049e1f94fe2b2d3a9845e205824413";
 const OLD_IMAGE_ID: &str = "84961777dbfb0467aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// Whose words an engine uses, whatever it is called.
+/// The dialect of a fake engine, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaks {
     Docker,
@@ -27,14 +27,14 @@ pub enum Speaks {
 
 pub struct Machine {
     root: TempDir,
-    /// Where cage is started.
+    /// The directory in which cage is started.
     pub project: PathBuf,
     pub env: Vec<(&'static str, OsString)>,
     pub engines: Vec<Engine>,
 }
 
 impl Machine {
-    /// No engine, and an empty project `app`.
+    /// Returns a machine without an engine, with an empty project `app`.
     pub fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let at = root.path().canonicalize().unwrap();
@@ -44,13 +44,13 @@ impl Machine {
         let env = vec![
             ("PATH", at.join("bin").into()),
             ("HOME", at.join("home").into()),
-            // That of the machine that the tests run on is another one everywhere.
+            // The time zone must not depend on the machine that runs the tests.
             ("TZ", "Asia/Tokyo".into()),
         ];
         Self { project: at.join("src/app"), root, env, engines: Vec::new() }
     }
 
-    /// One engine, and what `words` say about it; see [`Machine::word`].
+    /// Returns a machine with one engine in the state that `words` describe; see [`Machine::word`].
     pub fn in_story(speaks: Speaks, words: &str) -> Self {
         let mut machine = Self::new();
         machine.install(if speaks == Speaks::Docker { "docker" } else { "podman" }, speaks);
@@ -80,7 +80,7 @@ impl Machine {
             "none" | "local image" => {}
             "image missing" => {
                 engine.answer("run.before-pull", 125, "Error: No such image: lab", "");
-                // What a dry run assumes of the published image is true of it.
+                // The image's user is the one that a dry run assumes.
                 engine.answer("run", 0, "", "vscode\n501\n20\n/home/vscode\n");
             }
             "created" | "running" | "paused" | "dead" | "restarting" | "removing" => cage.status = word.into(),
@@ -167,7 +167,7 @@ impl Machine {
             ),
         };
         engine.answer("--version", 0, "", &format!("{version}\n"));
-        // An image whose user is the one who runs the tests needs no mapping of users, whoever that is.
+        // An image whose user is the user of the tests needs no mapping.
         engine.answer(
             "info-format",
             0,
@@ -182,7 +182,7 @@ impl Machine {
         self.engine()
     }
 
-    /// The engine that was installed last.
+    /// Returns the engine that was installed last.
     pub fn engine(&self) -> &Engine {
         self.engines.last().unwrap()
     }
@@ -195,7 +195,7 @@ impl Machine {
         self.root().join("home")
     }
 
-    /// The socket of an SSH agent that this machine's person has from now on. It listens as long as the other part lives.
+    /// Creates the socket of an SSH agent and sets the variable. It listens as long as the listener lives.
     pub fn agent(&mut self) -> (PathBuf, UnixListener) {
         let socket = self.root().join("agent");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -203,7 +203,7 @@ impl Machine {
         (socket, listener)
     }
 
-    /// What cage keeps of its own in the home.
+    /// Returns cage's files in the home.
     pub fn state_files(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.home().join(".local/state/cage"));
         let mut files: Vec<PathBuf> =
@@ -212,20 +212,20 @@ impl Machine {
         files
     }
 
-    /// Moves to another project directory, of this name.
+    /// Moves to another project directory with this name.
     pub fn enter(&mut self, name: impl AsRef<Path>) {
         self.project = self.root().join("src").join(name);
         fs::create_dir_all(&self.project).unwrap();
     }
 
-    /// `program` as a person on this machine would start it.
+    /// Returns the command that starts `program` on this machine.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(self.env.iter().cloned()).current_dir(&self.project).stdin(Stdio::null());
         command
     }
 
-    /// Runs cage with these words.
+    /// Runs cage with these arguments.
     pub fn cage(&self, args: &str) -> Outcome {
         self.cage_args(shell_words::split(args).unwrap())
     }
@@ -234,7 +234,7 @@ impl Machine {
         self.run(self.command(env!("CARGO_BIN_EXE_cage")).args(args.into_iter().map(Into::into)))
     }
 
-    /// Runs a command, and takes down what it asked of the engines.
+    /// Runs a command and records its engine calls.
     pub fn run(&self, command: &mut Command) -> Outcome {
         for engine in &self.engines {
             engine.forget();
@@ -249,13 +249,13 @@ impl Machine {
         }
     }
 
-    /// What happened, with the names of this machine replaced: `> ` the calls, `| ` a line on stdout, `= ` the
+    /// Returns a transcript with the names of this machine replaced: `> ` the calls, `| ` a line on stdout, `= ` the
     /// exit code if it isn't 0.
     pub fn transcript(&self, outcome: &Outcome) -> String {
         let calls = outcome.calls.iter().map(|call| brief(&self.anonymous_call(call)));
         let calls: Vec<String> = calls.filter(|call| !call.is_empty()).collect();
         let mut calls = calls.join(" ; ");
-        // What is looked at before a cage is made, with or without others.
+        // The safety queries before a cage is created.
         let (all, home) =
             ("ps --all --filter label=cage.project --format {{.ID}} {{.Status}}", "HOME cage-home");
         if calls.starts_with("LOOK") {
@@ -265,11 +265,11 @@ impl Machine {
             calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
         }
         let mut text = if calls.is_empty() { String::new() } else { format!("> {calls}\n") };
-        // On a busy machine anything may take long, which is told.
+        // On a busy machine any step may print its message for slow steps.
         let is_slow =
             |line: &&str| line.starts_with("cage: ") && line.ends_with("...\n") && !line.contains("Pulling");
         text.extend(outcome.stderr.split_inclusive('\n').filter(|line| !is_slow(line)));
-        // What keeps a cage in has tests of its own.
+        // The isolation has tests of its own.
         for line in outcome.stdout.lines().take_while(|line| !line.starts_with("Engine: ")) {
             let _ = writeln!(text, "| {line}");
         }
@@ -279,12 +279,12 @@ impl Machine {
         self.anonymous(&text)
     }
 
-    /// A call, so replaced.
+    /// Returns a call with names replaced.
     pub fn anonymous_call(&self, call: &[String]) -> Vec<String> {
         call.iter().map(|word| self.anonymous(word)).collect()
     }
 
-    /// `text` with the names that are this machine's and this run's only replaced.
+    /// Returns `text` with the names of this machine and this run replaced.
     pub fn anonymous(&self, text: &str) -> String {
         let cage = Cage::of(&self.project);
         let inode = cage.labels[1].1.clone();
@@ -300,7 +300,7 @@ impl Machine {
     }
 }
 
-/// A call on one line. Only what differs from case to case, so that a story needs no change when every `create` or `exec`
+/// Returns a call on one line: only what differs from case to case, so that a story needs no change when every `create` or `exec`
 /// gets another flag: the flags have tests of their own. What one question asks for, and scripts, go by a name.
 fn brief(call: &[String]) -> String {
     let words: Vec<&str> = call.iter().map(|word| script_name(word).unwrap_or(word)).collect();
@@ -311,7 +311,7 @@ fn brief(call: &[String]) -> String {
         ["inspect", "NAME", "NAME.new", image] if is_image(image) => vec!["LOOK"],
         ["run", ..] if words.contains(&"ASK-USER") => vec!["ASK-USER"],
         ["volume", "inspect", "--format", _, home] => vec!["HOME", home],
-        // podman's way to see the same. Where docker has nothing to see, the story is the same without it.
+        // podman's query for the same. For docker there may be no such query.
         ["exec", .., "ID", "/bin/sh", "-c", "SETTLE", "sh", ""] => vec![],
         ["exec", .., "/bin/sh", "-c", ":"] | ["exec", .., "/bin/sh", "-c", "SETTLE", "sh", ""] => {
             vec!["ALIVE"]
@@ -321,13 +321,13 @@ fn brief(call: &[String]) -> String {
                 ["--name", "--publish"].contains(&pair[0]) || pair[1].contains("target=/cage-")
             };
             let flags = words.windows(2).filter(told).flatten().copied();
-            // What is given to a script depends on who runs the test.
+            // The arguments of a script depend on the user who runs the test.
             let inside = from(&is_image).iter().filter(|word| **word != "-c").copied();
             let script = inside.clone().position(|word| ["PREPARE", "RESET"].contains(&word));
             let end = script.map_or(usize::MAX, |index| index + 1);
             [words[0]].into_iter().chain(flags).chain(inside.take(end)).collect()
         }
-        // A command or shell: the names of variables that it shall not have are another story.
+        // A command or shell, without the list of variables to unset.
         ["exec", .., "EXEC-COMMAND", "sh", dir, _, "--"] => {
             let container = from(&is_container)[0];
             let inside: &[&str] = if dir.is_empty() { &[] } else { &["in", dir] };
@@ -348,7 +348,7 @@ fn brief(call: &[String]) -> String {
     told.join(" ")
 }
 
-/// `text` with what is each run's own replaced: a process ID and a time, a time, and a secret with what was made with it.
+/// Returns `text` with everything replaced that differs between runs: process IDs, times and secrets.
 fn without_sessions(text: &str) -> String {
     let text = without_value(text, "CAGE_SESSION=", "SESSION", |c| c.is_ascii_digit() || c == '-');
     let text = without_value(&text, "cage.since=", "TIME", |c| c.is_ascii_digit());
@@ -382,12 +382,12 @@ pub struct Outcome {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
-    /// The calls of the engines, without the question which engine they are.
+    /// The engine calls, without the queries for the version.
     pub calls: Vec<Vec<String>>,
 }
 
 impl Outcome {
-    /// The calls that change something.
+    /// Returns the calls that change something.
     pub fn changes(&self) -> Vec<&[String]> {
         let is_query = |call: &[String]| {
             call[..2.min(call.len())]
@@ -399,7 +399,7 @@ impl Outcome {
         self.calls.iter().map(Vec::as_slice).filter(|call| !is_query(call)).collect()
     }
 
-    /// The call of this name; there must be one.
+    /// Returns the call of this name, which must exist.
     pub fn call(&self, name: &str) -> &[String] {
         self.calls
             .iter()
@@ -407,7 +407,7 @@ impl Outcome {
             .unwrap_or_else(|| panic!("no {name}: {:?}", self.calls))
     }
 
-    /// Nothing but text on either stream: no byte that drives a terminal, no character that reorders text.
+    /// Asserts that both streams have only harmless text: no control characters, none that reorder text.
     pub fn assert_harmless(&self) {
         for text in [&self.stdout, &self.stderr] {
             let bad = |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
@@ -422,34 +422,34 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Where it keeps what it was asked and what it answers.
+    /// The directory with its calls and answers.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// From now on calls of this kind (`create`, `container-inspect`, `image-inspect-format`) are answered so.
+    /// Sets the answer to all calls of a kind (`create`, `container-inspect`, `image-inspect-format`).
     pub fn answer(&self, call: &str, code: i32, stderr: &str, stdout: &str) {
         let stderr = stderr.replace('\n', "\\n");
         fs::write(self.dir.join(call), format!("{code}\n{stderr}\n{stdout}")).unwrap();
     }
 
-    /// The next call of this kind is answered so.
+    /// Sets the answer to the next call of a kind.
     pub fn first(&self, call: &str, code: i32, stderr: &str) {
         self.answer(&format!("{call}.first"), code, stderr, "");
     }
 
-    /// From now on at calls of this kind, before they are answered, the engine does what this shell script says.
+    /// Runs a shell script at each call of a kind, before the answer.
     pub fn act(&self, call: &str, script: &str) {
         fs::write(self.dir.join(format!("{call}.sh")), script).unwrap();
     }
 
-    /// No daemon listens.
+    /// Makes the engine unreachable.
     pub fn is_down(&self) {
         let words = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
         self.refuses_all(words);
     }
 
-    /// The user may not open the socket.
+    /// Makes the socket inaccessible to the user.
     pub fn is_forbidden(&self) {
         let words = "permission denied while trying to connect to the Docker daemon socket at \
                      unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: permission denied";
@@ -462,12 +462,12 @@ impl Engine {
         }
     }
 
-    /// Says this on stderr at every call.
+    /// Prints a warning on stderr at every call.
     pub fn notice(&self, words: &str) {
         fs::write(self.dir.join("notice"), format!("{words}\n")).unwrap();
     }
 
-    /// There is an image.
+    /// Adds an image.
     pub fn image(&self, name: &str, id: &str) {
         let id = self.image_id(id);
         let json =
@@ -478,7 +478,7 @@ impl Engine {
         self.answer("image-inspect-format", 0, "", &format!("{id}\n"));
     }
 
-    /// There is a container; without a status there is none, yet.
+    /// Adds a container; without a status it doesn't exist yet.
     pub fn add(&self, cage: &Cage) {
         for key in [&cage.name, &cage.id[..12]] {
             self.object(key, &cage.json(self));
@@ -489,7 +489,7 @@ impl Engine {
         }
     }
 
-    /// `ps` lists these.
+    /// Makes `ps` list these.
     pub fn tell_cages(&self, cages: &[Cage]) {
         let lines = cages.iter().fold(String::new(), |lines, cage| {
             format!(
@@ -501,12 +501,12 @@ impl Engine {
         self.answer("ps", 0, "", &lines);
     }
 
-    /// What the engine was given to read.
+    /// Returns what the engine read from stdin.
     pub fn stdin(&self) -> String {
         fs::read_to_string(self.dir.join("stdin")).unwrap_or_default()
     }
 
-    /// Every call since the last run, the question for the version included.
+    /// Returns every call since the last run, including queries for the version.
     pub fn all_calls(&self) -> Vec<Vec<String>> {
         let log = fs::read(self.dir.join("log")).unwrap_or_default();
         let mut words = log.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
@@ -533,7 +533,7 @@ impl Engine {
         fs::write(file, json).unwrap();
     }
 
-    /// Name, IDs and home of the image's user, as an image and a cage's label tell them.
+    /// Returns name, IDs and home of the image's user, as in a cage's label.
     fn image_user(&self) -> [String; 4] {
         let owner = fs::metadata(&self.dir).unwrap();
         ["vscode".into(), owner.uid().to_string(), owner.gid().to_string(), "/home/vscode".into()]
@@ -545,25 +545,25 @@ impl Engine {
     }
 }
 
-/// A container as the engines tell of it.
+/// A container as the engines describe it.
 #[derive(Debug, Clone)]
 pub struct Cage {
     pub name: String,
     pub id: String,
     pub status: String,
     pub labels: Vec<(String, String)>,
-    /// The options that it was made with.
+    /// The options that it was created with.
     pub options: &'static str,
     pub image: &'static str,
     pub image_id: &'static str,
-    /// Where the engine says that its agent's socket comes from, if it has one.
+    /// The source of the agent's mount, if there is one.
     pub agent: Option<&'static str>,
-    /// What it is when it is looked at again, and again.
+    /// The states in the following queries.
     pub then: &'static [&'static str],
 }
 
 impl Cage {
-    /// That of the project at this path; not there until it has a status.
+    /// Returns the cage of the project at this path; it doesn't exist until it has a status.
     pub fn of(project: &Path) -> Self {
         let path = project.to_str().unwrap();
         let hash = hex::encode(Sha256::digest(path));
@@ -621,9 +621,9 @@ impl Cage {
     }
 }
 
-/// A transcript without what differs between the engines, and without the length of some command lines.
+/// Returns a transcript without the differences between engines.
 fn alike(transcript: &str) -> String {
-    // podman says enough about itself without being asked.
+    // podman needs no extra query.
     let of_docker_only = |call: &&str| call.starts_with("info ") || call.starts_with("context ");
     let line = |line: &str| match line {
         calls if calls.starts_with("> ") => {
@@ -639,7 +639,7 @@ fn alike(transcript: &str) -> String {
     transcript.lines().map(line).collect::<Vec<_>>().join("\n").replace("`podman create", "`docker create")
 }
 
-/// Tells stories, each on docker and on podman. A story is a line `WORDS or WORDS: cage COMMAND`, followed by its
+/// Checks stories, each on docker and on podman. A story is a line `WORDS or WORDS: cage COMMAND`, followed by its
 /// transcript and an empty line.
 pub fn stories(text: &str) {
     let text = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");

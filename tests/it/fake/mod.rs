@@ -1,4 +1,4 @@
-//! A fake engine: what cage asks of one, call by call, and what it says.
+//! Tests with a fake engine: cage's calls and output.
 
 mod bad_input;
 mod below;

@@ -1,4 +1,4 @@
-//! `cage prune`: what goes, and above all what stays.
+//! `cage prune`: what is removed and, more important, what is kept.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::machine::{Cage, Machine, Outcome, Speaks};
 
-/// A machine whose project `gone` is gone, and beside which another project is.
+/// Returns a machine with a deleted project `gone` beside another project.
 struct Lost {
     machine: Machine,
     cage: Cage,
 }
 
 impl Lost {
-    /// The cage of the project that is gone is in that state.
+    /// Adds the cage of the deleted project in this state.
     fn new(speaks: Speaks, status: &str) -> Self {
         let mut machine = Machine::in_story(speaks, "none");
         machine.enter("gone");
@@ -28,7 +28,7 @@ impl Lost {
         lost
     }
 
-    /// The engine has these cages.
+    /// Makes the engine have these cages.
     fn has(&self, cages: &[&Cage]) {
         for cage in cages {
             self.machine.engine().add(cage);
@@ -36,7 +36,7 @@ impl Lost {
         self.machine.engine().tell_cages(&cages.iter().map(|cage| (*cage).clone()).collect::<Vec<_>>());
     }
 
-    /// What is removed, in the engine's words.
+    /// Returns the engine calls that remove something.
     fn removes(&self, outcome: &Outcome) -> Vec<String> {
         let changes = ["rm", "rmi", "volume rm", "run"];
         let calls = outcome.calls.iter().map(|call| call.join(" "));
@@ -52,7 +52,7 @@ impl Lost {
 const BOTH: [Speaks; 2] = [Speaks::Docker, Speaks::Podman];
 
 #[test]
-fn a_cage_whose_directory_is_gone_goes_with_its_link() {
+fn a_cage_without_directory_is_removed_with_its_link() {
     for speaks in BOTH {
         for status in ["exited", "created", "dead"] {
             let lost = Lost::new(speaks, status);
@@ -77,7 +77,7 @@ fn a_cage_whose_directory_is_gone_goes_with_its_link() {
 }
 
 #[test]
-fn nothing_goes_that_runs_or_whose_directory_is_there() {
+fn running_cages_and_existing_projects_are_kept() {
     for speaks in BOTH {
         for status in ["running", "paused", "restarting", "removing"] {
             let lost = Lost::new(speaks, status);
@@ -89,22 +89,22 @@ fn nothing_goes_that_runs_or_whose_directory_is_there() {
         let lost = Lost::new(speaks, "exited");
         let there = Cage { status: "exited".into(), ..Cage::of(&lost.machine.project) };
         lost.has(&[&there, &lost.cage]);
-        // The control: beside it the one that has lost its directory goes.
+        // The control: the cage beside it without a directory is removed.
         assert_eq!(lost.removes(&lost.machine.cage("prune")), ["rm --volumes GONE"]);
-        // A file there is not nothing.
+        // A file at the path counts as existing.
         fs::write(lost.gone(), "").unwrap();
         assert_eq!(lost.machine.cage("prune").stderr, "cage: nothing to prune\n");
     }
 }
 
 #[test]
-fn what_only_looks_like_a_cage_stays() {
+fn containers_that_are_not_cages_are_kept() {
     let lost = Lost::new(Speaks::Docker, "exited");
     let stranger = Cage { name: "database".into(), ..lost.cage.clone() };
     lost.has(&[&stranger]);
     let outcome = lost.machine.cage("prune");
     assert_eq!((outcome.stderr.as_str(), lost.removes(&outcome)), ("cage: nothing to prune\n", vec![]));
-    // Another label's.
+    // A container with another label.
     let mut other = Lost::new(Speaks::Docker, "exited");
     other.machine.env.push(("CAGE_LABEL", "other.project".into()));
     let outcome = other.machine.cage("prune");
@@ -113,7 +113,7 @@ fn what_only_looks_like_a_cage_stays() {
 }
 
 #[test]
-fn what_may_be_on_a_disk_that_is_not_mounted_goes_only_when_somebody_says_so() {
+fn projects_on_unmounted_disks_need_confirmation() {
     for (make, said) in [
         (None, "/src/disk is gone, too: is it on a disk that is not mounted?"),
         (Some("disk/src"), "/src/disk/src is empty: is it on a disk that is not mounted?"),
@@ -136,7 +136,7 @@ fn what_may_be_on_a_disk_that_is_not_mounted_goes_only_when_somebody_says_so() {
     }
 }
 
-/// The volumes that the engine has, and the projects that some say they are for.
+/// Makes the engine have these volumes, some labelled with a project.
 fn volumes(lost: &Lost, all: &[&str], labelled: &[(&str, &str)]) {
     let engine = lost.machine.engine();
     engine.answer("volume-ls-format", 0, "", &format!("{}\n", all.join("\n")));
@@ -146,13 +146,13 @@ fn volumes(lost: &Lost, all: &[&str], labelled: &[(&str, &str)]) {
         let _ = writeln!(rows, "{name} {}", json!({"cage.project": path, "a": "b c"}));
     }
     engine.answer("volume-ls", 0, "", &names);
-    // The one that is missing is one that has gone meanwhile.
+    // The missing volume disappeared meanwhile.
     engine.answer("volume-inspect-format", 1, "Error: no such volume: x", &rows);
     engine.act("ps", "case \"$*\" in *volume=*) exit 0 ;; esac");
 }
 
 #[test]
-fn the_home_of_a_project_that_is_gone_goes() {
+fn the_home_of_a_deleted_project_is_removed() {
     for speaks in BOTH {
         let lost = Lost::new(speaks, "");
         let own = lost.cage.name.replace("cage-", "cage-home-");
@@ -162,7 +162,7 @@ fn the_home_of_a_project_that_is_gone_goes() {
         assert_eq!(lost.removes(&outcome), [format!("volume rm {own}")], "{}", outcome.stderr);
         assert!(outcome.stderr.contains(&format!("the home {own}, with its logins ({path} is gone)")));
 
-        // The project is there again, a container uses it, another home volume is asked about.
+        // The project exists again, a container uses the volume, another home volume is configured.
         fs::create_dir(&path).unwrap();
         assert_eq!(lost.removes(&lost.machine.cage("prune --yes")), [""; 0]);
         fs::remove_dir(&path).unwrap();
@@ -178,12 +178,12 @@ fn the_home_of_a_project_that_is_gone_goes() {
 }
 
 #[test]
-fn the_shared_home_and_one_that_does_not_say_whose_it_is_stay() {
+fn the_shared_home_and_unknown_homes_are_kept() {
     for speaks in BOTH {
         let lost = Lost::new(speaks, "");
         let own = lost.cage.name.replace("cage-", "cage-home-");
         let path = lost.gone();
-        // Even if somebody labelled it so.
+        // Even with a project's label.
         volumes(&lost, &["cage-home", &own, "cage-home-x"], &[("cage-home", &path)]);
         let outcome = lost.machine.cage("prune --yes");
         assert_eq!(lost.removes(&outcome), [""; 0]);
@@ -193,7 +193,7 @@ fn the_shared_home_and_one_that_does_not_say_whose_it_is_stay() {
     }
 }
 
-/// An image without a name.
+/// Adds an image without a name.
 fn old_image(lost: &Lost, speaks: Speaks, came_from: &str) -> String {
     let id = format!("{}{}", if speaks == Speaks::Docker { "sha256:" } else { "" }, "ab".repeat(32));
     let mut image = json!({
@@ -211,20 +211,20 @@ fn old_image(lost: &Lost, speaks: Speaks, came_from: &str) -> String {
 }
 
 #[test]
-fn an_image_that_was_the_one_for_new_cages_goes_and_no_other() {
+fn only_former_images_for_new_cages_are_removed() {
     for speaks in BOTH {
         let mut lost = Lost::new(speaks, "");
         let id = old_image(&lost, speaks, "ghcr.io/pacificsky/devcontainer-lite");
         let outcome = lost.machine.cage("prune");
         assert_eq!(lost.removes(&outcome), [format!("rmi {id}")], "{}", outcome.stderr);
         assert!(outcome.stderr.contains("the old image abababab, 2026-09-01 (up to 1.2 GB)"));
-        // A container is made of it.
+        // A container uses it.
         lost.machine.engine().act("ps", "case \"$*\" in *ancestor=*) echo 0123456789ab; exit 0 ;; esac");
         assert_eq!(lost.removes(&lost.machine.cage("prune --yes")), [""; 0]);
-        // It was something else.
+        // It had another name.
         old_image(&lost, speaks, "ghcr.io/pacificsky/devcontainer");
         assert_eq!(lost.removes(&lost.machine.cage("prune --yes")), [""; 0]);
-        // What a local name meant before can't be told.
+        // The former images of a local name are unknown.
         lost.machine.env.push(("CAGE_IMAGE", "lab".into()));
         let outcome = lost.machine.cage("prune --yes");
         assert_eq!(lost.removes(&outcome), [""; 0]);
@@ -236,7 +236,7 @@ fn an_image_that_was_the_one_for_new_cages_goes_and_no_other() {
 }
 
 #[test]
-fn scripts_get_an_object_and_a_dry_run_does_nothing() {
+fn json_output_and_dry_run() {
     let lost = Lost::new(Speaks::Docker, "exited");
     let outcome = lost.machine.cage("prune --dry-run");
     assert_eq!(lost.removes(&outcome), [""; 0]);
@@ -254,7 +254,7 @@ fn scripts_get_an_object_and_a_dry_run_does_nothing() {
 }
 
 #[test]
-fn an_engine_elsewhere_is_not_asked_what_is_gone_here() {
+fn a_remote_engine_is_refused() {
     let mut lost = Lost::new(Speaks::Docker, "exited");
     lost.machine.env.push(("DOCKER_HOST", "ssh://me@build".into()));
     let outcome = lost.machine.cage("prune --yes");
@@ -263,7 +263,7 @@ fn an_engine_elsewhere_is_not_asked_what_is_gone_here() {
 }
 
 #[test]
-fn what_is_told_does_not_drive_the_terminal() {
+fn messages_are_escaped() {
     let mut lost = Lost::new(Speaks::Docker, "");
     let path = PathBuf::from(lost.gone()).join("a\u{1b}[2J\u{202e}\nb");
     fs::create_dir_all(lost.gone()).unwrap();

@@ -1,4 +1,4 @@
-//! Values from env files reach the engine and nobody else: no command line, which every user of the machine can see, no
+//! Values from env files reach only the engine: no command line, which every user of the machine can see, no
 //! echo, no plan, no error.
 
 use std::fs;
@@ -23,7 +23,7 @@ fn assert_secret(outcome: &Outcome) {
 }
 
 #[test]
-fn the_engine_reads_them_and_nobody_sees_them() {
+fn values_reach_the_engine_and_are_never_printed() {
     for (words, command) in [
         ("none", "start --verbose"),
         ("none", "run --verbose env"),
@@ -48,7 +48,7 @@ fn the_engine_reads_them_and_nobody_sees_them() {
 }
 
 #[test]
-fn what_is_set_for_one_command_is_read_from_a_pipe() {
+fn variables_of_run_are_read_from_a_pipe() {
     let mut machine = Machine::in_story(Speaks::Docker, "running");
     machine.env.push(("HOST_TOKEN", format!("{SECRET}-host").into()));
     let run = format!("run -e HOST_TOKEN -e TYPED='{SECRET} typed' --verbose -- env");
@@ -66,7 +66,7 @@ fn what_is_set_for_one_command_is_read_from_a_pipe() {
 }
 
 #[test]
-fn a_plan_names_the_files_and_not_what_is_in_them() {
+fn a_dry_run_names_env_files_without_values() {
     for (words, command) in [("none", "start --dry-run"), ("running", "restart --dry-run --verbose")] {
         let machine = with_secrets(words);
         let outcome = machine.cage(command);
@@ -78,7 +78,7 @@ fn a_plan_names_the_files_and_not_what_is_in_them() {
 }
 
 #[test]
-fn a_malformed_file_is_told_by_place_only() {
+fn a_malformed_file_is_reported_by_line_without_value() {
     for line in ["=hunter2", "export KEY=hunter2", "hunter2", "hunter2 hunter2=hunter2", "*"] {
         for (words, command, code) in [
             ("none", "start --verbose", 1),
@@ -99,7 +99,7 @@ fn a_malformed_file_is_told_by_place_only() {
 }
 
 #[test]
-fn a_cage_that_is_there_needs_no_env_file() {
+fn an_existing_cage_needs_no_env_file() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     fs::write(machine.project.join(".cage.env"), "no equals sign\n").unwrap();
     for command in ["start", "shell", "status", "stop", "rm", "list"] {
