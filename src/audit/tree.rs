@@ -62,11 +62,11 @@ impl Node {
 /// The part of `stat` that a scan needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Status {
-    /// The mode.
+    /// The permission and type bits, as in `st_mode`.
     pub mode: u32,
     /// The time of the inode's last change in Unix seconds, which no program can set.
     pub changed: i64,
-    /// The type.
+    /// Whether it is a file, a directory or something else.
     pub kind: FileType,
     size: u64,
 }

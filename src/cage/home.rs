@@ -67,7 +67,7 @@ fn helper(runtime: &Runtime, image: &str, flags: &[String], mounts: &[Mount], sc
 pub struct Preparation<'a> {
     /// The image of the cage that is going to use it.
     pub image: &'a str,
-    /// The volume.
+    /// The name of the volume with the home.
     pub volume: &'a str,
     /// The image's user.
     pub user: &'a ImageUser,

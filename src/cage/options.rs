@@ -187,7 +187,7 @@ enum EngineArgs {
 /// An environment variable that stands for an option.
 #[derive(Debug, Clone, Copy)]
 pub struct EnvVar {
-    /// The name.
+    /// The name of the variable.
     pub name: &'static str,
     /// The values that turn a switch on and off.
     pub switch: Option<(&'static str, &'static str)>,

@@ -19,7 +19,7 @@ pub const LOCALE: [&str; 3] = ["LANG", "LC_ALL", "LC_CTYPE"];
 /// A variable for a cage. The value may be secret: it is neither shown nor kept in a label.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Variable {
-    /// The name.
+    /// The part before `=`.
     pub name: String,
     /// The value, once it is known.
     pub value: Option<String>,

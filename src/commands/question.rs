@@ -12,7 +12,7 @@ use crate::lifecycle::session::Session;
 pub struct Everything {
     /// The engine's client.
     pub runtime: Runtime,
-    /// The cages.
+    /// All cages of the engine.
     pub cages: Vec<Cage>,
     /// The volume of the home, if it exists.
     pub home: Option<String>,

@@ -43,7 +43,7 @@ pub struct Probe<'a> {
     pub runner: Runner,
     /// The engine's client.
     pub runtime: &'a Runtime,
-    /// The engine.
+    /// The facts about the engine.
     pub engine: &'a Engine,
     /// The user that cages act for.
     pub person: Ids,

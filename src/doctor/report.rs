@@ -22,7 +22,7 @@ pub enum Level {
 pub struct Check {
     /// The subject, by which scripts find the check.
     pub name: &'static str,
-    /// The severity.
+    /// How serious the result is.
     pub level: Level,
     /// What was found, on one line.
     pub message: String,

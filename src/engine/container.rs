@@ -64,11 +64,11 @@ pub struct Container {
     pub id: String,
     /// The name, without the slash that docker puts before it.
     pub name: String,
-    /// The state.
+    /// Whether it runs.
     pub state: State,
     /// The ID of the image, as the engine writes it.
     pub image_id: String,
-    /// The labels.
+    /// The labels, including those of its image.
     pub labels: HashMap<String, String>,
     /// The time of its creation in RFC 3339, if the engine tells.
     pub created: Option<String>,
@@ -76,7 +76,7 @@ pub struct Container {
     pub started: String,
     /// The published ports.
     pub ports: Vec<Published>,
-    /// The mounts.
+    /// The mounted files, directories and volumes.
     pub mounts: Vec<Mounted>,
     /// The limits and privileges that the engine was told.
     pub host_config: HostConfig,

@@ -9,9 +9,9 @@ use super::image::{Image, RawImage};
 /// The objects that `inspect` described.
 #[derive(Debug, Clone, Default)]
 pub struct Inspected {
-    /// The containers.
+    /// The containers that exist, of those asked for.
     pub containers: Vec<Container>,
-    /// The images.
+    /// The images that exist, of those asked for.
     pub images: Vec<Image>,
 }
 

@@ -50,7 +50,7 @@ impl Runtime {
                     "the container runtime is inside {}, or in a directory above it that may be a project",
                     text::escape(&project.to_string_lossy())
                 ))
-                .hint("whoever is in a cage there could replace it; choose a smaller directory, or name the runtime by its path")
+                .hint("code in a cage there could replace it; choose a smaller directory, or name the runtime by its path")
             }
             (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", text::escape(choice)))
                 .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one"),

@@ -7,9 +7,9 @@ use super::publish::Publish;
 /// A container to be created.
 #[derive(Debug, Clone)]
 pub struct ContainerSpec {
-    /// The name.
+    /// The name to create the container with.
     pub name: String,
-    /// The hostname.
+    /// The hostname inside.
     pub hostname: String,
     /// The directory of the first process.
     pub workdir: String,

@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// A user and a group, as the kernel counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ids {
-    /// The user.
+    /// The number of the user.
     pub uid: u32,
-    /// The group.
+    /// The number of the group.
     pub gid: u32,
 }
 

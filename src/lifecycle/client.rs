@@ -56,13 +56,15 @@ pub struct Running<'a> {
     /// Stops the commands that run beside the client when it has ended.
     pub ended: &'a Cancel,
     hung_up: &'a AtomicBool,
+    /// Is closed when the client has ended.
+    pipe: &'a io::PipeReader,
     redraws: bool,
 }
 
 /// A client that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its status.
+    /// The exit status.
     pub status: ExitStatus,
     /// What it printed on stderr: its own complaints, because all output of the container comes on stdout.
     pub stderr: Vec<u8>,
@@ -167,16 +169,17 @@ impl Client<'_> {
             tracker: &tracker,
             ended: &ended,
             hung_up: &hung_up,
+            pipe: &ended_reader,
             redraws,
         };
         // A terminal may have no size.
         running.tracker().set_rows(rows.unwrap_or_default());
         let handle = signals.handle();
         let output = thread::scope(|scope| {
-            let threads =
-                || running.serve(scope, &terminal, &ended_reader, (filter, &mut signals), &on_event);
-            let started = terminal.make_raw().and_then(|()| threads());
-
+            let started = terminal.make_raw().and_then(|()| {
+                running.pass_bytes(scope, filter, &on_event)?;
+                running.watch(scope, &terminal, &mut signals, &on_event)
+            });
             if started.is_err() {
                 running.signal(Signal::HUP);
             }
@@ -198,22 +201,31 @@ impl Client<'_> {
 }
 
 impl Running<'_> {
-    /// Starts the threads beside the client.
-    fn serve<'scope>(
+    /// Starts the threads that pass input and output on.
+    fn pass_bytes<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        terminal: &'scope SavedTerminal,
-        ended: &'scope io::PipeReader,
-        (mut filter, signals): (KeyFilter, &'scope mut Signals),
+        mut filter: KeyFilter,
         on_event: &'scope (impl Fn(&Running, Event) + Sync),
     ) -> io::Result<()> {
-        spawn(scope, move || relay::pass_output(self.pty, ended, self.tracker))?;
+        spawn(scope, move || relay::pass_output(self.pty, self.pipe, self.tracker))?;
         spawn(scope, move || {
-            let gone = relay::pass_input(self.pty, ended, &mut filter, || on_event(self, Event::Keys));
+            let gone = relay::pass_input(self.pty, self.pipe, &mut filter, || on_event(self, Event::Keys));
             if gone.unwrap_or(true) {
                 on_event(self, Event::Signal(SIGHUP));
             }
         })?;
+        Ok(())
+    }
+
+    /// Starts the threads that handle signals and wait for the client to connect.
+    fn watch<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        terminal: &'scope SavedTerminal,
+        signals: &'scope mut Signals,
+        on_event: &'scope (impl Fn(&Running, Event) + Sync),
+    ) -> io::Result<()> {
         spawn(scope, move || {
             for number in signals {
                 if number == SIGCONT {

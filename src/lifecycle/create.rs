@@ -22,8 +22,7 @@ use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
 use crate::engine::spec::ContainerSpec;
 use crate::host::ids::Ids;
-use crate::host::machine;
-use crate::host::machine::Host;
+use crate::host::machine::{self, Host};
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::baseline::Baseline;
@@ -36,7 +35,7 @@ use crate::lifecycle::steps::Removal;
 /// Everything that is decided about a new cage.
 #[derive(Debug)]
 pub struct NewCage {
-    /// The engine.
+    /// The facts about the engine.
     pub engine: Engine,
     /// The image's user.
     pub user: ImageUser,

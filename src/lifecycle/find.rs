@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// What there is of a project.
 #[derive(Debug)]
 pub struct Existing {
-    /// Its cage.
+    /// The cage of the project, if it exists.
     pub cage: Option<Cage>,
     /// The container that was to replace it, when that was cut short.
     pub left_over: Option<Cage>,

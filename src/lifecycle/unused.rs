@@ -31,7 +31,7 @@ pub struct Unused {
 /// A cage without a project directory.
 #[derive(Debug)]
 pub struct LostCage {
-    /// The cage.
+    /// The container that can be removed.
     pub container: Cage,
     /// The path of the directory.
     pub project: String,
@@ -42,7 +42,7 @@ pub struct LostCage {
 /// The home of a single project without a directory.
 #[derive(Debug)]
 pub struct LostHome {
-    /// The volume.
+    /// The name of the volume that can be removed.
     pub volume: String,
     /// The path of the directory.
     pub project: String,

@@ -63,7 +63,7 @@ pub struct Forwarding {
     pub mark: String,
     /// The program that connects inside the container.
     pub bridge: Bridge,
-    /// The ports.
+    /// The ports to forward.
     pub ports: Vec<Port>,
 }
 
