@@ -111,7 +111,9 @@ impl ModeTracker {
     /// Follows a piece of output, which may begin and end anywhere.
     pub fn feed(&mut self, output: &[u8]) {
         self.has_output = true;
-        self.parser.advance(&mut self.state, output);
+        // Only ASCII matters here. vte 0.15 may skip a byte after a character that is split between two calls.
+        let ascii: Vec<u8> = output.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect();
+        self.parser.advance(&mut self.state, &ascii);
     }
 
     /// Returns whether there was any output.
@@ -508,6 +510,16 @@ mod tests {
             1 => any::<u8>().prop_map(|byte| vec![byte]),
         ];
         proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn a_control_character_after_a_split_character_counts() {
+        let mut tracker = ModeTracker::default();
+        for piece in [&b"\xc3"[..], b"\xa4\x0e\xc3", b"\xa4"] {
+            tracker.feed(piece);
+        }
+        assert_eq!(tracker.modes(), &after("ä\x0eä".as_bytes()));
+        assert_eq!(tracker.modes().undo(), "\x0f");
     }
 
     proptest! {
