@@ -36,7 +36,7 @@ Environment:
 
 Files:
   ~/.config/cage/env    Variables for every cage, KEY=VALUE
-  .cage.env             Variables for this project's cage; they override
+  .cage.env             Variables for this project's cage, over those above
   ~/.config/cage/home/  Files copied to the home of new cages, never overwriting";
 
 /// Run coding agents in an isolated container: the project mounted at its own path, everything else out of reach

@@ -1,4 +1,4 @@
-//! Reporting the error that ends the program, to people and to programs.
+//! Reporting the error that ends the program, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -21,6 +21,6 @@ pub fn failure(error: &anyhow::Error) {
 /// Prints the error that ends the program as JSON.
 pub fn json_failure(error: &anyhow::Error) {
     let described = json!({"message": chain(error, str::to_owned), "hint": hint(error)});
-    // Nobody is left to tell when stdout can't be written.
+    // An error here can't be reported anywhere.
     let _ = console::json(&json!({"version": console::JSON_VERSION, "error": described}));
 }

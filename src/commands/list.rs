@@ -119,7 +119,7 @@ fn pad(cell: &str, width: usize) -> String {
     cell.to_owned() + &" ".repeat(width - cell.width())
 }
 
-/// Cuts text to `room` columns and keeps its end: the end of a path says more than its beginning.
+/// Cuts text to `room` columns and keeps its end: the end of a path is more specific than its beginning.
 fn keep_end(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! The subcommands: one file each, with the flags and the code that runs. What several commands share is in `lifecycle`.
+//! The subcommands: one file each, with its flags and its code. Code that several commands share is in `lifecycle`.
 
 pub mod check;
 mod complete;

@@ -109,7 +109,8 @@ fn question(unused: &Unused) -> String {
     all.map(|object| format!("this removes {object}\n")).chain(["Continue?".to_owned()]).collect()
 }
 
-/// Nothing is forced: the engine refuses to remove what has started, or is used, since the question.
+/// Returns the plan that removes unused objects. Nothing is forced: the engine refuses to remove a container that was started
+/// or a volume that was used since the question.
 fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
     let mut plan = Plan::default();
     for lost in &unused.cages {

@@ -1,4 +1,4 @@
-//! `cage restart`, and what it shares with `cage upgrade`: replacing a cage.
+//! `cage restart`, and the replacement of a cage that it shares with `cage upgrade`.
 
 use anyhow::{Result, bail};
 use clap::Args;

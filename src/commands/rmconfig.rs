@@ -12,7 +12,7 @@ use crate::lifecycle::steps::halt;
 
 /// Stop all cages and reset the home that they share
 ///
-/// The home becomes what it is in the image: logins, settings and histories are lost. The cages stay, and use the new home
+/// The home is filled from the image again: logins, settings and histories are lost. The cages stay, and use the new home
 /// when they start again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -10,7 +10,7 @@ use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::bring_up;
 
-/// Run a command in the project's cage; create or start the cage if needed
+/// Run a command in the project's cage, started if needed
 ///
 /// The command runs as the image's user, with a terminal if cage has one. Its exit code is passed through; 125
 /// means that the command could not be run.

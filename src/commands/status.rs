@@ -20,7 +20,7 @@ use crate::host::machine::{DEFAULT_IMAGE, Host};
 use crate::lifecycle::find::Target;
 use crate::lifecycle::session::Session;
 
-/// Show the project's cage: name, state, ports, mounts, limits and isolation
+/// Show the project's cage: state, ports, mounts and isolation
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage status                      The cage of this directory
@@ -178,7 +178,7 @@ impl<'a> Details<'a> {
         })
     }
 
-    /// Returns the lines that people read, escaped.
+    /// Returns the lines of the text output, escaped.
     fn lines(&self) -> Vec<String> {
         let Self { cage, engine, .. } = self;
         let config = &cage.host_config;
@@ -235,9 +235,9 @@ fn list(title: &str, items: impl ExactSizeIterator<Item = String>) -> Vec<String
     std::iter::once(title.to_owned()).chain(items.map(|item| format!("  {}", escape(&item)))).collect()
 }
 
-/// Returns a mount in words.
+/// Returns a mount as text.
 fn describe(mount: &Mounted) -> String {
-    // The path of the agent's link outside says nothing.
+    // The source is cage's link, a detail that makes the line too long.
     if mount.destination == SOCKET {
         return format!("{SOCKET} (your SSH agent)");
     }

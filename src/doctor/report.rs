@@ -24,9 +24,9 @@ pub struct Check {
     pub name: &'static str,
     /// How serious the result is.
     pub level: Level,
-    /// What was found, on one line.
+    /// The result, on one line.
     pub message: String,
-    /// What the user can do about it.
+    /// A command or action that solves the problem.
     pub fix: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Check {
     }
 }
 
-/// Returns an error's text on one line. Where cage has no words of its own for an engine's failure, that is the command and
+/// Returns an error's text on one line. If cage has no message for an engine's failure, that is the command and
 /// the last line of the engine's answer.
 pub fn one_line(error: &anyhow::Error) -> String {
     let text = chain(error, str::to_owned);

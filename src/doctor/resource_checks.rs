@@ -52,7 +52,7 @@ pub fn agent(facts: &Facts) -> Check {
             let message = format!("SSH_AUTH_SOCK is set, but no agent answers there: {error}");
             return warning(message, START_AGENT);
         }
-        // The product may bring an agent of its own.
+        // The product may provide an agent.
         None if machine.is_some() && !facts.host.wsl => "no SSH_AUTH_SOCK".to_owned(),
         None => {
             let message = "none (SSH_AUTH_SOCK is not set): git over SSH fails in cages".to_owned();

@@ -1,4 +1,4 @@
-//! Situations made from recorded answers of engines.
+//! Checks of facts that are made from recorded answers of engines.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -59,7 +59,7 @@ fn podman(host: &Host) -> Client {
     client(Dialect::Podman, "", answer(Dialect::Podman, host, PODMAN))
 }
 
-/// A client whose engine gives this answer instead of its version.
+/// Returns a client whose engine fails with this message.
 fn failing(kind: Dialect, endpoint: &str, words: &str) -> Client {
     let invocation = Runtime::sample(kind).command(["version"]);
     let error = EngineError::new(&invocation, ExitStatus::from_raw(256), words.as_bytes());
@@ -75,7 +75,7 @@ fn slow() -> Client {
     client(Dialect::Docker, "", Err(EngineError::timed_out(&invocation, TIME_LIMIT).into()))
 }
 
-/// A client that can't even name its version.
+/// Returns a client that can't name its version.
 fn stub() -> Client {
     Client { runtime: None, ..failing(Dialect::Docker, "", BROKEN) }
 }
@@ -246,7 +246,7 @@ fn an_engine_that_is_down_comes_with_the_command_that_starts_it() {
     assert_eq!(how(Os::Linux, Dialect::Podman, ""), "`podman info` shows the reason");
 }
 
-/// Returns the facts of a Mac with the product that says this of its virtual machine.
+/// Returns the facts of a Mac with the product that has a virtual machine of this system and name.
 fn mac(system: &str, name: &str, endpoint: &str) -> Facts {
     let mut host = Host::sample(&[]);
     host.os = Os::Mac;
@@ -287,7 +287,7 @@ fn each_product_on_a_mac_has_its_own_fix_for_the_agent() {
         ("Ubuntu 24.04 LTS", "lima-docker", "lima.yaml"),
     ] {
         let mut product = mac(system, name, "");
-        // The product brings an agent of its own.
+        // The product provides an agent.
         product.agent = None;
         resources(&mut product).agent = AgentInside::Fails("Permission denied".into());
         let text = printed(&product);
@@ -350,7 +350,7 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
 }
 
 #[test]
-fn what_does_not_exist_yet_is_fine() {
+fn missing_objects_are_not_a_problem() {
     let host = Host::sample(&[("CAGE_SSH", "off")]);
     let mut facts = facts(&host, vec![docker(&host)]);
     facts.agent = None;

@@ -11,47 +11,47 @@ use rexpect::session::{PtySession, spawn_with_options};
 use crate::common::eventually;
 use crate::lab::World;
 
-on_each_engine!(typing_and_the_shells_exit_code);
+on_each_engine!(typing_works_and_the_exit_code_is_the_shells);
 
 on_each_engine!(
     clients:
-    a_program_goes_on_while_nobody_is_attached,
+    a_program_runs_while_no_terminal_is_attached,
     history_is_saved_when_the_cage_is_stopped,
-    the_window_size_is_followed,
-    a_closed_terminal_leaves_the_cage_alive,
+    the_window_size_is_passed_on,
+    a_closed_terminal_does_not_stop_the_cage,
     ctrl_p_reaches_the_shell_at_once,
     detach_keys_can_be_chosen,
-    the_first_cage_of_all_is_explained_once,
-    a_second_terminal,
+    the_welcome_is_shown_once,
+    a_second_terminal_can_open_a_shell,
     a_command_gets_the_terminal,
-    restart_goes_in,
-    what_cant_be_undone_is_asked,
+    restart_enters_the_new_cage,
+    destructive_commands_ask_first,
     prune_asks_first,
-    the_terminals_modes_come_back,
-    the_screen_comes_back_from_a_program_that_is_left,
-    a_dry_run_for_a_terminal_is_a_script_for_a_terminal,
+    the_terminal_modes_are_restored,
+    detaching_from_a_program_restores_the_screen,
+    a_dry_run_on_a_terminal_is_a_script_for_a_terminal,
 );
 
-/// How the shell in the lab's image says that it reads a command, whoever its user is.
+/// The prompt of the shell in the lab's image, for any user.
 const PROMPT: &str = r"project [%#] ";
 
-/// How long a program may take to show something, in milliseconds. Only a failing test waits that long.
+/// The time limit for output, in milliseconds. Only a failing test waits that long.
 const PATIENCE: u64 = 60_000;
 
-/// Typed, it makes the shell show [`ANSWER`], which is neither in what was typed nor in any container's name.
+/// A command that prints [`ANSWER`], which is part neither of the command nor of any container's name.
 const ASK: &str = "echo the-$((6 * 7))-answer";
 
-/// What comes of [`ASK`].
+/// The output of [`ASK`].
 const ANSWER: &str = "the-42-answer";
 
-/// A terminal in which a shell of the user's runs a script.
+/// A terminal in which the user's shell runs a script.
 struct Terminal(PtySession);
 
 impl Terminal {
     fn run(world: &World, script: &str) -> Self {
         let mut command = world.command("sh");
         let path = format!("{}:{}", world.binary().parent().unwrap().display(), crate::lab::PATH);
-        // A new terminal has no size at all, unlike any that a person sits at.
+        // A new pseudo-terminal has no size, unlike a real one.
         let script = format!("stty rows 24 cols 80; {script}");
         command.args(["-c", &script]).env("PATH", path).env("TERM", "xterm");
         let options = Options::new().timeout_ms(Some(PATIENCE)).strip_ansi_escape_codes(true);
@@ -91,17 +91,17 @@ impl Terminal {
     /// Holds Ctrl and presses a key.
     fn presses_ctrl(&mut self, key: char) -> &mut Self {
         self.0.send_control(key).unwrap();
-        // Nobody types two keys at once.
+        // A user doesn't type two keys at once.
         std::thread::sleep(Duration::from_millis(100));
         self
     }
 
-    /// Leaves the cage running.
+    /// Detaches from the cage.
     fn detaches(&mut self) -> &mut Self {
         self.presses_ctrl('\\').shows("detached from cage-project-").shows("code=0.")
     }
 
-    /// Asks or tells the kernel about the terminal.
+    /// Runs `stty` on the terminal.
     fn stty(&self, args: &[&str]) -> String {
         let terminal = self.0.process().get_file_handle().unwrap();
         let output = Command::new("stty").args(args).stdin(terminal).output().unwrap();
@@ -109,14 +109,14 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Waits until everything in it has ended.
+    /// Waits until every program in it has ended.
     #[track_caller]
     fn ends(&mut self) {
         self.0.exp_eof().unwrap();
     }
 }
 
-fn typing_and_the_shells_exit_code(world: &World) {
+fn typing_works_and_the_exit_code_is_the_shells(world: &World) {
     let mut terminal = Terminal::cage(world, "start");
     terminal.shows("cage: Creating cage-project-").prompts();
     terminal.types("echo $((6 * 7)) from $HOST").shows(&format!("42 from {}", world.name())).prompts();
@@ -128,7 +128,7 @@ fn typing_and_the_shells_exit_code(world: &World) {
     terminal.types("exit 3").shows("code=3.").ends();
 }
 
-fn a_program_goes_on_while_nobody_is_attached(world: &World) {
+fn a_program_runs_while_no_terminal_is_attached(world: &World) {
     let mut terminal = Terminal::cage(world, "start");
     terminal
         .prompts()
@@ -155,7 +155,7 @@ fn history_is_saved_when_the_cage_is_stopped(world: &World) {
     world.inside("cat ~/.zsh_history").ok().prints("echo remember $((6 * 7))\n");
 }
 
-fn the_window_size_is_followed(world: &World) {
+fn the_window_size_is_passed_on(world: &World) {
     let look = format!("exec --user 0 {} stty -F /dev/console size", world.name());
     let becomes = |size: &str| eventually(size, || world.engine(&look).run().out.trim() == size);
     let mut terminal = Terminal::cage(world, "start");
@@ -165,7 +165,7 @@ fn the_window_size_is_followed(world: &World) {
     becomes("33 99");
     terminal.types("stty size").shows("33 99").prompts();
     terminal.detaches().ends();
-    // Another terminal has another size.
+    // Another terminal with another size.
     let mut terminal = Terminal::run(world, "stty rows 40 cols 100; cage start");
     terminal.shows("Re-attaching");
     becomes("40 100");
@@ -175,7 +175,7 @@ fn the_window_size_is_followed(world: &World) {
         .shows("is-40 100");
 }
 
-fn a_closed_terminal_leaves_the_cage_alive(world: &World) {
+fn a_closed_terminal_does_not_stop_the_cage(world: &World) {
     hang_up(world, "cage start", "alive=and-well");
     let mut terminal = Terminal::cage(world, "start");
     terminal.shows("Re-attaching").types("echo $alive").shows("and-well");
@@ -187,7 +187,7 @@ fn a_closed_terminal_leaves_the_cage_alive(world: &World) {
     drop(terminal);
 
     if !world.engine.is_docker() {
-        // The control: podman's client by itself takes the container along.
+        // The control: podman's client alone stops the container.
         world.cage("stop").ok();
         hang_up(world, &format!("podman start --attach --interactive {}", world.name()), "alive=control");
         eventually("the container ends", || world.state() != "running");
@@ -196,7 +196,7 @@ fn a_closed_terminal_leaves_the_cage_alive(world: &World) {
 
 /// Runs a program in a terminal that is then closed.
 fn hang_up(world: &World, program: &str, line: &str) {
-    // `script` has a terminal of its own for it, which is closed for good when `script` is no more.
+    // `script` creates a terminal, which is closed when `script` ends.
     let mut terminal = Terminal::run(world, &format!("exec script --quiet --command '{program}' /dev/null"));
     terminal.0.exp_regex("project [%#] |Re-attaching").unwrap();
     terminal.types(line).types(ASK).shows(ANSWER);
@@ -205,7 +205,7 @@ fn hang_up(world: &World, program: &str, line: &str) {
     eventually("nobody is attached any more", || clients(world).is_empty());
 }
 
-/// The processes of this world's clients.
+/// Returns the processes of this world's clients.
 fn clients(world: &World) -> Vec<String> {
     let environment = format!("CAGE_LABEL={}", world.label());
     let is_ours = |dir: &fs::DirEntry| {
@@ -224,7 +224,7 @@ fn ctrl_p_reaches_the_shell_at_once(world: &World) {
     terminal.presses_ctrl('p').shows(ASK).types("").shows(ANSWER).prompts();
     terminal.detaches().ends();
 
-    // Even where it is the first of two detach keys.
+    // Even if it is the first of two detach keys.
     let mut terminal = Terminal::run(world, "CAGE_DETACH_KEYS=ctrl-p,ctrl-q cage start");
     terminal.shows("Re-attaching").types(ASK).shows(ANSWER).prompts();
     terminal.presses_ctrl('p').shows(ASK);
@@ -241,7 +241,7 @@ fn detach_keys_can_be_chosen(world: &World) {
     assert_eq!(world.state(), "running");
 }
 
-fn the_first_cage_of_all_is_explained_once(world: &World) {
+fn the_welcome_is_shown_once(world: &World) {
     let mut first = Terminal::cage(world, "start");
     let volume = world.volume();
     for words in ["welcome! This cage can see", &volume, "detaches", "SECURITY.md"] {
@@ -255,7 +255,7 @@ fn the_first_cage_of_all_is_explained_once(world: &World) {
     second.types("exit").shows("code=0.").ends();
 }
 
-fn a_second_terminal(world: &World) {
+fn a_second_terminal_can_open_a_shell(world: &World) {
     let mut first = Terminal::cage(world, "start");
     first.prompts();
     let mut second = Terminal::cage(world, "shell");
@@ -270,12 +270,12 @@ fn a_second_terminal(world: &World) {
 fn a_command_gets_the_terminal(world: &World) {
     let mut terminal = Terminal::cage(world, "run -- sh -c 'tty && stty size && read x && exit $x'");
     terminal.shows("/dev/pts/").types("9").shows("code=9.").ends();
-    // Without one on either side there is none inside.
+    // Without a terminal on one side there is none inside.
     let mut terminal = Terminal::cage(world, "run tty | cat");
     terminal.shows("not a tty").ends();
 }
 
-fn restart_goes_in(world: &World) {
+fn restart_enters_the_new_cage(world: &World) {
     world.cage("start").ok();
     let first = world.container_id();
     let mut terminal = Terminal::cage(world, "restart");
@@ -287,7 +287,7 @@ fn restart_goes_in(world: &World) {
     assert_eq!(world.state(), "running");
 }
 
-fn what_cant_be_undone_is_asked(world: &World) {
+fn destructive_commands_ask_first(world: &World) {
     world.cage("start").ok();
     let name = world.name();
     for command in ["rmconfig", "obliterate"] {
@@ -312,7 +312,7 @@ fn what_cant_be_undone_is_asked(world: &World) {
         assert!(!shown.contains("Continue"), "{shown}");
     }
     assert_eq!((world.cages().len(), world.has_volume()), (0, false));
-    // Nothing to lose, nothing to ask.
+    // If nothing is lost there is no question.
     Terminal::cage(world, "obliterate").shows("No cage containers to remove").shows("code=0.").ends();
 }
 
@@ -322,7 +322,7 @@ fn prune_asks_first(world: &World) {
     let name = world.cage("start -d").dir(&lost).ok().out.trim().to_owned();
     world.cage("stop").dir(&lost).ok();
     fs::remove_dir_all(world.root().join("lost")).unwrap();
-    // What a person can say is not for a script to say.
+    // A doubtful removal needs an answer from a terminal.
     world
         .cage("prune")
         .ok()
@@ -338,7 +338,7 @@ fn prune_asks_first(world: &World) {
     Terminal::cage(world, "prune").shows("cage: nothing to prune").shows("code=0.").ends();
 }
 
-fn the_terminals_modes_come_back(world: &World) {
+fn the_terminal_modes_are_restored(world: &World) {
     let script = "stty echo; stty -g; cage start; stty -g";
     for leave in ["detach", "exit"] {
         world.cage("run true").ok();
@@ -359,14 +359,14 @@ fn the_terminals_modes_come_back(world: &World) {
     }
 }
 
-fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
+fn detaching_from_a_program_restores_the_screen(world: &World) {
     let taken = "\u{1b}[?1049h\u{1b}[?1000h\u{1b}[?25l";
     let log = world.home.join("log");
     let script = format!("exec script --quiet --flush --command 'cage start' {}", log.display());
     let shown = || String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
     let is_back = || ["[?1049l", "[?1000l", "[?25h"].iter().all(|mode| shown().contains(mode));
 
-    // Detaching, and an engine's client that is killed.
+    // After detaching, and after the engine's client is killed.
     for leave in ["detach", "kill"] {
         let mut terminal = Terminal::run(world, &script);
         terminal.0.exp_regex("project [%#] |Re-attaching").unwrap();
@@ -390,7 +390,7 @@ fn the_screen_comes_back_from_a_program_that_is_left(world: &World) {
     }
 }
 
-fn a_dry_run_for_a_terminal_is_a_script_for_a_terminal(world: &World) {
+fn a_dry_run_on_a_terminal_is_a_script_for_a_terminal(world: &World) {
     let mut terminal = Terminal::run(world, "cage --dry-run start; echo END");
     let script = terminal.0.exp_string("END").unwrap().replace('\r', "");
     assert!(world.cages().is_empty());
