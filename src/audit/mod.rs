@@ -51,7 +51,7 @@ const MAX_SHORT: usize = 3;
 pub struct Report {
     /// All findings, new or not, sorted by path.
     pub findings: Vec<Finding>,
-    /// Why there may be more.
+    /// The reason why the list may be incomplete.
     pub incomplete: Option<String>,
 }
 

@@ -78,7 +78,7 @@ pub fn json(object: &impl Serialize) -> io::Result<()> {
     data(&line)
 }
 
-/// A reader that has gone away (`cage list | head -1`) is not an error.
+/// Ignores a broken pipe: a reader that stops early (`cage list | head -1`) is not an error.
 pub fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
@@ -94,7 +94,7 @@ pub fn confirm(question: &str) -> io::Result<bool> {
 /// Writes control sequences to stdout, if that is a terminal.
 pub fn control(sequences: &str) {
     if io::stdout().is_terminal() {
-        // Nobody is left to tell when the terminal has gone away.
+        // If this fails, the error can't be shown.
         let _ = io::stdout().write_all(sequences.as_bytes()).and_then(|()| io::stdout().flush());
     }
 }
@@ -106,13 +106,13 @@ pub fn hush() {
     }
 }
 
-/// The size of the terminal that stdout is, columns and rows.
+/// Returns the size of the terminal that stdout is, columns and rows.
 pub fn size() -> Option<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
-/// Which of the standard streams are terminals.
+/// Returns which of the standard streams are terminals.
 pub fn terminal() -> Terminal {
     Terminal {
         stdin: io::stdin().is_terminal(),
@@ -122,7 +122,7 @@ pub fn terminal() -> Terminal {
 }
 
 fn to_stderr(text: &str) {
-    // Nobody is left to tell when stderr itself can't be written.
+    // If this fails, the error can't be shown.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 

@@ -28,7 +28,7 @@ pub fn escape_lines(text: &str) -> String {
     escape_if(text, |c| c != '\n' && is_unsafe(c))
 }
 
-/// Would `c`, printed as it is, do more than show itself?
+/// Returns whether a terminal would act on `c` instead of showing it.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

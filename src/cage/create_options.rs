@@ -46,7 +46,7 @@ impl Choice {
         self.option == old.option && self.option.clashes.is_none_or(|clash| clash(&self.value, &old.value))
     }
 
-    /// Returns whether a cage made with `made` is as this choice wants it.
+    /// Returns whether a cage created with `made` satisfies this choice.
     fn is_met_by(&self, made: &CreateOptions) -> bool {
         let mut same = made.chosen.iter().filter(|made| made.option == self.option).peekable();
         let is_default = || self.option.default.is_some_and(|default| self.value.to_string() == default);

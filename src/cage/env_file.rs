@@ -44,7 +44,7 @@ impl EnvFiles {
         Ok(all)
     }
 
-    /// How many variables there are.
+    /// Returns the number of variables.
     pub fn count(&self) -> usize {
         self.variables.len()
     }
@@ -82,7 +82,7 @@ impl EnvFiles {
         let files = self.files.iter().map(|file| quote(&file.to_string_lossy()));
         let mut source: Vec<String> = files.map(|file| format!("awk 1 {file}")).collect();
         source.extend(more.iter().map(|Variable { name, .. }| {
-            // Not the value, which may be secret: whoever runs the script has to have it.
+            // The script reads the value from the environment, because it may be secret.
             let get = format!("$(printenv {} || echo 'set {} first' >&2)", quote(name), quote(name));
             format!("printf '%s=%s\\n' {} \"{get}\"", quote(name))
         }));

@@ -27,9 +27,9 @@ pub const USER_LABEL: &str = "cage.user";
 pub const OWNER_LABEL: &str = "cage.owner";
 /// The label for a digest of the env files.
 pub const ENV_LABEL: &str = "cage.env";
-/// The label for what was in the project, of the things that the host runs or trusts, before the first cage.
+/// The label with digests of the findings before the first cage.
 pub const SEEN_LABEL: &str = "cage.seen";
-/// The label for the time of that, in Unix seconds.
+/// The label with the time of that scan, in Unix seconds.
 pub const SINCE_LABEL: &str = "cage.since";
 /// The label for the IDs that the engine maps to the user's, if it maps any. An image may have labels of these names, too; so
 /// each of them is written for every cage.

@@ -11,7 +11,7 @@ use crate::host::machine::Host;
 /// Names of engines' sockets.
 const SOCKETS: [&str; 5] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"];
 
-const SOCKET_TOLD: &str = "takes the cage down: with an engine's socket, the cage controls this machine";
+const SOCKET_TOLD: &str = "gives the cage control of this machine through an engine's socket";
 
 /// Returns how these options weaken the isolation, a sentence each, not escaped.
 pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<String> {

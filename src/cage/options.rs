@@ -173,10 +173,10 @@ pub struct Definition {
     engine: EngineArgs,
 }
 
-/// How the engine is told of an option.
+/// The engine arguments of an option.
 #[derive(Debug)]
 enum EngineArgs {
-    /// Not by arguments of the option alone.
+    /// None; other code handles the option.
     None,
     /// With the same flag and value.
     Same,

@@ -73,8 +73,8 @@ impl Link {
         symlink(&self.target, &new).and_then(|()| fs::rename(&new, &self.path)).with_context(place)
     }
 
-    /// Is the agent that a running cage got no longer the one there is now? Then it was another path, or the socket
-    /// there is younger than the link.
+    /// Returns whether the agent has changed since the cage started: the path is different, or the socket is newer than the
+    /// link.
     pub fn is_stale(&self) -> bool {
         let Ok(leads_to) = fs::read_link(&self.path) else { return false };
         let changed =
@@ -87,11 +87,11 @@ impl Link {
     }
 }
 
-/// How many keys the agent at `socket` has, asked as `ssh-add -l` does
+/// Returns the number of keys of the agent at `socket`, with the request that `ssh-add -l` sends
 /// (<https://datatracker.ietf.org/doc/html/draft-ietf-sshm-ssh-agent>, requesting a list of keys).
 ///
 /// # Errors
-/// When nobody answers there.
+/// When no agent answers.
 pub fn keys(socket: &Path) -> io::Result<u32> {
     const REQUEST_IDENTITIES: [u8; 5] = [0, 0, 0, 1, 11];
     const IDENTITIES_ANSWER: u8 = 12;
@@ -101,7 +101,7 @@ pub fn keys(socket: &Path) -> io::Result<u32> {
     stream.write_all(&REQUEST_IDENTITIES)?;
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
-    // All of it: an agent complains of who hangs up before.
+    // Reads the whole answer: agents log clients that disconnect early.
     let mut answer = Vec::new();
     stream.take(u32::from_be_bytes(length).min(LONGEST_ANSWER).into()).read_to_end(&mut answer)?;
     match answer[..] {

@@ -41,8 +41,8 @@ impl ImageUser {
         format!("{}:{}:{}", self.name, self.ids, self.home)
     }
 
-    /// Asks the image itself, in a short-lived container: only there a name in its configuration has a number. Tells too
-    /// whose `directory` looks in there, if its user can't write it.
+    /// Runs a short-lived container to find the image's user, because the image's configuration may hold a name without an ID.
+    /// Also returns the owner of `directory` as seen there, if the user can't write it.
     ///
     /// # Errors
     /// When the image isn't here, nothing can run in it, or the engine can't see the directory.
@@ -88,38 +88,37 @@ impl ImageUser {
     }
 }
 
-/// How the image's user comes to act as the person at the keyboard.
+/// The mapping of the image's user to the host user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mapping {
-    /// It does so already.
+    /// No mapping is needed.
     AsIs,
-    /// The engine maps that user's numbers to the person's (podman's `keep-id`).
+    /// The engine maps these IDs to the host user's (podman's `keep-id`).
     KeepId(Ids),
-    /// The user gets these numbers, in the container's own `/etc/passwd`. Engines look the name up when a container
-    /// starts, so that this is all it takes.
+    /// The user gets these IDs in the container's `/etc/passwd`, which engines read when the container starts.
     Renumber(Ids),
 }
 
 impl Mapping {
-    /// Decides it for an engine, the image's user and the person at the keyboard. `looks`: whose the project looks in a
-    /// container where the image's user can't write it, if that was asked.
+    /// Chooses the mapping. `seen_owner` is the owner of the project as seen in a container; it is known only if the image's user
+    /// can't write the project.
     pub fn decide(
         kind: Dialect,
         engine: &Engine,
         image: &ImageUser,
         person: Ids,
-        looks: Option<Ids>,
+        seen_owner: Option<Ids>,
     ) -> Self {
-        // Without root, root inside is the person outside. With root, an image whose user is root means it; taking root
-        // away would break it.
+        // In a rootless engine, root inside is the user outside. In a rootful one, an image that runs as root keeps its user,
+        // because it may need root.
         if image.ids.uid == 0 {
             return Self::AsIs;
         }
         match (engine.mode, engine.machine) {
             (Mode::Rootless, _) if kind.keeps_ids() => Self::KeepId(image.ids),
-            // Some products let everybody write what they share, others show it as root's or with the numbers it has
-            // outside, and let that one write it.
-            (_, Some(_)) => looks.map_or(Self::AsIs, |looks| Self::renumber(image, looks)),
+            // Some products make shared files writable for all users. Others show them with root or the host's IDs as owner,
+            // and only that owner can write them.
+            (_, Some(_)) => seen_owner.map_or(Self::AsIs, |owner| Self::renumber(image, owner)),
             (Mode::Rootless, None) => Self::renumber(image, Ids::ROOT),
             (Mode::Rootful, None) => Self::renumber(image, person),
         }
@@ -130,8 +129,8 @@ impl Mapping {
         if image.ids == ids || image.name.is_empty() { Self::AsIs } else { Self::Renumber(ids) }
     }
 
-    /// The same for a cage where nobody is to be root, on an engine that root runs: whoever has root's number there can leave
-    /// programs that act as root, without any of root's power. `None` if the person is root, too.
+    /// Returns the mapping for `--no-root` in a rootful engine: a process with UID 0 could leave setuid-root programs even without
+    /// capabilities. `None` if the host user is root.
     pub fn without_root(self, image: &ImageUser, person: Ids) -> Option<Self> {
         match self.inside(image).uid {
             0 if person.uid == 0 => None,
@@ -157,8 +156,8 @@ impl Mapping {
     }
 }
 
-/// The person at the keyboard. For root it is the owner of the project, so that `sudo cage` in somebody's project leaves
-/// files that are theirs.
+/// Returns the user that cages act for. For root this is the owner of the project, so that files created under `sudo cage`
+/// belong to that owner.
 ///
 /// # Errors
 /// When the project can't be looked at.

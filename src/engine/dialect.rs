@@ -262,7 +262,7 @@ impl Dialect {
         }
     }
 
-    /// Returns detach keys for the client that nobody types: cage itself looks for the user's. docker's client holds a Ctrl-^ back
+    /// Returns detach keys that users don't type, because cage itself handles the configured ones. docker's client delays a Ctrl-^
     /// until the next key.
     ///
     /// An empty value turns podman's off

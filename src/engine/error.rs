@@ -115,7 +115,7 @@ impl EngineError {
         self.trouble
     }
 
-    /// Returns whether nothing else is wrong than that containers or images don't exist.
+    /// Returns whether the only failure is that containers or images don't exist.
     pub fn is_only_of_missing_things(&self) -> bool {
         trouble::is_only_of_missing_things(&self.words)
     }

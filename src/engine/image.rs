@@ -28,7 +28,7 @@ impl Image {
     }
 }
 
-/// The first eight digits of an image's ID.
+/// Returns the first eight digits of an image's ID.
 pub fn short_id(id: &str) -> &str {
     let digits = id.strip_prefix("sha256:").unwrap_or(id);
     digits.get(..8).unwrap_or(digits)

@@ -11,7 +11,7 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::host::machine::{Host, Os};
 
-/// The user as whom an engine runs containers.
+/// The rights with which an engine runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// root.
@@ -42,13 +42,13 @@ pub enum Product {
 /// The properties of an engine that decide how cage uses it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// The user as whom containers run.
+    /// Whether containers run as root or as an ordinary user.
     pub mode: Mode,
     /// The virtual machine that they run in, if any.
     pub machine: Option<Product>,
     /// Whether `SELinux` keeps containers from mounted directories.
     pub selinux: bool,
-    /// Whether all users inside are mapped to other ones outside (docker's `userns-remap`).
+    /// Whether the engine maps all user IDs (docker's `userns-remap`).
     pub remaps: bool,
     /// The limits that the engine can't enforce.
     pub unenforced: Vec<Limit>,

@@ -76,11 +76,11 @@ impl Mount {
         is_mountable(source) && is_mountable(&self.target)
     }
 
-    /// Checks that the source, if it is a file or directory of the host, is still what was once asked for.
+    /// Checks that the source, if it is a file or directory of the host, still exists, and that its path has no symbolic links.
     ///
     /// # Errors
-    /// When it is gone (rootless podman's own words don't tell which it was), or has a link in its path by now: whoever
-    /// is in a cage that can write there may have put it, and an engine would follow it.
+    /// When it no longer exists (rootless podman's own message does not name it), or its path now contains a symbolic link, which
+    /// code in another cage may have created and an engine would follow.
     pub fn check_source(&self) -> Result<()> {
         let Source::Path(source) = &self.source else { return Ok(()) };
         let shown = text::escape(source);

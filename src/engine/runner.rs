@@ -19,7 +19,7 @@ use super::error::EngineError;
 use crate::base::console;
 
 /// The most that is kept of a command's output, in bytes; a thousand inspected containers take less. Code in a cage may
-/// print without end: then nothing is read any more, and the command ends because of that.
+/// print without end; beyond this, cage closes the pipe, which ends the command.
 const MAX_OUTPUT: u64 = 64 * 1024 * 1024;
 
 /// Runs command lines.

@@ -156,7 +156,7 @@ pub(super) fn recognise(words: &str, args: &[String]) -> Trouble {
     }
 }
 
-/// Returns whether nothing else is wrong than that containers or images don't exist.
+/// Returns whether the only failure is that containers or images don't exist.
 pub(super) fn is_only_of_missing_things(words: &str) -> bool {
     let is_missing = |line: &str| {
         let line = line.to_lowercase();

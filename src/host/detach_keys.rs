@@ -32,7 +32,7 @@ impl DetachKeys {
 }
 
 impl Default for DetachKeys {
-    /// Returns Ctrl-\. The engines' own ctrl-p,ctrl-q swallows every Ctrl-P, which shells and agents use for their history.
+    /// Returns Ctrl-\. The engines' own ctrl-p,ctrl-q delays every Ctrl-P, which recalls history in shells and agents.
     fn default() -> Self {
         Self { keys: vec![Key::Control(b'\\' & 0x1f)], text: r"ctrl-\".to_owned() }
     }

@@ -27,7 +27,7 @@ impl Entry {
         }
     }
 
-    /// Returns the value if it is one that git takes for yes or no.
+    /// Returns the value as git parses booleans, or `None`.
     pub fn boolean(&self) -> Option<bool> {
         let Some(value) = &self.value else { return Some(true) };
         match value.to_ascii_lowercase().as_slice() {

@@ -237,7 +237,6 @@ impl Host {
     }
 }
 
-/// Returns whether this is a key in the engines' notation.
 /// The variable in which the script of `cage completions` names the shell that asks for completions.
 pub const COMPLETE: &str = "CAGE_COMPLETE";
 

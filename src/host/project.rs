@@ -72,7 +72,7 @@ impl Project {
         Ok(Self { name: cage_name(&path), path, inode: metadata.ino(), gid: metadata.gid(), reached })
     }
 
-    /// Checks that a cage may have this directory. `dangerous`: may it have one that is not meant for it?
+    /// Checks that the directory may be a project. `dangerous` allows directories that need `--allow-dangerous-dir`.
     ///
     /// # Errors
     /// When it may not.
@@ -93,7 +93,7 @@ impl Project {
         }
     }
 
-    /// Why it is no place for a cage, if it isn't.
+    /// Returns the reason why the directory needs `--allow-dangerous-dir`, if it does.
     fn danger(&self, host: &Host) -> Option<String> {
         let path = Path::new(&self.path);
         if let Some(home) = &host.home

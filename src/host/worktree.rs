@@ -24,7 +24,7 @@ pub enum GitDir {
     Inside,
     /// The repository is in this directory outside the project; the cage mounts it at the same path.
     Outside(String),
-    /// cage doesn't follow `.git`, for this reason.
+    /// The reason why cage doesn't follow `.git`.
     Refused(String),
 }
 

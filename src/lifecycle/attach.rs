@@ -31,13 +31,13 @@ pub struct Attach {
     pub ending: Ending,
     /// The engine's client that connects the terminal with the process; it may also start the container.
     pub client: Invocation,
-    /// The same for a script: without cage the client has to watch the detach keys.
+    /// The command line for `--dry-run`, in which the client itself handles the detach keys.
     pub script: Invocation,
     /// The keys that detach.
     pub keys: DetachKeys,
     /// Runs once the client has the terminal.
     pub once_attached: Option<Invocation>,
-    /// Whether the process runs already, and is to draw its screen again.
+    /// Whether to make a running program redraw its screen.
     pub redraws: bool,
     /// The modes of the terminal when the user detached.
     pub modes: Option<KeptModes>,
@@ -55,7 +55,7 @@ pub enum Attached {
 /// A command in a container.
 #[derive(Debug)]
 pub struct Exec {
-    /// Asks how the container ended, where the client's exit code may be the client's own.
+    /// Asks for the container's state when the exit code may be the client's instead of the command's.
     pub ending: Ending,
     /// The engine's client that connects this process's streams with the command.
     pub client: Invocation,
@@ -66,7 +66,7 @@ pub struct Exec {
     pub signal: Invocation,
 }
 
-/// How long after its start a client may not have connected yet.
+/// The time in which a client may still be connecting.
 const CONNECTING: Duration = Duration::from_secs(3);
 
 impl Attach {
@@ -140,7 +140,7 @@ impl Attach {
         }
     }
 
-    /// Waits until the container runs: a client that is ended before may not start it.
+    /// Waits until the container runs: ending the client earlier could keep it from starting.
     fn wait_until_up(&self, runner: Runner, running: &Running) {
         let deadline = Instant::now() + CONNECTING;
         let is_up = || {

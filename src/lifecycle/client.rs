@@ -33,7 +33,7 @@ pub struct Client<'a> {
     pub interrupts: &'a Interrupts,
     /// The terminal's modes that a program in the container has set before.
     pub modes: Modes,
-    /// Whether a program that runs already is to draw its screen again.
+    /// Whether to make a running program redraw its screen.
     pub redraws: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Running<'a> {
 pub struct Ended {
     /// The exit status.
     pub status: ExitStatus,
-    /// What it printed on stderr: its own complaints, because all output of the container comes on stdout.
+    /// The client's messages on stderr. The container's output all comes on stdout.
     pub stderr: Vec<u8>,
     /// The terminal's modes that were set at the end; they are undone.
     pub modes: Modes,
@@ -86,13 +86,13 @@ impl Running<'_> {
         if let Ok(rows) = self.pty.resize(fewer) {
             self.tracker().set_rows(rows);
         }
-        // Only processes whose controlling terminal it is are told by the system.
+        // The kernel sends SIGWINCH only to processes that have it as their controlling terminal.
         self.signal(Signal::WINCH);
     }
 
-    /// Makes the program draw its screen: the terminal, which was a row smaller when the client started, gets its size. What is drawn
-    /// before the client has connected is lost, so this is repeated until there is output. (docker's client tries the same, but sets
-    /// both sizes so quickly that a program may see no difference; podman's sets the size before it connects.)
+    /// Makes the program redraw its screen by resizing: the pseudo-terminal starts one row too small and then gets its real size.
+    /// Output before the client connects is lost, so this repeats until there is output. docker's client tries the same, but so
+    /// quickly that programs may miss it; podman's sets the size before it connects.
     fn redraw(&self) {
         for patience in [400, 1500, 3000] {
             self.wait_for_output(patience);
@@ -125,8 +125,8 @@ impl Running<'_> {
         });
     }
 
-    /// Signals the client's process group. Without root podman is two processes, and the first may drop a signal that it is to pass
-    /// on to the second.
+    /// Signals the client's process group. Rootless podman is two processes, and the first does not forward every
+    /// signal to the second.
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid.filter(|_| !self.ended.is_cancelled()) {
             let _ = kill_process_group(pid, signal);

@@ -18,7 +18,7 @@ use crate::lifecycle::plan::{Plan, Step};
 /// Completes what the engine leaves undone when a cage starts.
 pub(super) const SETTLE: &str = script::body(include_str!("settle.sh"));
 
-/// What the command does with a cage that runs.
+/// The way a command enters a running cage.
 #[derive(Debug)]
 pub enum Entry {
     /// Connect the terminal with the first process.
@@ -49,7 +49,7 @@ pub struct Context<'a> {
     pub image: Option<&'a Image>,
 }
 
-/// What has to be done in a container once it has started.
+/// The facts that decide what `settle.sh` does.
 #[derive(Clone, Copy)]
 pub(super) struct Settling {
     /// Whether the SSH agent's socket of a virtual machine is mounted.
@@ -58,7 +58,8 @@ pub(super) struct Settling {
     pub(super) no_root: bool,
 }
 
-/// Nothing can be run in a cage whose directory is gone: the engines take it for an attempt to break out.
+/// Returns the error for a cage whose project directory was replaced. The engines refuse to run anything in it, because they take
+/// it for an attempt to break out.
 pub fn replaced_while_running(container: &Cage) -> Failure {
     Failure::new(format!("the project directory was replaced while {} ran", container.name))
         .hint("`cage restart` mounts the new one")
@@ -70,8 +71,8 @@ impl Context<'_> {
         Link::of(self.host, &self.project.name).filter(|_| container.mounts_link())
     }
 
-    /// Returns the plan that starts a new container and checks that it keeps running: with the engine's init as the first process, an image
-    /// whose command can't run starts, and then stops at once.
+    /// Returns the plan that starts a new container and checks that it keeps running: with the engine's init as the first process,
+    /// the start succeeds even if the image's command can't be executed.
     pub(super) fn start_new(&self, container: &str, settling: Settling) -> Plan {
         let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]).within(PATIENCE);
         let mut plan = Plan::default();
@@ -81,10 +82,11 @@ impl Context<'_> {
         plan
     }
 
-    /// Returns the command to run in a container each time it has started, if any; it fails only if the container doesn't run.
+    /// Returns the command to run in a container each time it has started, if any. The command fails only if the container
+    /// is not running.
     ///
-    /// The command runs as root with the container's variables, such as `LD_PRELOAD` from the project's env file. So with `--no-root` it
-    /// would give code of the project root; only in a virtual machine is that not the host's root.
+    /// It runs as root with the container's variables, so `LD_PRELOAD` from the project's env file would let project code run as root.
+    /// With `--no-root` it is therefore run only in a virtual machine, where root is not the host's root.
     pub(super) fn settle(&self, container: &str, settling: Settling) -> Option<Invocation> {
         let Settling { machines_agent, no_root } = settling;
         let socket = if machines_agent { SOCKET } else { "" };
@@ -109,12 +111,14 @@ impl Context<'_> {
         Plan::new([step])
     }
 
+    /// Returns the step that starts a container with the terminal attached, and runs `settle` once attached.
     pub(super) fn start_attached(&self, container: &str, settle: Option<Invocation>) -> Step {
         let mut attach = self.attach(container, &["start", "--attach", "--interactive"]);
         attach.once_attached = settle;
         Step::Attach(Box::new(attach))
     }
 
+    /// Returns an attachment by the client's `verb`, `attach` or `start`.
     fn attach(&self, container: &str, verb: &[&str]) -> Attach {
         let keys = &self.host.detach_keys;
         let client = |keys: &str| {

@@ -234,7 +234,7 @@ impl NewCage {
             }
         }
         warnings.extend(isolation::weaknesses(host, options, &project.path));
-        for other in self.robbed(&home_volume(host, project, options)) {
+        for other in self.cages_losing_home(&home_volume(host, project, options)) {
             warnings.push(format!(
                 "the home that {other} uses, too, will belong to this project's owner, so that {other} can no longer write it; \
                  `--home project` gives this project a separate home"
@@ -268,9 +268,9 @@ impl NewCage {
     }
 
     /// Returns the other cages that can no longer write this home once it belongs to this project's owner.
-    fn robbed(&self, volume: &str) -> impl Iterator<Item = &str> {
+    fn cages_losing_home(&self, volume: &str) -> impl Iterator<Item = &str> {
         let owner = self.mapping.inside(&self.user).to_string();
-        // Where the engine maps users, different numbers are one and the same outside.
+        // If the engine maps users, different IDs inside are the same user outside.
         let maps = matches!(self.mapping, Mapping::KeepId(_));
         let loses = move |other: &&Cage| {
             !maps
@@ -280,8 +280,7 @@ impl NewCage {
         self.others.iter().filter(loses).map(|other| other.name.as_str())
     }
 
-    /// Returns the flag that maps user IDs. An engine that maps all of them by default is told not to, because nobody in the cage could
-    /// write the project.
+    /// Returns the flag that maps user IDs. Turns off docker's userns-remap, with which no user in the cage could write the project.
     fn userns(&self) -> Option<String> {
         self.mapping.flag().or_else(|| self.engine.remaps.then(|| "--userns=host".to_owned()))
     }

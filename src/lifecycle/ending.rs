@@ -1,4 +1,4 @@
-//! How a container ended in which a user's session was, and why.
+//! The reason why a container ended while a user was in it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,14 +38,14 @@ pub struct State {
     pub since: String,
 }
 
-/// Returns the path of the file in which commands that stop a container say so; `None` where there is no place for one. Engines
-/// keep no record of why a container ended, and a shell that is hung up on may exit with any code.
+/// Returns the path of the file that records which command stopped a container, or `None` without a state directory. Engines don't
+/// record why a container ended, and a shell may exit with any code after SIGHUP.
 pub fn note(host: &Host, name: &str) -> Option<PathBuf> {
     Some(host.state_dir()?.join(format!("{name}.ended")))
 }
 
 impl Ending {
-    /// Makes the questions about a container, which is called `name` in messages.
+    /// Prepares the questions about a container. `name` is its name in messages.
     pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {
         let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}} {{json .State.StartedAt}}";
         Self {
@@ -67,7 +67,7 @@ impl Ending {
         Ok(State::parse(&output.stdout))
     }
 
-    /// Asks for the container's state after a process in it was killed. If the whole container was, docker says so a little later.
+    /// Asks for the container's state after a process in it was killed. docker reports the end of the container slightly later, so this waits.
     ///
     /// # Errors
     /// When the engine doesn't answer.

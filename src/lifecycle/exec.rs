@@ -60,7 +60,7 @@ impl ExecCommand {
         args.extend(size.iter().flatten().map(String::as_str));
         args.push("--");
         args.extend(self.command.iter().map(String::as_str));
-        // As the same user: others can't tell whose a process is, not even root, which lacks the capability to trace.
+        // Runs as the same user: reading another user's /proc/PID/environ needs CAP_SYS_PTRACE, which root in a cage lacks.
         let mut signal = vec!["exec"];
         signal.extend(self.user.iter().flat_map(|user| ["--user", user]));
         signal.extend([container, "/bin/sh", "-c", SIGNAL, "sh", &session]);

@@ -21,27 +21,27 @@ use crate::host::project::{Project, cage_name};
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// What there is of a project.
+/// The objects of a project on an engine.
 #[derive(Debug)]
 pub struct Existing {
     /// The cage of the project, if it exists.
     pub cage: Option<Cage>,
-    /// The container that was to replace it, when that was cut short.
+    /// The new container of an interrupted `start` or `restart`.
     pub left_over: Option<Cage>,
     /// The image for new cages.
     pub image: Option<Image>,
 }
 
-/// Which cage a command is about.
+/// The cage that a command is about.
 pub enum Target {
-    /// That of a directory.
+    /// The cage of this directory.
     Project(Project),
-    /// That of this name.
+    /// The cage with this name.
     Name(String),
 }
 
 impl Target {
-    /// The container's name.
+    /// Returns the container's name.
     pub fn name(&self) -> &str {
         match self {
             Self::Project(project) => &project.name,
@@ -49,7 +49,7 @@ impl Target {
         }
     }
 
-    /// It is not running. `here`: the directory that the command is about.
+    /// Returns the error for a cage that is not running. `here` is the directory that the command is about.
     pub fn not_running(&self, here: Option<&Project>) -> Failure {
         let hint = match (self, here) {
             (Self::Project(project), Some(here)) if here.path != project.path => {
@@ -60,7 +60,7 @@ impl Target {
         Failure::new(format!("Container {} is not running", self.name())).hint(hint)
     }
 
-    /// There is no such cage.
+    /// Returns the error for a cage that does not exist.
     pub fn missing(&self) -> Failure {
         match self {
             Self::Project(project) => {
@@ -112,8 +112,8 @@ impl Session {
         Ok((runtime, container.map(|container| self.recognise(project, container)).transpose()?))
     }
 
-    /// As [`Session::find`], but where a directory has no cage that of the nearest directory above which has one is meant:
-    /// people work below their projects. Says so.
+    /// Finds a cage like [`Session::find`]. For a directory without one, uses the nearest parent directory that has a cage, and
+    /// prints which.
     ///
     /// # Errors
     /// As [`Session::find`].
@@ -128,7 +128,7 @@ impl Session {
         Ok((target, runtime, found))
     }
 
-    /// The nearest directory above a project that has a cage, and that cage. Says which.
+    /// Returns the nearest parent directory that has a cage, and the cage, and prints which it is.
     ///
     /// # Errors
     /// When the engine doesn't answer.
@@ -144,13 +144,13 @@ impl Session {
         };
         console::info(&format!("using {}, the cage of {path}", cage.name));
         let found = Project::locate(&self.host, Some(Path::new(path)))?;
-        // Whoever is in a cage further up may be putting a link there.
+        // Code in a cage for a directory further up may be creating a link there.
         ensure!(found.path == path, Failure::new(format!("{} is not where it was", text::escape(path))));
         Ok(Some((found, cage.clone())))
     }
 
-    /// Brings to its end what a command that was killed left half done: a container that was to replace a cage, or to
-    /// become one. If it runs already, it is the cage.
+    /// Completes or removes what an interrupted `start` or `restart` left behind: a new container that was not renamed. If it
+    /// runs, it becomes the cage.
     fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
         // While the command is still at it, this waits until it is done.
         let lock = self.lock()?;
@@ -223,7 +223,7 @@ impl Session {
         }
     }
 
-    /// Returns a container that has a cage's name as that cage: of `project`, if that is known.
+    /// Returns the container as a cage, after checking that it belongs to `project`, if that is given.
     fn recognise(&self, project: Option<&Project>, container: Container) -> Result<Cage> {
         let name = text::escape(&container.name);
         let owner = match container.label(&self.host.label) {

@@ -1,4 +1,4 @@
-//! The modes of the terminal that a user detached from a cage, kept until somebody attaches again.
+//! Terminal modes, kept from detaching until the next attachment.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -20,7 +20,7 @@ pub struct KeptModes {
 
 #[derive(Serialize, Deserialize)]
 struct Content {
-    /// When the container was started, as the engine says it. Another start means other programs.
+    /// When the container was started, as the engine writes it. After a restart the modes don't apply.
     since: String,
     modes: Modes,
 }

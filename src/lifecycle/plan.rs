@@ -36,7 +36,7 @@ pub enum Step {
     Link(Link),
     /// Remove a link to the SSH agent.
     Unlink(PathBuf),
-    /// Write a word into a file of cage's own. Failure doesn't matter.
+    /// Write a word to one of cage's own files, and ignore a failure.
     Note(PathBuf, &'static str),
     /// Check that the path of a file or directory that is about to be mounted has no symbolic links.
     CheckUnlinked(PathBuf),
@@ -44,7 +44,7 @@ pub enum Step {
     Run(Invocation),
     /// Run a command that must succeed, and give its output to another one.
     Pipe(Invocation, Invocation),
-    /// Run a command whose failure doesn't matter.
+    /// Run a command, and ignore a failure.
     Try(Invocation),
     /// Stop here, successfully, if a command prints this text.
     StopIfPrints(Invocation, String),
@@ -57,7 +57,7 @@ pub enum Step {
     },
     /// If a later step fails, execute this plan.
     Undo(Plan),
-    /// Nothing is to be undone any more, and an interrupt no longer stops the plan.
+    /// Discard the undo plan; interrupts no longer stop the plan.
     Keep,
     /// Connect the terminal with a container's first process. The last step of a plan.
     Attach(Box<Attach>),

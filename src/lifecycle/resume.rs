@@ -27,6 +27,7 @@ pub struct Changes {
     env: bool,
 }
 
+/// Enters an existing cage, and starts it if it is stopped. Returns the exit code.
 pub(super) fn resume(
     session: &Session,
     context: &Context,
@@ -57,8 +58,8 @@ pub(super) fn resume(
     Ok(leave(session, context.project, entry, code, container.label(SEEN_LABEL)))
 }
 
-/// Returns the options that a cage was made with. If they can't be read, only a cage that is up can be entered, and only if none
-/// were typed: to start it, or to tell whether it has an option, they are needed.
+/// Returns the options that a cage was made with. If they can't be read, the cage can be entered only when it is running and the
+/// command line has no options; otherwise this is an error.
 pub(super) fn kept_options(container: &Cage, typed: &CreateOptions) -> Result<CreateOptions> {
     match container.options() {
         Err(error) if container.state.is_up() && typed.words().is_empty() => {
@@ -69,7 +70,8 @@ pub(super) fn kept_options(container: &Cage, typed: &CreateOptions) -> Result<Cr
     }
 }
 
-/// Checks that a cage is as isolated as the user asks for now: entering a less isolated one, with only a message, would be a trap.
+/// Checks that an existing cage has the isolation options on the command line. Otherwise the user would enter a less isolated cage
+/// than requested.
 pub(super) fn check_isolation(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -> Result<()> {
     let words = options.missing_from(kept).isolating().to_label();
     ensure!(

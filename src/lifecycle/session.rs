@@ -1,4 +1,4 @@
-//! One run of cage: what it knows from the start, finding the cage it is about, and carrying a plan out.
+//! The session of one cage command: its facts, the cage that it is about, and the execution of plans.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub struct Global {
     pub dry_run: bool,
 }
 
-/// What one run of cage knows from the start.
+/// The facts that are known at the start of a command.
 pub struct Session {
     /// This machine.
     pub host: Host,
@@ -59,7 +59,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The project of the current directory, or of `--directory`.
+    /// Returns the project of the current directory, or of `--directory`.
     ///
     /// # Errors
     /// When it can't be one.
@@ -67,10 +67,10 @@ impl Session {
         Project::locate(&self.host, self.global.directory.as_deref())
     }
 
-    /// Asks the runtimes, best first, and settles on the first that answers.
+    /// Asks the runtimes in order of preference and returns the first answer.
     ///
     /// # Errors
-    /// When none answers: what the best one said.
+    /// When none answers; the error is that of the first.
     pub fn ask<T>(
         &self,
         project: Option<&Project>,
@@ -133,7 +133,7 @@ impl Session {
             .collect())
     }
 
-    /// Asks before something can't be taken back. Only on a terminal, as ever; a script has said what it wants.
+    /// Asks before an action that can't be undone. Without a terminal there is no question.
     ///
     /// # Errors
     /// When the terminal can't be read.
@@ -148,9 +148,9 @@ impl Session {
         Ok(agreed)
     }
 
-    /// Was the project's directory replaced (deleted and cloned again, say) while the cage ran? Entry the cage still has
-    /// the old one. Asked inside only if the inode is not the one the cage was made with: it may have been restarted
-    /// since. In a virtual machine inode numbers are its own, so they tell nothing.
+    /// Returns whether the project directory was replaced while the cage ran, for example deleted and cloned again; the cage
+    /// then still has the old one mounted. The container is asked only if the inode number differs from the label's, because
+    /// a restart may have mounted the new directory since. A virtual machine has inode numbers of its own: there the answer is no.
     ///
     /// # Errors
     /// When the engine can't be started.
@@ -172,8 +172,8 @@ impl Session {
         Ok(inode != Some(project.inode.to_string()))
     }
 
-    /// Waits until no other cage command of this person is making a container. The lock is on the home directory itself,
-    /// which no cage can reach, so that it leaves nothing behind, and ends with the process at the latest.
+    /// Waits until no other cage command of this user is creating a container. The lock is on the home directory itself, so it
+    /// needs no file, no cage can reach it, and it ends with the process.
     ///
     /// # Errors
     /// When waiting fails. A home that can't be locked is not an error: the engine keeps names apart.
@@ -191,7 +191,7 @@ impl Session {
         }
     }
 
-    /// Warns a user who leaves a cage of new files in the project that this machine would run or trust. `seen` is the
+    /// Warns a user who leaves a cage about new files in the project that this machine would run or trust. `seen` is the
     /// cage's record of earlier ones; without a record there is nothing to compare with.
     pub fn tell_leftovers(&self, project: &Project, seen: Option<&str>) {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
@@ -215,7 +215,7 @@ impl Session {
         self.carry_out_locked(plan, None)
     }
 
-    /// The same, with a lock that is let go when somebody sits down in the cage.
+    /// Carries out a plan like [`Session::carry_out`], and releases the lock when the user enters the cage.
     ///
     /// # Errors
     /// When a step fails.

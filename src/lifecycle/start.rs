@@ -22,7 +22,7 @@ use crate::lifecycle::resume::{leave, resume};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::{Removal, fetch, remove_all};
 
-/// How often to look again when another command was quicker.
+/// The number of retries after another command created or removed the container first.
 const RACES: u32 = 10;
 
 /// Starts the project's cage from whatever state it is in, or creates it, and enters it. At the end prints what code in the cage left in
@@ -52,12 +52,13 @@ pub fn bring_up(
     }
 }
 
-/// Returns whether another command created or removed the container between the query and the step. The lock keeps apart the commands
-/// of one user, but not those of two, nor those of the engine's client.
+/// Returns whether another command created or removed the container between the query and the step. The lock covers cage
+/// commands of one user; commands of other users or of the engine's client can still interfere.
 fn lost_a_race(error: &anyhow::Error) -> bool {
     is_trouble(error, Trouble::NameTaken) || is_trouble(error, Trouble::NoSuchContainer)
 }
 
+/// Makes one attempt of [`bring_up`], which fails if another command is faster.
 fn try_to_bring_up(
     session: &Session,
     project: &Project,
@@ -84,7 +85,7 @@ fn try_to_bring_up(
         let context =
             Context { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };
         if let Some(container) = found.cage.as_ref().filter(|cage| cage.state != State::Dead) {
-            // Another command was quicker.
+            // Another command created the cage first.
             drop(lock);
             return resume(session, &context, container, options, entry);
         }

@@ -10,7 +10,7 @@ use crate::engine::container::State;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 
-/// Adds the steps that stop containers: a hangup, and a kill after five seconds. `how` is the word for the users inside.
+/// Adds the steps that stop containers: a hangup, and a kill after five seconds. `how` is the word that their sessions show, such as `stopped`.
 pub fn halt(plan: &mut Plan, host: &Host, runtime: &Runtime, containers: &[&Cage], how: &'static str) {
     let ids = |wanted: fn(State) -> bool| {
         containers
@@ -69,7 +69,7 @@ pub fn remove_all<'a>(runtime: &Runtime, cages: impl IntoIterator<Item = &'a Cag
     Plan::new(cages.into_iter().map(|cage| Step::Run(remove(runtime, &cage.id))))
 }
 
-/// What to remove if a new cage can't be completed.
+/// The objects to remove if a new cage can't be completed.
 #[derive(Debug, Clone, Copy)]
 pub enum Removal<'a> {
     /// The container and its link to the SSH agent.
@@ -87,7 +87,7 @@ impl Removal<'_> {
         plan
     }
 
-    /// Returns the plan that removes what there is before the container.
+    /// Returns the plan for a failure before the container exists.
     pub fn without_container(self) -> Plan {
         match self {
             Self::All(Some(link)) => Plan::new([Step::Unlink(link.path.clone())]),

@@ -241,7 +241,7 @@ impl Unused {
         self.left.append(&mut kept);
     }
 
-    /// Keeps the objects whose project exists again: the user may have taken long to answer.
+    /// Keeps the objects whose project exists again, since the user may have answered much later.
     pub fn look_again(&mut self, host: &Host) {
         let is_gone = |project: &str| matches!(Directory::look(host, project), Directory::Gone(_));
         self.cages.retain(|lost| is_gone(&lost.project));

@@ -6,7 +6,7 @@
 
 use crate::host::detach_keys::{DetachKeys, Key};
 
-/// What a program gets of the user's input: everything but the detach keys.
+/// A filter that removes the detach keys from the user's input.
 ///
 /// The keys before the last one are passed on at once, as are sequences that merely could become a detach key, after a few
 /// milliseconds ([`KeyFilter::flush`]). Keys in a bracketed paste are text.

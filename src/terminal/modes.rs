@@ -133,7 +133,7 @@ impl Modes {
         self.alternate_screen.is_some()
     }
 
-    /// Returns whether the terminal sends something that nobody typed, such as pointer movements.
+    /// Returns whether the terminal sends input that the user didn't type, such as pointer movements.
     pub fn reports(&self) -> bool {
         let is_report = |mode: &u16| matches!(mode, 9 | 1000..=1004 | 2031 | 2048);
         self.private.iter().any(is_report) || self.keyboards.iter().any(|keyboard| !keyboard.is_default())
@@ -215,7 +215,7 @@ impl Modes {
         parts.concat()
     }
 
-    /// Returns the modes without what is not on cage's lists, which someone else has written.
+    /// Returns the modes that are on cage's lists: the file may come from another program.
     pub fn checked(mut self) -> Self {
         self.private.retain(|mode| PRIVATE_MODES.iter().any(|(known, _)| known == mode));
         self.alternate_screen = self.alternate_screen.filter(|mode| ALTERNATE_SCREENS.contains(mode));

@@ -59,12 +59,12 @@ fn arguments_for_the_engine_are_passed_kept_shown_and_warned_about(world: &World
     // What takes the wall down is told before it is done.
     for (args, why) in [
         ("--privileged", "root in the cage is root on this machine"),
-        ("-v /var/run/docker.sock:/x", "takes the cage down"),
+        ("-v /var/run/docker.sock:/x", "gives the cage control of this machine"),
         ("--network host", "the cage reaches everything that listens on this machine"),
         ("--pid host", "the cage shares it with this machine"),
         ("-v /srv:/srv", "it can change /srv"),
         ("-itv/srv:/srv", "it can change /srv"),
-        ("-v /run:/r:ro", "takes the cage down"),
+        ("-v /run:/r:ro", "gives the cage control of this machine"),
         (
             "--mount type=volume,target=/v,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/srv",
             "it can change /srv",
@@ -117,9 +117,9 @@ fn a_mount_in_disguise_is_what_is_said_of_it(world: &World) {
     assert!(dir.join("canary").exists());
     let own = format!("-v {project}:/again");
     world.cage(&format!("restart --fresh -- {own}")).ok().says_not("weakens");
-    world.cage("restart --fresh -v /run:/r:ro").ok().says("takes the cage down");
+    world.cage("restart --fresh -v /run:/r:ro").ok().says("gives the cage control of this machine");
     let status = world.cage("status").ok().out;
-    assert!(status.contains("Warning:   `-v /run:/r:ro` takes the cage down"), "{status}");
+    assert!(status.contains("Warning:   `-v /run:/r:ro` gives the cage control of this machine"), "{status}");
 }
 
 fn the_variable_is_split_as_a_shell_does(world: &World) {
