@@ -1,4 +1,4 @@
-//! A real coding agent at work: Claude Code, with a stand-in for its model.
+//! Real coding agents at work: Claude Code and Codex, with a stand-in for their models.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -17,16 +17,13 @@ use crate::emulator::Emulator;
 
 on_each_engine!(everybody: an_agent_edits_the_project);
 
-on_each_engine!(clients: an_agent_keeps_running_after_detaching);
+on_each_engine!(clients: claude_code_keeps_running_after_detaching, codex_keeps_running_after_detaching);
 
 /// Settings that make Claude Code talk to the stand-in only.
 const SETTINGS: &str = "-e ANTHROPIC_API_KEY=not-a-key -e DISABLE_AUTOUPDATER=1 -e DISABLE_TELEMETRY=1 \
                         -e CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1";
 
 fn an_agent_edits_the_project(world: &World) {
-    let Some(binary) = binary() else {
-        return absent(world.engine, "no agent to run");
-    };
     if matches!(world.engine, Engine::Docker | Engine::Podman) && is_root() {
         // In a project that belongs to root, files belong to root.
         chown(&world.project, Some(12345), Some(23456)).unwrap();
@@ -43,10 +40,7 @@ fn an_agent_edits_the_project(world: &World) {
         json!({"name": "Bash", "input": {"command": "tee piped <existing"}}),
     ];
     let uses = tools.len();
-    let (port, results) = serve(tools);
-    let url = format!("http://host.docker.internal:{port}");
-    let volume = format!("{binary}:/usr/local/bin/claude:ro");
-    world.cage(&format!("start -d -v {volume} -e ANTHROPIC_BASE_URL={url} {SETTINGS}")).ok();
+    let Some((_, results)) = start(world, "claude", tools) else { return };
     let claude = "claude --dangerously-skip-permissions -p 'Edit the project'";
     world.cage(&format!("run -- {claude}")).ok().prints("It is done.\n");
 
@@ -65,14 +59,8 @@ fn an_agent_edits_the_project(world: &World) {
     }
 }
 
-fn an_agent_keeps_running_after_detaching(world: &World) {
-    let Some(binary) = binary() else {
-        return absent(world.engine, "no agent to run");
-    };
-    let (port, _) = serve(Vec::new());
-    let url = format!("http://host.docker.internal:{port}");
-    let volume = format!("{binary}:/usr/local/bin/claude:ro");
-    world.cage(&format!("start -d -v {volume} -e ANTHROPIC_BASE_URL={url} {SETTINGS}")).ok();
+fn claude_code_keeps_running_after_detaching(world: &World) {
+    let Some(_) = start(world, "claude", Vec::new()) else { return };
     // The questions of the first start are answered in its settings.
     let answers = json!({
         "hasCompletedOnboarding": true,
@@ -81,43 +69,93 @@ fn an_agent_keeps_running_after_detaching(world: &World) {
         "projects": {world.project.to_str().unwrap(): {"hasTrustDialogAccepted": true}},
     });
     world.inside(&format!("cat >~/.claude.json <<'END'\n{answers}\nEND")).ok();
-
-    let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
-    terminal.shows("project ").types("claude --dangerously-skip-permissions");
-    terminal.has_on_screen("bypass permissions on").sends("Say so.").has_on_screen("Say so.").sends("\r");
-    terminal.has_on_screen("It is done.");
-    let modes = terminal.modes();
-    for mode in
-        ["alternate screen", "bracketed paste", "mouse", "modify other keys", "keyboard [", "1004", "2031"]
-    {
-        assert!(modes.contains(mode), "the control: {mode} is not among {modes}");
+    FullScreen {
+        command: "claude --dangerously-skip-permissions",
+        prompt: "bypass permissions on",
+        modes: "alternate screen, hidden cursor, bracketed paste, mouse, mouse encoding, \
+                modify other keys, keyboard [5], 1004, 2031",
+        interrupts: 3,
+        farewell: "Resume this session",
     }
-    terminal.sends("\x1b[92;5u").shows("detached from cage-project-").shows("code=0.");
-    assert_eq!(terminal.modes(), "");
-
-    let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
-    terminal.has_modes(&modes).has_on_screen("It is done.");
-    // A paste of two lines waits for Enter.
-    terminal.pastes("first line\rsecond line").has_on_screen("first line\n  second line");
-    terminal
-        .sends("\x1b[99;5u")
-        .sends("\x1b[99;5u")
-        .sends("\x1b[99;5u")
-        .shows("Resume this session")
-        .shows("project ");
-    terminal.types("exit").shows("left cage-project-").shows("code=0.");
-    assert_eq!(terminal.modes(), "");
+    .keeps_running_after_detaching(world);
 }
 
-/// Returns the agent that the lab has fetched, if any.
-fn binary() -> Option<String> {
-    let script = "source tests/lab/lib.sh && test -x \"$LAB_AGENT\" && printf %s \"$LAB_AGENT\"";
+fn codex_keeps_running_after_detaching(world: &World) {
+    let Some((url, _)) = start(world, "codex", Vec::new()) else { return };
+    let project = world.project.display();
+    // Codex can tell a paste from typing by its speed, which would hide that a terminal doesn't mark pastes.
+    let config = format!(
+        "model = 'a-model'\n\
+         model_provider = 'stand-in'\n\
+         check_for_update_on_startup = false\n\
+         disable_paste_burst = true\n\
+         analytics.enabled = false\n\
+         model_providers.stand-in = {{ name = 'stand-in', base_url = '{url}/v1', wire_api = 'responses' }}\n\
+         projects.'{project}'.trust_level = 'trusted'\n"
+    );
+    world.inside(&format!("mkdir ~/.codex && cat >~/.codex/config.toml <<'END'\n{config}\nEND")).ok();
+    FullScreen {
+        command: "codex --no-daemon --dangerously-bypass-approvals-and-sandbox",
+        prompt: "Ask Codex to do anything",
+        modes: "alternate screen, bracketed paste, mouse, mouse encoding, keyboard [7, 7], 1004",
+        interrupts: 2,
+        farewell: "To continue this session",
+    }
+    .keeps_running_after_detaching(world);
+}
+
+/// An agent that uses the whole terminal.
+struct FullScreen {
+    command: &'static str,
+    /// What it shows when it waits for a prompt.
+    prompt: &'static str,
+    /// The modes of the terminal that it turns on.
+    modes: &'static str,
+    /// How many Ctrl-C discard a prompt and end it.
+    interrupts: usize,
+    farewell: &'static str,
+}
+
+impl FullScreen {
+    fn keeps_running_after_detaching(&self, world: &World) {
+        let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
+        terminal.shows("project ").types(self.command);
+        terminal.has_on_screen(self.prompt).sends("Say so.").has_on_screen("Say so.").sends("\r");
+        terminal.has_on_screen("It is done.").has_modes(self.modes);
+        terminal.sends("\x1b[92;5u").shows("detached from cage-project-").shows("code=0.");
+        assert_eq!(terminal.modes(), "");
+
+        let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
+        terminal.has_modes(self.modes).has_on_screen("It is done.");
+        // A paste of two lines waits for Enter.
+        terminal.pastes("first line\rsecond line").has_on_screen("first line\n  second line");
+        terminal.sends(&"\x1b[99;5u".repeat(self.interrupts)).shows(self.farewell).shows("project ");
+        terminal.types("exit").shows("left cage-project-").shows("code=0.");
+        assert_eq!(terminal.modes(), "");
+    }
+}
+
+/// Starts a cage with an agent that the lab has fetched, if any, and a stand-in for its model. Returns the stand-in's
+/// address and the results of the tool calls that it requests.
+fn start(world: &World, agent: &str, tools: Vec<Value>) -> Option<(String, Receiver<Value>)> {
+    let script = format!(
+        r#"source tests/lab/lib.sh && test -x "$LAB_AGENTS/{agent}" && printf %s "$LAB_AGENTS/{agent}""#
+    );
     let repository = env!("CARGO_MANIFEST_DIR");
-    let output = Command::new("bash").args(["-c", script]).current_dir(repository).output().unwrap();
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    let output = Command::new("bash").args(["-c", &script]).current_dir(repository).output().unwrap();
+    if !output.status.success() {
+        absent(world.engine, &format!("no {agent} to run"));
+        return None;
+    }
+    let binary = String::from_utf8(output.stdout).unwrap();
+    let (port, results) = serve(tools);
+    let url = format!("http://host.docker.internal:{port}");
+    let volume = format!("{binary}:/usr/local/bin/{agent}:ro");
+    world.cage(&format!("start -d -v {volume} -e ANTHROPIC_BASE_URL={url} {SETTINGS}")).ok();
+    Some((url, results))
 }
 
-/// Serves the model's API on a port of every address: requests one tool call after the other, and sends
+/// Serves the models' APIs on a port of every address: requests one tool call after the other, and sends
 /// the result of each to the test.
 fn serve(tools: Vec<Value>) -> (u16, Receiver<Value>) {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -143,12 +181,15 @@ fn answer(mut stream: &TcpStream, tools: &[Value], results: &Sender<Value>) -> i
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
 
-    let (status, events) = if head.starts_with("post /v1/messages?") || head.starts_with("post /v1/messages ")
-    {
-        ("200 OK", events(&serde_json::from_slice(&body)?, tools, results))
-    } else {
-        ("404 Not Found", String::new())
+    let path = head.strip_prefix("post ").and_then(|rest| rest.split([' ', '?']).next());
+    let events = match path {
+        Some("/v1/messages") => messages(&serde_json::from_slice(&body)?, tools, results),
+        Some("/v1/responses") => response(),
+        _ => Vec::new(),
     };
+    let status = if events.is_empty() { "404 Not Found" } else { "200 OK" };
+    let lines = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+    let events = events.iter().map(lines).collect::<Vec<_>>().concat();
     write!(
         stream,
         "HTTP/1.1 {status}\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\
@@ -157,8 +198,21 @@ fn answer(mut stream: &TcpStream, tools: &[Value], results: &Sender<Value>) -> i
     )
 }
 
-/// Returns the model's next message.
-fn events(request: &Value, tools: &[Value], results: &Sender<Value>) -> String {
+/// Returns the events of Codex's model that end its turn.
+fn response() -> Vec<Value> {
+    let content = json!([{"type": "output_text", "text": "It is done."}]);
+    vec![
+        json!({"type": "response.created", "response": {"id": "resp"}}),
+        json!({
+            "type": "response.output_item.done",
+            "item": {"type": "message", "role": "assistant", "id": "msg", "content": content},
+        }),
+        json!({"type": "response.completed", "response": {"id": "resp"}}),
+    ]
+}
+
+/// Returns the events of Claude's next message.
+fn messages(request: &Value, tools: &[Value], results: &Sender<Value>) -> Vec<Value> {
     let array = |value: &Value| value.as_array().cloned().unwrap_or_default();
     // Every request contains the whole conversation.
     let mut parts = array(&request["messages"]).into_iter().flat_map(|message| array(&message["content"]));
@@ -186,7 +240,7 @@ fn events(request: &Value, tools: &[Value], results: &Sender<Value>) -> String {
         "id": "msg", "type": "message", "role": "assistant", "model": request["model"], "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": usage,
     });
-    [
+    vec![
         json!({"type": "message_start", "message": message}),
         json!({"type": "content_block_start", "index": 0, "content_block": start}),
         json!({"type": "content_block_delta", "index": 0, "delta": delta}),
@@ -194,6 +248,4 @@ fn events(request: &Value, tools: &[Value], results: &Sender<Value>) -> String {
         json!({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": usage}),
         json!({"type": "message_stop"}),
     ]
-    .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
-    .concat()
 }

@@ -28,7 +28,14 @@ struct Extra {
 }
 
 impl Callbacks for Extra {
-    fn unhandled_csi(&mut self, _: &mut Screen, i1: Option<u8>, i2: Option<u8>, params: &[&[u16]], c: char) {
+    fn unhandled_csi(
+        &mut self,
+        screen: &mut Screen,
+        i1: Option<u8>,
+        i2: Option<u8>,
+        params: &[&[u16]],
+        c: char,
+    ) {
         let number = |index: usize| params.get(index).map_or(0, |parameter| parameter[0]);
         match (i1, i2, c) {
             (Some(b'?'), None, 'h' | 'l') => {
@@ -48,6 +55,10 @@ impl Callbacks for Extra {
             (Some(b'>'), None, 'm') if number(0) == 4 => self.modify_other_keys = number(1),
             (None, None, 'c') => self.answers.extend(b"\x1b[?62;22c"),
             (None, None, 'n') if number(0) == 5 => self.answers.extend(b"\x1b[0n"),
+            (None, None, 'n') if number(0) == 6 => {
+                let (row, column) = screen.cursor_position();
+                self.answers.extend(format!("\x1b[{};{}R", row + 1, column + 1).bytes());
+            }
             _ => {}
         }
     }

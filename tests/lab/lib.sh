@@ -21,8 +21,8 @@ else
     LAB_CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/cage-lab
 fi
 
-# A coding agent's binary, which `agent` fetches.
-LAB_AGENT=$LAB_CACHE/agent/claude
+# The binaries of coding agents, which `agent` fetches.
+LAB_AGENTS=$LAB_CACHE/agent
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Words
