@@ -69,8 +69,10 @@ pub fn json(object: &impl Serialize) -> io::Result<()> {
     let mut line = String::new();
     for c in serde_json::to_string(object)?.chars() {
         if is_unsafe(c) {
-            // Writing to a string can't fail.
-            let _ = write!(line, "\\u{:04x}", u32::from(c));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string can't fail.
+                let _ = write!(line, "\\u{unit:04x}");
+            }
         } else {
             line.push(c);
         }

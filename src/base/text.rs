@@ -1,6 +1,10 @@
 //! Text for terminals and shells: escaping, quoting, numbers of bytes.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 /// A number of bytes for people: `193 MB`, in powers of 1000 as the engines have it.
 pub fn bytes(number: u64) -> String {
@@ -28,11 +32,34 @@ pub fn escape_lines(text: &str) -> String {
     escape_if(text, |c| c != '\n' && is_unsafe(c))
 }
 
-/// Returns whether a terminal would act on `c` instead of showing it.
+/// Returns whether a terminal would act on `c` or show nothing instead of it: characters that control, format or reorder text,
+/// and those that Unicode lets a program ignore.
 pub fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    INVISIBLE
+        .binary_search_by(|range| {
+            if range.end() < c {
+                Ordering::Less
+            } else if range.start() > c {
+                Ordering::Greater
+            } else {
+                Ordering::Equal
+            }
+        })
+        .is_ok()
 }
+
+/// The ranges of these characters, in order, by Unicode's properties.
+static INVISIBLE: LazyLock<Vec<ClassUnicodeRange>> = LazyLock::new(|| {
+    let properties = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}]";
+    match regex_syntax::parse(properties).map(Hir::into_kind) {
+        Ok(HirKind::Class(Class::Unicode(class))) => class.ranges().to_vec(),
+        // A test shows that the expression is one class. Without the tables every character would be suspect.
+        _ => vec![ClassUnicodeRange::new('\u{80}', char::MAX)],
+    }
+});
 
 fn escape_if(text: &str, unsafe_char: impl Fn(char) -> bool) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -84,6 +111,16 @@ mod tests {
     fn what_could_drive_a_terminal_is_spelled_out() {
         assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}d\u{9b}é"), r"a\u{1b}[31mb\nc\u{202e}d\u{9b}é");
         assert_eq!(escape_lines("a\nb\r"), "a\nb\\r");
+    }
+
+    #[test]
+    fn what_a_reader_cannot_see_is_spelled_out_and_ordinary_text_is_not() {
+        for invisible in "\u{85}\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{180e}\u{200b}\u{2028}\u{2066}\u{206a}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e007f}\u{e01ef}".chars() {
+            assert!(is_unsafe(invisible), "{:x}", u32::from(invisible));
+            assert!(escape(&invisible.to_string()).starts_with("\\u{"));
+        }
+        let ordinary = "plain ÄÖé 日本語 한국어 עברית العربية हिन्दी 🦀 ½ — “”";
+        assert_eq!(escape(ordinary), ordinary);
     }
 
     #[test]

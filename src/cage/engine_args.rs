@@ -6,10 +6,10 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::engine::args::{Flag, MountSource, flags};
 
-/// Capabilities that every cage does without: making device nodes and giving files capabilities, both of which other users
-/// of the host could use in the project, and writing to the audit log of the host. Package managers, sudo, debuggers and
-/// databases work without them.
-pub const DROPPED: [&str; 3] = ["MKNOD", "SETFCAP", "AUDIT_WRITE"];
+/// Capabilities that every cage does without: creating device nodes and giving files capabilities, both of which other users
+/// of the host could use in the project. Package managers, sudo, debuggers and databases work without them. `AUDIT_WRITE`
+/// stays: without it sudo prints "unable to send audit message" each time, where the kernel has auditing.
+pub const DROPPED: [&str; 2] = ["MKNOD", "SETFCAP"];
 
 /// Arguments that cage itself depends on.
 const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];

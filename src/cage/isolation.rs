@@ -201,8 +201,8 @@ mod tests {
     fn an_added_capability_is_not_dropped() {
         let dropped = |words: &str| dropped(&split(words));
         assert_eq!(dropped("--cap-add SYS_PTRACE --init"), DROPPED);
-        assert_eq!(dropped("--cap-add MKNOD --cap-add=cap_setfcap"), ["AUDIT_WRITE"]);
-        assert_eq!(dropped("--cap-add mknod,SETFCAP"), ["AUDIT_WRITE"]);
+        assert_eq!(dropped("--cap-add=cap_setfcap"), ["MKNOD"]);
+        assert_eq!(dropped("--cap-add mknod,SETFCAP"), [] as [&str; 0]);
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn a_cage_has_project_home_and_agent() {
         "--env UV_PROJECT_ENVIRONMENT=.cage-venv --env LANG=C.UTF-8 --env TZ=Asia/Tokyo",
         sandbox,
         "--env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
-        "--add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --cap-drop AUDIT_WRITE",
+        "--add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP",
         "--pids-limit 4096 --log-driver none --stop-signal SIGHUP --init IMAGE",
     ];
     assert_eq!(create, shell_words::split(&expected.join(" ")).unwrap());
