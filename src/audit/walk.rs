@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
@@ -202,11 +202,48 @@ fn is_dot_git(name: &[u8]) -> bool {
     name == b".git" || (cfg!(target_os = "macos") && name.eq_ignore_ascii_case(b".git"))
 }
 
-/// Returns whether a link is the `bin/python` of a virtual environment, which leads to the python that created it.
+/// Returns whether a link is the `bin/python` of a virtual environment that leads to an installed interpreter, or to the link
+/// beside it, which is looked at as well.
 fn is_systems_python(dir: &Path, name: &OsStr, target: &Path) -> bool {
     let is_python = |name: &OsStr| name.as_bytes().starts_with(b"python");
-    dir.ends_with("bin") && is_python(name) && target.file_name().is_some_and(is_python)
+    let is_beside = target.components().count() == 1;
+    dir.ends_with("bin")
+        && is_python(name)
+        && target.file_name().is_some_and(is_python)
+        && (is_beside || is_installed(target))
 }
+
+/// Returns whether a path is where a system or a manager of interpreters installs programs.
+fn is_installed(target: &Path) -> bool {
+    let climbs = target.components().any(|part| part == Component::ParentDir);
+    let homes = ["/home", "/Users", "/var/home"];
+    let users = homes.iter().filter_map(|homes| {
+        let mut below = target.strip_prefix(homes).ok()?.components();
+        below.next().map(|_user| below.as_path())
+    });
+    let mut in_home = users.chain(target.strip_prefix("/root"));
+    !climbs
+        && (SYSTEM.iter().any(|dir| target.starts_with(dir))
+            || in_home.any(|path| STORES.iter().any(|store| path.starts_with(store))))
+}
+
+/// Directories in which systems install interpreters.
+const SYSTEM: &[&str] =
+    &["/usr", "/bin", "/opt", "/nix/store", "/gnu/store", "/Library", "/System", "/Applications"];
+
+/// Directories in a home in which managers of interpreters install them: uv, pyenv, asdf, mise, rye, conda.
+const STORES: &[&str] = &[
+    ".local/share/uv/python",
+    "Library/Application Support/uv/python",
+    ".pyenv/versions",
+    ".asdf/installs/python",
+    ".local/share/mise/installs/python",
+    ".rye/py",
+    "miniconda3",
+    "anaconda3",
+    "miniforge3",
+    ".conda/envs",
+];
 
 #[cfg(target_os = "linux")]
 fn has_capabilities(dir: BorrowedFd, file: &Path) -> Result<bool, Errno> {

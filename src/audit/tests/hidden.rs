@@ -222,6 +222,24 @@ fn a_virtual_environment_with_a_python_of_its_own_is_found() {
     assert_eq!(project.whole(), NOTHING);
     project.program("venv/bin/python3", "").write("venv/bin/activate", "");
     assert_eq!(project.top(), ["venv/bin/activate: file", "venv/bin/python3: file"]);
+    for script in [
+        "../../own",
+        "../../python3",
+        "/tmp/python3",
+        "/home/me/app/python3",
+        "/usr/../tmp/python3",
+        "./python3",
+    ] {
+        let project = Project::repository();
+        project.link(".venv/bin/python", script);
+        assert_eq!(project.top(), [format!(".venv/bin/python: link to {script}")]);
+    }
+    let store = "/home/me/.local/share/uv/python/cpython-3.13-linux-x86_64-gnu/bin/python3.13";
+    for installed in ["/opt/homebrew/bin/python3", "/root/.pyenv/versions/3.12.1/bin/python3", store] {
+        let project = Project::repository();
+        project.link(".venv/bin/python", installed);
+        assert_eq!(project.top(), [] as [&str; 0], "{installed}");
+    }
 }
 
 #[test]
