@@ -58,6 +58,17 @@ const SETTINGS: &[(&str, &str)] = &[
     ("http.*.proxysslcainfo", "tells which proxies git trusts"),
     ("instaweb.modulepath", "git instaweb loads it"),
     ("lfs.url lfs.pushurl lfs.standalonetransferagent remote.*.lfsurl remote.*.lfspushurl", LFS),
+    ("user.* author.* committer.*", "git writes it into commits, or signs them with that key"),
+    (
+        "commit.gpgsign tag.gpgsign tag.forcesignannotated push.gpgsign gpg.*",
+        "changes how git signs commits and tags",
+    ),
+    ("status.showuntrackedfiles", "git status may not list new files"),
+    ("core.excludesfile", "git status doesn't list new files that it names"),
+    ("core.sparsecheckout", "git status and diff may not show changed or missing files"),
+    ("core.ignorestat core.trustctime core.checkstat", "git status and diff may not show a changed file"),
+    ("diff.ignoresubmodules submodule.*.ignore", "git status and diff don't show changes in submodules"),
+    ("extensions.refstorage", "git reads its refs from a format that `cage check` doesn't know"),
     ("gitflow.path.hooks", "git flow takes its hooks from there"),
     ("tig.*", "tig runs it or binds keys to it"),
 ];
@@ -88,6 +99,12 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
         ("core", "fsmonitor") | ("pager" | "color", _) if entry.boolean().is_some() => return None,
         ("extensions", "worktreeconfig") if entry.boolean() == Some(false) => return None,
         ("core", "protecthfs" | "protectntfs") if entry.boolean() != Some(false) => return None,
+        ("status", "showuntrackedfiles") if is_value(entry, &["normal", "all", "true"]) => return None,
+        ("core", "sparsecheckout" | "ignorestat") if entry.boolean() == Some(false) => return None,
+        ("core", "trustctime") if entry.boolean() == Some(true) => return None,
+        ("core", "checkstat") if is_value(entry, &["default"]) => return None,
+        ("diff" | "submodule", "ignoresubmodules" | "ignore") if is_value(entry, &["none"]) => return None,
+        ("extensions", "refstorage") if is_value(entry, &["files"]) => return None,
         ("protocol", "allow") if entry.value.as_deref() == Some(b"never") => return None,
         ("advice" | "completion", _) => return None,
         _ => {}
@@ -163,6 +180,10 @@ fn is_command(url: &[u8]) -> bool {
     let helper =
         url.iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'+')).count();
     url.starts_with(b"-") || (helper > 0 && url[helper..].starts_with(b"::"))
+}
+
+fn is_value(entry: &Entry, values: &[&str]) -> bool {
+    values.iter().any(|value| entry.value.as_deref() == Some(value.as_bytes()))
 }
 
 fn starts(entry: &Entry, with: &[u8]) -> bool {

@@ -9,6 +9,7 @@ mod display;
 mod finding;
 mod git_dir;
 mod git_files;
+mod git_index;
 mod git_settings;
 mod known_files;
 mod known_names;
@@ -37,7 +38,7 @@ pub use self::walk::Scope;
 const MAX_FINDINGS: usize = 20_000;
 
 const TOP_ENTRIES: usize = 20_000;
-const TOP_BYTES: u64 = 32 * 1024 * 1024;
+const TOP_BYTES: u64 = 160 * 1024 * 1024;
 
 /// The time and the number of findings for a quick scan.
 const QUICK: Duration = Duration::from_millis(30);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::finding::{Findings, Sighting, path_bytes};
 use super::tree::{Node, Status, Tree};
-use super::{display, git_files, git_settings};
+use super::{display, git_files, git_index, git_settings};
 use crate::host::git_config;
 use crate::host::git_config::Entry;
 
@@ -35,7 +35,14 @@ const OTHER_FILES: &[(&str, &str)] = &[
     ("branches", OLD_REMOTE),
     ("rebase-merge/git-rebase-todo", "git rebase --continue runs the exec lines in it"),
     ("lazygit.yml", "lazygit runs the commands in it"),
+    ("info/sparse-checkout", "git status and diff may not show changes of files that it leaves out"),
+    ("info/grafts", REPLACES),
+    ("refs/replace", REPLACES),
 ];
+
+const REPLACES: &str = "git log, show and diff show another commit or file instead of one";
+
+const EXCLUDES: &str = "git status doesn't list new files that it names";
 
 const OLD_REMOTE: &str = "git fetch, pull and push go to the address in it";
 
@@ -123,6 +130,11 @@ impl Repository<'_> {
         for (name, trigger) in OTHER_FILES {
             self.other_files(dir, name, trigger);
         }
+        // `git init` creates a file with nothing but comments.
+        self.lines(dir, "info/exclude", EXCLUDES, |line| !line.is_empty() && !line.starts_with(b"#"));
+        let is_replacement = |line: &[u8]| line.windows(14).any(|part| part == b" refs/replace/");
+        self.lines(dir, "packed-refs", REPLACES, is_replacement);
+        self.index(dir);
     }
 
     /// Returns the directories in a directory, but for those called `not`.
@@ -280,6 +292,46 @@ impl Repository<'_> {
         for path in files {
             let Some(file) = self.text(path) else { continue };
             self.add_text(&file, "file".to_owned(), trigger, &file.bytes);
+        }
+    }
+
+    /// Adds a file of which some lines matter.
+    fn lines(&mut self, dir: &Path, path: &str, trigger: &'static str, matters: impl Fn(&[u8]) -> bool) {
+        let Some(file) = self.follow_links(dir, path, trigger).and_then(|path| self.text(path)) else {
+            return;
+        };
+        let lines: Vec<&[u8]> =
+            file.bytes.split(|c| *c == b'\n').map(<[u8]>::trim_ascii).filter(|line| matters(line)).collect();
+        if let Some(first) = lines.first() {
+            let more = if lines.len() > 1 { format!(" and {} more", lines.len() - 1) } else { String::new() };
+            let what = format!("{}{more}", display::shorten(&String::from_utf8_lossy(first)));
+            self.add_text(&file, what, trigger, &lines.join(&b'\n'));
+        }
+    }
+
+    /// Adds what the index hides from `git status` and `git diff`.
+    fn index(&mut self, dir: &Path) {
+        let shared =
+            self.tree.names(dir).into_iter().filter(|name| name.as_bytes().starts_with(b"sharedindex."));
+        for name in shared.chain(["index".into()]).collect::<Vec<_>>() {
+            let path = self.follow_links(dir, &name, "git reads its index there");
+            let Some(path) = path.filter(|path| self.is_first_time(path)) else { continue };
+            let Node::File(status) = self.tree.node(&path) else { continue };
+            let Some(bytes) = self.tree.read_up_to(&path, git_index::MAX_SIZE) else { continue };
+            let shown = self.tree.shown(&path);
+            let Some(hidden) = git_index::hidden(&bytes) else {
+                self.tree.limits.note_gap(format!("{} is not an index that cage can read", shown.display()));
+                continue;
+            };
+            for (flag, files) in hidden {
+                let first = display::shorten(&String::from_utf8_lossy(&files[0]));
+                let more =
+                    if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
+                let (path, what) = (shown.clone(), format!("{flag}: {first}{more}"));
+                let (content, changed) = (files.join(&0), status.changed);
+                let trigger = "git status and diff don't show that these files have changed";
+                self.findings.add(Sighting { path, what, trigger, content: &content, changed });
+            }
         }
     }
 

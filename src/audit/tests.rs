@@ -110,7 +110,7 @@ const NOTHING: [&str; 0] = [];
 fn an_ordinary_project_has_no_findings() {
     let project = Project::repository();
     project
-        .config("\u{feff}[core]\n\tbare = false\n\tfsmonitor = true\n[remote \"origin\"]\n\turl = git@example.com:x/y\n[pager]\n\tlog = no\n[user]\n\tname = x\n[branch \"main\"]\n\tremote = origin")
+        .config("\u{feff}[core]\n\tbare = false\n\tfsmonitor = true\n[remote \"origin\"]\n\turl = git@example.com:x/y\n[pager]\n\tlog = no\n[branch \"main\"]\n\tremote = origin")
         .write(".gitattributes", "* text=auto\n*.py diff=python\n*.lock merge=binary -diff\n# filter=x\n")
         .write(".gitmodules", "[submodule \"a\"]\n\tpath = a\n\turl = https://example.com/a\n\tupdate = rebase\n")
         .write(".git/hooks/pre-push", "not executable")

@@ -236,9 +236,14 @@ impl Tree {
         !matches!(self.node(path), Node::Absent)
     }
 
-    /// Reads a regular file up to a limit; `None` if it can't be read.
+    /// Reads a regular file of at most 1 MiB; `None` if it can't be read.
     pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        let file = self.contents(path)?;
+        self.read_up_to(path, MAX_FILE)
+    }
+
+    /// Reads a regular file of at most `max` bytes; `None` if it can't be read.
+    pub fn read_up_to(&self, path: &Path, max: u64) -> Option<Vec<u8>> {
+        let file = self.contents(path, max)?;
         if file.is_cut() {
             let shown = self.shown(path);
             self.limits.note_gap(format!("{} is too large to be read to its end", shown.display()));
@@ -249,7 +254,7 @@ impl Tree {
     /// Returns a digest of a regular file's content; of a large file, its size and the time of its last change. A file that
     /// can't be read has an empty digest.
     pub fn digest(&self, path: &Path) -> Vec<u8> {
-        match self.contents(path) {
+        match self.contents(path, MAX_FILE) {
             None => Vec::new(),
             Some(file) if file.is_cut() => {
                 format!("{} {}", file.status.size, file.status.changed).into_bytes()
@@ -279,8 +284,8 @@ impl Tree {
     }
 
     /// Reads a file that was a regular one a moment ago.
-    fn contents(&self, path: &Path) -> Option<Contents> {
-        match self.try_contents(path) {
+    fn contents(&self, path: &Path, max: u64) -> Option<Contents> {
+        match self.try_contents(path, max) {
             Ok(Some(contents)) => return Some(contents),
             Err(error) if !is_absent(error) => self.note_error(path, error),
             Ok(None) | Err(_) => self.note_unread(path, &"it was replaced at that moment"),
@@ -289,7 +294,7 @@ impl Tree {
     }
 
     /// Reads a regular file; `None` if it is none.
-    fn try_contents(&self, path: &Path) -> Result<Option<Contents>, Errno> {
+    fn try_contents(&self, path: &Path, max: u64) -> Result<Option<Contents>, Errno> {
         let dir = self.parent(path)?;
         let name = path.file_name().unwrap_or_default();
         // Opening a device can change its state, so the type is checked before.
@@ -301,7 +306,7 @@ impl Tree {
         if status.kind != FileType::RegularFile {
             return Ok(None);
         }
-        let room = self.limits.take_bytes(status.size.min(MAX_FILE));
+        let room = self.limits.take_bytes(status.size.min(max));
         let mut bytes = Vec::new();
         let read = File::from(file).take(room).read_to_end(&mut bytes);
         read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;

@@ -302,3 +302,60 @@ fn a_quick_scan_is_quick_in_any_project() {
         assert!(record.is_cut() || new.is_empty() || which == 2, "{which}: {} new", new.len());
     }
 }
+
+#[test]
+fn files_by_which_git_hides_changes_are_found() {
+    let project = Project::repository();
+    project
+        .write(".git/info/exclude", "# comment\n\n  # another\n")
+        .write(".git/packed-refs", "# pack-refs\n1 refs/heads/main\n");
+    assert_eq!(project.top(), [] as [&str; 0], "the control: as git makes them");
+    project
+        .write(".git/info/exclude", "# comment\nevil.sh\n*.log\n")
+        .write(".git/info/sparse-checkout", "/*\n")
+        .write(".git/info/grafts", "1 2\n")
+        .write(".git/refs/replace/0123", "4567\n")
+        .write(".git/packed-refs", "# pack-refs\n1 refs/heads/main\n2 refs/replace/3\n");
+    assert_eq!(
+        project.top(),
+        [
+            ".git/info/exclude: evil.sh and 1 more",
+            ".git/info/grafts: file",
+            ".git/info/sparse-checkout: file",
+            ".git/packed-refs: 2 refs/replace/3",
+            ".git/refs/replace/0123: file",
+        ]
+    );
+    project.write(".git/index", "DIRC broken");
+    assert_eq!(project.scan(Scope::Top).incomplete.unwrap(), ".git/index is not an index that cage can read");
+}
+
+#[test]
+fn settings_that_hide_changes_or_change_who_commits_are_found() {
+    let project = Project::repository();
+    project.config(
+        "[status]\nshowUntrackedFiles = normal\n[core]\ntrustctime = true\ncheckStat = default\nsparseCheckout = false\n\
+         [diff]\nignoreSubmodules = none\n[extensions]\nrefStorage = files\n",
+    );
+    assert_eq!(project.top(), [] as [&str; 0], "the control: as git has them by itself");
+    let settings = [
+        ("[user]\nname = x", "user.name=x"),
+        ("[user]\nsigningkey = x", "user.signingkey=x"),
+        ("[author]\nemail = x", "author.email=x"),
+        ("[committer]\nname = x", "committer.name=x"),
+        ("[commit]\ngpgsign = false", "commit.gpgsign=false"),
+        ("[gpg]\nformat = ssh", "gpg.format=ssh"),
+        ("[status]\nshowUntrackedFiles = no", "status.showuntrackedfiles=no"),
+        ("[core]\nexcludesFile = x", "core.excludesfile=x"),
+        ("[core]\nsparseCheckout", "core.sparsecheckout"),
+        ("[core]\ntrustctime = false", "core.trustctime=false"),
+        ("[core]\ncheckStat = minimal", "core.checkstat=minimal"),
+        ("[submodule \"x\"]\nignore = all", "submodule.x.ignore=all"),
+        ("[diff]\nignoreSubmodules = all", "diff.ignoresubmodules=all"),
+        ("[extensions]\nrefStorage = reftable", "extensions.refstorage=reftable"),
+    ];
+    for (text, shown) in settings {
+        project.config(text);
+        assert_eq!(project.top(), [format!(".git/config: {shown}")]);
+    }
+}
