@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::known_names::FILES;
+use super::known_names::{FILES, PYTHON, PYTHON_MODULES, STARTUP};
 
 /// Directories of downloaded packages. People don't open a package as a project of its own, so known names in them
-/// don't count.
+/// don't count, but for the start-up files of an interpreter.
 const PACKAGES: &[&[u8]] = &[b"node_modules", b"site-packages"];
 
 /// The largest number of names at the end of a pattern, counted from its last name without `*`.
 const MAX_TAIL: usize = 3;
+
+/// The end of a pattern for a whole directory.
+const EVERYTHING: &str = "/**";
 
 /// A name in a pattern, as its parts before and after `*`.
 #[derive(Debug)]
@@ -18,8 +21,16 @@ struct Name {
     end: Option<&'static [u8]>,
 }
 
-/// The names of a pattern, and what the host does with the file.
-type Pattern = (Vec<Name>, &'static str);
+/// A line of the table.
+#[derive(Debug)]
+struct Pattern {
+    /// The name of the file, after those of the directories that it must be in; or the names of a directory.
+    names: Vec<Name>,
+    /// What the host does with the file.
+    trigger: &'static str,
+    /// Whether it counts also in a directory of packages.
+    in_packages: bool,
+}
 
 /// The table of known files, ready for lookups.
 #[derive(Debug, Default)]
@@ -28,23 +39,29 @@ pub struct KnownFiles {
     by_name: HashMap<(usize, String), Vec<Pattern>>,
     /// Patterns in which each name has a `*`.
     others: Vec<Pattern>,
+    /// Directories in which every file counts, by their last name in lower case.
+    trees: HashMap<String, Vec<Pattern>>,
 }
 
 impl KnownFiles {
     /// Reads the table.
     pub fn new() -> Self {
         let mut files = Self::default();
-        for (patterns, trigger) in FILES {
+        let all = FILES.iter().map(|line| (line, false)).chain(STARTUP.iter().map(|line| (line, true)));
+        for (&(patterns, trigger), in_packages) in all {
             for pattern in patterns.split(' ') {
-                let parts: Vec<_> = pattern.split('/').collect();
+                let tree = pattern.strip_suffix(EVERYTHING);
+                let parts: Vec<_> = tree.unwrap_or(pattern).split('/').collect();
                 let named = parts.iter().rev().enumerate().find(|(_, name)| !name.contains('*'));
-                let list = match named {
-                    Some((after, name)) => {
+                let list = match (tree, named) {
+                    (Some(_), Some((_, name))) => files.trees.entry(name.to_ascii_lowercase()).or_default(),
+                    (None, Some((after, name))) => {
                         files.by_name.entry((after, name.to_ascii_lowercase())).or_default()
                     }
-                    None => &mut files.others,
+                    (_, None) => &mut files.others,
                 };
-                list.push((parts.into_iter().map(Name::new).collect(), *trigger));
+                let names = parts.into_iter().map(Name::new).collect();
+                list.push(Pattern { names, trigger, in_packages });
             }
         }
         files
@@ -52,35 +69,75 @@ impl KnownFiles {
 
     /// Returns what the host does with a file called `name` in the directories `dirs`, and how many of those make it known.
     pub fn trigger(&self, dirs: &[&[u8]], name: &[u8]) -> Option<(&'static str, usize)> {
-        let fits = |pattern: &[Name]| {
-            let path = dirs.iter().chain([&name]);
-            dirs.len() + 1 >= pattern.len()
-                && path.rev().zip(pattern.iter().rev()).all(|(name, pattern)| pattern.fits(name))
-        };
-        let tail = [name].into_iter().chain(dirs.iter().rev().copied()).take(MAX_TAIL).enumerate();
+        let path = || dirs.iter().chain([&name]).rev();
+        let tail = path().take(MAX_TAIL).enumerate();
         let named = tail.filter_map(|(after, name)| {
             let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
             self.by_name.get(&(after, name))
         });
-        let mut patterns = named.flatten().chain(&self.others);
-        let (pattern, trigger) = patterns.find(|(pattern, _)| fits(pattern))?;
-        (!dirs.iter().any(|name| PACKAGES.contains(name))).then_some((trigger, pattern.len() - 1))
+        let in_packages = dirs.iter().any(|name| PACKAGES.contains(name));
+        let fits = |pattern: &&Pattern| {
+            dirs.len() + 1 >= pattern.names.len()
+                && path().zip(pattern.names.iter().rev()).all(|(name, pattern)| pattern.fits(name))
+                && (pattern.in_packages || !in_packages)
+        };
+        let known = named.flatten().chain(&self.others).find(fits);
+        let known = known.map(|pattern| (pattern.trigger, pattern.names.len() - 1));
+        known.or_else(|| shadows_module(dirs, name).then_some((PYTHON, dirs.len())))
+    }
+
+    /// Returns what the host does with every file in the directories `dirs`, and how many of those make them known.
+    pub fn tree(&self, dirs: &[&[u8]]) -> Option<(&'static str, usize)> {
+        if dirs.iter().any(|name| PACKAGES.contains(name)) {
+            return None;
+        }
+        dirs.iter().enumerate().find_map(|(at, name)| {
+            let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+            let fits = |pattern: &&Pattern| ends_with(&dirs[..=at], &pattern.names);
+            let pattern = self.trees.get(&name)?.iter().find(fits)?;
+            Some((pattern.trigger, dirs.len() - at + pattern.names.len() - 1))
+        })
     }
 
     /// Returns whether a known file may be below a directory called `name` in the directories `dirs`. With `at_top`, only
     /// patterns that begin at the top of the project count.
     pub fn may_be_below(&self, dirs: &[&[u8]], name: &[u8], at_top: bool) -> bool {
         let path: Vec<&[u8]> = dirs.iter().copied().chain([name]).collect();
-        let leads_on = |pattern: &[Name]| {
+        let leads_on = |names: &[Name]| {
             let least = if at_top { path.len() } else { 1 };
             (least..=path.len()).any(|count| {
                 let end = &path[path.len() - count..];
-                pattern.len() > count && end.iter().zip(pattern).all(|(name, pattern)| pattern.fits(name))
+                names.len() > count && end.iter().zip(names).all(|(name, pattern)| pattern.fits(name))
             })
         };
-        let mut patterns = self.by_name.values().flatten().chain(&self.others);
-        patterns.any(|(pattern, _)| leads_on(pattern))
+        let contains = |names: &[Name]| {
+            let last = if at_top { 0 } else { path.len().saturating_sub(names.len()) };
+            (0..=last)
+                .any(|start| path.get(start..start + names.len()).is_some_and(|dirs| ends_with(dirs, names)))
+        };
+        let mut files = self.by_name.values().flatten().chain(&self.others);
+        let mut trees = self.trees.values().flatten();
+        files.any(|pattern| leads_on(&pattern.names))
+            || trees.any(|pattern| leads_on(&pattern.names) || contains(&pattern.names))
+            || (path.len() == 1 && is_module(name))
     }
+}
+
+/// Returns whether a file at the top of the project has the name of a module that python and its tools import.
+fn shadows_module(dirs: &[&[u8]], name: &[u8]) -> bool {
+    match dirs {
+        [] => name.strip_suffix(b".py").is_some_and(is_module),
+        [package] => name == b"__init__.py" && is_module(package),
+        _ => false,
+    }
+}
+
+fn is_module(name: &[u8]) -> bool {
+    PYTHON_MODULES.split_ascii_whitespace().any(|module| module.as_bytes() == name)
+}
+
+fn ends_with(dirs: &[&[u8]], names: &[Name]) -> bool {
+    dirs.len() >= names.len() && dirs.iter().rev().zip(names.iter().rev()).all(|(dir, name)| name.fits(dir))
 }
 
 impl Name {

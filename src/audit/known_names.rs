@@ -1,56 +1,89 @@
 //! The table of files that editors, shells, tools and agents run or trust because of their name.
+//!
+//! Not in it are files that a person runs knowingly, such as `Makefile`, `package.json` or `build.rs`.
 
 /// Names of files, with the directories that they must be in, and what the host does with them. A `*` stands for any part
-/// of one name.
+/// of one name, `/**` at the end for every file in a directory.
 pub const FILES: &[(&str, &str)] = &[
     // Shells, and programs that choose the tools of a shell.
-    (".envrc", "direnv runs it when you enter the directory, once you allow it"),
-    (".direnv/* .direnv/*/bin/*", "direnv runs it or puts it first in PATH when you enter the directory"),
-    ("flake.nix shell.nix devenv.nix devenv.yaml devbox.json", NIX),
+    // <https://direnv.net/man/direnv.1.html>
+    (".envrc .envrc.*", "direnv runs it when you enter the directory, once you allow it"),
+    (".direnv/**", "direnv runs it or puts it first in PATH when you enter the directory"),
     (
-        ".env",
-        "shells with a dotenv plugin run it when you enter the directory; docker compose and agents read it",
+        "flake.nix shell.nix default.nix devenv.nix devenv.*.nix devenv.yaml devenv.*.yaml devbox.json .guix.scm",
+        NIX,
     ),
+    (".env .env.*", DOTENV),
+    // <https://mise.jdx.dev/configuration.html>
     ("mise.toml mise.*.toml .mise.toml .mise.*.toml .miserc.toml", MISE),
     (".mise/config.toml .mise/config.*.toml .mise/conf.d/* mise/config.toml mise/conf.d/*", MISE),
     (".config/mise.toml .config/mise/config.toml .config/mise/conf.d/*", MISE),
+    (".rtx.toml .rtx.*.toml", MISE),
     (".tool-versions", "asdf and mise choose programs by it"),
-    (
-        ".nvmrc .node-version .python-version .ruby-version .java-version .sdkmanrc",
-        "version managers choose programs by it",
-    ),
+    // <https://moonrepo.dev/docs/proto/config>, <https://fvm.app/documentation/getting-started/configuration>
+    (".*-version .nvmrc .naverc .sdkmanrc .prototools .fvmrc .fvm/fvm_config.json .zigversion", VERSIONS),
+    (".ruby-gemset .rbenv-gemsets .rbenv-vars .perl-version .versions.conf .conda-env", VERSIONS),
+    ("aftman.toml foreman.toml rokit.toml", VERSIONS),
     (".rvmrc", "rvm runs it when you enter the directory"),
+    // <https://flox.dev/docs>, <https://shopify.github.io/shadowenv>, <https://cashapp.github.io/hermit>
+    (".flox/** .shadowenv.d/**", "a shell with flox or shadowenv runs it when you enter the directory"),
     (
-        ".autoenv.zsh .autoenv .autoenv.leave .autoenv_leave.zsh",
-        "a shell with autoenv runs it when you enter the directory",
+        "bin/hermit bin/hermit.hcl bin/activate-hermit bin/.*.pkg",
+        "hermit runs it when you enter the directory",
     ),
-    (".tmux-sessionizer", "tmux-sessionizer runs it when it opens the directory"),
-    (".venv/bin/python* venv/bin/python*", "editors run it when they open the folder"),
-    (
-        ".venv/bin/activate venv/bin/activate",
-        "editors and shells run it when they open a terminal in the project",
-    ),
+    (".autoenv.zsh .autoenv .autoenv.leave .autoenv_leave.zsh .smartcd_enter .smartcd_leave", AUTOENV),
+    (".tmux-sessionizer .tmuxinator.yml .tmuxp.yaml .tmuxp.json .zellij/**", TERMINALS),
+    (".lando.yml .lando.*.yml", "lando runs the commands in it on this machine"),
+    // <https://docs.python.org/3/library/venv.html>
+    (".venv/bin/python* venv/bin/python* env/bin/python* .env/bin/python*", PYTHONS),
+    (".venv/bin/activate* venv/bin/activate* env/bin/activate* .env/bin/activate*", ACTIVATE),
+    (".venv/Scripts/* venv/Scripts/*", ACTIVATE),
+    (".venv", "a shell with autoswitch_virtualenv activates the environment that it names"),
     // Tools that people run by name.
     ("rust-toolchain rust-toolchain.toml", "rustup runs that toolchain for every cargo command"),
+    // <https://doc.rust-lang.org/cargo/reference/config.html>
     (".cargo/config .cargo/config.toml", "cargo runs the linkers, wrappers and aliases in it"),
     (
         ".npmrc .yarnrc .yarnrc.yml .pnpmfile.cjs .pnpmfile.mjs pnpm-workspace.yaml bunfig.toml .corepack.env",
         NPM,
     ),
     (".yarn/releases/* .yarn/plugins/* .pnp.cjs .pnp.loader.mjs", "yarn runs it for every yarn command"),
-    (".mvn/* .mvn/wrapper/*", "mvn takes options and commands from it"),
-    ("gradle.properties gradle/wrapper/*", "gradle and gradlew run it or take options from it"),
-    (".sbtopts .jvmopts", "sbt takes options from it"),
+    ("package.yaml package.json5 .pnpmrc .huskyrc* .cargo-husky/**", NPM),
+    (".nx/nxw.js deno.json deno.jsonc", "nx or deno runs it or the commands in it"),
+    (".mvn/**", "mvn takes options and commands from it"),
+    ("gradle.properties gradle/wrapper/* local.properties gradle/init.d/* .gradle/*.properties", GRADLE),
+    (".gradle/init.d/* gradle/*.init.gradle", GRADLE),
+    (".sbtopts .jvmopts .sbt/**", "sbt takes options from it"),
+    // <https://bazel.build/run/bazelrc>
+    (".bazelrc .bazelrc.* *.bazelrc .bazelversion .bazeliskrc .bazelproject tools/bazel", BAZEL),
+    (".buckconfig .buckconfig.* pants.toml .pants.rc .pants.bootstrap pants.*.toml", BAZEL),
     (
-        ".bazelrc .bazelversion .bazeliskrc tools/bazel .buckconfig pants.toml",
-        "bazel, buck or pants runs it or takes options from it",
+        "CMakeUserPresets.json CMakePresets.json .conan/**",
+        "cmake, conan or an editor runs the programs that it names",
     ),
+    ("*_override.tf *_override.tf.json override.tf override.tf.json *.auto.tfvars .terraformrc", TERRAFORM),
     (".bundle/config", "bundle takes sources and build options from it"),
-    ("uv.toml", "uv takes packages from the addresses in it"),
+    ("uv.toml pip.conf poetry.toml pdm.toml .pdm.toml .pypirc .pixi/config.toml", PIP),
+    ("Directory.Build.* Directory.Packages.props Directory.Solution.* *.user nuget.config", DOTNET),
+    ("global.json .config/dotnet-tools.json Properties/launchSettings.json launchSettings.json", DOTNET),
+    ("profiles.clj .lein-env .clj-kondo/** .lsp/config.edn", "lein, clj-kondo or clojure-lsp runs it"),
+    (
+        "cabal.project.local cabal.project.freeze stack-local.yaml",
+        "cabal or stack takes programs and options from it",
+    ),
+    ("LocalPreferences.toml nim.cfg config.nims *.nims", "julia or nim runs it or takes options from it"),
+    // <https://ctan.org/pkg/latexmk>: Perl code, which editors run to preview a document.
+    ("latexmkrc .latexmkrc texmf.cnf", "latexmk, which editors start, runs it"),
+    (".valgrindrc .proverc .perltidyrc .perlcriticrc .rspec .rspec-local", OPTIONS),
     ("GNUmakefile", "make reads it instead of a Makefile"),
     (
         "compose.override.yaml compose.override.yml docker-compose.override.yaml docker-compose.override.yml",
         COMPOSE,
+    ),
+    // <https://docs.docker.com/build/bake/overrides>
+    (
+        "docker-bake.override.json docker-bake.override.hcl docker-bake.override.yaml docker-bake.override.yml",
+        BAKE,
     ),
     (
         ".ddev/config.yaml .ddev/config.*.yaml .ddev/commands/host/*",
@@ -58,7 +91,8 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("ansible.cfg", "ansible runs the plugins and commands in it"),
     (".Rprofile .Renviron .RData", "R runs it when it starts in the directory"),
-    (".gdbinit .lldbinit .pdbrc .irbrc .pryrc .ghci .ocamlinit .iex.exs .octaverc startup.m", CONSOLE),
+    (".gdbinit .gdbinit-* .lldbinit .lldbinit-* .pdbrc .irbrc .pryrc .ghci .ghcid .ocamlinit", CONSOLE),
+    (".iex.exs .octaverc startup.m .erlang startup.jl .perldb .radare2rc", CONSOLE),
     ("jupyter_*_config.py jupyter_*_config.json", "Jupyter runs it when it starts in the directory"),
     (".ctags .ctags.d/*", "ctags, which editors start, takes options from it"),
     // Managers of git hooks.
@@ -66,7 +100,9 @@ pub const FILES: &[(&str, &str)] = &[
         ".pre-commit-config.yaml .pre-commit-config.yml prek.toml",
         "pre-commit runs the commands in it on git commit",
     ),
-    (".husky/*", "husky runs it on git commit and push"),
+    (".husky/**", "husky runs it on git commit and push"),
+    (".githooks/* .git-hooks/* githooks/* .hooks/*", "git runs it if core.hooksPath leads there"),
+    (".simple-git-hooks.* simple-git-hooks.* .rusty-hook.toml cog.toml hk.pkl .hk.pkl hk.*.pkl", ON_COMMIT),
     (
         "lefthook.yml lefthook.yaml lefthook.toml lefthook.json .lefthook.yml .lefthook.yaml .lefthook.toml .lefthook.json",
         LEFTHOOK,
@@ -76,10 +112,24 @@ pub const FILES: &[(&str, &str)] = &[
     (".commitlintrc* commitlint.config.*", ON_COMMIT),
     // Other version control.
     (
-        ".hg/hgrc .hg/hgrc-not-shared .hg/sharedpath .sl/config",
+        ".hg/hgrc .hg/hgrc-not-shared .hg/sharedpath .sl/config .sl/hgrc .sl/sharedpath",
         "hg or sl runs the hooks and extensions in it",
     ),
-    (".jj/repo .jj/repo/config.toml .jj/repo/config.toml.d/*", "jj runs the commands in it"),
+    (".jj/repo .jj/repo/config.toml .jj/repo/config.toml.d/* .jj/*.toml", "jj runs the commands in it"),
+    // <http://darcs.net/Using/Configuration>, <https://fossil-scm.org/home/doc/trunk/www/settings.wiki>
+    ("_darcs/prefs/*", "darcs runs the hooks in it"),
+    (".fslckout _FOSSIL_ .fossil-settings/*", "fossil runs the commands and hooks in it"),
+    // <https://gerrit.googlesource.com/git-repo>, <https://docs.zephyrproject.org/latest/develop/west>
+    (".repo/repo/** .repo/hooks/** .repo/manifest.xml .repo/local_manifests/*", "repo runs it"),
+    (".repo/manifests.git/config .repo/repo.git/config", "repo and git run the commands in it"),
+    (".gclient .gclient_entries", "gclient evaluates it as Python and runs its hooks"),
+    (".west/config", "west runs the extension commands that it leads to"),
+    (".bzr/branch/branch.conf .bzr/branch/location .bzr/bzr.conf", "bzr runs the hooks in it"),
+    ("CVS/Root CVS/Repository", "cvs connects to the server in it"),
+    (
+        ".mrconfig .reviewboardrc .arclint .dvc/config .dvc/config.local",
+        "mr, rbt, arc or dvc runs the commands in it",
+    ),
     (".pijul/config", "pijul runs the hooks in it"),
     (".p4config .arcconfig", "p4 or arc runs the commands in it"),
     (".lfsconfig", "git-lfs takes the address of its server from it"),
@@ -92,68 +142,179 @@ pub const FILES: &[(&str, &str)] = &[
     (".vscode/extensions.json", "VS Code offers to install the extensions in it"),
     (".vscode/mcp.json", "VS Code starts the servers in it"),
     (".vscode/*.json", "VS Code or an extension runs the programs that it names"),
+    (".vscode/extensions/** .cursor/extensions/**", "VS Code or Cursor runs the extension"),
     ("*.code-workspace", "VS Code can run its tasks when it opens the workspace"),
     (
         ".devcontainer.json .devcontainer/devcontainer.json .devcontainer/*/devcontainer.json",
         "editors run its initializeCommand on this machine",
     ),
+    (".devcontainer/** .gitpod.yml .gitpod.Dockerfile .idx/dev.nix .replit replit.nix", CONTAINERS),
+    (".codesandbox/tasks.json .stackblitzrc okteto.yml", CONTAINERS),
     (".idea/runConfigurations/* .run/*.run.xml", "a JetBrains IDE offers to run it"),
+    (
+        ".idea/externalTools.xml .idea/tools/* .idea/scopes/* .idea/compiler.xml .idea/ant.xml .idea/maven.xml .idea/sbt.xml .idea/terminal.xml",
+        JETBRAINS,
+    ),
+    (
+        ".idea/php.xml .idea/php-test-framework.xml .idea/ruff.xml .idea/black.xml .idea/eslint.xml .idea/prettier.xml .idea/jsLinters/* .idea/stylesheetLinters/*",
+        JETBRAINS,
+    ),
+    (
+        ".idea/dataSources.xml .idea/dataSources.local.xml .idea/sshConfigs.xml .idea/deployment.xml .idea/webServers.xml .idea/remote-targets.xml .idea/jarRepositories.xml .idea/libraries/* .idea/plugins/* .idea/mcp.xml .idea/mcpServer.xml",
+        JETBRAINS,
+    ),
     (
         ".idea/watcherTasks.xml .idea/startup.xml .idea/externalDependencies.xml .idea/gradle.xml .idea/misc.xml .idea/vcs.xml",
         "a JetBrains IDE runs the commands in it when files change or the project opens",
     ),
     (".externalToolBuilders/*", "Eclipse runs it when files change"),
-    (".zed/settings.json .zed/tasks.json .zed/debug.json", "Zed runs the programs that it names"),
-    (".fleet/run.json .fleet/settings.json", "Fleet runs the programs that it names"),
-    (".lapce/settings.toml .lapce/run.toml", "Lapce runs the programs that it names"),
-    (".helix/config.toml .helix/languages.toml", "Helix runs the programs that it names"),
-    (".kateproject", "Kate runs the programs that it names"),
+    // Eclipse JDT, also as the Java language server: annotation processors and builders.
+    (".project .classpath .factorypath .settings/* *.launch .cproject .pydevproject", ECLIPSE),
+    (".zed/**", "Zed runs the programs that it names"),
+    (".fleet/**", "Fleet runs the programs that it names"),
+    (".lapce/**", "Lapce runs the programs that it names"),
+    (".helix/**", "Helix runs the programs that it names"),
+    (".nova/** .theia/** .tm_properties", "Nova, Theia or TextMate runs the programs that it names"),
+    (
+        ".kateproject .kateconfig .kdev4/* *.kdev4 *.pro.user *.creator.user",
+        "Kate, KDevelop or Qt Creator runs the programs that it names",
+    ),
+    (
+        ".vs/** nbproject/** nbactions.xml .spyproject/** .Rproj.user/**",
+        "Visual Studio, NetBeans, Spyder or RStudio runs the programs that it names",
+    ),
+    (".obsidian/plugins/** .obsidian/*.json", "Obsidian runs it when it opens the folder as a vault"),
+    (
+        "xcshareddata/xcschemes/* .xcode.env .xcode.env.local .swiftpm/**",
+        "Xcode runs the actions in it when it builds",
+    ),
+    // <https://lazy.folke.io>, <https://github.com/folke/neoconf.nvim>
+    (".lazy.lua .neoconf.json .nlsp-settings/** .nvim/** .vim/** .exrc.lua", VIM),
     (
         ".exrc .vimrc .nvimrc .nvim.lua .vimrc.local .lvimrc .local.vimrc _vimrc_local.vim .vim/coc-settings.json Session.vim",
-        "vim or Neovim runs it when it starts in the directory, if configured to",
+        VIM,
     ),
     (".vimspector.json .projections.json .ycm_extra_conf.py", "a vim plugin runs it or the commands in it"),
     (".dir-locals.el .dir-locals-2.el", "Emacs evaluates it when it opens a file in the directory"),
-    ("*.sublime-project", "Sublime Text runs its build systems"),
+    ("*.sublime-project *.sublime-build *.sublime-workspace", "Sublime Text runs its build systems"),
     // Language servers and linters, which editors start when they open a file.
-    (".luarc.json .luarc.jsonc rust-analyzer.toml .rust-analyzer.toml", LINTER),
-    (".eslintrc* eslint.config.* .prettierrc* prettier.config.* .stylelintrc* stylelint.config.*", LINTER),
+    // <https://build-server-protocol.github.io>, <https://github.com/swiftlang/sourcekit-lsp>
+    (".bsp/*.json buildServer.json .bloop/*.json .metals/** .sourcekit-lsp/* .scalafix.conf", LAUNCHER),
+    // <https://rust-analyzer.github.io>, <https://haskell-language-server.readthedocs.io>, <https://ocaml.github.io/merlin>
+    ("rust-project.json rust-analyzer.toml .rust-analyzer.toml hie.yaml .merlin .hlint.yaml", LAUNCHER),
+    (".clangd .ccls .ccls-root .cquery compile_flags.txt compile_commands.json .clang_complete", LAUNCHER),
     (
-        ".pylintrc pylintrc .flake8 mypy.ini .mypy.ini .rubocop.yml .formatter.exs .credo.exs .golangci.*",
+        ".luarc.json .luarc.jsonc .luacheckrc .busted .tern-project .zls.json zls.json omnisharp.json",
+        LAUNCHER,
+    ),
+    (
+        ".solargraph.yml .ruby-lsp/** .phpactor.json .phpactor.yml .erlang_ls.config erlang_ls.config",
+        LAUNCHER,
+    ),
+    (
+        "pyrightconfig.json .pyre_configuration .jedi/** analysis_options.yaml .dart_tool/package_config.json",
+        LAUNCHER,
+    ),
+    // Linters and test explorers of JavaScript, most of which run their configuration.
+    (
+        ".eslintrc* .prettierrc* .stylelintrc* .babelrc* .swcrc .mocharc* .nycrc* .c8rc* .taprc .detoxrc*",
         LINTER,
     ),
+    (
+        "*.config.js *.config.cjs *.config.mjs *.config.ts *.config.cts *.config.mts *.conf.js *.conf.ts",
+        LINTER,
+    ),
+    (
+        "eslint.config.* prettier.config.* stylelint.config.* .postcssrc* .svgrrc* .browserslistrc .graphqlrc*",
+        LINTER,
+    ),
+    (
+        "biome.json biome.jsonc .biome.json .biome.jsonc .oxlintrc.json dprint.json .dprint.json .xo-config*",
+        LINTER,
+    ),
+    (
+        ".remarkrc* .textlintrc* .markdownlint* .markdownlint-cli2.* .cspell.* cspell.json .sequelizerc",
+        LINTER,
+    ),
+    (".storybook/* .size-limit.* .releaserc* .czrc .cz.* .cz-config.* .jestrc* .jscsrc .jshintrc", LINTER),
+    // Of Python.
+    (
+        "conftest.py tox.ini setup.cfg pytest.ini .pytest.ini .coveragerc .bandit .isort.cfg .style.yapf",
+        LINTER,
+    ),
+    (
+        ".pylintrc pylintrc .pylintrc.toml pylintrc.toml .flake8 mypy.ini .mypy.ini ruff.toml .ruff.toml",
+        LINTER,
+    ),
+    (".sqlfluff .ansible-lint dbt_project.yml", LINTER),
+    // Of PHP.
+    (
+        "phpstan.neon phpstan.neon.dist phpstan.dist.neon psalm.xml psalm.xml.dist phpunit.xml phpunit.xml.dist",
+        LINTER,
+    ),
+    (
+        ".php-cs-fixer.php .php-cs-fixer.dist.php .php_cs .php_cs.dist rector.php ecs.php .phan/config.php",
+        LINTER,
+    ),
+    ("phpcs.xml phpcs.xml.dist .phpcs.xml .phpcs.xml.dist pint.json", LINTER),
+    // Of other languages.
+    (
+        ".rubocop.yml .rubocop_todo.yml .rubocop-*.yml .standard.yml .erb-lint.yml .reek.yml .simplecov",
+        LINTER,
+    ),
+    (".formatter.exs .credo.exs .dialyzer_ignore.exs elvis.config .golangci.* .revive.toml .lintr", LINTER),
+    ("checkstyle.xml lombok.config .scalafmt.conf .swiftlint.yml .tflint.hcl .config/nextest.toml", LINTER),
     // Agents.
-    (".claude/settings.json .claude/settings.local.json .claude/hooks/*", "Claude Code runs its hooks"),
-    (".mcp.json .cursor/mcp.json .roo/mcp.json", "an agent starts the servers in it"),
+    // <https://code.claude.com/docs/en/settings>, <https://code.claude.com/docs/en/hooks>
+    (
+        ".claude/settings.json .claude/settings.local.json .claude/hooks/** .claude/plugins/**",
+        "Claude Code runs its hooks",
+    ),
+    (".claude-plugin/**", "Claude Code runs the hooks and servers in it"),
+    (
+        ".mcp.json mcp.json .cursor/mcp.json .roo/mcp.json .github/mcp.json .github/lsp.json",
+        "an agent starts the servers in it",
+    ),
     (".cursor/hooks.json .cursor/environment.json", "Cursor runs the commands in it"),
-    (".gemini/settings.json .gemini/.env", "Gemini CLI starts the servers in it"),
+    (
+        ".gemini/settings.json .gemini/.env .qwen/settings.json .qwen/.env",
+        "an agent starts the servers in it",
+    ),
     (".codex/config.toml .codex/hooks.json .codex/rules/*", "Codex runs the commands in it"),
     (
         "opencode.json opencode.jsonc .opencode/plugin/* .opencode/plugins/* .opencode/tool/*",
         "opencode runs it or the commands in it",
     ),
-    ("crush.json .crush.json .aider.conf.yml .continuerc.json", "an agent runs the commands in it"),
-    (".github/hooks/*", "Copilot runs the hooks in it"),
-    (".clinerules/hooks/* .openhands/* .kiro/hooks/* .pi/extensions/*", "an agent runs it"),
+    ("crush.json .crush.json .aider.* .continuerc.json gptme.toml .gptme.toml .mentat_config.json", AGENT),
+    (".github/hooks/* .clinerules/hooks/* .openhands/** .kiro/hooks/* .pi/extensions/**", AGENT),
     (
-        "CLAUDE.md CLAUDE.local.md AGENTS.md AGENT.md AGENTS.override.md GEMINI.md QWEN.md CRUSH.md WARP.md .goosehints",
-        PROMPT,
-    ),
-    (".cursorrules .windsurfrules .clinerules .roomodes .kilocodemodes .rules .augment-guidelines", PROMPT),
-    (
-        ".github/copilot-instructions.md .github/instructions/* .github/prompts/* .github/agents/* .github/chatmodes/*",
-        PROMPT,
-    ),
-    (".claude/* .claude/*/* .claude/skills/*/* .agents/*/* .agents/skills/*/*", PROMPT),
-    (".cursor/* .cursor/*/* .windsurf/*/* .clinerules/* .roo/* .roo/*/* .kilocode/* .kilocode/*/*", PROMPT),
-    (
-        ".codex/* .codex/*/* .gemini/* .gemini/*/* .opencode/* .opencode/*/* .qwen/* .continue/* .continue/*/*",
+        "CLAUDE.md CLAUDE.local.md AGENTS.md AGENT.md AGENTS.*.md GEMINI.md QWEN.md CRUSH.md WARP.md .goosehints",
         PROMPT,
     ),
     (
-        ".amp/* .goose/* .junie/* .kiro/*/* .trae/* .trae/*/* .augment/*/* .factory/* .factory/*/* .pi/* .pi/*/*",
+        "IFLOW.md GROK.md VIBE.md KIMI.md JULES.md CODEX.md COPILOT.md replit.md .openhands_instructions",
         PROMPT,
     ),
+    (
+        ".cursorrules .windsurfrules .clinerules .roomodes .roorules* .kilocodemodes .rules .augment-guidelines",
+        PROMPT,
+    ),
+    (".github/copilot-instructions.md .github/instructions/** .github/prompts/** .github/agents/**", PROMPT),
+    (".github/chatmodes/** .github/skills/** .github/copilot/**", PROMPT),
+    // Worktrees of the project that Claude Code makes are in .claude/worktrees, which is looked at as a nested project.
+    (".claude/* .claude/skills/** .claude/commands/** .claude/agents/** .claude/output-styles/**", PROMPT),
+    (".claude/rules/** .claude/workflows/** .claude/*/*.md", PROMPT),
+    (".agents/** .agent/** .cursor/** .windsurf/** .codeium/** .clinerules/** .cline/** .roo/**", PROMPT),
+    (".kilocode/** .codex/** .gemini/** .opencode/** .qwen/** .continue/** .amp/** .goose/**", PROMPT),
+    (
+        ".junie/** .kiro/** .trae/** .augment/** .factory/** .pi/** .amazonq/** .tabnine/** .rovodev/**",
+        PROMPT,
+    ),
+    (
+        ".crush/** .forge/** .zencoder/** .sourcegraph/** .cody/** .warp/** .void/** .devin/** .serena/**",
+        PROMPT,
+    ),
+    (".ruler/** .copilot/** .grok/** .vibe/** .kimi/** .iflow/** .codebuddy/** .qoder/** .lingma/**", PROMPT),
     // cage.
     (".cage.env", "cage sets its variables in the next cage"),
 ];
@@ -168,3 +329,52 @@ const LINTER: &str =
 const MISE: &str = "mise chooses programs by it, and runs its hooks";
 const LEFTHOOK: &str = "lefthook runs the commands in it on git commit and push";
 const PROMPT: &str = "an agent on this machine follows the instructions in it";
+const DOTENV: &str =
+    "shells with a dotenv plugin run it when you enter the directory; docker compose and agents read it";
+const VERSIONS: &str = "version managers choose programs by it";
+const AUTOENV: &str = "a shell with autoenv or smartcd runs it when you enter the directory";
+const TERMINALS: &str = "a manager of terminal sessions runs it when it opens the directory";
+const PYTHONS: &str = "editors run it when they open the folder";
+const ACTIVATE: &str = "editors and shells run it when they open a terminal in the project";
+const GRADLE: &str = "gradle and gradlew run it or take options from it";
+const BAZEL: &str = "bazel, buck or pants runs it or takes options from it";
+const TERRAFORM: &str = "terraform adds it to the other files";
+const PIP: &str = "pip, uv, poetry, pdm or pixi takes packages from the addresses in it";
+const DOTNET: &str = "dotnet, which editors start, runs it or takes options from it";
+const OPTIONS: &str = "the tool of that name takes options from it when it starts in the directory";
+const BAKE: &str = "docker buildx bake adds it to the other files";
+const CONTAINERS: &str = "an editor or service builds the project's container from it";
+const JETBRAINS: &str = "a JetBrains IDE runs the programs in it or connects to servers in it";
+const ECLIPSE: &str = "Eclipse and the Java language server run the builders and processors in it";
+const VIM: &str = "vim or Neovim runs it when it starts in the directory, if configured to";
+const LAUNCHER: &str = "a language server, which editors start, runs it or the programs that it names";
+const AGENT: &str = "an agent runs it or the commands in it";
+
+/// Files that a Python interpreter runs as it starts, wherever they are: <https://docs.python.org/3/library/site.html>.
+pub const STARTUP: &[(&str, &str)] = &[(
+    "pyvenv.cfg *.pth *._pth sitecustomize.py usercustomize.py",
+    "the python of that environment, which editors start, runs it",
+)];
+
+/// What happens with a file at the top that has the name of a module.
+pub const PYTHON: &str =
+    "python -m and python -c, which editors start here, run it instead of the module of that name";
+
+/// Modules that python itself, its tools and its debuggers import: <https://docs.python.org/3/py-modindex.html>. Other modules of
+/// that kind have names that projects use for their own.
+pub const PYTHON_MODULES: &str = "\
+    abc argparse array ast asyncio atexit base64 binascii bisect builtins bz2 cProfile calendar cmath codecs codeop collections \
+    colorsys compileall concurrent configparser contextlib contextvars copy copyreg csv ctypes dataclasses datetime dbm decimal \
+    difflib dis doctest email encodings ensurepip enum errno faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools \
+    gc genericpath getopt getpass gettext glob grp gzip hashlib heapq hmac html http imaplib importlib inspect io ipaddress \
+    itertools json keyword linecache locale logging lzma mailbox marshal math mimetypes mmap modulefinder multiprocessing netrc ntpath \
+    numbers opcode operator optparse os pathlib pdb pickle pickletools pkgutil platform plistlib poplib posix posixpath pprint profile \
+    pstats pty pwd py_compile pyclbr pydoc queue quopri random re readline reprlib resource runpy sched secrets select selectors shelve \
+    shlex shutil signal site smtplib socket socketserver sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string \
+    stringprep struct subprocess symtable sys sysconfig syslog tarfile telnetlib tempfile termios textwrap threading time timeit tkinter \
+    token tokenize tomllib trace traceback tracemalloc tty turtle types typing unicodedata unittest urllib uuid venv warnings wave \
+    weakref webbrowser winreg wsgiref xml xmlrpc zipapp zipfile zipimport zlib zoneinfo \
+    IPython attr attrs autopep8 black certifi charset_normalizer click coverage debugpy distutils flake8 idna ipykernel isort jedi \
+    jupyter_client jupyter_core matplotlib mypy numpy packaging pandas parso pip pkg_resources platformdirs pluggy pycodestyle \
+    pydevd pyflakes pygments pylint pylsp pytest requests ruff setuptools six traitlets typing_extensions urllib3 virtualenv wheel \
+    yaml yapf";

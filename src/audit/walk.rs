@@ -29,6 +29,9 @@ pub enum Scope {
     Whole,
 }
 
+/// What the host does with a file, and how many of the directories above make it known.
+type Known = (&'static str, usize);
+
 /// A walk in progress.
 struct Walk<'a> {
     tree: &'a Tree,
@@ -65,6 +68,7 @@ impl Walk<'_> {
         if finds_nested && git_dir::looks_bare(|name| entries.iter().any(|(entry, _)| entry == name)) {
             git_dir::scan_bare(self.tree, path, self.findings);
         }
+        let tree = self.known.tree(&names);
         let mut subdirs = Vec::new();
         let fd = match dir.fd() {
             Ok(fd) => fd,
@@ -91,7 +95,7 @@ impl Walk<'_> {
                 continue;
             }
             if !in_git {
-                self.known_file(&names, &name, kind);
+                self.known_file(&names, &name, kind, tree);
             }
             if self.scope == Scope::Whole {
                 self.other_file(fd, &path.join(&name), kind);
@@ -105,8 +109,8 @@ impl Walk<'_> {
         self.findings.add(Sighting { path, what, trigger, content: b"", changed });
     }
 
-    /// Adds a file that some program runs or trusts because of its name.
-    fn known_file(&mut self, names: &[&[u8]], name: &OsStr, kind: FileType) {
+    /// Adds a file that some program runs or trusts because of its name, or because of the directory `tree` that it is in.
+    fn known_file(&mut self, names: &[&[u8]], name: &OsStr, kind: FileType, tree: Option<Known>) {
         let is_link = kind == FileType::Symlink;
         if kind != FileType::RegularFile && !is_link {
             return;
@@ -117,7 +121,7 @@ impl Walk<'_> {
             b".gitmodules" => return git_files::gitmodules(self.tree, &file(), self.findings),
             _ => {}
         }
-        let known = self.known.trigger(names, name.as_bytes());
+        let known = self.known.trigger(names, name.as_bytes()).or(tree);
         // A link may stand for a directory with known files.
         let stands_for_directory =
             || is_link && self.known.may_be_below(names, name.as_bytes(), self.scope == Scope::Top);

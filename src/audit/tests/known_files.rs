@@ -142,3 +142,58 @@ fn capabilities_of_a_file_are_found() {
         assert_eq!(project.whole(), ["program: program with capabilities"]);
     }
 }
+
+/// Files of every kind in the table, as tools look for them.
+const OF_EVERY_KIND: &str = "\
+    .direnv/bin/tool .envrc.local .env.production .prototools .fvmrc .flox/env/manifest.toml .shadowenv.d/500.lisp \
+    bin/hermit bin/.node-20.pkg .go-version .venv/pyvenv.cfg .venv/lib/python3.12/site-packages/evil.pth \
+    .venv/lib/python3.12/site-packages/sitecustomize.py .venv/bin/activate.fish venv/Scripts/activate.bat \
+    .bsp/sbt.json buildServer.json rust-project.json .sourcekit-lsp/config.json hie.yaml .merlin .classpath .factorypath \
+    .settings/org.eclipse.jdt.apt.core.prefs conftest.py vite.config.ts jest.config.cjs .prettierrc.mjs tox.ini setup.cfg \
+    phpstan.neon .php-cs-fixer.dist.php psalm.xml .lazy.lua .neoconf.json .nova/Tasks/x.json .theia/tasks.json \
+    .idea/externalTools.xml .idea/dataSources.xml .vscode/extensions/evil/extension.js .helix/languages.toml \
+    .claude/settings.json .claude/skills/a/b/c/run.sh .claude/commands/x/y.md .codex/prompts/deep/x.md \
+    .gemini/extensions/x/gemini-extension.json .qwen/settings.json .cursor/rules/a/b.mdc .amazonq/rules/x.md \
+    .augment/rules/x.md .junie/guidelines.md .tabnine/agent/x.json .rovodev/config.yml .github/skills/x/SKILL.md \
+    .github/mcp.json .github/lsp.json local.properties CMakeUserPresets.json .bazelrc.user .githooks/pre-commit \
+    docker-bake.override.hcl main_override.tf .jj/repo/config.toml .sl/config _darcs/prefs/defaults .fossil-settings/x \
+    .repo/repo/main.py .gclient .west/config json.py pip.py logging/__init__.py latexmkrc .mrconfig .husky/_/husky.sh";
+
+#[test]
+fn files_of_every_kind_are_found_at_the_top_and_below() {
+    for (prefix, scope) in [("", Scope::Top), ("", Scope::Whole), ("a/b/", Scope::Whole)] {
+        let project = Project::new();
+        // A module shadows another one only at the top.
+        let is_module = |name: &&str| [&"json.py", &"pip.py", &"logging/__init__.py"].contains(&name);
+        let names: Vec<_> = OF_EVERY_KIND
+            .split_ascii_whitespace()
+            .filter(|name| prefix.is_empty() || !is_module(name))
+            .collect();
+        for name in &names {
+            project.write(&format!("{prefix}{name}"), "");
+        }
+        let found = project.found(scope);
+        for name in &names {
+            let in_packages = name.contains("site-packages");
+            let line = format!("{prefix}{name}: file");
+            assert!(found.contains(&line) || (in_packages && scope == Scope::Top), "{line}");
+        }
+        if scope == Scope::Whole {
+            assert_eq!(found.len(), names.len(), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn files_that_a_person_runs_knowingly_are_not_listed() {
+    let project = Project::new();
+    for name in "Makefile package.json build.rs pyproject.toml setup.py Cargo.toml justfile src/json.py src/pip/__init__.py \
+        .github/workflows/ci.yml .gitignore .editorconfig requirements.txt index.ts config.ts main.tf docker-compose.yml \
+        node_modules/x/jest.config.js .venv/lib/python3.12/site-packages/json/__init__.py site.yml environment.rb"
+        .split_ascii_whitespace()
+    {
+        project.write(name, "");
+    }
+    assert_eq!(project.top(), NOTHING);
+    assert_eq!(project.whole(), NOTHING);
+}
