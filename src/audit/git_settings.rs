@@ -97,10 +97,13 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
         ("submodule", "update") if starts(entry, b"!") => return Some("runs on git submodule update"),
         // With yes or no these choose a program that git has built in.
         ("core", "fsmonitor") | ("pager" | "color", _) if entry.boolean().is_some() => return None,
-        ("extensions", "worktreeconfig") if entry.boolean() == Some(false) => return None,
+        ("extensions", "worktreeconfig") | ("core", "sparsecheckout" | "ignorestat")
+            if entry.boolean() == Some(false) =>
+        {
+            return None;
+        }
         ("core", "protecthfs" | "protectntfs") if entry.boolean() != Some(false) => return None,
         ("status", "showuntrackedfiles") if is_value(entry, &["normal", "all", "true"]) => return None,
-        ("core", "sparsecheckout" | "ignorestat") if entry.boolean() == Some(false) => return None,
         ("core", "trustctime") if entry.boolean() == Some(true) => return None,
         ("core", "checkstat") if is_value(entry, &["default"]) => return None,
         ("diff" | "submodule", "ignoresubmodules" | "ignore") if is_value(entry, &["none"]) => return None,

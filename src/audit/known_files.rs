@@ -48,11 +48,11 @@ impl KnownFiles {
     pub fn new() -> Self {
         let mut files = Self::default();
         let all = FILES.iter().map(|line| (line, false)).chain(STARTUP.iter().map(|line| (line, true)));
-        for (&(patterns, trigger), in_packages) in all {
-            for pattern in patterns.split(' ') {
+        for (&(line, trigger), in_packages) in all {
+            for pattern in line.split(' ') {
                 let tree = pattern.strip_suffix(EVERYTHING);
-                let parts: Vec<_> = tree.unwrap_or(pattern).split('/').collect();
-                let named = parts.iter().rev().enumerate().find(|(_, name)| !name.contains('*'));
+                let path: Vec<_> = tree.unwrap_or(pattern).split('/').collect();
+                let named = path.iter().rev().enumerate().find(|(_, name)| !name.contains('*'));
                 let list = match (tree, named) {
                     (Some(_), Some((_, name))) => files.trees.entry(name.to_ascii_lowercase()).or_default(),
                     (None, Some((after, name))) => {
@@ -60,8 +60,8 @@ impl KnownFiles {
                     }
                     (_, None) => &mut files.others,
                 };
-                let names = parts.into_iter().map(Name::new).collect();
-                list.push(Pattern { names, trigger, in_packages });
+                let path = path.into_iter().map(Name::new).collect();
+                list.push(Pattern { names: path, trigger, in_packages });
             }
         }
         files

@@ -44,7 +44,7 @@ const TOP_BYTES: u64 = 160 * 1024 * 1024;
 const QUICK: Duration = Duration::from_millis(30);
 const QUICK_FINDINGS: usize = 2_000;
 
-/// The number of findings that a short report names.
+/// The number of files that a short report names.
 const MAX_SHORT: usize = 3;
 
 /// The result of a scan.
@@ -88,18 +88,13 @@ fn scan_within(project: &Path, scope: Scope, limits: Limits) -> Report {
     Report { findings: findings.into_sorted(), incomplete: limits.gaps() }
 }
 
-/// Returns a few lines about new findings for the end of a session, not escaped; none without findings.
-pub fn short_report(new: &[Finding]) -> Vec<String> {
-    let subject = match new.len() {
-        0 => return Vec::new(),
-        1 => "a new file or setting".to_owned(),
-        count => format!("{count} new files or settings"),
-    };
-    let mut lines = vec![format!("the project has {subject} that this machine would run or trust:")];
-    lines.extend(new.iter().take(MAX_SHORT).map(|finding| format!("  {}", finding.line())));
-    lines.push(match new.len().saturating_sub(MAX_SHORT) {
-        0 => "`cage check` scans the whole project".to_owned(),
-        more => format!("and {more} more; `cage check` lists them and scans the whole project"),
-    });
-    lines
+/// Returns a line about new findings for the end of a session, not escaped; `None` without findings.
+pub fn short_report(new: &[Finding]) -> Option<String> {
+    let mut files: Vec<String> = new.iter().map(|finding| display::shorten(&finding.path)).collect();
+    files.dedup();
+    let (count, s) = (files.len(), if files.len() == 1 { "" } else { "s" });
+    let more = if count > MAX_SHORT { ", …" } else { "" };
+    files.truncate(MAX_SHORT);
+    let named = files.join(", ");
+    (count > 0).then(|| format!("{count} new file{s} your machine would run ({named}{more}): `cage check`"))
 }

@@ -1,8 +1,9 @@
 //! Reading files and checking paths that code in a cage may be changing at the same time.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use rustix::fs::{Mode, OFlags};
@@ -41,9 +42,44 @@ pub fn read_small(kind: &str, path: &Path, flags: OFlags) -> Result<Option<Strin
     Ok(Some(text))
 }
 
+/// Writes a file that only its owner can read, or replaces it in one step. Creates the directory.
+///
+/// # Errors
+/// When it can't be written; nothing is left behind.
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}", std::process::id()));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&new, path)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&new);
+    })
+}
+
 /// Returns the path with all links resolved, or the path unchanged where that fails.
 pub fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Returns an absolute path without `.` and `..`, as it is written: links are not looked at.
+pub fn lexical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// Checks that no component of a path that is about to be mounted is a symbolic link, because the engine would follow it.

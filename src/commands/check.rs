@@ -1,17 +1,19 @@
 //! `cage check`.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
 use crate::audit;
-use crate::audit::{Record, Scope};
-use crate::base::error::chain;
-use crate::base::{console, text};
+use crate::audit::{Finding, Record, Scope};
+use crate::base::error::{Failure, chain};
+use crate::base::{console, file, text};
 use crate::engine::error;
 use crate::host::project::Project;
+use crate::lifecycle::acknowledged::Acknowledged;
 use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::session::Session;
@@ -22,13 +24,19 @@ const FINDINGS: u8 = 3;
 /// List files and settings in the project that this machine would run or trust
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  cage check          List findings since the cage, and exit with 3 if any
-  cage check --all    List also earlier findings
-  cage check --json   Print one JSON object for a program")]
+  cage check                   List findings since the cage; exit with 3 if any
+  cage check --all             List also earlier and accepted findings
+  cage check --accept          Take all findings as seen
+  cage check --accept .vscode  Take the findings in a file or directory as seen
+  cage check --json            Print one JSON object for a program")]
 pub struct Check {
-    /// List also findings from before the cage
+    /// List also findings from before the cage and accepted ones
     #[arg(long)]
     all: bool,
+
+    /// Accept the new findings, or those in PATH, until they change
+    #[arg(long, value_name = "PATH", num_args = 0.., conflicts_with = "all")]
+    accept: Option<Vec<PathBuf>>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -44,12 +52,18 @@ impl Check {
         let project = session.project()?;
         // A cage may have been started here with --allow-dangerous-dir.
         project.check(&session.host, true)?;
+        let here = project.dir();
         let (project, record) = find_record(session, project);
         let report = audit::scan(&project.dir(), Scope::Whole);
-        let new = match &record {
-            Some(record) => record.new_among(&report.findings),
+        let mut acknowledged = Acknowledged::of(&session.host, &project.name);
+        let mut new = match &record {
+            Some(record) => acknowledged.others(record.new_among(&report.findings)),
             None => audit::without_remotes(&report.findings),
         };
+        if let Some(paths) = &self.accept {
+            ensure!(record.is_some(), Failure::new("there is no cage here whose findings could be accepted"));
+            new = within(new, &project, &here, paths)?;
+        }
         let listed = if self.all { &report.findings } else { &new };
         if self.json {
             let since = record.as_ref().and_then(|record| u64::try_from(record.since).ok());
@@ -71,15 +85,37 @@ impl Check {
         if record.as_ref().is_some_and(Record::is_cut) && !new.is_empty() {
             console::warn("the cage's record has no room for all earlier findings: some of these may be old");
         }
+        if self.accept.is_some() {
+            acknowledged.accept(&new).context("can't keep what is accepted")?;
+            console::info(&format!("{}: accepted until they change", summary(new.len(), true)));
+            return Ok(if report.incomplete.is_none() { 0 } else { FINDINGS });
+        }
         console::info(&summary(new.len(), record.is_some()));
         let old = report.findings.len() - new.len();
         if old > 0 {
             let were = if old == 1 { "was" } else { "were" };
             let hint = if self.all { "" } else { "; `cage check --all` lists them" };
-            console::info(&format!("{old} {were} there before the cage{hint}"));
+            console::info(&format!("{old} {were} there before the cage or accepted{hint}"));
         }
         Ok(if listed.is_empty() && report.incomplete.is_none() { 0 } else { FINDINGS })
     }
+}
+
+/// Returns the findings that are at one of these paths or below, seen from `here`; all of them without paths.
+fn within(findings: Vec<Finding>, project: &Project, here: &Path, paths: &[PathBuf]) -> Result<Vec<Finding>> {
+    if paths.is_empty() {
+        return Ok(findings);
+    }
+    let is_in = |finding: &Finding, path: &Path| {
+        project.dir().join(&finding.path).starts_with(file::lexical(&here.join(path)))
+    };
+    for path in paths {
+        ensure!(
+            findings.iter().any(|finding| is_in(finding, path)),
+            Failure::new(format!("there is no new finding at {}", text::escape(&path.to_string_lossy())))
+        );
+    }
+    Ok(findings.into_iter().filter(|finding| paths.iter().any(|path| is_in(finding, path))).collect())
 }
 
 /// Returns the project of the nearest cage with that cage's record. Tells the user if there is none.

@@ -1,12 +1,11 @@
 //! Terminal modes, kept from detaching until the next attachment.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::file;
 use crate::host::machine::Host;
 use crate::terminal::modes::Modes;
 
@@ -50,22 +49,6 @@ impl KeptModes {
     /// Writes the modes. Without them the user has to make a program set its modes again.
     pub fn keep(&self, since: &str, modes: &Modes) {
         let content = Content { since: since.to_owned(), modes: modes.clone() };
-        let new = self.path.with_extension(format!("modes.{}", std::process::id()));
-        let write = || {
-            let text = serde_json::to_string(&content)?;
-            if let Some(dir) = self.path.parent() {
-                fs::create_dir_all(dir)?;
-            }
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&new)?
-                .write_all(text.as_bytes())?;
-            fs::rename(&new, &self.path)
-        };
-        if write().is_err() {
-            let _ = fs::remove_file(&new);
-        }
+        let _ = serde_json::to_string(&content).map(|text| file::write_private(&self.path, &text));
     }
 }

@@ -1,5 +1,6 @@
 //! Creating, entering, replacing and removing a cage: the plans that commands share.
 
+pub mod acknowledged;
 pub mod attach;
 pub mod baseline;
 mod client;

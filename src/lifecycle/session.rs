@@ -21,6 +21,7 @@ use crate::engine::signals::Interrupts;
 use crate::host::completion;
 use crate::host::machine::{Host, Os};
 use crate::host::project::Project;
+use crate::lifecycle::acknowledged::Acknowledged;
 use crate::lifecycle::plan::{Lock, Plan};
 
 /// The options that every command takes.
@@ -191,15 +192,19 @@ impl Session {
         }
     }
 
-    /// Warns a user who leaves a cage about new files in the project that this machine would run or trust. `seen` is the
-    /// cage's record of earlier ones; without a record there is nothing to compare with.
+    /// Warns a user who leaves a cage about new files in the project that this machine would run or trust, if they are not those that
+    /// the last session ended with. `seen` is the cage's record of earlier ones; without a record there is nothing to compare with.
     pub fn tell_leftovers(&self, project: &Project, seen: Option<&str>) {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;
         };
         let report = audit::quick_scan(&project.dir());
         let record = Record { label: seen.to_owned(), since: 0 };
-        for line in audit::short_report(&record.new_among(&report.findings)) {
+        let mut acknowledged = Acknowledged::of(&self.host, &project.name);
+        let new = acknowledged.others(record.new_among(&report.findings));
+        if acknowledged.are_news(&new)
+            && let Some(line) = audit::short_report(&new)
+        {
             console::warn(&line);
         }
         if let Some(why) = report.incomplete {

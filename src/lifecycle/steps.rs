@@ -1,7 +1,7 @@
 //! Parts of plans that several commands use.
 
 use super::plan::{Plan, Step};
-use super::{ending, kept_modes};
+use super::{acknowledged, ending, kept_modes};
 use crate::cage::existing::Cage;
 use crate::cage::home;
 use crate::cage::ssh_agent::Link;
@@ -41,7 +41,8 @@ pub fn unlink(host: &Host, container: &Cage) -> Plan {
     let link = Link::of(host, &container.name).map(|link| link.path);
     let modes = kept_modes::path(host, &container.name);
     let note = ending::note(host, &container.name);
-    Plan::new(link.into_iter().chain(modes).chain(note).map(Step::Unlink))
+    let accepted = acknowledged::path(host, &container.name);
+    Plan::new(link.into_iter().chain(modes).chain(note).chain(accepted).map(Step::Unlink))
 }
 
 /// Returns the steps that remove a cage's files on this machine, and the project's mount point if that is in the home.

@@ -30,6 +30,7 @@ on_each_engine!(
     the_terminal_modes_are_restored,
     detaching_from_a_program_restores_the_screen,
     a_dry_run_on_a_terminal_is_a_script_for_a_terminal,
+    new_files_are_reported_once,
 );
 
 /// The prompt of the shell in the lab's image, for any user.
@@ -403,4 +404,20 @@ fn a_dry_run_on_a_terminal_is_a_script_for_a_terminal(world: &World) {
     let mut terminal = Terminal::run(world, "bash plan; echo \"code=$?.\"");
     terminal.prompts().presses_ctrl('\\').shows("code=0.").ends();
     assert_eq!(world.state(), "running");
+}
+
+fn new_files_are_reported_once(world: &World) {
+    world.cage("start -d").ok();
+    let script = "cage run touch .envrc; echo first-end; cage run true; echo second-end; \
+                  cage check --accept; cage run touch .npmrc; echo third-end";
+    let mut terminal = Terminal::run(world, script);
+    let mut until = |text: &str| terminal.0.exp_string(text).unwrap();
+    let report =
+        |files: &str| format!("cage: warning: 1 new file your machine would run ({files}): `cage check`");
+    let first = until("first-end");
+    assert!(first.contains(&report(".envrc")), "{first}");
+    let second = until("second-end");
+    assert!(!second.contains("warning"), "{second}");
+    let third = until("third-end");
+    assert!(third.contains(&report(".npmrc")), "{third}");
 }

@@ -118,6 +118,40 @@ fn escape_sequences_in_findings_do_not_reach_the_terminal() {
 }
 
 #[test]
+fn accepted_findings_are_not_new_until_they_change() {
+    let machine = machine(Speaks::Docker, "none");
+    let none = machine.cage("check --accept");
+    assert_eq!(none.code, 1);
+    assert!(
+        none.stderr.contains("there is no cage here whose findings could be accepted"),
+        "{}",
+        none.stderr
+    );
+    let mut cage = Cage { status: "running".into(), ..Cage::of(&machine.project) };
+    cage.labels.push(("cage.seen".into(), String::new()));
+    cage.labels.push(("cage.since".into(), "0".into()));
+    machine.engine().add(&cage);
+    let new = |args: &str| machine.cage(args).stdout.lines().count();
+    assert_eq!(new("check"), 2, "the control");
+    let nothing = machine.cage("check --accept .vscode");
+    assert_eq!(nothing.code, 1);
+    assert!(nothing.stderr.contains("there is no new finding at .vscode"), "{}", nothing.stderr);
+    assert_eq!(new("check"), 2);
+
+    // What changed in this second may change once more.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let accept = machine.cage("check --accept ./x/../.envrc");
+    assert_eq!((accept.code, accept.stdout.as_str()), (0, ENVRC), "{}", accept.stderr);
+    assert_eq!(new("check"), 1);
+    assert_eq!((new("check --accept deep"), new("check"), new("check --all")), (1, 0, 2));
+    assert_eq!(machine.cage("check").code, 0);
+    fs::write(machine.project.join(".envrc"), "changed").unwrap();
+    fs::write(machine.project.join("deep/.envrc"), "").unwrap();
+    assert_eq!(new("check"), 2);
+    assert_eq!((new("check --accept"), machine.cage("check --accept --all").code), (2, 2));
+}
+
+#[test]
 fn check_needs_a_valid_project_directory() {
     let machine = machine(Speaks::Docker, "none");
     let outcome = machine.cage("-C deep check");
