@@ -11,6 +11,7 @@ use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::image::short_id;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
+use crate::host::project::cage_name;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::clean_up;
@@ -69,7 +70,8 @@ impl Prune {
         if unused.is_empty() {
             console::info("nothing to prune");
         } else if session.confirm(self.yes, &question(&unused))? {
-            let lock = session.lock()?;
+            let names: Vec<String> = unused.projects().map(cage_name).collect();
+            let lock = session.lock(names.iter().map(String::as_str))?;
             unused.look_again(host);
             if !(self.json && dry_run) {
                 session.carry_out_locked(&plan(host, &runtime, &unused), lock)?;

@@ -113,7 +113,7 @@ impl Renewal<'_> {
         let preflight = Preflight::gather(session, runtime, project, &self.options_after(old)?)?;
         pull()?;
         let code = with_what_works(|features| {
-            let lock = session.lock()?;
+            let lock = session.lock([project.name.as_str()])?;
             let found = session.look(runtime, project)?;
             let Some(old) = &found.cage else { bail!(self.missing()) };
             let image = found.image.as_ref();

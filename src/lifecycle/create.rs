@@ -27,6 +27,7 @@ use crate::host::project::Project;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::context::Context;
+use crate::lifecycle::lock;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
@@ -170,6 +171,10 @@ impl NewCage {
         if let Some(seed) = &self.seed {
             plan.say(format!("Seeding home directory from {seed}"));
         }
+        // Cages of other projects may be preparing the same home.
+        plan.extend(
+            lock::path(host, &format!("{}.home", home_volume(host, project, options))).map(Step::Lock),
+        );
         plan.push(self.prepare_home(context, name, options));
         plan
     }

@@ -153,7 +153,7 @@ impl Session {
     /// runs, it becomes the cage.
     fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
         // While the command is still at it, this waits until it is done.
-        let lock = self.lock()?;
+        let lock = self.lock([project.name.as_str()])?;
         let found = self.look(runtime, project)?;
         let Some(left_over) = found.left_over else { return Ok(()) };
         let mut plan = Plan::default();

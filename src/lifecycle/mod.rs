@@ -11,6 +11,7 @@ mod environment;
 pub mod exec;
 pub mod find;
 pub mod kept_modes;
+pub mod lock;
 mod open_terminals;
 pub mod plan;
 pub mod preflight;

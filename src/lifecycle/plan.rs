@@ -1,7 +1,7 @@
 //! The steps of a command: decided before anything is done, then executed, or shown as a shell script.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -16,6 +16,8 @@ use crate::engine::error::other_platform;
 use crate::engine::forward::Forwarding;
 use crate::engine::runner::Runner;
 use crate::engine::signals::Interrupts;
+use crate::lifecycle::lock;
+use crate::lifecycle::lock::Locks;
 
 /// The steps of a command, in order.
 #[derive(Debug, Default)]
@@ -38,6 +40,8 @@ pub enum Step {
     Unlink(PathBuf),
     /// Write a word to one of cage's own files, and ignore a failure.
     Note(PathBuf, &'static str),
+    /// Wait for a lock and hold it until the user enters a container.
+    Lock(PathBuf),
     /// Check that the path of a file or directory that is about to be mounted has no symbolic links.
     CheckUnlinked(PathBuf),
     /// Run a command that must succeed.
@@ -67,15 +71,12 @@ pub enum Step {
     Forward(Forwarding),
 }
 
-/// The lock that is held while a container is made.
-pub type Lock = File;
-
 /// The state of a plan that is being executed.
 struct Execution<'a> {
     runner: Runner,
     interrupts: &'a Interrupts,
     /// Released when the user enters a container.
-    lock: Option<Lock>,
+    locks: Locks,
     undo: Option<&'a Plan>,
     /// Whether a signal stops the plan before its next step.
     heeds_signals: bool,
@@ -112,20 +113,20 @@ impl Plan {
         self.push(Step::Run(invocation));
     }
 
-    /// Executes the plan and returns the exit code. `lock` is held until the user enters a container.
+    /// Executes the plan and returns the exit code. `locks` are held until the user enters a container.
     ///
     /// # Errors
     /// When a step fails; half-done steps have been undone.
-    pub fn execute(&self, runner: Runner, lock: Option<Lock>, interrupts: &Interrupts) -> Result<u8> {
+    pub fn execute(&self, runner: Runner, locks: Locks, interrupts: &Interrupts) -> Result<u8> {
         interrupts.hold(|| {
-            let mut execution = Execution { runner, interrupts, lock, undo: None, heeds_signals: true };
+            let mut execution = Execution { runner, interrupts, locks, undo: None, heeds_signals: true };
             let mut result = execution.steps(self);
             if result.is_err() && interrupts.came() {
                 result = Err(Failure::new("interrupted").into());
             }
             if let (Err(_), Some(undo)) = (&result, execution.undo) {
                 let mut undoing =
-                    Execution { runner, interrupts, lock: None, undo: None, heeds_signals: false };
+                    Execution { runner, interrupts, locks: Locks::new(), undo: None, heeds_signals: false };
                 if let Err(error) = undoing.steps(undo) {
                     console::warn(&format!("could not undo the steps so far: {error}"));
                 }
@@ -180,8 +181,9 @@ impl<'a> Execution<'a> {
                     return Ok(0);
                 }
                 Step::Attach(attach) => return self.attach(attach),
+                Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
                 Step::Exec(exec) => {
-                    self.lock = None;
+                    self.locks.clear();
                     return exec.execute(self.runner, self.interrupts);
                 }
                 Step::Forward(forwarding) => return forwarding.execute(self.runner, self.interrupts),
@@ -212,6 +214,7 @@ impl<'a> Execution<'a> {
             // Each of these decides how the plan continues.
             Step::StopIfPrints(..)
             | Step::Undo(_)
+            | Step::Lock(_)
             | Step::Keep
             | Step::Attach(_)
             | Step::Exec(_)
@@ -237,7 +240,7 @@ impl<'a> Execution<'a> {
 
     /// Attaches, and keeps what was made unless the container never started: one in which anything ran is never removed.
     fn attach(&mut self, attach: &Attach) -> Result<u8> {
-        self.lock = None;
+        self.locks.clear();
         let undo = self.undo.take();
         match attach.execute(self.runner, self.interrupts)? {
             Attached::Exit(code) => Ok(code),
@@ -273,7 +276,7 @@ impl Step {
             Self::StopIfPrints(command, text) => format!("[ \"$({command})\" != {} ] || exit 0", quote(text)),
             Self::Pull { pull, unless: None } => format!("{pull} >&2"),
             Self::Pull { pull, unless: Some(have) } => format!("{pull} >&2 || {have} >/dev/null"),
-            Self::Undo(_) | Self::Keep => return None,
+            Self::Undo(_) | Self::Lock(_) | Self::Keep => return None,
             Self::Attach(attach) => {
                 let beside = attach.once_attached.as_ref();
                 let beside = beside.map(|command| format!("(sleep 1; {command}) >/dev/null 2>&1 &\n"));

@@ -1,6 +1,6 @@
 //! The session of one cage command: its facts, the cage that it is about, and the execution of plans.
 
-use std::fs::{File, TryLockError};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -22,7 +22,9 @@ use crate::host::completion;
 use crate::host::machine::{Host, Os};
 use crate::host::project::Project;
 use crate::lifecycle::acknowledged::Acknowledged;
-use crate::lifecycle::plan::{Lock, Plan};
+use crate::lifecycle::lock;
+use crate::lifecycle::lock::Locks;
+use crate::lifecycle::plan::Plan;
 
 /// The options that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -173,23 +175,16 @@ impl Session {
         Ok(inode != Some(project.inode.to_string()))
     }
 
-    /// Waits until no other cage command of this user is creating a container. The lock is on the home directory itself, so it
-    /// needs no file, no cage can reach it, and it ends with the process.
+    /// Waits until no other cage command of this user is creating or removing one of these cages.
     ///
     /// # Errors
-    /// When waiting fails. A home that can't be locked is not an error: the engine keeps names apart.
-    pub fn lock(&self) -> Result<Option<Lock>> {
-        let home = self.host.home.as_ref().and_then(|home| File::open(home).ok());
-        let Some(home) = home.filter(|_| !self.global.dry_run) else { return Ok(None) };
-        match home.try_lock() {
-            Ok(()) => Ok(Some(home)),
-            Err(TryLockError::WouldBlock) => {
-                console::info("waiting for another cage command to finish");
-                home.lock()?;
-                Ok(Some(home))
-            }
-            Err(TryLockError::Error(_)) => Ok(None),
-        }
+    /// When a signal came meanwhile.
+    pub fn lock<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Locks> {
+        // In order, so that no two commands wait for each other.
+        let names: BTreeSet<&str> = names.into_iter().filter(|_| !self.global.dry_run).collect();
+        let paths = names.into_iter().filter_map(|name| lock::path(&self.host, name));
+        let locks = paths.map(|path| lock::take(&path, &self.interrupts));
+        Ok(locks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     /// Warns a user who leaves a cage about new files in the project that this machine would run or trust, if they are not those that
@@ -217,18 +212,18 @@ impl Session {
     /// # Errors
     /// When a step fails.
     pub fn carry_out(&self, plan: &Plan) -> Result<u8> {
-        self.carry_out_locked(plan, None)
+        self.carry_out_locked(plan, Locks::new())
     }
 
-    /// Carries out a plan like [`Session::carry_out`], and releases the lock when the user enters the cage.
+    /// Carries out a plan like [`Session::carry_out`], and releases the locks when the user enters the cage.
     ///
     /// # Errors
     /// When a step fails.
-    pub fn carry_out_locked(&self, plan: &Plan, lock: Option<Lock>) -> Result<u8> {
+    pub fn carry_out_locked(&self, plan: &Plan, locks: Locks) -> Result<u8> {
         if self.global.dry_run {
             console::data(plan.script().trim_end())?;
             return Ok(0);
         }
-        plan.execute(self.runner, lock, &self.interrupts)
+        plan.execute(self.runner, locks, &self.interrupts)
     }
 }

@@ -80,7 +80,7 @@ fn try_to_bring_up(
     let preflight = Preflight::gather(session, &runtime, project, wanted)?;
     self::pull(session, &runtime, pull, found.image.is_some())?;
     with_what_works(|features| {
-        let lock = session.lock()?;
+        let lock = session.lock([project.name.as_str()])?;
         let found = session.look(&runtime, project)?;
         let context =
             Context { host: &session.host, runtime: &runtime, project, image: found.image.as_ref() };

@@ -111,6 +111,12 @@ fn has_mount_points(dir: &Path) -> bool {
 }
 
 impl Unused {
+    /// Iterates over the paths of the projects whose cages and homes can be removed.
+    pub fn projects(&self) -> impl Iterator<Item = &str> {
+        let cages = self.cages.iter().map(|cage| cage.project.as_str());
+        cages.chain(self.homes.iter().map(|home| home.project.as_str()))
+    }
+
     /// Finds unused objects. `cages` are all cages of the engine.
     ///
     /// # Errors

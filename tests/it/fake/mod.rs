@@ -10,6 +10,7 @@ mod dry_run;
 mod forward;
 mod hostile;
 mod list;
+mod locks;
 pub mod machine;
 mod prune;
 mod secrets;

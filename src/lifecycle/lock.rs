@@ -1,0 +1,114 @@
+//! Locks that keep cage commands of one user from creating or removing the same thing at the same time.
+//!
+//! They are on files of their own in `~/.local/state/cage`, which no other user and no cage can open, and end with the process.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::base::console;
+use crate::base::error::Failure;
+use crate::engine::signals::Interrupts;
+use crate::host::machine::Host;
+
+/// How often a lock that another command holds is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A lock, held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+/// The locks that are held while a container is made.
+pub type Locks = Vec<Lock>;
+
+/// Returns the path of the lock of a cage or a home volume; `None` where there is no place for one.
+pub fn path(host: &Host, name: &str) -> Option<PathBuf> {
+    Some(host.state_dir()?.join(format!("{name}.lock")))
+}
+
+/// Waits for a lock, until a signal comes. Returns `None` for a file that can't be made or locked: the engine keeps names apart.
+///
+/// # Errors
+/// When a signal came.
+pub fn take(path: &Path, interrupts: &Interrupts) -> Result<Option<Lock>> {
+    let mut waits = false;
+    loop {
+        let Some(file) = open(path) else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path) => return Ok(Some(Lock { file, path: path.to_owned() })),
+            // The command that held it has removed the file.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                if !waits {
+                    console::info("waiting for another cage command to finish");
+                }
+                waits = true;
+                thread::sleep(PAUSE);
+                ensure!(!interrupts.came(), Failure::new("interrupted"));
+            }
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A command that waits has the file open, and looks whether it still has its name.
+        if is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn open(path: &Path) -> Option<File> {
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(path.parent()?);
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).ok()
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().map(inode).ok() == fs::metadata(path).map(inode).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_excludes_others_until_it_is_dropped_and_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/cage/cage-x.lock");
+        let interrupts = Interrupts::register(u64::MAX);
+        let first = take(&path, &interrupts).unwrap().unwrap();
+        assert_eq!(first.file.metadata().unwrap().mode() & 0o777, 0o600);
+        assert!(
+            take(&dir.path().join("state/cage/cage-y.lock"), &interrupts).unwrap().is_some(),
+            "another cage"
+        );
+        let (send, taken) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let second = take(&path, &interrupts).unwrap().unwrap();
+                send.send(is_at(&second.file, &path)).unwrap();
+            });
+            assert!(taken.recv_timeout(Duration::from_millis(300)).is_err(), "it is held");
+            drop(first);
+            assert!(taken.recv_timeout(Duration::from_secs(10)).unwrap());
+        });
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_needs_no_lock() {
+        assert!(take(Path::new("/dev/null/x.lock"), &Interrupts::register(u64::MAX)).unwrap().is_none());
+    }
+}

@@ -1,0 +1,49 @@
+//! Commands that wait for each other.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use super::machine::{Cage, Machine, Speaks};
+
+/// Holds the lock of this name.
+fn lock(machine: &Machine, name: &str) -> File {
+    let state = machine.home().join(".local/state/cage");
+    fs::create_dir_all(&state).unwrap();
+    let file = File::create(state.join(format!("{name}.lock"))).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+#[test]
+fn a_command_for_another_cage_or_a_lock_on_the_home_is_not_waited_for() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    // Any user who may open the home can hold this one.
+    let home = File::open(machine.home()).unwrap();
+    home.lock().unwrap();
+    let _other = lock(&machine, "cage-other-01234567");
+    let started = machine.cage("start");
+    assert_eq!(started.code, 0, "{}", started.stderr);
+    assert!(!started.stderr.contains("waiting"), "{}", started.stderr);
+    assert!(machine.state_files().iter().all(|file| !file.ends_with("cage-home.home.lock")));
+}
+
+#[test]
+fn waiting_for_the_same_cage_or_home_is_said_and_ends_with_a_signal() {
+    for (of_home, signal) in [(false, "INT"), (true, "TERM")] {
+        let machine = Machine::in_story(Speaks::Docker, "none");
+        let name = Cage::of(&machine.project).name;
+        let _held = lock(&machine, if of_home { "cage-home.home" } else { &name });
+        let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
+        let mut cage = command.arg("start").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(cage.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "cage: waiting for another cage command to finish"));
+        let kill = Command::new("kill").args(["-s", signal, &cage.id().to_string()]).status().unwrap();
+        assert!(kill.success() && !cage.wait().unwrap().success());
+        let calls = machine.engine().calls();
+        assert!(calls.iter().all(|call| call[0] != "start"), "{calls:?}");
+        // What was created is removed.
+        assert_eq!(calls.iter().any(|call| call[0] == "create"), of_home);
+        assert_eq!(calls.iter().any(|call| call[0] == "rm"), of_home);
+    }
+}
