@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 
+use crate::base::error::Failure;
+use crate::base::{file, text};
 use crate::cage::engine_args;
 use crate::cage::options::{Definition, HOME, Home, TABLE, Value};
 use crate::cage::variable::Variable;
@@ -21,6 +23,8 @@ pub struct CreateOptions {
     pub(super) chosen: Vec<Choice>,
     /// Arguments for the engine's own `create`, unchanged.
     pub engine_args: Vec<String>,
+    /// The symbolic links in the sources of mounts as they were typed, each by its real path.
+    pub links: Vec<PathBuf>,
 }
 
 /// An option and its value.
@@ -193,7 +197,16 @@ impl CreateOptions {
         for choice in &mut self.chosen {
             choice.value = match choice.value.clone() {
                 Value::Variable(variable) => Value::Variable(variable.resolve(host)?),
-                Value::Mount(mount) => Value::Mount(mount.resolve(base)?),
+                Value::Mount(mount) => {
+                    let typed = mount.source_path().map(|source| base.join(source));
+                    let mount = mount.resolve(base)?;
+                    if let (Some(typed), Some(real)) = (typed, mount.source_path()) {
+                        let links = file::links(&typed);
+                        check_links(&typed, &links, base, Path::new(real))?;
+                        self.links.extend(links);
+                    }
+                    Value::Mount(mount)
+                }
                 value => value,
             };
         }
@@ -259,6 +272,7 @@ impl CreateOptions {
     /// once.
     #[must_use]
     pub fn over(mut self, mut kept: Self) -> Self {
+        kept.links.append(&mut self.links);
         kept.chosen.retain(|old| !self.chosen.iter().any(|new| new.replaces(old)));
         kept.chosen.append(&mut self.chosen);
         kept.chosen.sort_by_key(|choice| TABLE.iter().position(|option| option == choice.option));
@@ -278,6 +292,25 @@ impl CreateOptions {
         }
         missing
     }
+}
+
+/// Checks that no link in the project leads a typed source out of it: code in a cage may have put the link there.
+fn check_links(typed: &Path, links: &[PathBuf], project: &Path, real: &Path) -> Result<()> {
+    let Some(link) = links.iter().find(|link| link.starts_with(project)) else { return Ok(()) };
+    let shown = |path: &Path| text::escape(&path.to_string_lossy());
+    ensure!(
+        real.starts_with(project),
+        Failure::new(format!(
+            "volume source {} leads out of the project to {}, by the link {}",
+            shown(typed),
+            shown(real),
+            shown(link)
+        ))
+        .hint(
+            "code in a cage can put links into the project; if you mean that place, name it by its own path"
+        )
+    );
+    Ok(())
 }
 
 /// Returns whether `part` is among `all`, in one piece.

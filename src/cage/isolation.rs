@@ -2,9 +2,12 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::base::file;
+use anyhow::Result;
+
+use crate::base::error::Failure;
+use crate::base::{file, text};
 use crate::cage::create_options::CreateOptions;
-use crate::cage::options::NETWORK;
+use crate::cage::options::{ALLOW_DANGEROUS_DIR, NETWORK};
 use crate::engine::args::{Flag, flags};
 use crate::host::machine::Host;
 
@@ -26,6 +29,27 @@ pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<St
     let network = network.as_deref().map(|value| Flag { name: "network", value, is_inline: true });
     let passed = flags(&options.engine_args).into_iter().chain(network);
     volumes.chain(passed.filter_map(|flag| place.weakness(&flag))).collect()
+}
+
+/// Checks that no file that counts on this machine, and no directory with one, is mounted writable.
+///
+/// # Errors
+/// When one is, and the user doesn't allow it.
+pub fn check_writable(host: &Host, options: &CreateOptions) -> Result<()> {
+    if options.has(ALLOW_DANGEROUS_DIR) {
+        return Ok(());
+    }
+    for mount in options.mounts().filter(|mount| !mount.is_readonly()) {
+        if let Some(why) = mount.source_path().and_then(|source| host.counts_here(Path::new(source))) {
+            let shown = text::escape(&mount.to_volume_option());
+            return Err(Failure::new(format!("`-v {shown}` can't be writable: {why}"))
+                .hint(
+                    "add `:ro`, or put a copy into ~/.config/cage/home; --allow-dangerous-dir if you mean it",
+                )
+                .into());
+        }
+    }
+    Ok(())
 }
 
 /// The facts that make an option weak here and not elsewhere.

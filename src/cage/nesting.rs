@@ -14,14 +14,14 @@ use crate::engine::container::{Mounted, State};
 use crate::engine::query::Volume;
 use crate::host::project::Project;
 
-/// Checks that no other cage can write the directory that the project, a source of its mounts, or a link on the way to the
-/// project is in: code in that cage could put a link there, and the engine would mount what the link leads to.
+/// Checks that no other cage can write the directory that the project, a source of its mounts, or a link on the way to one
+/// of them is in: code in that cage could put a link there, and the engine would mount what the link leads to.
 ///
 /// # Errors
 /// When one can.
 pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Cage]) -> Result<()> {
-    let paths: Vec<PathBuf> =
-        [project.dir()].into_iter().chain(options.sources()).chain(file::links(&project.reached)).collect();
+    let links = file::links(&project.reached).into_iter().chain(options.links.iter().cloned());
+    let paths: Vec<PathBuf> = [project.dir()].into_iter().chain(options.sources()).chain(links).collect();
     for cage in cages.iter().filter(|cage| cage.final_name() != project.name) {
         cage.options()?;
         for source in cage.writable_sources() {

@@ -2,7 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::{file, text};
 use crate::host::machine::Host;
+
+/// Names in a home of files that programs run or trust when they start, and of directories with such files. `%20` stands for a blank.
+const DOTFILES: &str = "\
+    .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .bashrc.d .config/fish .config/nushell .config/powershell .config/zsh \
+    .cshrc .inputrc .kshrc .login .mkshrc .oh-my-zsh .profile .tcshrc .xonshrc .zlogin .zlogout .zprofile .zsh .zshenv .zshrc \
+    .asdfrc .config/direnv .config/mise .config/starship.toml .tool-versions \
+    .config/autostart .config/environment.d .config/hypr .config/i3 .config/sway .config/systemd .local/share/applications \
+    .pam_environment .xinitrc .xprofile .xsession .xsessionrc Library/LaunchAgents \
+    .cargo/bin .cargo/config .cargo/config.toml .condarc .config/composer .config/pip .curlrc .gemrc .gradle/gradle.properties \
+    .gradle/init.d .irbrc .local/bin .m2/settings.xml .netrc .npmrc .pip .pypirc .pryrc .Renviron .Rprofile .sbt .wgetrc .yarnrc \
+    .yarnrc.yml bin go/bin \
+    .config/gh .config/git .config/hg .config/jj .config/lazygit .config/tig .git-templates .gitconfig .hgrc .tigrc \
+    .config/Code .config/Cursor .config/JetBrains .config/doom .config/emacs .config/helix .config/kak .config/micro .config/nvim \
+    .config/sublime-text .config/zed .cursor .emacs .emacs.d .exrc .gvimrc .ideavimrc .nanorc .vim .vimrc .vscode .vscode-server \
+    Library/Application%20Support/Code Library/Application%20Support/Cursor \
+    .config/alacritty .config/foot .config/ghostty .config/kitty .config/tmux .config/wezterm .config/zellij .screenrc .tmux.conf \
+    .wezterm.lua .Xresources \
+    .config/gdb .gdbinit .lesskey .lessfilter .lldbinit .my.cnf .pdbrc .psqlrc .sqliterc .terraformrc \
+    .aider.conf.yml .claude .claude.json .codex .config/amp .config/crush .config/goose .config/opencode .continue .copilot .gemini .qwen";
 
 impl Host {
     /// Returns the directories with keys, credentials, settings of cage and of engines, and the engines' storage. They need
@@ -41,24 +61,29 @@ impl Host {
             .collect()
     }
 
-    /// Returns files in the home that programs run or trust when they start. Dotfile managers make some of them links.
+    /// Returns files and directories in the home that programs run or trust. Dotfile managers make some of them links.
     pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
-        let names = [
-            ".bash_profile",
-            ".bashrc",
-            ".config/fish/config.fish",
-            ".config/git/config",
-            ".gitconfig",
-            ".profile",
-            ".ssh/authorized_keys",
-            ".ssh/config",
-            ".tmux.conf",
-            ".vimrc",
-            ".zprofile",
-            ".zshenv",
-            ".zshrc",
-        ];
-        self.home.iter().flat_map(move |home| names.map(|name| home.join(name)))
+        let names = DOTFILES.split_ascii_whitespace().map(|name| name.replace("%20", " "));
+        self.home.iter().flat_map(move |home| names.clone().map(|name| home.join(name)))
+    }
+
+    /// Returns why code that can write a file or directory can act on this machine, if it can.
+    pub fn counts_here(&self, path: &Path) -> Option<String> {
+        if let Some(why) = system_dir(path) {
+            return Some(why.to_owned());
+        }
+        if self.home.as_ref().is_some_and(|home| file::real(home).starts_with(path)) {
+            return Some("your whole home directory is in it".to_owned());
+        }
+        let overlaps = |place: &Path| path.starts_with(place) || place.starts_with(path);
+        let place = self
+            .dotfiles()
+            .chain(self.secret_dirs())
+            .find(|place| overlaps(place) || overlaps(&file::real(place)))?;
+        Some(format!(
+            "{} counts on this machine as soon as it is written",
+            text::escape(&place.to_string_lossy())
+        ))
     }
 
     /// Returns the sockets of engines and of the SSH agent.

@@ -8,8 +8,8 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
-use crate::cage::nesting;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_ROOT};
+use crate::cage::{isolation, nesting};
 use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
@@ -37,6 +37,7 @@ impl Preflight {
         options: &CreateOptions,
     ) -> Result<Self> {
         project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
+        isolation::check_writable(&session.host, options)?;
         let env = EnvFiles::read(&session.host, project)?;
         let endpoint = endpoint(&session.host, session.runner, runtime)?;
         ensure!(

@@ -1,0 +1,51 @@
+//! Row 24: the source of `-v` is typed by way of a link that code in a cage has put there.
+
+use std::os::unix::fs::symlink;
+
+use super::the_engine_shows;
+use crate::lab::World;
+
+on_each_engine!(a_link_in_a_cages_reach_does_not_choose_what_is_mounted);
+
+fn a_link_in_a_cages_reach_does_not_choose_what_is_mounted(world: &World) {
+    let secret = world.root().join("secret");
+    world.write(&secret.join("key"), "private");
+    let deep = world.project.join("deep");
+    world.mkdir(&deep);
+    world.cage("start -d").ok();
+    // As the agent in the cage does it.
+    world
+        .inside(&format!("ln -s {} data && ln -s {} deep/er", secret.display(), world.root().display()))
+        .ok();
+    world.cage("rm").ok();
+    // The control: the engine alone follows it.
+    assert_eq!(the_engine_shows(world, &world.project.join("data"), "key"), "private");
+
+    let absolute = world.project.join("data").display().to_string();
+    for source in ["./data", "./data/", "./deep/../data", "./deep/er/secret", "./data/key", &absolute] {
+        let refused = world.cage(&format!("start -d -v {source}:/data")).exits(1);
+        refused.says(" leads out of the project to ").says(&secret.display().to_string());
+        world.cage(&format!("run -v {source}:/data:ro true")).exits(125);
+    }
+    assert!(world.cages().is_empty());
+
+    // A link that the user made elsewhere, or that stays in the project, is followed.
+    let own = world.root().join("own");
+    symlink(&secret, &own).unwrap();
+    symlink("deep", world.project.join("inside")).unwrap();
+    world.cage(&format!("start -d -v {}:/data -v ./inside:/in", own.display())).ok();
+    world.cage("run cat /data/key").ok().prints("private");
+    world.cage("rm").ok();
+
+    // Neither is it from the project of another cage, nor is a directory that is reached that way.
+    world.cage("start -d").ok();
+    let other = world.root().join("other");
+    world.mkdir(&other);
+    let typed = world.project.join("data").display().to_string();
+    let name = world.name();
+    let refused = world.cage(&format!("start -d -v {typed}:/data")).dir(&other).exits(1);
+    refused.says(&format!("where {name} can write"));
+    let refused = world.cage(&format!("-C {typed} start -d")).dir(&other).exits(1);
+    refused.says(&format!("where {name} can write"));
+    assert_eq!(world.cages(), [name]);
+}
