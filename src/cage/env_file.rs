@@ -1,12 +1,12 @@
 //! Variables for a cage from env files: `~/.config/cage/env`, then the project's `.cage.env`; later ones win.
 //!
-//! cage reads them itself, so that every engine gives the same result, and the project's file can do nothing but set
-//! variables inside: an engine that reads it fills a bare `KEY` with the host's own value (podman even `*`).
+//! cage reads the files itself, so that all engines give the same result and the project's file can only set variables in the
+//! cage. An engine would replace a `KEY` without a value with the host's own value, and podman expands even `*`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -33,14 +33,13 @@ impl EnvFiles {
     /// Reads and checks the env files that exist.
     ///
     /// # Errors
-    /// When one can't be read or has a line that isn't `KEY=VALUE`; the error names file and line, never a value.
+    /// When a file can't be read or has a line that isn't `KEY=VALUE`. The error names the file and the line, never a value.
     pub fn read(host: &Host, project: &Project) -> Result<Self> {
         let mut all = Self::default();
         if let Some(dir) = host.config_dir() {
-            // Dotfile managers make this one a link, and it is the user's own.
-            all.add(dir.join("env"), OFlags::empty(), |key| host.any_variable(key).map(str::to_owned))?;
+            all.add(dir.join("env"), Some(host))?;
         }
-        all.add(project.dir().join(PROJECT_FILE), OFlags::NOFOLLOW, |_| None)?;
+        all.add(project.dir().join(PROJECT_FILE), None)?;
         Ok(all)
     }
 
@@ -49,12 +48,12 @@ impl EnvFiles {
         self.variables.len()
     }
 
-    /// A variable's value, if it is set.
+    /// Returns the value of a variable, if it is set.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.variables.get(key).map(String::as_str)
     }
 
-    /// A digest of all of it, to tell whether it has changed. Too short to tell a value by.
+    /// Returns a digest of the variables, which tells whether they have changed. It is too short to guess a value from.
     pub fn digest(&self) -> String {
         let text = self.text();
         hex::encode(&Sha256::digest(text)[..2])
@@ -68,7 +67,7 @@ impl EnvFiles {
         text
     }
 
-    /// All of it, and `more` that wins, as one env file; `None` when there is nothing in it.
+    /// Returns the variables and `more`, which override them, as one env file; `None` if there are none.
     pub fn to_secret<'a>(&self, more: impl IntoIterator<Item = &'a Variable>) -> Option<Secret> {
         let more: Vec<&Variable> = more.into_iter().collect();
         let mut all = self.clone();
@@ -91,66 +90,45 @@ impl EnvFiles {
         Some(Secret { text: all.text(), source })
     }
 
-    fn add(
-        &mut self,
-        file: PathBuf,
-        flags: OFlags,
-        host_value: impl Fn(&str) -> Option<String>,
-    ) -> Result<()> {
+    /// Adds the variables of a file. A name without a value stands for the variable of `host`; a file without a host has values only.
+    fn add(&mut self, file: PathBuf, host: Option<&Host>) -> Result<()> {
+        // The user's own file may be a link, as dotfile managers make it.
+        let flags = if host.is_some() { OFlags::empty() } else { OFlags::NOFOLLOW };
         let Some(text) = read_small("env file", &file, flags)? else { return Ok(()) };
-        let bare = if flags.contains(OFlags::NOFOLLOW) { Bare::Refused } else { Bare::FromHost };
         for (number, line) in text.trim_start_matches(BYTE_ORDER_MARK).lines().enumerate() {
-            let place = || format!("{}, line {}", text::escape(&file.to_string_lossy()), number + 1);
-            // Engines drop one of these at the end of each line that they read.
+            let failure = |why: &str| {
+                let file = text::escape(&file.to_string_lossy());
+                Failure::new(format!("{file}, line {}: {why}", number + 1))
+            };
+            // Engines drop carriage returns at the end of each line that they read.
             let line = line.trim_end_matches('\r');
-            match parse_line(line).map_err(|why| Failure::new(format!("{}: {why}", place())))? {
-                Line::Nothing => {}
-                Line::Set(key, value) => {
-                    self.variables.insert(key.to_owned(), value.to_owned());
-                }
-                Line::Bare(_) if bare == Bare::Refused => {
-                    return Err(Failure::new(format!("{}: a name without a value", place()))
+            let Some((key, value)) = parse_line(line).map_err(failure)? else { continue };
+            let value = match (value, host) {
+                (Some(value), _) => value,
+                (None, None) => bail!(
+                    failure("a name without a value")
                         .hint("write KEY=VALUE; values of the host pass only through ~/.config/cage/env")
-                        .into());
+                ),
+                (None, Some(host)) => {
+                    let Some(value) = host.any_variable(key) else { continue };
+                    let why = format!("the value of {} has line breaks", text::escape(key));
+                    ensure!(!value.contains(['\n', '\0']), failure(&why));
+                    value
                 }
-                Line::Bare(key) => {
-                    if let Some(value) = host_value(key) {
-                        ensure!(
-                            !value.contains(['\n', '\0']),
-                            Failure::new(format!(
-                                "{}: the value of {} has line breaks",
-                                place(),
-                                text::escape(key)
-                            ))
-                        );
-                        self.variables.insert(key.to_owned(), value);
-                    }
-                }
-            }
+            };
+            self.variables.insert(key.to_owned(), value.to_owned());
         }
         self.files.push(file);
         Ok(())
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bare {
-    Refused,
-    FromHost,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Line<'a> {
-    Nothing,
-    Set(&'a str, &'a str),
-    Bare(&'a str),
-}
-
-/// One line, as docker reads it: no quotes, no `export`, and a value is all that follows the first `=`.
-fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
+/// Parses a line as docker does: without quotes or `export`, and with everything after the first `=` as the value. Returns the
+/// name and the value, if the line has one; `None` for an empty line or a comment.
+fn parse_line(line: &str) -> Result<Option<(&str, Option<&str>)>, &'static str> {
     let line = line.trim_start();
     if line.is_empty() || line.starts_with('#') {
-        return Ok(Line::Nothing);
+        return Ok(None);
     }
     let (key, value) = match line.split_once('=') {
         Some((key, value)) => (key, Some(value)),
@@ -162,11 +140,10 @@ fn parse_line(line: &str) -> Result<Line<'_>, &'static str> {
     if !is_name(key) {
         return Err("white space, `*` or a control character in a name");
     }
-    match value {
-        Some(value) if value.contains('\0') => Err("a NUL byte in a value"),
-        Some(value) => Ok(Line::Set(key, value)),
-        None => Ok(Line::Bare(key)),
+    if value.is_some_and(|value| value.contains('\0')) {
+        return Err("a NUL byte in a value");
     }
+    Ok(Some((key, value)))
 }
 
 #[cfg(test)]
@@ -313,7 +290,7 @@ mod tests {
                 let file = dir.path().join("env");
                 fs::write(&file, bytes).unwrap();
                 let mut env = EnvFiles::default();
-                env.add(file, OFlags::NOFOLLOW, |_| panic!("the host is not asked")).map(|()| env)
+                env.add(file, None).map(|()| env)
             };
             if let Ok(env) = read(&bytes) {
                 let again = read(env.text().as_bytes()).unwrap();

@@ -8,14 +8,14 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::text::{bytes, escape};
 use crate::engine::endpoint::{endpoint, is_remote};
-use crate::engine::image::short_id;
+use crate::engine::image::{Image, short_id};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::clean_up;
-use crate::lifecycle::unused::{LostCage, LostHome, OldImage, Unused};
+use crate::lifecycle::unused::{Lost, Object, Unused};
 
 /// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
 ///
@@ -53,7 +53,7 @@ impl Prune {
             Failure::new(format!("the engine is on another machine, {}", escape(&endpoint)))
                 .hint("run `cage prune` there: only there it can see whether a project is gone")
         );
-        let mut unused = Unused::find(host, &runtime, session.runner, &cages)?;
+        let mut unused = Unused::find(session, &runtime, &cages)?;
         ensure!(
             self.yes || host.can_ask() || !host.terminal.stdin || dry_run,
             Failure::new("cannot ask: stderr is not a terminal").hint(
@@ -70,7 +70,7 @@ impl Prune {
         if unused.is_empty() {
             console::info("nothing to prune");
         } else if session.confirm(self.yes, &question(&unused))? {
-            let names: Vec<String> = unused.projects().map(cage_name).collect();
+            let names: Vec<String> = unused.lost.iter().map(|lost| cage_name(&lost.project)).collect();
             let lock = session.lock(names.iter().map(String::as_str))?;
             unused.look_again(host);
             if !(self.json && dry_run) {
@@ -87,27 +87,19 @@ impl Prune {
     }
 }
 
-fn cage(LostCage { container, project, doubt }: &LostCage) -> String {
-    format!("{} ({})", container.name, gone(project, doubt.as_deref()))
+fn lost(Lost { object, project, doubt }: &Lost) -> String {
+    let logins = if matches!(object, Object::Home(_)) { ", with its logins" } else { "" };
+    let doubt = doubt.as_ref().map(|doubt| format!("; {doubt}")).unwrap_or_default();
+    format!("{object}{logins} ({} is gone{doubt})", escape(project))
 }
 
-fn home(LostHome { volume, project, doubt }: &LostHome) -> String {
-    format!("the home {volume}, with its logins ({})", gone(project, doubt.as_deref()))
-}
-
-fn gone(project: &str, doubt: Option<&str>) -> String {
-    let doubt = doubt.map(|doubt| format!("; {doubt}")).unwrap_or_default();
-    format!("{} is gone{doubt}", escape(project))
-}
-
-fn image(old: &OldImage) -> String {
+fn image(old: &Image) -> String {
     let date = old.date.as_ref().map(|date| format!(", {date}")).unwrap_or_default();
     format!("the old image {}{date} (up to {})", short_id(&old.id), bytes(old.size))
 }
 
 fn question(unused: &Unused) -> String {
-    let (cages, homes) = (unused.cages.iter().map(cage), unused.homes.iter().map(home));
-    let all = cages.chain(homes).chain(unused.images.iter().map(image));
+    let all = unused.lost.iter().map(lost).chain(unused.images.iter().map(image));
     all.map(|object| format!("this removes {object}\n")).chain(["Continue?".to_owned()]).collect()
 }
 
@@ -115,15 +107,15 @@ fn question(unused: &Unused) -> String {
 /// or a volume that was used since the question.
 fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
     let mut plan = Plan::default();
-    for lost in &unused.cages {
-        let container = &lost.container;
-        plan.say(format!("Removing {}", cage(lost)));
-        plan.run(runtime.command(["rm", "--volumes", &container.id]));
-        plan.append(clean_up(host, runtime, container));
-    }
-    for lost in &unused.homes {
-        plan.say(format!("Removing {}", home(lost)));
-        plan.run(runtime.command(["volume", "rm", &lost.volume]));
+    for unused in &unused.lost {
+        plan.say(format!("Removing {}", lost(unused)));
+        match &unused.object {
+            Object::Cage(cage) => {
+                plan.run(runtime.command(["rm", "--volumes", &cage.id]));
+                plan.append(clean_up(host, runtime, cage));
+            }
+            Object::Home(volume) => plan.run(runtime.command(["volume", "rm", volume])),
+        }
     }
     for old in &unused.images {
         plan.say(format!("Removing {}", image(old)));
@@ -134,17 +126,19 @@ fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
 
 /// Returns the object that `--json` prints.
 fn printed(unused: &Unused, dry_run: bool) -> Value {
-    let cages = unused
-        .cages
-        .iter()
-        .map(|lost| json!({"name": lost.container.name, "id": lost.container.id, "project": lost.project}));
-    let homes = unused.homes.iter().map(|lost| json!({"volume": lost.volume, "project": lost.project}));
+    let (mut cages, mut homes) = (Vec::new(), Vec::new());
+    for Lost { object, project, .. } in &unused.lost {
+        match object {
+            Object::Cage(cage) => cages.push(json!({"name": cage.name, "id": cage.id, "project": project})),
+            Object::Home(volume) => homes.push(json!({"volume": volume, "project": project})),
+        }
+    }
     let images = unused.images.iter().map(|image| json!({"id": image.id, "size_bytes": image.size}));
     json!({
         "version": console::JSON_VERSION,
         "dry_run": dry_run,
-        "cages": cages.collect::<Value>(),
-        "homes": homes.collect::<Value>(),
+        "cages": cages,
+        "homes": homes,
         "images": images.collect::<Value>(),
         "left": unused.left,
     })

@@ -1,5 +1,6 @@
 //! Cages and homes of deleted projects, and images that newer ones have replaced: what `cage prune` removes and what it keeps.
 
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,55 +11,49 @@ use crate::base::text::escape;
 use crate::cage::existing::Cage;
 use crate::cage::home::own_home;
 use crate::engine::image::{Image, is_local};
-use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
+use crate::lifecycle::session::Session;
 
 /// The objects that `prune` would remove, and the reasons why it keeps others.
 #[derive(Debug, Default)]
 pub struct Unused {
-    /// Stopped cages without a project directory.
-    pub cages: Vec<LostCage>,
-    /// Homes of single projects without a directory.
-    pub homes: Vec<LostHome>,
+    /// Stopped cages without a project directory, then homes of single projects without one.
+    pub lost: Vec<Lost>,
     /// Former versions of `CAGE_IMAGE` that no container uses.
-    pub images: Vec<OldImage>,
+    pub images: Vec<Image>,
     /// Why objects are kept, a sentence each.
     pub left: Vec<String>,
 }
 
-/// A cage without a project directory.
+/// An object of a project without a directory.
 #[derive(Debug)]
-pub struct LostCage {
-    /// The container that can be removed.
-    pub container: Cage,
+pub struct Lost {
+    /// The object that can be removed.
+    pub object: Object,
     /// The path of the directory.
     pub project: String,
     /// Why the directory may still exist.
     pub doubt: Option<String>,
 }
 
-/// The home of a single project without a directory.
+/// An object of a project.
 #[derive(Debug)]
-pub struct LostHome {
-    /// The name of the volume that can be removed.
-    pub volume: String,
-    /// The path of the directory.
-    pub project: String,
-    /// Why the directory may still exist.
-    pub doubt: Option<String>,
+pub enum Object {
+    /// The cage.
+    Cage(Box<Cage>),
+    /// The volume with the project's own home.
+    Home(String),
 }
 
-/// A former version of the image for new cages.
-#[derive(Debug)]
-pub struct OldImage {
-    /// The engine's ID.
-    pub id: String,
-    /// The day when it was made, if the engine knows.
-    pub date: Option<String>,
-    /// Its size in bytes, including what other images share.
-    pub size: u64,
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cage(cage) => f.write_str(&cage.name),
+            Self::Home(volume) => write!(f, "the home {volume}"),
+        }
+    }
 }
 
 /// The state of a project's directory.
@@ -111,67 +106,70 @@ fn has_mount_points(dir: &Path) -> bool {
 }
 
 impl Unused {
-    /// Iterates over the paths of the projects whose cages and homes can be removed.
-    pub fn projects(&self) -> impl Iterator<Item = &str> {
-        let cages = self.cages.iter().map(|cage| cage.project.as_str());
-        cages.chain(self.homes.iter().map(|home| home.project.as_str()))
-    }
-
     /// Finds unused objects. `cages` are all cages of the engine.
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn find(host: &Host, runtime: &Runtime, runner: Runner, cages: &[Cage]) -> Result<Self> {
+    pub fn find(session: &Session, runtime: &Runtime, cages: &[Cage]) -> Result<Self> {
         let mut unused = Self::default();
-        unused.find_cages(host, cages);
-        unused.find_homes(host, runtime, runner, cages)?;
-        unused.find_images(host, runtime, runner)?;
+        unused.find_cages(&session.host, cages);
+        unused.find_homes(session, runtime, cages)?;
+        unused.find_images(session, runtime)?;
         Ok(unused)
     }
 
-    /// Looks at the directory of a project. If that fails, the object `name` is kept.
-    fn look(&mut self, host: &Host, name: &str, project: &str) -> Directory {
-        let directory = Directory::look(host, project);
-        if let Directory::Unknown(why) = &directory {
-            self.left.push(format!("keeping {name}: cannot look at {}: {why}", escape(project)));
+    /// Returns the object if the directory of its project is gone. If that can't be known, the object is kept.
+    fn lost(&mut self, host: &Host, object: Object, project: &str) -> Option<Lost> {
+        match Directory::look(host, project) {
+            Directory::Exists => None,
+            Directory::Gone(doubt) => Some(Lost { object, project: project.to_owned(), doubt }),
+            Directory::Unknown(why) => {
+                self.left.push(format!("keeping {object}: cannot look at {}: {why}", escape(project)));
+                None
+            }
         }
-        directory
     }
 
     fn find_cages(&mut self, host: &Host, cages: &[Cage]) {
         for cage in cages {
-            let project = cage.project();
-            let Directory::Gone(doubt) = self.look(host, &cage.name, project) else { continue };
+            let object = Object::Cage(Box::new(cage.clone()));
+            let Some(lost) = self.lost(host, object, cage.project()) else { continue };
             if cage.state.is_up() {
                 self.left.push(format!(
                     "keeping {0}: it is running, although {1} is gone; `cage stop {0}` stops it",
                     cage.name,
-                    escape(project)
+                    escape(&lost.project)
                 ));
             } else {
-                let (container, project) = (cage.clone(), project.to_owned());
-                self.cages.push(LostCage { container, project, doubt });
+                self.lost.push(lost);
             }
         }
     }
 
-    fn find_homes(&mut self, host: &Host, runtime: &Runtime, runner: Runner, cages: &[Cage]) -> Result<()> {
-        let homes = self.homes_with_project(host, runtime, runner)?;
+    /// Returns the cages without a directory, each with the path of its project.
+    fn lost_cages(&self) -> impl Iterator<Item = (&Cage, &str)> {
+        self.lost.iter().filter_map(|lost| match &lost.object {
+            Object::Cage(cage) => Some((&**cage, lost.project.as_str())),
+            Object::Home(_) => None,
+        })
+    }
+
+    fn find_homes(&mut self, session: &Session, runtime: &Runtime, cages: &[Cage]) -> Result<()> {
+        let homes = self.homes_with_project(session, runtime)?;
         for (volume, project) in &homes {
-            let name = format!("the home {volume}");
-            let Directory::Gone(doubt) = self.look(host, &name, project) else { continue };
-            let users = runtime.users_of(runner, "volume", volume)?;
-            let is_lost = |id: &String| self.cages.iter().any(|lost| lost.container.id == *id);
-            if let Some(user) = users.iter().find(|id| !is_lost(id)) {
-                self.left.push(format!("keeping {name}: container {user} uses it"));
+            let object = Object::Home(volume.clone());
+            let Some(lost) = self.lost(&session.host, object, project) else { continue };
+            let users = runtime.users_of(session.runner, "volume", volume)?;
+            if let Some(user) = users.iter().find(|id| self.lost_cages().all(|(cage, _)| cage.id != **id)) {
+                self.left.push(format!("keeping {}: container {user} uses it", lost.object));
             } else {
-                self.homes.push(LostHome { volume: volume.clone(), project: project.clone(), doubt });
+                self.lost.push(lost);
             }
         }
-        for volume in runtime.volumes(runner)? {
+        for volume in runtime.volumes(session.runner)? {
             let is_known = homes.iter().any(|(home, _)| *home == volume)
                 || cages.iter().any(|cage| cage.mount_point_of(&volume).is_some());
-            if !is_known && is_name_of_home(host, &volume) {
+            if !is_known && is_name_of_home(&session.host, &volume) {
                 self.left.push(format!(
                     "keeping the home {volume}: its project is unknown; `{} volume rm {volume}` removes it",
                     escape(&runtime.name)
@@ -183,42 +181,34 @@ impl Unused {
 
     /// Returns the homes of single projects with the path of each project, from the volume's label or the cage that has the
     /// volume. The volume's name has only a hash of the path.
-    fn homes_with_project(
-        &self,
-        host: &Host,
-        runtime: &Runtime,
-        runner: Runner,
-    ) -> Result<Vec<(String, String)>> {
-        let mut homes = runtime.labelled_volumes(runner, &host.label)?;
+    fn homes_with_project(&self, session: &Session, runtime: &Runtime) -> Result<Vec<(String, String)>> {
+        let host = &session.host;
+        let mut homes = runtime.labelled_volumes(session.runner, &host.label)?;
         homes.retain(|(volume, project)| *volume == own_home(host, &cage_name(project)));
-        for lost in &self.cages {
-            let volume = own_home(host, lost.container.final_name());
-            if lost.container.mount_point_of(&volume).is_some()
-                && !homes.iter().any(|(home, _)| *home == volume)
-            {
-                homes.push((volume, lost.project.clone()));
+        for (cage, project) in self.lost_cages() {
+            let volume = own_home(host, cage.final_name());
+            if cage.mount_point_of(&volume).is_some() && !homes.iter().any(|(home, _)| *home == volume) {
+                homes.push((volume, project.to_owned()));
             }
         }
         Ok(homes)
     }
 
-    fn find_images(&mut self, host: &Host, runtime: &Runtime, runner: Runner) -> Result<()> {
+    fn find_images(&mut self, session: &Session, runtime: &Runtime) -> Result<()> {
+        let (runner, reference) = (session.runner, &session.host.image);
         // With a digest in the name, another project may use another digest of the same repository.
-        let ids = if host.image.contains('@') { Vec::new() } else { runtime.nameless_images(runner)? };
-        if ids.is_empty() {
-            return Ok(());
-        }
-        if is_local(&host.image) {
+        let ids = if reference.contains('@') { Vec::new() } else { runtime.nameless_images(runner)? };
+        if is_local(reference) && !ids.is_empty() {
             self.left.push(format!(
                 "keeping images without a name: cage can't tell which of them were the local image {}",
-                escape(&host.image)
+                escape(reference)
             ));
             return Ok(());
         }
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         for image in runtime.images(runner, &ids)? {
-            if was(&image, &host.image) && runtime.users_of(runner, "ancestor", &image.id)?.is_empty() {
-                self.images.push(OldImage { id: image.id, date: image.date, size: image.size });
+            if was(&image, reference) && runtime.users_of(runner, "ancestor", &image.id)?.is_empty() {
+                self.images.push(image);
             }
         }
         Ok(())
@@ -226,32 +216,24 @@ impl Unused {
 
     /// Returns whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
-        self.cages.is_empty() && self.homes.is_empty() && self.images.is_empty()
+        self.lost.is_empty() && self.images.is_empty()
     }
 
     /// Keeps the objects that are in doubt.
     pub fn keep_doubtful(&mut self) {
-        let mut kept = Vec::new();
-        let mut is_sure = |name: &str, project: &str, doubt: Option<&String>| {
-            kept.extend(doubt.map(|doubt| {
-                format!(
-                    "keeping {name}: {} is gone, but {doubt} `cage prune --yes` removes it",
-                    escape(project)
-                )
+        let left = &mut self.left;
+        self.lost.retain(|Lost { object, project, doubt }| {
+            left.extend(doubt.iter().map(|doubt| {
+                let project = escape(project);
+                format!("keeping {object}: {project} is gone, but {doubt} `cage prune --yes` removes it")
             }));
             doubt.is_none()
-        };
-        self.cages.retain(|lost| is_sure(&lost.container.name, &lost.project, lost.doubt.as_ref()));
-        self.homes
-            .retain(|lost| is_sure(&format!("the home {}", lost.volume), &lost.project, lost.doubt.as_ref()));
-        self.left.append(&mut kept);
+        });
     }
 
     /// Keeps the objects whose project exists again, since the user may have answered much later.
     pub fn look_again(&mut self, host: &Host) {
-        let is_gone = |project: &str| matches!(Directory::look(host, project), Directory::Gone(_));
-        self.cages.retain(|lost| is_gone(&lost.project));
-        self.homes.retain(|lost| is_gone(&lost.project));
+        self.lost.retain(|lost| matches!(Directory::look(host, &lost.project), Directory::Gone(_)));
     }
 }
 
