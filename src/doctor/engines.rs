@@ -1,6 +1,6 @@
 //! The installed engine clients, and whether an engine answers them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::engine::error::{EngineError, Trouble};
 use crate::engine::info::Info;
 use crate::engine::runner::Runner;
 use crate::engine::runtime;
-use crate::engine::runtime::Runtime;
+use crate::engine::runtime::{Candidate, Runtime};
 use crate::host::machine::Host;
 
 /// An installed docker or podman client and its engine's answer.
@@ -32,8 +32,9 @@ pub struct Client {
 
 impl Client {
     /// Asks the client `name` at `path` for its engine.
-    pub fn ask(host: &Host, runner: Runner, name: String, path: PathBuf, tried: bool) -> Self {
-        let (runtime, info) = match Runtime::identify(runner, &name, path) {
+    pub fn ask(host: &Host, runner: Runner, candidate: Candidate, tried: bool) -> Self {
+        let name = candidate.name.to_owned();
+        let (runtime, info) = match Runtime::identify(runner, candidate) {
             Ok(runtime) => {
                 let info = runtime.ask_info(host, runner);
                 (Some(runtime), info)
@@ -80,11 +81,11 @@ pub fn ask_all(host: &Host, runner: Runner, choice: Option<&str>, project: Optio
     let mut clients = Vec::new();
     let mut known = Vec::new();
     for wanted in choice.into_iter().chain(names) {
-        for (name, path) in Runtime::candidates(host, Some(wanted), project).unwrap_or_default() {
-            if !known.contains(&path) {
-                known.push(path.clone());
-                let tried = choice.is_none_or(|choice| choice == name);
-                clients.push(Client::ask(host, runner, name.to_owned(), path, tried));
+        for candidate in Runtime::candidates(host, Some(wanted), project).unwrap_or_default() {
+            if !known.contains(&candidate.program) {
+                known.push(candidate.program.clone());
+                let tried = choice.is_none_or(|choice| choice == candidate.name);
+                clients.push(Client::ask(host, runner, candidate, tried));
             }
         }
     }

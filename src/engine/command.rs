@@ -1,5 +1,6 @@
 //! An engine's command line as a value, before it runs.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct Invocation {
     pub(super) env_file: Option<Secret>,
     pub(super) slow: Option<&'static str>,
     pub(super) within: Option<Duration>,
+    pub(super) path: Option<OsString>,
+    pub(super) stays: bool,
 }
 
 /// Text for a command to read, which must not be among its arguments, with a shell command that prints the same.
@@ -44,7 +47,18 @@ impl Invocation {
         args: impl IntoIterator<Item = A>,
     ) -> Self {
         let args = args.into_iter().map(Into::into).collect();
-        Self { dialect, program, name, args, stdin: None, env_file: None, slow: None, within: None }
+        Self {
+            dialect,
+            program,
+            name,
+            args,
+            stdin: None,
+            env_file: None,
+            slow: None,
+            within: None,
+            path: None,
+            stays: false,
+        }
     }
 
     /// Gives the command something to read.
@@ -59,6 +73,20 @@ impl Invocation {
     #[must_use]
     pub fn env_file(mut self, env_file: Option<Secret>) -> Self {
         self.env_file = env_file;
+        self
+    }
+
+    /// Gives the command this PATH.
+    #[must_use]
+    pub fn search_path(mut self, path: OsString) -> Self {
+        self.path = Some(path);
+        self
+    }
+
+    /// Runs the command in the current directory instead of `/`: it has arguments of the user's, with paths.
+    #[must_use]
+    pub fn stays(mut self, stays: bool) -> Self {
+        self.stays = stays;
         self
     }
 

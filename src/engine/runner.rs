@@ -194,7 +194,7 @@ impl Runner {
             rustix::io::fcntl_setfd(&reader, FdFlags::empty())?;
             let path = format!("/dev/fd/{}", reader.as_raw_fd());
             let (verb, args) = invocation.args.split_at(1);
-            let mut command = Command::new(&invocation.program);
+            let mut command = bare(invocation);
             command.args(verb).arg("--env-file").arg(path).args(args);
             let child = connect(command, streams)?.spawn()?;
             drop(reader);
@@ -229,8 +229,20 @@ pub fn spawn<'scope, T: Send + 'scope>(
 }
 
 fn command(invocation: &Invocation) -> Command {
-    let mut command = Command::new(&invocation.program);
+    let mut command = bare(invocation);
     command.args(&invocation.args);
+    command
+}
+
+/// Returns the command without arguments. Its PATH and its directory are such that it starts no program of the project's.
+fn bare(invocation: &Invocation) -> Command {
+    let mut command = Command::new(&invocation.program);
+    if let Some(path) = &invocation.path {
+        command.env("PATH", path);
+    }
+    if !invocation.stays {
+        command.current_dir("/");
+    }
     command
 }
 

@@ -1,5 +1,6 @@
 //! The container runtime: which docker or podman is used.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,6 @@ use crate::engine::dialect::Dialect;
 use crate::engine::error::{EngineError, Trouble};
 use crate::engine::runner::Runner;
 use crate::host::machine::Host;
-use crate::host::places::is_shared;
 
 /// A docker or podman client on this machine.
 #[derive(Debug, Clone)]
@@ -23,11 +23,51 @@ pub struct Runtime {
     /// The name by which the user chose it, for messages and command lines.
     pub name: String,
     program: PathBuf,
+    path: OsString,
+}
+
+/// A program that may be a container runtime.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// The name by which the user chose it.
+    pub name: &'a str,
+    /// Its path.
+    pub program: PathBuf,
+    /// The PATH with which it runs: engines look there for programs that they start, some as root.
+    path: OsString,
+    /// Why an earlier program of this name is not used, if there is one.
+    pub instead_of: Option<String>,
+}
+
+/// The places that code in a cage can write.
+struct Reach(Vec<PathBuf>);
+
+impl Reach {
+    fn of(host: &Host, project: Option<&Path>) -> Result<Self> {
+        // The current directory may become the project of a cage, whichever project the command is about.
+        let here = host.cwd.as_deref().filter(|cwd| host.may_be_a_project(cwd));
+        let places = project.into_iter().chain(here).map(Path::to_owned);
+        Ok(Self(places.chain(host.reach()?).collect()))
+    }
+
+    /// Returns the place that a path is in, goes through or leads to.
+    fn place_of(&self, path: &Path) -> Option<&Path> {
+        let ways: Vec<PathBuf> =
+            [path.to_owned(), file::real(path)].into_iter().chain(file::links(path)).collect();
+        let is_way = |place: &&PathBuf| ways.iter().any(|way| way.starts_with(place));
+        self.0.iter().find(is_way).map(PathBuf::as_path)
+    }
+
+    /// Returns PATH without relative entries and those that code in a cage can write.
+    fn search_path(&self, host: &Host) -> Result<OsString> {
+        let dirs = host.path_variable("PATH").map(std::env::split_paths).into_iter().flatten();
+        Ok(std::env::join_paths(dirs.filter(|dir| dir.is_absolute() && self.place_of(dir).is_none()))?)
+    }
 }
 
 impl Runtime {
-    /// Returns the names and paths of the programs to try, best first: the one that `choice` (`--runtime` or `CAGE_RUNTIME`)
-    /// names, or each engine's usual one. A program inside `project`, which is writable in the cage, is never among them.
+    /// Returns the programs to try, best first: the one that `choice` (`--runtime` or `CAGE_RUNTIME`) names, or each engine's usual
+    /// one. A program inside `project`, the current directory, or another place that a cage can write is never among them.
     ///
     /// # Errors
     /// When there is none, or not the chosen one.
@@ -35,26 +75,38 @@ impl Runtime {
         host: &Host,
         choice: Option<&'a str>,
         project: Option<&Path>,
-    ) -> Result<Vec<(&'a str, PathBuf)>> {
+    ) -> Result<Vec<Candidate<'a>>> {
         let names =
             choice.map_or_else(|| Dialect::in_order().map(Dialect::program).collect(), |choice| vec![choice]);
-        let find =
-            |project| names.iter().filter_map(move |name| Some((*name, find_program(host, name, project)?)));
-        let found: Vec<_> = find(project).collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let failure = match (choice, project) {
-            (_, Some(project)) if find(None).next().is_some() => {
-                Failure::new(format!(
-                    "the container runtime is inside {}, or in a directory above it that may be a project",
-                    text::escape(&project.to_string_lossy())
-                ))
-                .hint("code in a cage there could replace it; choose a smaller directory, or name the runtime by its path")
+        let reach = Reach::of(host, project)?;
+        let path = reach.search_path(host)?;
+        let shown = |path: &Path| text::escape(&path.to_string_lossy());
+        let (mut found, mut skipped) = (Vec::new(), None);
+        for name in names {
+            // Relative entries of PATH depend on the current directory, so they are not looked up in it.
+            let programs = which::which_in_all(name, host.path_variable("PATH"), "/nonexistent");
+            let mut instead_of = None;
+            for program in programs.into_iter().flatten().filter(|program| program.is_absolute()) {
+                let Some(place) = reach.place_of(&program) else {
+                    found.push(Candidate { name, program, path: path.clone(), instead_of });
+                    break;
+                };
+                let why =
+                    format!("{} is in {}, which code in a cage can write", shown(&program), shown(place));
+                instead_of = instead_of.or(Some(why));
+                skipped = skipped.or_else(|| instead_of.clone());
             }
-            (Some(choice), _) => Failure::new(format!("container runtime `{}` not found", text::escape(choice)))
+        }
+        if let (true, Some(why)) = (found.is_empty(), skipped) {
+            return Err(Failure::new(format!("no container runtime to trust: {why}"))
+                .hint("install it elsewhere, or start cage in a smaller directory")
+                .into());
+        }
+        let failure = match choice {
+            _ if !found.is_empty() => return Ok(found),
+            Some(choice) => Failure::new(format!("container runtime `{}` not found", text::escape(choice)))
                 .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one"),
-            (None, _) => Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
+            None => Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
                 "install Docker (https://docs.docker.com/get-docker), colima or podman (https://podman.io)",
             ),
         };
@@ -66,10 +118,10 @@ impl Runtime {
     ///
     /// # Errors
     /// When the program names no version, or is a client that cage can't use.
-    pub fn identify(runner: Runner, name: &str, program: PathBuf) -> Result<Self> {
+    pub fn identify(runner: Runner, Candidate { name, program, path, .. }: Candidate) -> Result<Self> {
         let real = file::real(&program);
         let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut runtime = Self { kind: Dialect::Docker, name: name.to_owned(), program };
+        let mut runtime = Self { kind: Dialect::Docker, name: name.to_owned(), program, path };
         let says = if is_script(&real) { runner.run(&runtime.command(["--version"]))? } else { real_name };
         if says.contains("nerdctl") {
             bail!(
@@ -86,6 +138,7 @@ impl Runtime {
     /// Returns a command line of this client.
     pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
         Invocation::new(self.kind, self.program.clone(), self.name.clone(), args)
+            .search_path(self.path.clone())
     }
 }
 
@@ -100,24 +153,6 @@ pub fn is_skipped(error: &anyhow::Error, identified: bool) -> bool {
     }
 }
 
-fn find_program(host: &Host, name: &str, project: Option<&Path>) -> Option<PathBuf> {
-    // The current directory may be writable in a cage, whichever project the command is about.
-    let here = host.cwd.as_deref().filter(|cwd| host.may_be_a_project(cwd));
-    let dirs = || project.into_iter().chain(here);
-    // So may a directory above, since the current directory can be inside a project. An absolute path is meant.
-    let by_path = Path::new(name).is_absolute();
-    let may_be = |dir: &&Path| host.may_be_a_project(dir) && !host.has_programs(dir) && !is_shared(dir);
-    let above: Vec<&Path> =
-        dirs().flat_map(|dir| dir.ancestors().skip(1).take_while(may_be)).filter(|_| !by_path).collect();
-    let trusted = |program: &PathBuf| {
-        let real = file::real(program);
-        let inside = |dir: &Path| program.starts_with(dir) || real.starts_with(dir);
-        program.is_absolute() && !dirs().chain(above.iter().copied()).any(inside)
-    };
-    // Relative entries of PATH depend on the current directory, so they are not looked up in it.
-    which::which_in_all(name, host.path_variable("PATH"), "/nonexistent").ok()?.find(trusted)
-}
-
 fn is_script(program: &Path) -> bool {
     let mut start = [0; 2];
     File::open(program).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
@@ -128,7 +163,7 @@ impl Runtime {
     /// Returns a client that is not installed.
     pub fn sample(kind: Dialect) -> Self {
         let name = kind.program();
-        Self { kind, name: name.into(), program: format!("/usr/bin/{name}").into() }
+        Self { kind, name: name.into(), program: format!("/usr/bin/{name}").into(), path: "/usr/bin".into() }
     }
 }
 
@@ -166,9 +201,7 @@ mod tests {
             let project = project.map(|project| self.0.path().join(project));
             Runtime::candidates(&host, choice, project.as_deref())?
                 .into_iter()
-                .map(|(name, program)| {
-                    Runtime::identify(Runner { verbose: false, limit: None }, name, program)
-                })
+                .map(|candidate| Runtime::identify(Runner { verbose: false, limit: None }, candidate))
                 .collect()
         }
     }
@@ -211,30 +244,55 @@ mod tests {
     #[test]
     fn a_runtime_inside_the_project_or_a_relative_path_is_never_run() {
         let machine = Machine::new();
-        let planted = machine.program("project/bin/docker", "#!/bin/sh\ntouch /tmp/never\n");
+        let planted = machine.program("project/bin/docker", "#!/bin/sh\n:\n");
         fs::create_dir(machine.0.path().join("links")).unwrap();
         symlink(planted, machine.0.path().join("links/docker")).unwrap();
         assert_eq!(kinds(machine.candidates("project/bin", None, None)).len(), 1);
         for path in ["project/bin", "links"] {
             let error = machine.candidates(path, None, Some("project")).unwrap_err().to_string();
-            let inside =
-                format!("the container runtime is inside {}", machine.0.path().join("project").display());
-            assert!(error.starts_with(&inside), "{error}");
+            let place = machine.0.path().join("project");
+            let inside = format!(" is in {}, which code in a cage can write", place.display());
+            assert!(error.ends_with(&inside), "{error}");
         }
-        let standing_there = |cwd: &str| {
-            let mut host = Host::sample(&[("PATH", machine.0.path().join("project/bin").to_str().unwrap())]);
-            host.cwd = Some(machine.0.path().join(cwd));
-            find_program(&host, "docker", None).is_some()
+        let path = machine.0.path().join("project/bin");
+        let in_directory = |cwd: &Path, path: &str| {
+            let mut host = Host::sample(&[("PATH", path)]);
+            host.cwd = Some(cwd.to_owned());
+            Runtime::candidates(&host, None, None).is_ok()
         };
-        fs::create_dir_all(machine.0.path().join("project/src/deep")).unwrap();
         let elsewhere = Machine::new();
-        let elsewhere = elsewhere.0.path().to_str().unwrap();
-        assert!(standing_there(elsewhere), "the control: it would be run");
-        for dir in ["project", "project/bin", "project/src/deep"] {
-            assert!(!standing_there(dir), "{dir}");
+        assert!(in_directory(elsewhere.0.path(), path.to_str().unwrap()), "the control: it would be run");
+        assert!(!in_directory(&machine.0.path().join("project"), path.to_str().unwrap()));
+        assert!(!in_directory(elsewhere.0.path(), ".:bin:"));
+    }
+
+    #[test]
+    fn what_another_cage_can_write_is_not_run_and_not_in_the_path() {
+        let machine = Machine::new();
+        for dir in ["home", "other/bin", "other/deep/bin", "bin", "sbin"] {
+            fs::create_dir_all(machine.0.path().join(dir)).unwrap();
         }
-        let host = Host::sample(&[("PATH", ".:bin:")]);
-        assert_eq!(find_program(&host, "docker", None), None);
+        let path = |dir: &str| machine.0.path().join(dir).display().to_string();
+        machine.program("other/bin/docker", "");
+        machine.program("bin/docker", "");
+        symlink(path("sbin"), path("other/link")).unwrap();
+        symlink(path("other/deep"), path("way")).unwrap();
+        let dirs = ["other/bin", "other/link", "way/bin", "bin", "sbin"].map(path);
+        let mut host = Host::sample(&[("PATH", &format!(".:{}::relative", dirs.join(":")))]);
+        host.home = Some(path("home").into());
+        let found = |host: &Host| {
+            let found = Runtime::candidates(host, None, None).unwrap();
+            (found[0].program.display().to_string(), found[0].path.to_str().unwrap().to_owned())
+        };
+        assert_eq!(found(&host), (path("other/bin/docker"), dirs.join(":")), "the control: no cage is known");
+        host.keep_reach("docker", [path("other")]);
+        assert_eq!(found(&host), (path("bin/docker"), format!("{}:{}", path("bin"), path("sbin"))));
+        host.keep_reach("podman", [path("bin")]);
+        assert!(Runtime::candidates(&host, None, None).is_err(), "both are in reach");
+        host.keep_reach("docker", ["/".to_owned()]);
+        assert_eq!(found(&host).0, path("other/bin/docker"), "it is of no use to name the whole system");
+        fs::write(machine.0.path().join("home/.local/state/cage/writable.docker.cage.project"), "x").unwrap();
+        assert!(Runtime::candidates(&host, None, None).is_err(), "it can't be read");
     }
 
     #[test]

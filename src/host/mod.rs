@@ -7,5 +7,6 @@ pub mod ids;
 pub mod machine;
 pub mod places;
 pub mod project;
+pub mod reach;
 pub mod terminal_variables;
 pub mod worktree;

@@ -125,12 +125,6 @@ impl Host {
         let above_home = self.home.as_ref().is_some_and(|home| home.starts_with(dir));
         dir != Path::new("/") && !above_home && !system.iter().any(|system| dir.starts_with(system))
     }
-
-    /// Returns whether a directory is where programs are installed in the home, or below.
-    pub fn has_programs(&self, dir: &Path) -> bool {
-        let usual = [".local", ".docker", ".rd", ".orbstack", ".colima", ".nix-profile", "bin"];
-        self.home.as_ref().is_some_and(|home| usual.iter().any(|name| dir.starts_with(home.join(name))))
-    }
 }
 
 /// Returns why a directory belongs to the system, if it does.

@@ -160,7 +160,8 @@ impl NewCage {
             plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &home])));
         }
         let spec = self.spec(context, name, options);
-        let mut create = runtime.command(spec.create_args()).stdin(spec.env_file);
+        let stays = !spec.engine_args.is_empty();
+        let mut create = runtime.command(spec.create_args()).stdin(spec.env_file).stays(stays);
         if let Mapping::KeepId(_) = self.mapping {
             // podman copies an image when it is first used with these IDs, which takes minutes if it is large:
             // https://github.com/containers/podman/issues/20845

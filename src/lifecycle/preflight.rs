@@ -47,6 +47,13 @@ impl Preflight {
             )
         );
         let mut others = session.cages(runtime)?;
+        let sources =
+            options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
+        let places = sources.chain([project.path.as_str()]).map(str::to_owned);
+        if !session.global.dry_run {
+            let places = others.iter().flat_map(Cage::writable_sources).chain(places);
+            session.host.keep_reach(runtime.kind.program(), places);
+        }
         others.retain(|other| other.final_name() != project.name);
         if !options.has(ALLOW_NESTED) {
             nesting::check_nested(project, options, &others)?;

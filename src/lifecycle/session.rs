@@ -82,8 +82,12 @@ impl Session {
         let choice = self.global.runtime.as_deref().or_else(|| self.host.variable("CAGE_RUNTIME"));
         let dir = project.map(Project::dir);
         let mut silent: Option<(&str, anyhow::Error)> = None;
-        for (name, program) in Runtime::candidates(&self.host, choice, dir.as_deref())? {
-            let runtime = Runtime::identify(self.runner, name, program);
+        for candidate in Runtime::candidates(&self.host, choice, dir.as_deref())? {
+            let name = candidate.name;
+            if let Some(why) = &candidate.instead_of {
+                console::warn(&format!("not using another {name}: {why}"));
+            }
+            let runtime = Runtime::identify(self.runner, candidate);
             let identified = runtime.is_ok();
             match runtime.and_then(|runtime| query(&runtime).map(|answer| (runtime, answer))) {
                 Ok(answer) => {

@@ -203,11 +203,12 @@ impl Machine {
         (socket, listener)
     }
 
-    /// Returns cage's files in the home.
+    /// Returns cage's files in the home, but for what it remembers of the engine.
     pub fn state_files(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.home().join(".local/state/cage"));
         let mut files: Vec<PathBuf> =
             files.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| !file.file_name().unwrap().to_str().unwrap().starts_with("writable."));
         files.sort();
         files
     }

@@ -1,0 +1,60 @@
+//! The directories of this machine that cages can write, as far as cage has seen them.
+//!
+//! The engine knows them, but a program in one of them must not be run before the engine is asked. So a command that makes a cage
+//! keeps the answer in `~/.local/state/cage`, where no cage can write.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::base::{file, text};
+use crate::host::machine::Host;
+use crate::host::places::system_dir;
+
+/// The start of the names of these files; an engine and a label follow.
+const START: &str = "writable.";
+
+impl Host {
+    /// Reads the places that cages of all engines can write.
+    ///
+    /// # Errors
+    /// When a file is there and can't be read: a program there would be taken for harmless.
+    pub fn reach(&self) -> Result<Vec<PathBuf>> {
+        let Some(dir) = self.state_dir() else { return Ok(Vec::new()) };
+        let files = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            files => {
+                files.with_context(|| format!("cannot read {}", text::escape(&dir.to_string_lossy())))?
+            }
+        };
+        let mut places = Vec::new();
+        for entry in files.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(START)) {
+            let read = || {
+                serde_json::from_str::<Vec<PathBuf>>(&fs::read_to_string(entry.path())?)
+                    .map_err(anyhow::Error::from)
+            };
+            let shown =
+                || format!("cannot read {}: remove it", text::escape(&entry.path().to_string_lossy()));
+            places.extend(read().with_context(shown)?);
+        }
+        Ok(places)
+    }
+
+    /// Keeps the places that the cages of an engine can write, in place of those that were kept of it.
+    pub fn keep_reach(&self, engine: &str, places: impl IntoIterator<Item = String>) {
+        let mut places: Vec<String> =
+            places.into_iter().filter(|place| system_dir(Path::new(place)).is_none()).collect();
+        places.sort_unstable();
+        places.dedup();
+        let Some(dir) = self.state_dir() else { return };
+        let path = dir.join(format!("{START}{engine}.{}", self.label));
+        let Ok(text) = serde_json::to_string(&places) else { return };
+        let is_kept = fs::read_to_string(&path).map_or(places.is_empty(), |kept| kept == text);
+        if !is_kept {
+            // Without it, a program there is found out only when its project is the current one.
+            let _ = file::write_private(&path, &text);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Row 26: programs that engines start, some as root, are found in the project by way of PATH.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::text;
+use crate::common::free_port;
+use crate::lab::{PATH, World};
+
+on_each_engine!(programs_in_the_project_are_not_what_engines_start);
+
+/// Programs that one engine or another looks for in PATH.
+const HELPERS: &str = "iptables ip6tables nft conmon runc crun catatonit slirp4netns pasta netavark aardvark-dns fuse-overlayfs \
+                       newuidmap newgidmap ssh docker-credential-planted";
+
+/// An image that has to be asked for, with a look at the credentials.
+const ABSENT: &str = "127.0.0.1:5000/cage/absent:latest";
+
+fn programs_in_the_project_are_not_what_engines_start(world: &World) {
+    let canary = world.home.join("canary");
+    let bin = world.project.join("bin");
+    for name in HELPERS.split_ascii_whitespace() {
+        let script =
+            format!("#!/bin/sh\necho {name} >>{}\nPATH={PATH} exec {name} \"$@\"\n", canary.display());
+        world.program(&bin.join(name), &script);
+        world.program(&world.project.join(name), &script);
+    }
+    world.write(&world.home.join(".docker/config.json"), r#"{"credsStore":"planted"}"#);
+    let links = world.home.join("links");
+    symlink(&bin, &links).unwrap();
+    let elsewhere = world.root().join("elsewhere");
+    world.mkdir(&elsewhere);
+
+    let paths =
+        [bin.display().to_string(), links.display().to_string(), "bin".into(), ".".into(), String::new()];
+    let ran = || {
+        let ran = text(&canary);
+        let _ = fs::remove_file(&canary);
+        ran
+    };
+    for (number, path) in paths.iter().enumerate() {
+        let path = format!("{path}:{PATH}");
+        // The control: the engine alone starts some of them. It resolves relative entries or refuses them.
+        let port = free_port();
+        world.engine(&format!("run --rm -p 127.0.0.1:{port}:80 cage-lab true")).env("PATH", &path).run();
+        world.engine(&format!("pull {ABSENT}")).env("PATH", &path).run();
+        let alone = ran();
+        assert!(number > 1 || !alone.is_empty(), "{path}: the engine starts none");
+
+        let cage = |words: &str| world.cage(words).env("PATH", &path);
+        let start = format!("start -d -p {port}:80");
+        let every = [start.as_str(), "run true", "restart", "status", "list", "stop", "run true", "rm"];
+        for words in if number == 0 { &every[..] } else { &["run true", "rm"] } {
+            cage(words).ok();
+            assert_eq!(ran(), "", "{path}: {words}");
+        }
+        cage("upgrade").env("CAGE_IMAGE", ABSENT).run();
+        assert_eq!(ran(), "", "{path}: upgrade");
+    }
+
+    // Neither are those in the project of another cage.
+    let path = format!("{}:{PATH}", bin.display());
+    world.cage("start -d").ok();
+    world.cage("run true").dir(&elsewhere).env("PATH", &path).ok();
+    world.cage("upgrade").dir(&elsewhere).env("PATH", &path).env("CAGE_IMAGE", ABSENT).run();
+    assert_eq!(ran(), "");
+    let planted = bin.join(world.engine.program());
+    let script = format!(
+        "#!/bin/sh\necho client >>{}\nPATH={PATH} exec {} \"$@\"\n",
+        canary.display(),
+        world.engine.program()
+    );
+    world.program(&planted, &script);
+    let list = world.cage("list").dir(&elsewhere).env("PATH", &path).ok();
+    list.says(&format!("not using another {}: {} is in ", world.engine.program(), planted.display()));
+    assert_eq!(ran(), "");
+    world.cage("rm").dir(&elsewhere).ok();
+}
