@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::create_options::CreateOptions;
 use super::ssh_agent::SOCKET;
+use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::engine::container::Container;
 #[cfg(test)]
@@ -124,6 +125,13 @@ impl Cage {
     /// Returns whether the SSH agent's socket of a virtual machine is mounted.
     pub fn mounts_machines_agent(&self) -> bool {
         self.mounts.iter().any(|mount| mount.source == SOCKET)
+    }
+
+    /// Returns the record of the findings in the project before its first cage.
+    pub fn record(&self) -> Option<Record> {
+        // Without a time that can be read, anything may be new.
+        let since = self.label(SINCE_LABEL)?.parse().unwrap_or(0);
+        Some(Record { label: self.label(SEEN_LABEL)?.to_owned(), since })
     }
 
     /// Returns whether the cage was made when another directory was at the project's path.

@@ -1,5 +1,5 @@
-//! The home that all cages share: making it ready, making room in it, emptying it. Done by short-lived containers, since
-//! a volume can be reached from inside one only.
+//! The home of a cage, a volume: preparing it, removing mount points from it and resetting it. A volume can be reached only from
+//! inside a container, so short-lived containers do this.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use crate::base::{script, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, KEEP_ID_LABEL, OWNER_LABEL};
 use crate::cage::options::Home;
-use crate::cage::user::{ImageUser, Mapping};
+use crate::cage::user::Mapping;
 use crate::engine::command::Invocation;
 use crate::engine::mount::Mount;
 use crate::engine::runtime::Runtime;
@@ -27,10 +27,10 @@ const RESET: &str = script::body(include_str!("reset_home.sh"));
 /// Keeps `SELinux` from confining a container.
 pub const UNCONFINED: &str = "--security-opt=label=disable";
 
-/// The directory with the files for new homes, `~/.config/cage/home`, if there is anything in it.
+/// Returns the directory with the files for new homes, `~/.config/cage/home`, unless it is empty or missing.
 ///
 /// # Errors
-/// When there is one that can't be looked into, or mounted.
+/// When the directory can't be read or mounted.
 pub fn seed_dir(host: &Host) -> Result<Option<String>> {
     let Some(dir) = host.config_dir().map(|dir| dir.join("home")) else { return Ok(None) };
     let unusable =
@@ -50,8 +50,14 @@ pub fn seed_dir(host: &Host) -> Result<Option<String>> {
     }
 }
 
-/// A container of `image` that runs `script`, with no network, and is gone afterwards.
-fn helper(runtime: &Runtime, image: &str, flags: &[String], mounts: &[Mount], script: &[&str]) -> Invocation {
+/// Returns the command that runs `script` as root in a container of `image` without a network, and removes the container.
+pub fn helper(
+    runtime: &Runtime,
+    image: &str,
+    flags: &[String],
+    mounts: &[Mount],
+    script: &[&str],
+) -> Invocation {
     let mut args =
         vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/", "--user", "0"];
     args.extend(flags.iter().map(String::as_str));
@@ -62,42 +68,8 @@ fn helper(runtime: &Runtime, image: &str, flags: &[String], mounts: &[Mount], sc
     runtime.command(args)
 }
 
-/// What a home is to be made ready for.
-#[derive(Debug)]
-pub struct Preparation<'a> {
-    /// The image of the cage that is going to use it.
-    pub image: &'a str,
-    /// The name of the volume with the home.
-    pub volume: &'a str,
-    /// The image's user.
-    pub user: &'a ImageUser,
-    /// How that user acts as the person at the keyboard.
-    pub mapping: Mapping,
-    /// The flags of a container that has it.
-    pub flags: Vec<String>,
-    /// Files for it.
-    pub seed: Option<&'a str>,
-    /// The project's path, which may be below it.
-    pub project: &'a str,
-}
-
-impl Preparation<'_> {
-    /// The command that makes it ready, and prints the files that renumber the user if that is the mapping.
-    pub fn command(&self, runtime: &Runtime) -> Invocation {
-        let mut mounts = vec![Mount::volume(self.volume, &self.user.home)];
-        mounts.extend(self.seed.map(|seed| Mount::path(seed, "/cage-seed").readonly()));
-        let renumbered = match self.mapping {
-            Mapping::Renumber(_) => self.user.name.as_str(),
-            Mapping::AsIs | Mapping::KeepId(_) => "",
-        };
-        let room = below(&self.user.home, self.project).unwrap_or_default();
-        let owner = self.mapping.inside(self.user).to_string();
-        let script = [PREPARE, "sh", &self.user.home, &owner, room, renumbered];
-        helper(runtime, self.image, &self.flags, &mounts, &script)
-    }
-}
-
-/// Returns the part of a path below the home, if it is there: a mount at such a path needs a directory in the volume.
+/// Returns the part of a path below the home, or `None` for a path elsewhere. A mount below the home needs a directory in the
+/// volume.
 pub fn below<'a>(home: &str, path: &'a str) -> Option<&'a str> {
     path.strip_prefix(home)?.strip_prefix('/').filter(|rest| !rest.is_empty())
 }
@@ -108,8 +80,8 @@ pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> 
     helper(runtime, image, &[], &[Mount::volume(volume, "/cage-home")], &script)
 }
 
-/// Returns the command that empties a home and fills it from the image, as it was when the volume was new. `cage` uses the home at
-/// `home`.
+/// Returns the command that empties a home and copies the image's home directory into it, as the engine did when the volume was new.
+/// `cage` has the volume mounted at `home`.
 ///
 /// # Errors
 /// When the labels of the cage can't be read.

@@ -48,15 +48,13 @@ impl PullFlag {
         })?;
         Ok(self.pull.unwrap_or(default))
     }
-}
 
-impl PullPolicy {
     /// Returns whether to pull an image; `is_here` tells whether this machine has it.
-    pub fn wants(self, is_here: bool) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Missing => !is_here,
-            Self::Never => false,
-        }
+    ///
+    /// # Errors
+    /// As [`PullFlag::policy`].
+    pub fn wants(self, host: &Host, is_here: bool) -> Result<bool> {
+        let policy = self.policy(host)?;
+        Ok(policy == PullPolicy::Always || policy == PullPolicy::Missing && !is_here)
     }
 }

@@ -14,7 +14,6 @@ use crate::base::{console, file, text};
 use crate::engine::error;
 use crate::host::project::Project;
 use crate::lifecycle::acknowledged::Acknowledged;
-use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::session::Session;
 
@@ -122,7 +121,7 @@ fn within(findings: Vec<Finding>, project: &Project, here: &Path, paths: &[PathB
 fn find_record(session: &Session, here: Project) -> (Project, Option<Record>) {
     let project = match session.find_nearest(None) {
         Ok((Target::Project(project), _, Some(container))) => {
-            if let Some(record) = Baseline::recorded(&container) {
+            if let Some(record) = container.record() {
                 return (project, Some(record));
             }
             console::info("the cage has no record of what was here before");

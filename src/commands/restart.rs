@@ -118,13 +118,11 @@ impl Renewal<'_> {
             let Some(old) = &found.cage else { bail!(self.missing()) };
             let image = found.image.as_ref();
             let Some(mut plan) = first(old, image)? else { return Ok(0) };
-            let context = Context { host: &session.host, runtime, project, image };
-            let new_cage = NewCage::gather(session, &context, Some(old), preflight.clone(), features)?;
+            let context = Context { session, runtime, project, image };
+            let new = NewCage::gather(context, Some(old), self.options_after(old)?, &preflight, features)?;
             plan.append(remove_all(runtime, found.left_over.iter()));
-            let options = self.options_after(old)?;
-            options.check_sources()?;
-            let entry = Entry::enter(&session.host, self.flags.detach);
-            plan.append(context.replace(old, &new_cage, &options, &entry));
+            new.options.check_sources()?;
+            plan.append(new.replace(old, &Entry::enter(&session.host, self.flags.detach)));
             session.carry_out_locked(&plan, lock)
         })?;
         session.tell_leftovers(project, old.label(SEEN_LABEL));

@@ -5,9 +5,7 @@ use clap::Args;
 
 use crate::base::error::Failure;
 use crate::engine::image::is_local;
-use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::fetch;
 
@@ -26,7 +24,7 @@ impl Update {
         refuse_local(&session.host)?;
         let (runtime, _) =
             session.ask(None, |runtime| runtime.images(session.runner, &[&session.host.image]))?;
-        session.carry_out(&fetch_newest(&session.host, &runtime))
+        session.carry_out(&fetch(&session.host, &runtime, None))
     }
 }
 
@@ -41,12 +39,4 @@ pub fn refuse_local(host: &Host) -> Result<()> {
             .hint("`cage restart` creates the cage again from the local image")
     );
     Ok(())
-}
-
-/// Returns the plan that pulls the image, which must succeed.
-pub fn fetch_newest(host: &Host, runtime: &Runtime) -> Plan {
-    let mut plan = Plan::default();
-    plan.say("Pulling latest image...");
-    plan.push(Step::Pull { pull: fetch(host, runtime), unless: None });
-    plan
 }

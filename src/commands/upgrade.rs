@@ -4,11 +4,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::restart::Renew;
-use super::update::{fetch_newest, refuse_local};
+use super::update::refuse_local;
 use crate::base::console;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::resume::tell_ignored;
 use crate::lifecycle::session::Session;
+use crate::lifecycle::steps::fetch;
 
 /// Pull the latest image and, if the project's cage has another one, replace the cage
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ impl Upgrade {
         refuse_local(&session.host)?;
         let renewal = self.renew.find(session)?;
         let runtime = &renewal.runtime;
-        let pull = || session.carry_out(&fetch_newest(&session.host, runtime)).map(drop);
+        let pull = || session.carry_out(&fetch(&session.host, runtime, None)).map(drop);
         let Some(old) = &renewal.found.cage else {
             pull()?;
             console::info("No existing container. Use 'cage start' to create one.");

@@ -14,6 +14,7 @@ use crate::lifecycle::ending::Ending;
 use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::kept_modes::KeptModes;
 use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::Session;
 
 /// Completes what the engine leaves undone when a cage starts.
 pub(super) const SETTLE: &str = script::body(include_str!("settle.sh"));
@@ -36,26 +37,17 @@ impl Entry {
     }
 }
 
-/// The project that a command is about, on this machine and in the engine that has its cage.
-#[derive(Debug)]
+/// The project that a command is about, and the engine that has its cage.
+#[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// This machine.
-    pub host: &'a Host,
+    /// The session of the command.
+    pub session: &'a Session,
     /// The runtime that answered.
     pub runtime: &'a Runtime,
     /// The project of the cage.
     pub project: &'a Project,
     /// The image for new cages, if it is on this machine.
     pub image: Option<&'a Image>,
-}
-
-/// The facts that decide what `settle.sh` does.
-#[derive(Clone, Copy)]
-pub(super) struct Settling {
-    /// Whether the SSH agent's socket of a virtual machine is mounted.
-    pub(super) machines_agent: bool,
-    /// Whether the cage has no root.
-    pub(super) no_root: bool,
 }
 
 /// Returns the error for a cage whose project directory was replaced. The engines refuse to run anything in it, because they take
@@ -68,27 +60,16 @@ pub fn replaced_while_running(container: &Cage) -> Failure {
 impl Context<'_> {
     /// Returns the link to the SSH agent, if the cage mounts it.
     pub(super) fn link(&self, container: &Cage) -> Option<Link> {
-        Link::of(self.host, &self.project.name).filter(|_| container.mounts_link())
-    }
-
-    /// Returns the plan that starts a new container and checks that it keeps running: with the engine's init as the first process,
-    /// the start succeeds even if the image's command can't be executed.
-    pub(super) fn start_new(&self, container: &str, settling: Settling) -> Plan {
-        let look = || self.runtime.command(["exec", container, "/bin/sh", "-c", ":"]).within(PATIENCE);
-        let mut plan = Plan::default();
-        plan.run(self.runtime.command(["start", container]));
-        plan.run(self.settle(container, settling).unwrap_or_else(look));
-        plan.push(Step::Keep);
-        plan
+        Link::of(&self.session.host, &self.project.name).filter(|_| container.mounts_link())
     }
 
     /// Returns the command to run in a container each time it has started, if any. The command fails only if the container
     /// is not running.
     ///
     /// It runs as root with the container's variables, so `LD_PRELOAD` from the project's env file would let project code run as root.
-    /// With `--no-root` it is therefore run only in a virtual machine, where root is not the host's root.
-    pub(super) fn settle(&self, container: &str, settling: Settling) -> Option<Invocation> {
-        let Settling { machines_agent, no_root } = settling;
+    /// With `--no-root` it is therefore run only for the SSH agent's socket of a virtual machine (`machines_agent`), where root is
+    /// not the host's root.
+    pub(super) fn settle(&self, container: &str, machines_agent: bool, no_root: bool) -> Option<Invocation> {
         let socket = if machines_agent { SOCKET } else { "" };
         (machines_agent || (self.runtime.kind.names_host_at_start() && !no_root)).then(|| {
             let settle = ["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket];
@@ -100,11 +81,13 @@ impl Context<'_> {
     pub(super) fn enter(&self, container: &str, since: Option<&str>, entry: &Entry) -> Plan {
         let step = match entry {
             Entry::Name => Step::Print(self.project.name.clone()),
-            Entry::Exec(inside) => inside.step(self.host, self.runtime, container, &self.project.name),
+            Entry::Exec(inside) => {
+                inside.step(&self.session.host, self.runtime, container, &self.project.name)
+            }
             Entry::Attach => {
                 let mut attach = self.attach(container, &["attach"]);
                 attach.redraws = true;
-                attach.modes = KeptModes::of(self.host, &self.project.name, since);
+                attach.modes = KeptModes::of(&self.session.host, &self.project.name, since);
                 Step::Attach(Box::new(attach))
             }
         };
@@ -120,7 +103,7 @@ impl Context<'_> {
 
     /// Returns an attachment by the client's `verb`, `attach` or `start`.
     fn attach(&self, container: &str, verb: &[&str]) -> Attach {
-        let keys = &self.host.detach_keys;
+        let keys = &self.session.host.detach_keys;
         let client = |keys: &str| {
             let flag = self.runtime.kind.attach_flag();
             let end = ["--detach-keys", keys].into_iter().chain(flag).chain([container]);
@@ -132,8 +115,8 @@ impl Context<'_> {
             keys: keys.clone(),
             once_attached: None,
             redraws: false,
-            ending: Ending::of(self.host, self.runtime, container, &self.project.name),
-            modes: KeptModes::of(self.host, &self.project.name, None),
+            ending: Ending::of(&self.session.host, self.runtime, container, &self.project.name),
+            modes: KeptModes::of(&self.session.host, &self.project.name, None),
         }
     }
 }

@@ -1,68 +1,64 @@
-//! A new cage: the facts that decide about it, and the plan that makes its container.
+//! A new cage: the facts that decide about it, and the plans that create it or replace another one by it.
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
+use crate::audit::{self, Record, Scope};
 use crate::base::error::Failure;
 use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
-use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::{
     Cage, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL, OWNER_LABEL,
-    USER_LABEL,
+    SEEN_LABEL, SINCE_LABEL, SUCCESSOR, USER_LABEL,
 };
-use crate::cage::home::{Preparation, home_volume};
+use crate::cage::home::{PREPARE, helper, home_volume};
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
-use crate::cage::variable::LOCALE;
 use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
+use crate::engine::command::{Invocation, PATIENCE};
 use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
 use crate::engine::spec::ContainerSpec;
 use crate::host::ids::Ids;
-use crate::host::machine::{self, Host};
-use crate::host::project::Project;
+use crate::host::machine;
 use crate::host::worktree::GitDir;
-use crate::lifecycle::baseline::Baseline;
-use crate::lifecycle::context::Context;
+use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::lock;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
-use crate::lifecycle::session::Session;
-use crate::lifecycle::steps::Removal;
+use crate::lifecycle::steps::{halt, remove, remove_all};
 
-/// Everything that is decided about a new cage.
+/// The facts that decide about a new cage.
 #[derive(Debug)]
-pub struct NewCage {
+pub struct NewCage<'a> {
+    /// The project, the engine and the image.
+    pub context: Context<'a>,
+    /// The options of the cage.
+    pub options: CreateOptions,
+    /// The facts that are known before the image is pulled.
+    pub preflight: Preflight,
     /// The facts about the engine.
     pub engine: Engine,
     /// The image's user.
     pub user: ImageUser,
     /// The mapping of that user to the user outside.
     pub mapping: Mapping,
-    /// The variables from env files.
-    pub env: EnvFiles,
-    /// Whether the image sets a locale.
-    pub has_locale: bool,
     /// The directory that git needs besides the project.
     pub git: GitDir,
     /// The link to the SSH agent.
     pub link: Option<Link>,
-    /// What the user can do about an agent that can't be forwarded.
+    /// Advice for the user about an agent that can't be forwarded.
     pub advice: Option<String>,
     /// The directory with seed files for the home.
     pub seed: Option<String>,
     /// The features to ask the engine for.
     pub features: Features,
-    /// The record of the project before the first cage.
-    pub baseline: Baseline,
-    /// The other cages.
-    pub others: Vec<Cage>,
-    /// Whether this is the first cage: there is no shared home yet.
-    pub is_first: bool,
-    /// The entry for the host's name, where the engine makes none.
+    /// The record of the project before its first cage, so that `cage check` can tell what is new.
+    pub record: Record,
+    /// The entry for the host's name, if the engine adds none.
     pub add_host: Option<String>,
 }
 
@@ -75,24 +71,26 @@ pub struct Features {
     pub agent: bool,
 }
 
-impl NewCage {
-    /// Gathers the facts and decides. The image must be on this machine, except in a dry run. The user of the image is known from
-    /// `old`, the cage to be replaced, if that has the same image.
+impl<'a> NewCage<'a> {
+    /// Gathers the facts. The image must be on this machine, except in a dry run. The image's user is known from `old`, the cage
+    /// to be replaced, if that has the same image.
     ///
     /// # Errors
     /// When the image can't be used, or not with this project.
     pub fn gather(
-        session: &Session,
-        context: &Context,
+        context: Context<'a>,
         old: Option<&Cage>,
-        Preflight { env, endpoint, others, is_first, no_root }: Preflight,
+        options: CreateOptions,
+        preflight: &Preflight,
         features: Features,
     ) -> Result<Self> {
-        let Context { host, runtime, project, .. } = *context;
+        let Context { session, runtime, project, .. } = context;
+        let host = &session.host;
         let engine = runtime.engine(host, session.runner)?;
-        let (user, looks) = image_user(session, context, old, &engine)?;
+        let (user, looks) = image_user(context, old, &engine)?;
         let person = user::person(host, project)?;
         let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, looks);
+        let no_root = options.has(NO_ROOT);
         if no_root && engine.mode == Mode::Rootful && engine.machine.is_none() {
             mapping = mapping.without_root(&user, person).ok_or_else(|| {
                 Failure::new(format!(
@@ -102,64 +100,107 @@ impl NewCage {
                 .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
             })?;
         }
-        let advice = ssh_agent::advice(engine.machine, &endpoint);
-        let link = Link::of(host, &project.name);
         let seed = home::seed_dir(host)?;
-        if user.home == project.path {
-            bail!(
-                Failure::new(format!("the project {} is where the image has its user's home", project.path))
-                    .hint("move the project into a directory of its own")
-            );
-        }
-        let has_locale = context.image.is_some_and(|image| LOCALE.iter().any(|name| image.sets(name)));
-        let git = GitDir::of(&project.dir());
-        let baseline = Baseline::of(&project.dir(), old);
-        let features = Features { init: features.init && !runtime.kind.lacks_init(host), ..features };
-        let add_host = runtime.kind.add_host(&engine, no_root, machine::address);
+        ensure!(
+            user.home != project.path,
+            Failure::new(format!("the project {} is where the image has its user's home", project.path))
+                .hint("move the project into a directory of its own")
+        );
         Ok(Self {
+            context,
+            options,
+            mapping,
+            git: GitDir::of(&project.dir()),
+            link: Link::of(host, &project.name),
+            advice: ssh_agent::advice(engine.machine, &preflight.endpoint),
+            seed,
+            features: Features { init: features.init && !runtime.kind.lacks_init(host), ..features },
+            // A replacement must not hide findings.
+            record: old.and_then(Cage::record).unwrap_or_else(|| scan(context)),
+            add_host: runtime.kind.add_host(&engine, no_root, machine::address),
+            preflight: preflight.clone(),
             engine,
             user,
-            mapping,
-            env,
-            has_locale,
-            git,
-            link,
-            advice,
-            seed,
-            features,
-            baseline,
-            others,
-            is_first,
-            add_host,
         })
     }
 
-    /// Returns the plan that makes a container of this name, complete but not started, and removes it if a later step fails.
-    pub fn make(&self, context: &Context, name: &str, options: &CreateOptions, undo: Removal) -> Plan {
-        let Context { host, runtime, project, .. } = *context;
+    /// Returns the plan that creates the cage. The container gets its final name last, so that a cage of that name is always complete.
+    /// `remains` are containers that the engine could not remove, or that an earlier attempt left behind.
+    pub fn create<'b>(&self, remains: impl IntoIterator<Item = &'b Cage>, entry: &Entry) -> Plan {
+        let Context { runtime, project, .. } = self.context;
+        let name = &project.name;
+        let new = format!("{name}{SUCCESSOR}");
+        let unlink = || self.link.iter().map(|link| Step::Unlink(link.path.clone()));
+        let mut plan = remove_all(runtime, remains);
+        plan.append(self.make(&new, unlink));
+        plan.run(runtime.command(["rename", &new, name]));
+        plan.push(self.undo(name, unlink()));
+        plan.extend(self.welcome().into_iter().map(Step::Say));
+        plan.extend(self.check_sources());
+        if let Entry::Attach = entry {
+            plan.push(self.context.start_attached(name, self.settle(name)));
+        } else {
+            plan.append(self.start(name));
+            plan.append(self.context.enter(name, None, entry));
+        }
+        plan
+    }
+
+    /// Returns the plan that replaces `old` by the cage; `old` is removed only when the new container runs. They have the same link
+    /// to the SSH agent.
+    pub fn replace(&self, old: &Cage, entry: &Entry) -> Plan {
+        let Context { session, runtime, project, .. } = self.context;
+        let name = &project.name;
+        let new = format!("{name}{SUCCESSOR}");
+        let mut plan = self.make(&new, || None);
+        if old.state.is_up() {
+            // Both can't listen on the same ports.
+            halt(&mut plan, &session.host, runtime, &[old], "restarted");
+            // Code in the old cage could write until now, and may have put a link in the path of a mount of either container.
+            plan.push(self.undo(&new, [Step::Say(format!("{name} is still the old one, and is stopped"))]));
+            plan.extend(self.check_sources());
+            let restore = [
+                Step::Run(runtime.command(["start", &old.id])),
+                Step::Say(format!("{name} is the old one again; its programs have ended")),
+            ];
+            plan.push(self.undo(&new, restore));
+        } else {
+            plan.extend(self.check_sources());
+        }
+        plan.append(self.start(&new));
+        plan.run(remove(runtime, &old.id));
+        plan.run(runtime.command(["rename", &new, name]));
+        plan.append(self.context.enter(name, None, entry));
+        plan
+    }
+
+    /// Returns the plan that makes a container of this name, complete but not started. If a later step fails, the container is
+    /// removed, and `then` follows.
+    fn make<T: IntoIterator<Item = Step>>(&self, name: &str, then: impl Fn() -> T) -> Plan {
+        let Context { session, runtime, project, .. } = self.context;
+        let host = &session.host;
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
-        plan.extend(self.warnings(host, project, options).into_iter().map(Step::Warn));
+        plan.extend(self.warnings().into_iter().map(Step::Warn));
         if let GitDir::Outside(dir) = &self.git {
             let dirs = [PathBuf::from(dir)];
-            for other in nesting::neighbours(&project.name, &dirs, &self.others) {
+            for other in nesting::neighbours(&project.name, &dirs, &self.preflight.others) {
                 plan.say(format!(
                     "the repository {dir} is in {}, too: code in one cage can set hooks for the other, and for you",
                     other.name
                 ));
             }
         }
-        if let Some(Agent::Link(link)) = self.agent(host, options) {
+        if let Some(Agent::Link(link)) = self.agent() {
             plan.push(Step::Link(link.clone()));
-            plan.push(Step::Undo(undo.without_container()));
+            plan.push(Step::Undo(Plan::new(then())));
         }
-        if options.home() == Some(Home::Project) {
+        if self.options.home() == Some(Home::Project) {
             // The label ties the volume to the project when both cage and directory are gone. An existing volume keeps its labels.
             let label = format!("{}={}", host.label, project.path);
-            let home = home_volume(host, project, options);
-            plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &home])));
+            plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &self.home()])));
         }
-        let spec = self.spec(context, name, options);
+        let spec = self.spec(name);
         let stays = !spec.engine_args.is_empty();
         let mut create = runtime.command(spec.create_args()).stdin(spec.env_file).stays(stays);
         if let Mapping::KeepId(_) = self.mapping {
@@ -168,49 +209,68 @@ impl NewCage {
             create = create.slow("Preparing the image for your user, once");
         }
         plan.run(create);
-        plan.push(Step::Undo(undo.plan(runtime, name)));
+        plan.push(self.undo(name, then()));
         if let Some(seed) = &self.seed {
             plan.say(format!("Seeding home directory from {seed}"));
         }
         // Cages of other projects may be preparing the same home.
-        plan.extend(
-            lock::path(host, &format!("{}.home", home_volume(host, project, options))).map(Step::Lock),
-        );
-        plan.push(self.prepare_home(context, name, options));
+        plan.extend(lock::path(host, &format!("{}.home", self.home())).map(Step::Lock));
+        plan.push(self.prepare_home(name));
         plan
     }
 
-    /// Returns the step that prepares the home, and renumbers the user in the container of this name if necessary.
-    fn prepare_home(&self, context: &Context, name: &str, options: &CreateOptions) -> Step {
-        let Context { host, runtime, project, .. } = *context;
-        let preparation = Preparation {
-            image: &host.image,
-            volume: &home_volume(host, project, options),
-            user: &self.user,
-            mapping: self.mapping,
-            flags: self.userns().into_iter().chain(self.security()).collect(),
-            seed: self.seed.as_deref(),
-            project: &project.path,
-        };
-        let prepare = preparation.command(runtime).slow("Making the home ready");
-        match self.mapping {
-            Mapping::AsIs | Mapping::KeepId(_) => Step::Run(prepare),
-            Mapping::Renumber(_) => {
-                let to = format!("{name}:/etc");
-                let mut copy = vec!["cp"];
-                copy.extend(runtime.kind.cp_flags());
-                copy.extend(["-", &to]);
-                Step::Pipe(prepare, runtime.command(copy))
-            }
-        }
+    /// Returns the step that removes a container, followed by others, if a later step fails.
+    fn undo(&self, container: &str, then: impl IntoIterator<Item = Step>) -> Step {
+        let remove = Step::Run(remove(self.context.runtime, container));
+        Step::Undo(Plan::new([remove].into_iter().chain(then)))
     }
 
-    /// Returns what to tell the user about the first cage of all.
-    pub fn welcome(&self, host: &Host, options: &CreateOptions) -> Vec<String> {
-        if !self.is_first || !host.terminal.stderr {
+    /// Returns the step that prepares the home, and renumbers the user in the container of this name if necessary.
+    fn prepare_home(&self, name: &str) -> Step {
+        let Context { session, runtime, project, .. } = self.context;
+        let home = &self.user.home;
+        let mut mounts = vec![Mount::volume(self.home(), home)];
+        mounts.extend(self.seed.as_ref().map(|seed| Mount::path(seed, "/cage-seed").readonly()));
+        let renumbers = matches!(self.mapping, Mapping::Renumber(_));
+        let renumbered = if renumbers { &self.user.name } else { "" };
+        let room = home::below(home, &project.path).unwrap_or_default();
+        let owner = self.mapping.inside(&self.user).to_string();
+        let script = [PREPARE, "sh", home, &owner, room, renumbered];
+        let flags: Vec<String> = self.userns().into_iter().chain(self.security()).collect();
+        let prepare = helper(runtime, &session.host.image, &flags, &mounts, &script);
+        let prepare = prepare.slow("Making the home ready");
+        if !renumbers {
+            return Step::Run(prepare);
+        }
+        let to = format!("{name}:/etc");
+        let copy = ["cp"].into_iter().chain(runtime.kind.cp_flags().iter().copied()).chain(["-", &to]);
+        Step::Pipe(prepare, runtime.command(copy))
+    }
+
+    /// Returns the command to run in a container of this name once it has started, if any.
+    fn settle(&self, name: &str) -> Option<Invocation> {
+        self.context.settle(name, self.agent() == Some(Agent::Machine), self.options.has(NO_ROOT))
+    }
+
+    /// Returns the plan that starts the container of this name and checks that it keeps running: with the engine's init as the first
+    /// process, the start succeeds even if the image's command can't be executed.
+    fn start(&self, name: &str) -> Plan {
+        let runtime = self.context.runtime;
+        let look = || runtime.command(["exec", name, "/bin/sh", "-c", ":"]).within(PATIENCE);
+        let mut plan = Plan::default();
+        plan.run(runtime.command(["start", name]));
+        plan.run(self.settle(name).unwrap_or_else(look));
+        plan.push(Step::Keep);
+        plan
+    }
+
+    /// Returns the messages for the first cage of all.
+    fn welcome(&self) -> Vec<String> {
+        let host = &self.context.session.host;
+        if !self.preflight.is_first || !host.terminal.stderr {
             return Vec::new();
         }
-        let has_agent = match self.agent(host, options) {
+        let has_agent = match self.agent() {
             Some(Agent::Link(link)) => link.has_agent(),
             Some(Agent::Machine) => true,
             None => false,
@@ -227,11 +287,12 @@ impl NewCage {
     }
 
     /// Returns the warnings about this cage.
-    fn warnings(&self, host: &Host, project: &Project, options: &CreateOptions) -> Vec<String> {
+    fn warnings(&self) -> Vec<String> {
+        let Self { context: Context { session, project, .. }, options, engine, .. } = self;
         let mut warnings = Vec::new();
         if !options.has(NO_SSH) {
             if !self.features.agent {
-                let remedy = ssh_agent::remedy(self.engine.machine);
+                let remedy = ssh_agent::remedy(engine.machine);
                 warnings.push(format!(
                     "the engine can't mount your SSH agent's socket; continuing without it. {remedy}"
                 ));
@@ -239,14 +300,14 @@ impl NewCage {
                 warnings.push(advice.clone());
             }
         }
-        warnings.extend(isolation::weaknesses(host, options, &project.path));
-        for other in self.cages_losing_home(&home_volume(host, project, options)) {
+        warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
+        for other in self.cages_losing_home() {
             warnings.push(format!(
                 "the home that {other} uses, too, will belong to this project's owner, so that {other} can no longer write it; \
                  `--home project` gives this project a separate home"
             ));
         }
-        let unenforced = options.limits().filter(|limit| self.engine.unenforced.contains(limit));
+        let unenforced = options.limits().filter(|limit| engine.unenforced.contains(limit));
         warnings.extend(
             unenforced.map(|limit| format!("this engine can't limit {limit}: the cage may use any amount")),
         );
@@ -259,31 +320,29 @@ impl NewCage {
         warnings
     }
 
-    /// Iterates over the mounted files and directories of the host, except the SSH agent.
-    pub fn sources(&self, project: &Project, options: &CreateOptions) -> impl Iterator<Item = PathBuf> {
-        let git = match &self.git {
-            GitDir::Outside(dir) => Some(PathBuf::from(dir)),
-            GitDir::None | GitDir::Inside | GitDir::Refused(_) => None,
-        };
-        [project.dir()].into_iter().chain(options.sources()).chain(git)
+    /// Returns the steps that check the paths of the mounted files and directories of the host, except the SSH agent.
+    fn check_sources(&self) -> impl Iterator<Item = Step> {
+        let git = if let GitDir::Outside(dir) = &self.git { Some(PathBuf::from(dir)) } else { None };
+        let sources = [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git);
+        sources.map(Step::CheckUnlinked)
     }
 
-    /// Returns whether the SSH agent's socket of a virtual machine is mounted.
-    pub fn uses_machines_agent(&self, host: &Host, options: &CreateOptions) -> bool {
-        self.agent(host, options) == Some(Agent::Machine)
+    /// Returns the name of the volume that is the cage's home.
+    fn home(&self) -> String {
+        home_volume(&self.context.session.host, self.context.project, &self.options)
     }
 
     /// Returns the other cages that can no longer write this home once it belongs to this project's owner.
-    fn cages_losing_home(&self, volume: &str) -> impl Iterator<Item = &str> {
-        let owner = self.mapping.inside(&self.user).to_string();
+    fn cages_losing_home(&self) -> impl Iterator<Item = &str> {
+        let (volume, owner) = (self.home(), self.mapping.inside(&self.user).to_string());
         // If the engine maps users, different IDs inside are the same user outside.
         let maps = matches!(self.mapping, Mapping::KeepId(_));
         let loses = move |other: &&Cage| {
             !maps
-                && other.mount_point_of(volume).is_some()
+                && other.mount_point_of(&volume).is_some()
                 && other.label(OWNER_LABEL).is_some_and(|of| of != owner)
         };
-        self.others.iter().filter(loses).map(|other| other.name.as_str())
+        self.preflight.others.iter().filter(loses).map(|other| other.name.as_str())
     }
 
     /// Returns the flag that maps user IDs. Turns off docker's userns-remap, with which no user in the cage could write the project.
@@ -296,109 +355,99 @@ impl NewCage {
         self.engine.selinux.then(|| home::UNCONFINED.to_owned())
     }
 
-    pub(super) fn agent(&self, host: &Host, options: &CreateOptions) -> Option<Agent<'_>> {
-        let decide = || Agent::decide(self.engine.machine, host.wsl, self.link.as_ref());
-        (self.features.agent && !options.has(NO_SSH)).then(decide).flatten()
+    /// Returns the way in which the SSH agent gets into the cage, if it does.
+    pub(super) fn agent(&self) -> Option<Agent<'_>> {
+        let wsl = self.context.session.host.wsl;
+        let decide = || Agent::decide(self.engine.machine, wsl, self.link.as_ref());
+        (self.features.agent && !self.options.has(NO_SSH)).then(decide).flatten()
     }
 
-    fn spec(&self, context: &Context, name: &str, options: &CreateOptions) -> ContainerSpec {
-        let Context { host, runtime, project, .. } = *context;
-        let mut mounts = vec![
-            Mount::volume(home_volume(host, project, options), &self.user.home),
-            Mount::path(&project.path, &project.path),
-        ];
+    fn spec(&self, name: &str) -> ContainerSpec {
+        let Self { context: Context { session, runtime, project, .. }, options, .. } = self;
+        let mut mounts =
+            vec![Mount::volume(self.home(), &self.user.home), Mount::path(&project.path, &project.path)];
         if let GitDir::Outside(dir) = &self.git {
             mounts.push(Mount::path(dir, dir));
         }
-        if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
-            mounts.push(agent);
-        }
+        mounts.extend(self.agent().and_then(Agent::mount));
         mounts.extend(options.mounts().cloned());
-        let mut security: Vec<_> = self.security().into_iter().collect();
-        if options.has(NO_ROOT) {
-            security.push("--security-opt=no-new-privileges".to_owned());
-        }
+        let no_root = options.has(NO_ROOT);
+        let no_new_privileges = no_root.then(|| "--security-opt=no-new-privileges".to_owned());
+        let has_user = self.mapping != Mapping::AsIs && !self.user.name.is_empty();
         ContainerSpec {
             name: name.to_owned(),
             hostname: project.name.clone(),
             workdir: project.path.clone(),
-            image: host.image.clone(),
-            labels: self.labels(context, options),
-            user: (self.mapping != Mapping::AsIs)
-                .then(|| self.user.name.clone())
-                .filter(|name| !name.is_empty()),
+            image: session.host.image.clone(),
+            labels: self.labels(),
+            user: has_user.then(|| self.user.name.clone()),
             userns: self.userns(),
-            security,
-            group: self.group(host, project),
-            cap_drop: if options.has(NO_ROOT) {
-                vec!["ALL"]
-            } else {
-                engine_args::dropped(&options.engine_args)
-            },
+            security: self.security().into_iter().chain(no_new_privileges).collect(),
+            group: self.group(),
+            cap_drop: if no_root { vec!["ALL"] } else { engine_args::dropped(&options.engine_args) },
             options: options.to_engine_args(runtime.kind),
             engine_args: options.engine_args.clone(),
             add_host: self.add_host.clone(),
             mounts,
             publish: options.ports().cloned().collect(),
-            env: self.variables(host, options),
-            env_file: self.env.to_secret(options.variables()),
+            env: self.variables(),
+            env_file: self.preflight.env.to_secret(options.variables()),
             init: self.features.init,
         }
     }
 
     /// Returns the labels that keep what the cage was made with.
-    fn labels(&self, context: &Context, options: &CreateOptions) -> Vec<(String, String)> {
-        let Context { host, project, .. } = *context;
+    fn labels(&self) -> Vec<(String, String)> {
+        let Self { context: Context { session, project, .. }, options, .. } = self;
         // A virtual machine has inode numbers of its own.
         let inode = self.engine.machine.is_none().then(|| project.inode.to_string());
-        let keep_id = match self.mapping {
-            Mapping::KeepId(ids) => ids.to_string(),
-            Mapping::AsIs | Mapping::Renumber(_) => String::new(),
-        };
+        let keep_id = if let Mapping::KeepId(ids) = self.mapping { ids.to_string() } else { String::new() };
         let labels = [
-            (host.label.as_str(), project.path.clone()),
-            (IMAGE_LABEL, host.image.clone()),
+            (session.host.label.as_str(), project.path.clone()),
+            (IMAGE_LABEL, session.host.image.clone()),
             (INODE_LABEL, inode.unwrap_or_default()),
             (OPTIONS_LABEL, options.to_label()),
             (DEFAULTS_LABEL, options.to_defaults_label()),
             (USER_LABEL, self.user.to_label()),
             (OWNER_LABEL, self.mapping.inside(&self.user).to_string()),
-            (ENV_LABEL, self.env.digest()),
+            (ENV_LABEL, self.preflight.env.digest()),
             (KEEP_ID_LABEL, keep_id),
+            (SEEN_LABEL, self.record.label.clone()),
+            (SINCE_LABEL, self.record.since.to_string()),
         ];
-        let labels = labels.into_iter().chain(self.baseline.labels());
-        labels.map(|(label, value)| (label.to_owned(), value)).collect()
+        labels.map(|(label, value)| (label.to_owned(), value)).into()
     }
 
-    /// Returns the project's group, where the user can write the project only as a member of that group.
-    fn group(&self, host: &Host, project: &Project) -> Option<u32> {
+    /// Returns the project's group, if the user can write the project only as a member of that group.
+    fn group(&self) -> Option<u32> {
         let Mapping::Renumber(person) = self.mapping else { return None };
-        (project.gid != person.gid && project.gid != 0 && host.groups.contains(&project.gid))
+        let Context { session, project, .. } = self.context;
+        (project.gid != person.gid && project.gid != 0 && session.host.groups.contains(&project.gid))
             .then_some(project.gid)
     }
 }
 
 /// Returns the image's user and, if the image's user can't write the project, the owner that the project seems to have inside.
-fn image_user(
-    session: &Session,
-    context: &Context,
-    old: Option<&Cage>,
-    engine: &Engine,
-) -> Result<(ImageUser, Option<Ids>)> {
-    let same = old.filter(|old| context.image.is_some_and(|image| image.id == old.image_id));
+fn image_user(context: Context, old: Option<&Cage>, engine: &Engine) -> Result<(ImageUser, Option<Ids>)> {
+    let Context { session, runtime, project, image } = context;
+    let same = old.filter(|old| image.is_some_and(|image| image.id == old.image_id));
     let known = same
         .and_then(|old| Some((ImageUser::from_label(old.label(USER_LABEL)?)?, old.ids(OWNER_LABEL).ok()?)));
-    match known {
-        Some(known) => Ok(known),
-        None if session.global.dry_run && context.image.is_none() => {
-            console::warn(
-                "the image is not here yet: assuming that its user is vscode, as in the published one",
-            );
-            Ok((ImageUser::published(), None))
-        }
-        None => {
-            let directory = engine.machine.is_some().then_some(context.project.path.as_str());
-            ImageUser::probe(context.runtime, session.runner, &context.host.image, directory)
-        }
+    if let Some(known) = known {
+        return Ok(known);
     }
+    if session.global.dry_run && image.is_none() {
+        console::warn("the image is not here yet: assuming that its user is vscode, as in the published one");
+        return Ok((ImageUser::published(), None));
+    }
+    let directory = engine.machine.is_some().then_some(project.path.as_str());
+    ImageUser::probe(runtime, session.runner, &session.host.image, directory)
+}
+
+/// Records the findings in the project.
+fn scan(context: Context) -> Record {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // A finding that this scan misses counts as new later.
+    let findings = audit::scan(&context.project.dir(), Scope::Top).findings;
+    Record::new(&findings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }

@@ -1,20 +1,19 @@
 //! The variables of a new cage that are not secret.
 
-use crate::cage::create_options::CreateOptions;
 use crate::cage::ssh_agent::Agent;
 use crate::cage::variable::LOCALE;
-use crate::host::machine::Host;
 use crate::host::worktree::GitDir;
 
 use super::create::NewCage;
 
-impl NewCage {
+impl NewCage<'_> {
     /// Returns the variables that are not secret.
-    pub(super) fn variables(&self, host: &Host, options: &CreateOptions) -> Vec<(String, String)> {
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        let (host, image) = (&self.context.session.host, self.context.image);
         let mut env = Vec::new();
         let set = |name: &str| {
-            let typed = options.variables().find(|variable| variable.name == name);
-            typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.env.get(name))
+            let typed = self.options.variables().find(|variable| variable.name == name);
+            typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.preflight.env.get(name))
         };
         let mut default = |name: &str, value: &str| {
             if set(name).is_none() {
@@ -27,7 +26,8 @@ impl NewCage {
             default(name, value);
         }
         // Not the host's locale, which the image may not have.
-        if !self.has_locale && LOCALE.iter().all(|name| set(name).is_none()) {
+        let is_set = |name: &&str| set(name).is_some() || image.is_some_and(|image| image.sets(name));
+        if !LOCALE.iter().any(is_set) {
             default("LANG", "C.UTF-8");
         }
         if let Some(zone) = &host.time_zone {
@@ -40,7 +40,7 @@ impl NewCage {
         if self.git != GitDir::None {
             env.extend(keep_worktrees(set("GIT_CONFIG_COUNT")));
         }
-        if let Some(agent) = self.agent(host, options).and_then(Agent::mount) {
+        if let Some(agent) = self.agent().and_then(Agent::mount) {
             env.push(("SSH_AUTH_SOCK".to_owned(), agent.target().to_owned()));
         }
         env

@@ -32,6 +32,13 @@ pub struct Existing {
     pub image: Option<Image>,
 }
 
+impl Existing {
+    /// Returns the cage, unless the engine could not remove it completely.
+    pub fn usable(&self) -> Option<&Cage> {
+        self.cage.as_ref().filter(|cage| cage.state != State::Dead)
+    }
+}
+
 /// The cage that a command is about.
 pub enum Target {
     /// The cage of this directory.

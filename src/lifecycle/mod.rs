@@ -2,7 +2,6 @@
 
 pub mod acknowledged;
 pub mod attach;
-pub mod baseline;
 mod client;
 pub mod context;
 pub mod create;
@@ -15,7 +14,6 @@ pub mod lock;
 mod open_terminals;
 pub mod plan;
 pub mod preflight;
-pub mod replace;
 pub mod resume;
 pub mod session;
 pub mod start;

@@ -8,7 +8,7 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
-use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_ROOT};
+use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED};
 use crate::cage::{isolation, nesting};
 use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::runtime::Runtime;
@@ -16,13 +16,16 @@ use crate::host::project::Project;
 use crate::lifecycle::session::Session;
 
 /// The facts about a new cage that are known before its image is pulled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Preflight {
+    /// The variables from env files.
     pub(super) env: EnvFiles,
+    /// The address of the engine.
     pub(super) endpoint: String,
+    /// The other cages.
     pub(super) others: Vec<Cage>,
+    /// Whether this is the first cage: there is no shared home yet.
     pub(super) is_first: bool,
-    pub(super) no_root: bool,
 }
 
 impl Preflight {
@@ -62,6 +65,6 @@ impl Preflight {
         let volume = runtime.volume(session.runner, &home)?;
         let is_first = volume.is_none() && home == session.host.home_volume;
         nesting::check_home(volume)?;
-        Ok(Self { env, endpoint, others, is_first, no_root: options.has(NO_ROOT) })
+        Ok(Self { env, endpoint, others, is_first })
     }
 }

@@ -11,10 +11,8 @@ use crate::cage::nesting;
 use crate::cage::options::{ALLOW_NESTED, NO_ROOT};
 use crate::engine::container::State;
 use crate::engine::image::is_local;
-use crate::host::project::Project;
-use crate::lifecycle::context::{Context, Entry, Settling, replaced_while_running};
+use crate::lifecycle::context::{Context, Entry, replaced_while_running};
 use crate::lifecycle::plan::{Plan, Step};
-use crate::lifecycle::session::Session;
 
 /// What has changed on the host since a cage was created or started.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,17 +27,17 @@ pub struct Changes {
 
 /// Enters an existing cage, and starts it if it is stopped. Returns the exit code.
 pub(super) fn resume(
-    session: &Session,
-    context: &Context,
+    context: Context,
     container: &Cage,
     options: &CreateOptions,
     entry: &Entry,
 ) -> Result<u8> {
+    let Context { session, runtime, project, .. } = context;
     let changes = Changes {
-        directory: session.has_stale_directory(context.runtime, context.project, container)?,
+        directory: session.has_stale_directory(runtime, project, container)?,
         agent: context.link(container).is_some_and(|link| link.is_stale()),
         // An unreadable file is an error when a cage is created, not when it starts again.
-        env: EnvFiles::read(&session.host, context.project)
+        env: EnvFiles::read(&session.host, project)
             .is_ok_and(|env| container.label(ENV_LABEL).is_some_and(|made_with| made_with != env.digest())),
     };
     ensure!(!changes.directory || !matches!(entry, Entry::Exec(_)), replaced_while_running(container));
@@ -49,13 +47,12 @@ pub(super) fn resume(
         kept.check_sources()?;
         nesting::check_mounts(container, &kept)?;
         if !options.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
-            let cages = session.cages(context.runtime)?;
-            nesting::check_nested(context.project, &kept, &cages)?;
+            nesting::check_nested(project, &kept, &session.cages(runtime)?)?;
         }
     }
     let plan = context.resume_plan((container, &kept), options, changes, entry);
     let code = session.carry_out(&plan)?;
-    Ok(leave(session, context.project, entry, code, container.label(SEEN_LABEL)))
+    Ok(leave(context, entry, code, container.label(SEEN_LABEL)))
 }
 
 /// Returns the options that a cage was made with. If they can't be read, the cage can be entered only when it is running and the
@@ -83,9 +80,9 @@ pub(super) fn check_isolation(container: &Cage, kept: &CreateOptions, options: &
 }
 
 /// Prints what code in the cage left in the project, unless the cage only started. Returns the exit code unchanged.
-pub(super) fn leave(session: &Session, project: &Project, entry: &Entry, code: u8, seen: Option<&str>) -> u8 {
+pub(super) fn leave(context: Context, entry: &Entry, code: u8, seen: Option<&str>) -> u8 {
     if !matches!(entry, Entry::Name) {
-        session.tell_leftovers(project, seen);
+        context.session.tell_leftovers(context.project, seen);
     }
     code
 }
@@ -131,42 +128,39 @@ impl Context<'_> {
         if let Some(link) = self.link(container).filter(|_| !container.state.is_up()) {
             plan.push(Step::Link(link));
         }
-        let no_root = kept.has(NO_ROOT);
-        let settling = Settling { machines_agent: container.mounts_machines_agent(), no_root };
-        let settle = self.settle(&container.id, settling);
-        let sources = nesting::mounted_sources(container, kept);
-        match (container.state, entry) {
-            (State::Created | State::Stopped | State::Dead, Entry::Attach) => {
+        let id = &container.id;
+        match container.state {
+            State::Created | State::Stopped | State::Dead => {
                 plan.say(format!("Restarting {}", container.name));
-                plan.extend(sources.into_iter().map(Step::CheckUnlinked));
-                plan.push(self.start_attached(&container.id, settle));
+                plan.extend(nesting::mounted_sources(container, kept).into_iter().map(Step::CheckUnlinked));
+                let settle = self.settle(id, container.mounts_machines_agent(), kept.has(NO_ROOT));
+                if let Entry::Attach = entry {
+                    plan.push(self.start_attached(id, settle));
+                } else {
+                    plan.run(self.runtime.command(["start", id]));
+                    plan.extend(settle.map(Step::Try));
+                    plan.append(self.enter(id, None, entry));
+                }
+                return plan;
             }
-            (State::Created | State::Stopped | State::Dead, _) => {
-                plan.say(format!("Restarting {}", container.name));
-                plan.extend(sources.into_iter().map(Step::CheckUnlinked));
-                plan.run(self.runtime.command(["start", &container.id]));
-                plan.extend(settle.map(Step::Try));
-                plan.append(self.enter(&container.id, None, entry));
-            }
-            (State::Paused, _) => {
+            State::Paused => {
                 plan.say(format!("Unpausing {}", container.name));
-                plan.run(self.runtime.command(["unpause", &container.id]));
-                plan.append(self.enter(&container.id, Some(&container.started), entry));
+                plan.run(self.runtime.command(["unpause", id]));
             }
-            (State::Running | State::Changing, _) => {
-                if matches!(entry, Entry::Attach) {
+            State::Running | State::Changing => {
+                if let Entry::Attach = entry {
                     plan.say(format!("Re-attaching to {}", container.name));
                 }
-                plan.append(self.enter(&container.id, Some(&container.started), entry));
             }
         }
+        plan.append(self.enter(id, Some(&container.started), entry));
         plan
     }
 
     /// Returns the messages about another or a newer image.
     pub(super) fn tell_image(&self, container: &Cage) -> Plan {
         let mut plan = Plan::default();
-        let wanted = &self.host.image;
+        let wanted = &self.session.host.image;
         if container.image_name() != wanted {
             let made_of = container.image_name();
             plan.say(format!(

@@ -50,6 +50,7 @@ pub struct Global {
 }
 
 /// The facts that are known at the start of a command.
+#[derive(Debug)]
 pub struct Session {
     /// This machine.
     pub host: Host,

@@ -55,44 +55,15 @@ pub fn clean_up(host: &Host, runtime: &Runtime, cage: &Cage) -> Plan {
     plan
 }
 
-/// Returns the command that pulls the image for new cages: with the engine's progress on a terminal, quietly elsewhere.
-pub fn fetch(host: &Host, runtime: &Runtime) -> Invocation {
-    let mut args = vec!["pull"];
-    if !host.terminal.stderr {
-        args.push("--quiet");
-    }
-    args.push(&host.image);
-    runtime.command(args)
+/// Returns the plan that pulls the image for new cages: with the engine's progress on a terminal, quietly elsewhere. If that fails, an
+/// image for which `unless` succeeds will do.
+pub fn fetch(host: &Host, runtime: &Runtime, unless: Option<Invocation>) -> Plan {
+    let quiet = (!host.terminal.stderr).then_some("--quiet");
+    let pull = runtime.command(["pull"].into_iter().chain(quiet).chain([host.image.as_str()]));
+    Plan::new([Step::Say("Pulling latest image...".to_owned()), Step::Pull { pull, unless }])
 }
 
 /// Returns the plan that removes these containers.
 pub fn remove_all<'a>(runtime: &Runtime, cages: impl IntoIterator<Item = &'a Cage>) -> Plan {
     Plan::new(cages.into_iter().map(|cage| Step::Run(remove(runtime, &cage.id))))
-}
-
-/// The objects to remove if a new cage can't be completed.
-#[derive(Debug, Clone, Copy)]
-pub enum Removal<'a> {
-    /// The container and its link to the SSH agent.
-    All(Option<&'a Link>),
-    /// The container only: the cage that it was to replace uses the same link.
-    Cage,
-}
-
-impl Removal<'_> {
-    /// Returns the plan that removes a container.
-    pub fn plan(self, runtime: &Runtime, container: &str) -> Plan {
-        let mut plan = Plan::default();
-        plan.run(remove(runtime, container));
-        plan.append(self.without_container());
-        plan
-    }
-
-    /// Returns the plan for a failure before the container exists.
-    pub fn without_container(self) -> Plan {
-        match self {
-            Self::All(Some(link)) => Plan::new([Step::Unlink(link.path.clone())]),
-            Self::All(None) | Self::Cage => Plan::default(),
-        }
-    }
 }

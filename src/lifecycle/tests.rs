@@ -6,10 +6,12 @@ use super::context::{Context, Entry, SETTLE};
 use super::create::{Features, NewCage};
 use super::exec::ExecCommand;
 use super::plan::Plan;
+use super::preflight::Preflight;
 use super::resume::Changes;
+use super::session::{Global, Session};
+use crate::audit::Record;
 use crate::base::text::quote;
 use crate::cage::create_options::CreateOptions;
-use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::{Cage, IMAGE_LABEL};
 use crate::cage::home::PREPARE;
 use crate::cage::ssh_agent::{Link, SOCKET};
@@ -18,12 +20,13 @@ use crate::engine::container::State;
 use crate::engine::dialect::Dialect;
 use crate::engine::image::Image;
 use crate::engine::info::{Engine, Mode, Product};
+use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
+use crate::engine::signals::Interrupts;
 use crate::host::ids::Ids;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
 use crate::host::worktree::GitDir;
-use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::exec::EXEC_COMMAND;
 
 /// Who runs the containers, and in which virtual machine.
@@ -38,28 +41,27 @@ fn project(path: &str) -> Project {
     Project { path: path.into(), name: cage_name(path), inode: 7, gid: 0, reached: path.into() }
 }
 
-fn creation(context: &Context, (mode, machine): Where) -> NewCage {
+fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOptions) -> NewCage<'a> {
     let engine = Engine { mode, machine, selinux: false, remaps: false, unenforced: Vec::new() };
     let ids = Ids { uid: 501, gid: 20 };
     let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
-    let mapping = Mapping::decide(context.runtime.kind, &engine, &user, context.host.ids, None);
-    let link = Link::of(context.host, &context.project.name);
-    let add_host = context.runtime.kind.add_host(&engine, false, || Some(Ipv4Addr::new(10, 1, 2, 3).into()));
+    let host = &context.session.host;
+    let mapping = Mapping::decide(context.runtime.kind, &engine, &user, host.ids, None);
+    let address = || Some(Ipv4Addr::new(10, 1, 2, 3).into());
     NewCage {
+        context: *context,
+        options,
+        preflight: Preflight::default(),
+        link: Link::of(host, &context.project.name),
+        add_host: context.runtime.kind.add_host(&engine, false, address),
         engine,
         user,
         mapping,
         git: GitDir::None,
-        has_locale: true,
-        env: EnvFiles::default(),
-        link,
         advice: None,
         seed: None,
         features: Features { init: true, agent: true },
-        baseline: Baseline::default(),
-        others: Vec::new(),
-        is_first: false,
-        add_host,
+        record: Record::default(),
     }
 }
 
@@ -67,18 +69,24 @@ fn options(label: &str) -> CreateOptions {
     CreateOptions::from_label(label, &[]).unwrap()
 }
 
+fn session(host: Host) -> Session {
+    let global = Global { directory: None, runtime: None, verbose: false, dry_run: false };
+    let runner = Runner { verbose: false, limit: None };
+    Session { host, global, runner, interrupts: Interrupts::register(u64::MAX) }
+}
+
 /// The script of a plan, made on a machine with this runtime.
 fn script(kind: Dialect, variables: &[(&str, &str)], path: &str, plan: impl Fn(&Context) -> Plan) -> String {
-    let host = Host::sample(variables);
+    let session = session(Host::sample(variables));
     let (runtime, project) = (Runtime::sample(kind), project(path));
-    let image = Image::sample(NEWER);
-    plan(&Context { host: &host, runtime: &runtime, project: &project, image: Some(&image) })
+    let image = Image { environment: vec!["LANG=C".into()], ..Image::sample(NEWER) };
+    plan(&Context { session: &session, runtime: &runtime, project: &project, image: Some(&image) })
         .script_with_undo()
 }
 
 fn create(kind: Dialect, place: Where, path: &str, entry: &Entry) -> String {
     let text = script(kind, &[("CAGE_IMAGE", "local")], path, |context| {
-        context.create(None, &creation(context, place), &options("-p 3000:3000 -v pg:/pg:ro"), entry)
+        new_cage(context, place, options("-p 3000:3000 -v pg:/pg:ro")).create(None, entry)
     });
     text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
 }
@@ -103,8 +111,7 @@ fn replace(kind: Dialect, state: State, entry: &Entry) -> String {
         let container = Cage::sample(context.project, state);
         let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
         let place = if kind.keeps_ids() { podman_machine } else { MACHINE };
-        let creation = creation(context, place);
-        context.replace(&container, &creation, &options("-p 3000:3000"), entry)
+        new_cage(context, place, options("-p 3000:3000")).replace(&container, entry)
     })
     .replace(&quote(PREPARE), "PREPARE")
     .replace(&quote(SETTLE), "SETTLE")
@@ -117,7 +124,7 @@ fn a_new_cage_in_every_mode() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
     # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
     docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -129,7 +136,7 @@ fn a_new_cage_in_every_mode() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
     # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
-    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
     podman run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -144,7 +151,7 @@ fn a_new_cage_in_every_mode() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
     # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
-    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
     podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -159,7 +166,7 @@ fn a_new_cage_in_every_mode() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-f6965073.agent
     # undo: rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
     docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -172,7 +179,7 @@ fn a_new_cage_in_every_mode() {
     "#);
     insta::assert_snapshot!(create(Docker, MACHINE, "/p/app", &Entry::Name), @r#"
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-f6965073.agent
     docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
@@ -192,7 +199,7 @@ fn a_project_below_the_home_gets_a_directory_there() {
     printf '%s\n' 'cage: Creating cage-app-4fe250cd' >&2
     mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-app-4fe250cd.agent
     # undo: rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
-    docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -f /home/me/.local/state/cage/cage-app-4fe250cd.agent
     docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
     docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
@@ -208,7 +215,7 @@ fn a_project_below_the_home_gets_a_directory_there() {
 #[test]
 fn seeds_and_an_agent_come_along() {
     let text = script(Dialect::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |context| {
-        let creation = NewCage {
+        let new = NewCage {
             seed: Some("/home/me/.config/cage/home".into()),
             advice: Some("advice".into()),
             engine: Engine {
@@ -219,16 +226,16 @@ fn seeds_and_an_agent_come_along() {
                 unenforced: Vec::new(),
             },
             features: Features { init: false, agent: true },
-            ..creation(context, ROOTFUL)
+            ..new_cage(context, ROOTFUL, CreateOptions::default())
         };
-        context.create(None, &creation, &CreateOptions::default(), &Entry::Name)
+        new.create(None, &Entry::Name)
     });
     insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r#"
     printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
     printf '%s\n' 'cage: warning: advice' >&2
     mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
     # undo: rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
-    docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
+    docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
     # undo: docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -f /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
     printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
     docker run --rm --pull never --network none --workdir / --user 0 --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
@@ -266,14 +273,14 @@ fn particulars(os: Os, wsl: bool, info: &str, looks: Option<(u32, u32)>) -> Stri
     let mut host = Host::sample(&[("CAGE_IMAGE", "local")]);
     (host.os, host.wsl) = (os, wsl);
     let (runtime, project) = (Runtime::sample(Dialect::Docker), project("/p/app"));
-    let context = Context { host: &host, runtime: &runtime, project: &project, image: None };
+    let session = session(host);
+    let context = Context { session: &session, runtime: &runtime, project: &project, image: None };
     let engine = Engine::recorded(os, info);
-    let mut creation = creation(&context, (engine.mode, engine.machine));
+    let mut new = new_cage(&context, (engine.mode, engine.machine), options(""));
     let looks = looks.map(|(uid, gid)| Ids { uid, gid });
-    creation.mapping =
-        Mapping::decide(runtime.kind, &engine, &creation.user, Ids { uid: 501, gid: 20 }, looks);
-    creation.engine = engine;
-    let script = context.create(None, &creation, &options(""), &Entry::Name).script();
+    new.mapping = Mapping::decide(runtime.kind, &engine, &new.user, Ids { uid: 501, gid: 20 }, looks);
+    new.engine = engine;
+    let script = new.create(None, &Entry::Name).script();
     let words =
         shell_words::split(script.lines().find(|line| line.starts_with("docker create")).unwrap()).unwrap();
     let value = |flag: &str, part: &str| {
@@ -363,7 +370,7 @@ fn another_image_and_a_newer_one_are_told_apart() {
 fn a_new_cage_runs_before_the_old_one_goes() {
     insta::assert_snapshot!(replace(Dialect::Docker, State::Running, &Entry::Name), @r#"
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
+    docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
     docker run --rm --pull never --network none --workdir / --user 0 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
     { echo restarted >/home/me/.local/state/cage/cage-app-f6965073.ended; } 2>/dev/null || true
@@ -380,7 +387,7 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     "#);
     insta::assert_snapshot!(replace(Dialect::Podman, State::Stopped, &Entry::Attach), @r#"
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
-    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
+    podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --label cage.seen= --label cage.since=0 --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null
     podman run --rm --pull never --network none --workdir / --user 0 --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
     [ "$(realpath /p/app)" = /p/app ]
