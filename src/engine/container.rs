@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::engine::json::{at, or_default};
 
 /// The state of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +164,33 @@ pub struct HostConfig {
 }
 
 impl Container {
+    /// Reads one object of the engine's answer to `container inspect`.
+    pub(super) fn read(object: &Value) -> Result<Self> {
+        let id: &str = at(object, "/Id")?;
+        let name: &str = at(object, "/Name")?;
+        // A running container has the ports that it got, any other container those that it will ask for.
+        let got: Ports = or_default(object, "/NetworkSettings/Ports")?;
+        let bindings = if got.is_empty() { or_default(object, "/HostConfig/PortBindings")? } else { got };
+        let ports = bindings
+            .iter()
+            .flat_map(|(port, bindings)| bindings.iter().flatten().filter_map(|binding| binding.of(port)));
+        Ok(Self {
+            // As many digits as the engines show.
+            id: id.get(..12).unwrap_or(id).to_owned(),
+            name: name.trim_start_matches('/').to_owned(),
+            state: State::parse(at(object, "/State/Status")?),
+            image_id: at(object, "/Image")?,
+            labels: or_default(object, "/Config/Labels")?,
+            created: at(object, "/Created")?,
+            started: or_default(object, "/State/StartedAt")?,
+            ports: ports.collect(),
+            mounts: or_default(object, "/Mounts")?,
+            host_config: or_default(object, "/HostConfig")?,
+            environment: or_default(object, "/Config/Env")?,
+            image: at(object, "/Config/Image")?,
+        })
+    }
+
     /// Returns the path at which a volume is mounted, if it is.
     pub fn mount_point_of(&self, volume: &str) -> Option<&str> {
         let mut mounts = self.mounts.iter();
@@ -177,56 +208,7 @@ impl Container {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct RawContainer {
-    id: String,
-    name: String,
-    image: String,
-    #[serde(default)]
-    created: Option<String>,
-    state: RawState,
-    config: RawConfig,
-    #[serde(default)]
-    host_config: RawHostConfig,
-    #[serde(default)]
-    network_settings: RawNetwork,
-    #[serde(default)]
-    mounts: Option<Vec<Mounted>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawState {
-    status: String,
-    #[serde(default)]
-    started_at: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawConfig {
-    image: String,
-    labels: Option<HashMap<String, String>>,
-    #[serde(default)]
-    env: Option<Vec<String>>,
-}
-
 type Ports = BTreeMap<String, Option<Vec<Binding>>>;
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct RawHostConfig {
-    port_bindings: Option<Ports>,
-    #[serde(flatten)]
-    isolation: HostConfig,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct RawNetwork {
-    ports: Option<Ports>,
-}
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
@@ -245,32 +227,6 @@ impl Binding {
             host_address: if self.host_ip.is_empty() { "0.0.0.0".into() } else { self.host_ip.clone() },
             host_port: self.host_port.parse().ok(),
         })
-    }
-}
-
-impl From<RawContainer> for Container {
-    fn from(raw: RawContainer) -> Self {
-        // A running container has the ports that it got, any other container those that it will ask for.
-        let got = raw.network_settings.ports.unwrap_or_default();
-        let bindings = if got.is_empty() { raw.host_config.port_bindings.unwrap_or_default() } else { got };
-        let ports = bindings
-            .iter()
-            .flat_map(|(port, bindings)| bindings.iter().flatten().filter_map(|binding| binding.of(port)));
-        Self {
-            name: raw.name.trim_start_matches('/').to_owned(),
-            state: State::parse(&raw.state.status),
-            image_id: raw.image,
-            labels: raw.config.labels.unwrap_or_default(),
-            created: raw.created,
-            started: raw.state.started_at,
-            ports: ports.collect(),
-            environment: raw.config.env.unwrap_or_default(),
-            mounts: raw.mounts.unwrap_or_default(),
-            host_config: raw.host_config.isolation,
-            image: raw.config.image,
-            // As many digits as the engines show.
-            id: raw.id.get(..12).unwrap_or(&raw.id).to_owned(),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 
 use crate::engine::containers_conf;
-use crate::engine::info::{DockerInfo, Engine, Info, Mode, PodmanInfo};
+use crate::engine::info::{self, Engine, Info, Mode};
 use crate::host::machine::{Host, Os};
 
 /// The command-line dialect of a container engine's client.
@@ -89,8 +89,8 @@ impl Dialect {
     /// When it can't be read, or comes from an engine that this client is not made for.
     pub fn read_info(self, said: &str, client: &str, host: &Host) -> Result<Info> {
         match self {
-            Self::Docker => DockerInfo::read(said, client, host),
-            Self::Podman => PodmanInfo::read(said, host),
+            Self::Docker => info::read_docker(said, client, host),
+            Self::Podman => info::read_podman(said, host),
         }
     }
 

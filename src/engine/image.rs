@@ -1,6 +1,9 @@
 //! Images, as the engine describes them.
 
-use serde::Deserialize;
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::engine::json::{at, or_default};
 
 /// An image on this machine.
 #[derive(Debug, Clone)]
@@ -22,6 +25,21 @@ pub struct Image {
 }
 
 impl Image {
+    /// Reads one object of the engine's answer to `image inspect`.
+    pub(super) fn read(object: &Value) -> Result<Self> {
+        // Reproducible images say the year 1 or nothing.
+        let created = at::<Option<&str>>(object, "/Created")?.filter(|time| !time.starts_with("0001"));
+        Ok(Self {
+            id: at(object, "/Id")?,
+            date: created.and_then(|time| time.get(..10)).map(str::to_owned),
+            tags: or_default(object, "/RepoTags")?,
+            digests: or_default(object, "/RepoDigests")?,
+            former_names: or_default(object, "/NamesHistory")?,
+            size: or_default(object, "/Size")?,
+            environment: or_default(object, "/Config/Env")?,
+        })
+    }
+
     /// Returns whether the image sets a variable.
     pub fn sets(&self, name: &str) -> bool {
         self.environment.iter().any(|variable| variable.split('=').next() == Some(name))
@@ -32,48 +50,6 @@ impl Image {
 pub fn short_id(id: &str) -> &str {
     let digits = id.strip_prefix("sha256:").unwrap_or(id);
     digits.get(..8).unwrap_or(digits)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct RawImage {
-    id: String,
-    #[serde(default)]
-    created: Option<String>,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    repo_digests: Option<Vec<String>>,
-    #[serde(default)]
-    names_history: Option<Vec<String>>,
-    #[serde(default)]
-    size: u64,
-    #[serde(default)]
-    config: Option<RawImageConfig>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct RawImageConfig {
-    #[serde(default)]
-    env: Option<Vec<String>>,
-}
-
-impl From<RawImage> for Image {
-    fn from(raw: RawImage) -> Self {
-        // Reproducible images say the year 1 or nothing.
-        let config = raw.config.unwrap_or_default();
-        let created = raw.created.filter(|time| !time.starts_with("0001"));
-        Self {
-            date: created.as_deref().and_then(|time| time.get(..10)).map(str::to_owned),
-            id: raw.id,
-            tags: raw.repo_tags.unwrap_or_default(),
-            digests: raw.repo_digests.unwrap_or_default(),
-            former_names: raw.names_history.unwrap_or_default(),
-            size: raw.size,
-            environment: config.env.unwrap_or_default(),
-        }
-    }
 }
 
 /// Returns whether an image's name means a local image, which is never pulled.

@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::base::error::Failure;
 use crate::base::text;
+use crate::engine::json::{at, or_default};
 use crate::host::machine::{Host, Os};
 
 /// The rights with which an engine runs containers.
@@ -78,65 +78,6 @@ pub struct Info {
     pub directory: Option<PathBuf>,
 }
 
-/// docker's answer to `info --format '{{json .}}'`:
-/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemInfo>.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-pub(super) struct DockerInfo {
-    operating_system: String,
-    name: String,
-    server_version: String,
-    docker_root_dir: PathBuf,
-    security_options: Option<Vec<String>>,
-    plugins: DockerPlugins,
-    pids_limit: Option<bool>,
-    memory_limit: Option<bool>,
-    cpu_cfs_quota: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct DockerPlugins {
-    log: Option<Vec<String>>,
-}
-
-/// podman's answer to `info --format '{{json .}}'`: <https://docs.podman.io/en/latest/markdown/podman-info.1.html>.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct PodmanInfo {
-    host: PodmanHost,
-    store: PodmanStore,
-    version: PodmanVersion,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct PodmanHost {
-    cgroup_version: String,
-    cgroup_controllers: Option<Vec<String>>,
-    security: PodmanSecurity,
-    service_is_remote: bool,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct PodmanSecurity {
-    rootless: Option<bool>,
-    seccomp_enabled: bool,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct PodmanStore {
-    graph_root: PathBuf,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct PodmanVersion {
-    version: String,
-}
-
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -182,124 +123,105 @@ impl Engine {
     }
 }
 
-impl DockerInfo {
-    /// Reads the answer that a client called `client` printed.
-    ///
-    /// # Errors
-    /// When it can't be read, or comes from podman: docker's client can't map users as podman's own does, and podman's
-    /// `cp` changes owners.
-    pub(super) fn read(said: &str, client: &str, host: &Host) -> Result<Info> {
-        let info: Self = parse(said)?;
-        // docker never had this log driver: https://docs.docker.com/engine/logging/configure/#supported-logging-drivers
-        let is_podman = info.plugins.log.iter().flatten().any(|driver| driver == "k8s-file");
-        ensure!(
-            !is_podman,
-            Failure::new(format!("`{}` talks to podman here", text::escape(client)))
-                .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
-        );
-        let engine = info.engine(host);
-        let is_here = engine.machine.is_none() && host.os == Os::Linux;
-        let options = info.security_options.unwrap_or_default();
-        Ok(Info {
-            seccomp: options
-                .iter()
-                .any(|option| option.contains("seccomp") && !option.contains("unconfined")),
-            version: info.server_version,
-            directory: Some(info.docker_root_dir).filter(|directory| is_here && directory.is_absolute()),
-            engine,
-        })
-    }
-
-    fn engine(&self, host: &Host) -> Engine {
-        let has = |option: &str| {
-            self.security_options.iter().flatten().any(|text| text.split(',').any(|field| field == option))
-        };
-        let limits = [
-            (Limit::Processes, self.pids_limit),
-            (Limit::Memory, self.memory_limit),
-            (Limit::Processors, self.cpu_cfs_quota),
-        ];
-        let unenforced = limits.into_iter().filter(|(_, can)| *can == Some(false));
-        Engine {
+/// Reads docker's answer to `info --format '{{json .}}'`, which a client called `client` printed:
+/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemInfo>.
+///
+/// # Errors
+/// When it can't be read, or comes from podman: docker's client can't map users as podman's own does, and podman's
+/// `cp` changes owners.
+pub(super) fn read_docker(said: &str, client: &str, host: &Host) -> Result<Info> {
+    let info = parse(said)?;
+    // docker never had this log driver: https://docs.docker.com/engine/logging/configure/#supported-logging-drivers
+    let is_podman = or_default::<Vec<&str>>(&info, "/Plugins/Log")?.contains(&"k8s-file");
+    ensure!(
+        !is_podman,
+        Failure::new(format!("`{}` talks to podman here", text::escape(client)))
+            .hint("`--runtime podman` or CAGE_RUNTIME=podman uses podman's own client")
+    );
+    let options: Vec<&str> = or_default(&info, "/SecurityOptions")?;
+    let has = |option| options.iter().any(|text| text.split(',').any(|field| field == option));
+    let limits = [
+        (Limit::Processes, at::<Option<bool>>(&info, "/PidsLimit")?),
+        (Limit::Memory, at(&info, "/MemoryLimit")?),
+        (Limit::Processors, at(&info, "/CpuCfsQuota")?),
+    ];
+    let unenforced = limits.into_iter().filter(|(_, can)| *can == Some(false));
+    let machine = product(or_default(&info, "/OperatingSystem")?, or_default(&info, "/Name")?, host);
+    Ok(Info {
+        seccomp: options.iter().any(|option| option.contains("seccomp") && !option.contains("unconfined")),
+        version: or_default(&info, "/ServerVersion")?,
+        directory: directory(or_default(&info, "/DockerRootDir")?, machine.is_none(), host),
+        engine: Engine {
             mode: if has("name=rootless") { Mode::Rootless } else { Mode::Rootful },
-            machine: self.product(host),
+            machine,
             selinux: has("name=selinux"),
             remaps: has("name=userns"),
             unenforced: unenforced.map(|(limit, _)| limit).collect(),
-        }
-    }
-
-    /// Returns the product, known by the name of its system, or of its virtual machine, which the user can change. An engine
-    /// whose machine has this machine's own name is in no virtual machine, even if this machine is one.
-    fn product(&self, host: &Host) -> Option<Product> {
-        let here = host.os == Os::Linux && host.nodename.as_ref() == Some(&self.name);
-        let named = if here { "" } else { self.name.as_str() };
-        let says =
-            |system: &str, name: &str| self.operating_system.starts_with(system) || named.contains(name);
-        if says("Docker Desktop", "docker-desktop") {
-            Some(Product::DockerDesktop)
-        } else if says("OrbStack", "orbstack") {
-            Some(Product::OrbStack)
-        } else if says("Rancher Desktop", "rancher-desktop") {
-            Some(Product::RancherDesktop)
-        } else if named.starts_with("colima") {
-            Some(Product::Colima)
-        } else if named.starts_with("lima-") {
-            Some(Product::Lima)
-        } else {
-            (host.os != Os::Linux).then_some(Product::Unknown)
-        }
-    }
+        },
+    })
 }
 
-impl PodmanInfo {
-    /// Reads the answer.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub(super) fn read(said: &str, host: &Host) -> Result<Info> {
-        let Self { host: machine, store, version } = parse(said)?;
-        let is_here = host.os == Os::Linux && !machine.service_is_remote;
-        Ok(Info {
-            engine: machine.engine(host),
-            version: version.version,
-            seccomp: machine.security.seccomp_enabled,
-            directory: Some(store.graph_root).filter(|directory| is_here && directory.is_absolute()),
-        })
-    }
+/// Returns the product, known by the name of its system, or of its virtual machine, which the user can change. An engine
+/// whose machine has this machine's own name is in no virtual machine, even if this machine is one.
+fn product(system: &str, name: &str, host: &Host) -> Option<Product> {
+    let is_here = host.os == Os::Linux && host.nodename.as_deref() == Some(name);
+    let name = if is_here { "" } else { name };
+    let says = |start: &str, part: &str| system.starts_with(start) || name.contains(part);
+    let known = [
+        (Product::DockerDesktop, says("Docker Desktop", "docker-desktop")),
+        (Product::OrbStack, says("OrbStack", "orbstack")),
+        (Product::RancherDesktop, says("Rancher Desktop", "rancher-desktop")),
+        (Product::Colima, name.starts_with("colima")),
+        (Product::Lima, name.starts_with("lima-")),
+        (Product::Unknown, host.os != Os::Linux),
+    ];
+    known.into_iter().find(|(_, is_it)| *is_it).map(|(product, _)| product)
 }
 
-impl PodmanHost {
-    fn engine(&self, host: &Host) -> Engine {
-        let mut engine = Engine::local_podman(host);
-        engine.machine = (host.os != Os::Linux).then_some(Product::PodmanMachine);
-        if engine.machine.is_some() || self.service_is_remote {
-            engine.unenforced.clear();
-            engine.mode = if self.security.rootless == Some(false) { Mode::Rootful } else { Mode::Rootless };
-        }
-        if engine.mode == Mode::Rootless && self.cgroup_version == "v2" {
-            // systemd delegates only some controllers to users.
-            let has = |name: &str| self.cgroup_controllers.iter().flatten().any(|has| has == name);
-            let limits = [(Limit::Processes, "pids"), (Limit::Memory, "memory"), (Limit::Processors, "cpu")];
-            let missing = limits.into_iter().filter(|(_, controller)| !has(controller));
-            engine.unenforced = missing.map(|(limit, _)| limit).collect();
-        }
-        engine
+/// Reads podman's answer to `info --format '{{json .}}'`: <https://docs.podman.io/en/latest/markdown/podman-info.1.html>.
+///
+/// # Errors
+/// When it can't be read.
+pub(super) fn read_podman(said: &str, host: &Host) -> Result<Info> {
+    let info = parse(said)?;
+    let is_remote = or_default(&info, "/host/serviceIsRemote")?;
+    let mut engine = Engine::local_podman(host);
+    engine.machine = (host.os != Os::Linux).then_some(Product::PodmanMachine);
+    if engine.machine.is_some() || is_remote {
+        engine.unenforced.clear();
+        let is_rootful = at::<Option<bool>>(&info, "/host/security/rootless")? == Some(false);
+        engine.mode = if is_rootful { Mode::Rootful } else { Mode::Rootless };
     }
+    if engine.mode == Mode::Rootless && or_default::<&str>(&info, "/host/cgroupVersion")? == "v2" {
+        // systemd delegates only some controllers to users.
+        let controllers: Vec<&str> = or_default(&info, "/host/cgroupControllers")?;
+        let limits = [(Limit::Processes, "pids"), (Limit::Memory, "memory"), (Limit::Processors, "cpu")];
+        let missing = limits.into_iter().filter(|(_, controller)| !controllers.contains(controller));
+        engine.unenforced = missing.map(|(limit, _)| limit).collect();
+    }
+    Ok(Info {
+        engine,
+        version: or_default(&info, "/version/Version")?,
+        seccomp: or_default(&info, "/host/security/seccompEnabled")?,
+        directory: directory(or_default(&info, "/store/graphRoot")?, !is_remote, host),
+    })
+}
+
+/// Returns the directory with images and containers if it is on this machine.
+fn directory(path: PathBuf, is_here: bool, host: &Host) -> Option<PathBuf> {
+    Some(path).filter(|path| is_here && host.os == Os::Linux && path.is_absolute())
 }
 
 /// Returns the errors that docker's client got instead of an answer; before version 23 its status is 0 even so.
 pub(super) fn server_errors(said: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Failed {
-        server_errors: Vec<String>,
-    }
-    serde_json::from_str::<Failed>(said).ok().map(|failed| failed.server_errors.join("\n"))
+    let answer: Value = serde_json::from_str(said).ok()?;
+    Some(at::<Vec<String>>(&answer, "/ServerErrors").ok()?.join("\n"))
 }
 
-fn parse<T: DeserializeOwned>(said: &str) -> Result<T> {
-    serde_json::from_str(said).context("cannot read the engine's answer to `info`")
+fn parse(said: &str) -> Result<Value> {
+    let object: Map<String, Value> =
+        serde_json::from_str(said).context("cannot read the engine's answer to `info`")?;
+    Ok(object.into())
 }
 
 #[cfg(test)]
@@ -309,7 +231,7 @@ impl Engine {
         let mut host = Host::sample(&[]);
         host.os = os;
         host.nodename = Some("vm".into());
-        DockerInfo::read(info, "docker", &host).unwrap().engine
+        read_docker(info, "docker", &host).unwrap().engine
     }
 }
 

@@ -10,7 +10,7 @@ pub mod error;
 pub mod forward;
 pub mod image;
 pub mod info;
-pub mod inspect;
+mod json;
 pub mod mount;
 pub mod publish;
 pub mod query;

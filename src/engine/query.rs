@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::engine::command::Invocation;
 use crate::engine::container::Container;
@@ -10,7 +11,6 @@ use crate::engine::error::EngineError;
 use crate::engine::image::Image;
 use crate::engine::info;
 use crate::engine::info::{Engine, Info};
-use crate::engine::inspect::Inspected;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
@@ -28,6 +28,31 @@ impl Volume {
     /// Returns whether the volume is a plain directory that the engine manages.
     pub fn is_plain(&self) -> bool {
         self.driver == "local" && matches!(self.options.as_str(), "null" | "{}")
+    }
+}
+
+/// The objects that `inspect` described.
+#[derive(Debug, Clone, Default)]
+pub struct Inspected {
+    /// The containers that exist, of those asked for.
+    pub containers: Vec<Container>,
+    /// The images that exist, of those asked for.
+    pub images: Vec<Image>,
+}
+
+impl Inspected {
+    /// Reads docker's or podman's JSON.
+    fn parse(json: &[u8]) -> Result<Self> {
+        let mut found = Self::default();
+        for object in serde_json::from_slice::<Vec<Value>>(json)? {
+            // Volumes, networks and pods may have the same name.
+            if object.get("State").is_some() && object.get("Image").is_some() {
+                found.containers.push(Container::read(&object)?);
+            } else if object.get("RootFS").is_some() {
+                found.images.push(Image::read(&object)?);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -216,5 +241,54 @@ impl Volume {
     /// A local volume with these options.
     pub fn sample(name: &str, options: &str) -> Self {
         Self { name: name.into(), driver: "local".into(), options: options.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::container::State;
+    use crate::engine::image::short_id;
+
+    const DOCKER: &str = r#"[{
+        "Id": "6a39", "Name": "/cage-app-1", "Image": "sha256:84961777dbfb0467",
+        "State": {"Status": "running", "Running": true, "ExitCode": 0},
+        "Config": {"Image": "ghcr.io/x/y:1", "Labels": {"cage.project": "/p/app"}, "StopSignal": "SIGHUP", "Entrypoint": null},
+        "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}},
+        "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "3999"}], "90/tcp": null}},
+        "Mounts": [{"Type": "bind", "Source": "/p/app"}, {"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"}]
+    }, {"Id": "sha256:8496", "RepoTags": ["x"], "Created": "2026-11-23T06:55:43.1Z", "RootFS": {}}]"#;
+
+    const PODMAN: &str = r#"[{
+        "Id": "6a39", "Name": "cage-app-1", "Image": "84961777dbfb0467", "ImageName": "localhost/x:latest",
+        "State": {"Status": "exited", "Running": false, "ExitCode": 7},
+        "Config": {"Image": "localhost/x:latest", "Labels": null, "StopSignal": 15, "Entrypoint": ""},
+        "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "3999"}]}},
+        "NetworkSettings": {"Ports": {}}, "Mounts": []
+    }]"#;
+
+    #[test]
+    fn both_engines_answers_are_read() {
+        let found = Inspected::parse(DOCKER.as_bytes()).unwrap();
+        let container = &found.containers[0];
+        assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Running));
+        assert_eq!(container.ports[0].to_string(), "80/tcp -> 127.0.0.1:3999");
+        assert_eq!(container.mount_point_of("cage-home"), Some("/home/vscode"));
+        assert_eq!(container.mount_point_of("other"), None);
+        assert_eq!(short_id(&container.image_id), "84961777");
+        assert_eq!(found.images[0].date.as_deref(), Some("2026-11-23"));
+
+        let container = &Inspected::parse(PODMAN.as_bytes()).unwrap().containers[0];
+        assert_eq!((container.name.as_str(), container.state), ("cage-app-1", State::Stopped));
+        assert_eq!(container.ports[0].to_string(), "80/tcp -> 0.0.0.0:3999");
+        assert_eq!(short_id(&container.image_id), "84961777");
+    }
+
+    #[test]
+    fn rubbish_is_an_error_not_a_panic() {
+        for text in ["", "{}", "[1", "[{\"State\": 1, \"Image\": 2}]", "\u{0}"] {
+            assert!(Inspected::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(Inspected::parse(b"[{}, 1, null]").unwrap().containers.is_empty());
     }
 }

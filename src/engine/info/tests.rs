@@ -36,7 +36,7 @@ fn an_engine_is_known_by_what_it_says_of_itself() {
 #[test]
 fn a_podman_behind_dockers_client_is_refused() {
     let said = r#"{"Plugins": {"Log": ["k8s-file", "none", "passthrough", "journald"]}}"#;
-    let error = DockerInfo::read(said, "docker", &Host::sample(&[])).unwrap_err();
+    let error = read_docker(said, "docker", &Host::sample(&[])).unwrap_err();
     assert_eq!(error.to_string(), "`docker` talks to podman here");
 }
 
@@ -60,18 +60,18 @@ fn podman_tells_its_mode_limits_and_directory() {
     };
     let mut host = Host::sample(&[]);
     host.cgroup_v2 = true;
-    let info = PodmanInfo::read(&said(true, false, r#""memory", "pids""#), &host).unwrap();
+    let info = read_podman(&said(true, false, r#""memory", "pids""#), &host).unwrap();
     assert_eq!((info.engine.mode, info.engine.machine), (Mode::Rootless, None));
     assert_eq!(info.engine.unenforced, [Limit::Processors]);
     assert_eq!((info.version.as_str(), info.seccomp), ("5.4.2", true));
     assert_eq!(info.directory, Some("/var/lib/containers/storage".into()));
 
-    let info = PodmanInfo::read(&said(false, true, ""), &host).unwrap();
+    let info = read_podman(&said(false, true, ""), &host).unwrap();
     assert_eq!((info.engine.mode, info.directory), (Mode::Rootful, None));
     assert!(info.engine.unenforced.is_empty());
 
     host.os = Os::Mac;
-    let info = PodmanInfo::read(&said(true, true, r#""cpu", "memory", "pids""#), &host).unwrap();
+    let info = read_podman(&said(true, true, r#""cpu", "memory", "pids""#), &host).unwrap();
     assert_eq!(info.engine.machine, Some(Product::PodmanMachine));
     assert!(info.engine.unenforced.is_empty());
 }
