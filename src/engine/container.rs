@@ -231,35 +231,38 @@ impl Binding {
 }
 
 #[cfg(test)]
-impl Container {
-    /// A container of cage's for the project at `path`, in this state.
-    pub fn sample(name: &str, path: &str, state: State) -> Self {
-        Self {
-            started: String::new(),
-            id: "0123456789ab".into(),
-            name: name.into(),
-            state,
-            image_id: "sha256:1111111111".into(),
-            labels: HashMap::from([("cage.project".into(), path.into())]),
-            created: Some("2026-11-23T14:56:50.18856206Z".into()),
-            ports: Vec::new(),
-            mounts: vec![Mounted {
-                name: Some("cage-home".into()),
-                source: "/volumes/cage-home".into(),
-                destination: "/home/vscode".into(),
-                writable: true,
-            }],
-            host_config: HostConfig::default(),
-            environment: Vec::new(),
-            image: "ghcr.io/pacificsky/devcontainer-lite:latest".into(),
+mod tests {
+    use super::*;
+
+    impl Container {
+        /// A container of cage's for the project at `path`, in this state.
+        pub fn sample(name: &str, path: &str, state: State) -> Self {
+            Self {
+                started: String::new(),
+                id: "0123456789ab".into(),
+                name: name.into(),
+                state,
+                image_id: "sha256:1111111111".into(),
+                labels: HashMap::from([("cage.project".into(), path.into())]),
+                created: Some("2026-11-23T14:56:50.18856206Z".into()),
+                ports: Vec::new(),
+                mounts: vec![Mounted {
+                    name: Some("cage-home".into()),
+                    source: "/volumes/cage-home".into(),
+                    destination: "/home/vscode".into(),
+                    writable: true,
+                }],
+                host_config: HostConfig::default(),
+                environment: Vec::new(),
+                image: "ghcr.io/pacificsky/devcontainer-lite:latest".into(),
+            }
         }
     }
-}
 
-#[cfg(test)]
-impl Mounted {
-    /// A writable file or directory of the host.
-    pub fn bind(source: &str, destination: &str) -> Self {
-        Self { name: None, source: source.into(), destination: destination.into(), writable: true }
+    impl Mounted {
+        /// A writable file or directory of the host.
+        pub fn bind(source: &str, destination: &str) -> Self {
+            Self { name: None, source: source.into(), destination: destination.into(), writable: true }
+        }
     }
 }

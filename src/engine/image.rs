@@ -59,17 +59,21 @@ pub fn is_local(image: &str) -> bool {
 }
 
 #[cfg(test)]
-impl Image {
-    /// An image of which little is known.
-    pub fn sample(id: &str) -> Self {
-        Self {
-            id: id.into(),
-            date: None,
-            tags: Vec::new(),
-            digests: Vec::new(),
-            former_names: Vec::new(),
-            size: 0,
-            environment: Vec::new(),
+mod tests {
+    use super::*;
+
+    impl Image {
+        /// An image of which little is known.
+        pub fn sample(id: &str) -> Self {
+            Self {
+                id: id.into(),
+                date: None,
+                tags: Vec::new(),
+                digests: Vec::new(),
+                former_names: Vec::new(),
+                size: 0,
+                environment: Vec::new(),
+            }
         }
     }
 }

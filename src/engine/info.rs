@@ -225,15 +225,4 @@ fn parse(said: &str) -> Result<Value> {
 }
 
 #[cfg(test)]
-impl Engine {
-    /// Returns the engine that answered docker's `info` with this on a host with that system.
-    pub fn recorded(os: Os, info: &str) -> Self {
-        let mut host = Host::sample(&[]);
-        host.os = os;
-        host.nodename = Some("vm".into());
-        read_docker(info, "docker", &host).unwrap().engine
-    }
-}
-
-#[cfg(test)]
 mod tests;

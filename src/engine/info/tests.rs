@@ -2,6 +2,16 @@
 
 use super::*;
 
+impl Engine {
+    /// Returns the engine that answered docker's `info` with this on a host with that system.
+    pub fn recorded(os: Os, info: &str) -> Self {
+        let mut host = Host::sample(&[]);
+        host.os = os;
+        host.nodename = Some("vm".into());
+        read_docker(info, "docker", &host).unwrap().engine
+    }
+}
+
 #[test]
 fn an_engine_is_known_by_what_it_says_of_itself() {
     let engine = |os, system: &str, name: &str, options: &str| {
