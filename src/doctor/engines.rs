@@ -59,7 +59,7 @@ impl Client {
 
     /// Returns why the engine doesn't answer, as far as that is known.
     pub fn trouble(&self) -> Option<Trouble> {
-        Some(self.info.as_ref().err()?.downcast_ref::<EngineError>()?.trouble())
+        Some(self.info.as_ref().err()?.downcast_ref::<EngineError>()?.trouble)
     }
 }
 

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use crate::base::error::Failure;
 use crate::engine::command::Invocation;
-use crate::engine::dialect::Dialect;
 use crate::engine::trouble;
 pub use crate::engine::trouble::Trouble;
 
 /// Returns whether `error` is an engine's failure of this kind.
 pub fn is_trouble(error: &anyhow::Error, trouble: Trouble) -> bool {
-    error.downcast_ref::<EngineError>().is_some_and(|error| error.trouble() == trouble)
+    error.downcast_ref::<EngineError>().is_some_and(|error| error.trouble == trouble)
 }
 
 /// Returns what the user can do about an error, if anything is known.
@@ -22,51 +21,20 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.advice().map(str::to_owned);
     }
-    let engine = error.downcast_ref::<EngineError>()?;
-    let hint = match engine.trouble() {
-        Trouble::Unreachable => "start it, or choose another with `--runtime` or CAGE_RUNTIME",
-        Trouble::PermissionDenied => {
-            "add yourself to the engine's group (`sudo usermod -aG docker $USER`, then log in again), \
-             or use rootless podman: `cage --runtime podman …`"
-        }
-        Trouble::PortTaken => "stop what listens there, or publish another host port with `-p`",
-        Trouble::DiskFull => {
-            "free some space: `cage list` shows cages, `docker system df` or `podman system df` what uses the space"
-        }
-        Trouble::NoSuchImage => {
-            "an image name without a slash is local and never pulled: build it, or set CAGE_IMAGE to an image that can be pulled"
-        }
-        Trouble::NoInit => "install the engine's init: `docker-init` (tini) or `catatonit`",
-        Trouble::NoAgent => "start an SSH agent, or turn on agent forwarding to the engine's virtual machine",
-        Trouble::NotShared => {
-            "share the directory with the engine's virtual machine, or move the project to a shared directory"
-        }
-        Trouble::TooOld => "update podman to 4.3 or newer, or use it as root",
-        Trouble::OtherProcessor => {
-            "set CAGE_IMAGE to an image for this machine, or let the engine emulate the other kind (binfmt_misc, QEMU)"
-        }
-        Trouble::DirectoryGone => {
-            "the project directory was replaced while the cage ran; `cage restart` mounts the new one"
-        }
-        Trouble::TimedOut => {
-            "the engine or this machine may be busy: try again, with `--verbose` to see each engine command"
-        }
-        Trouble::NotRunning => "the image's own command ended: `docker run --rm -it IMAGE` shows the reason",
-        Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => return None,
-    };
-    Some(hint.to_owned())
+    error.downcast_ref::<EngineError>().map(|error| error.hint.to_owned()).filter(|hint| !hint.is_empty())
 }
 
 /// A failed engine command: its command line, its status and its message.
 #[derive(Debug)]
 pub struct EngineError {
-    dialect: Dialect,
-    program: String,
-    is_exec: bool,
+    /// The kind of the failure; where a message isn't recognised, only the explanation and the hint are lost.
+    pub trouble: Trouble,
+    /// The engine's message.
+    pub words: String,
+    explanation: String,
+    hint: &'static str,
     command: String,
     status: String,
-    words: String,
-    trouble: Trouble,
 }
 
 impl EngineError {
@@ -79,45 +47,24 @@ impl EngineError {
         };
         let words = String::from_utf8_lossy(stderr).trim().to_owned();
         let trouble = trouble::recognise(&words, &invocation.args);
-        Self { words, ..Self::without_words(invocation, status, trouble) }
+        Self::explained(invocation, trouble, status, words)
     }
 
     /// Returns the failure of a command that could not be started.
     pub fn not_started(invocation: &Invocation, error: &io::Error) -> Self {
-        Self::without_words(invocation, format!("it did not start: {error}"), Trouble::Other)
+        let status = format!("it did not start: {error}");
+        Self::explained(invocation, Trouble::Other, status, String::new())
     }
 
     /// Returns the failure of a command that took longer than `limit`.
     pub fn timed_out(invocation: &Invocation, limit: Duration) -> Self {
         let status = format!("no answer within {} s", limit.as_secs());
-        Self::without_words(invocation, status, Trouble::TimedOut)
+        Self::explained(invocation, Trouble::TimedOut, status, String::new())
     }
 
-    fn without_words(invocation: &Invocation, status: String, trouble: Trouble) -> Self {
-        Self {
-            dialect: invocation.dialect,
-            program: invocation.name.clone(),
-            is_exec: invocation.args.first().is_some_and(|verb| verb == "exec"),
-            command: invocation.brief(),
-            status,
-            words: String::new(),
-            trouble,
-        }
-    }
-
-    /// Returns the engine's message.
-    pub fn words(&self) -> &str {
-        &self.words
-    }
-
-    /// Returns the kind of the failure; where a message isn't recognised, only a hint is lost.
-    pub fn trouble(&self) -> Trouble {
-        self.trouble
-    }
-
-    /// Returns whether the only failure is that containers or images don't exist.
-    pub fn is_only_of_missing_things(&self) -> bool {
-        trouble::is_only_of_missing_things(&self.words)
+    fn explained(invocation: &Invocation, trouble: Trouble, status: String, words: String) -> Self {
+        let (explanation, hint) = explain(trouble, invocation, &words);
+        Self { trouble, words, explanation, hint, command: invocation.brief(), status }
     }
 }
 
@@ -125,48 +72,72 @@ impl std::error::Error for EngineError {}
 
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.trouble() {
-            Trouble::Unreachable => writeln!(f, "{}", self.dialect.unreachable(&self.program))?,
-            Trouble::PermissionDenied => writeln!(f, "you have no permission to use {}", self.program)?,
-            Trouble::NoSuchImage => writeln!(f, "the image is not on this machine")?,
-            Trouble::PortTaken => match trouble::taken_port(&self.words) {
-                Some(port) => writeln!(f, "port {port} is taken")?,
-                None => writeln!(f, "a published port is taken")?,
-            },
-            Trouble::NotRunning if self.is_exec => {
-                writeln!(f, "the cage stopped at once")?;
-            }
-            Trouble::NoAgent => {
-                writeln!(
-                    f,
-                    "the SSH agent's socket can't be mounted; `cage restart --no-ssh` leaves it out"
-                )?;
-            }
-            Trouble::NotShared => {
-                writeln!(
-                    f,
-                    "the engine can't see a directory that is to be mounted; in a virtual machine, it sees only \
-                     directories that are shared, usually your home"
-                )?;
-            }
-            Trouble::TooOld => writeln!(f, "this podman can't map you to the image's user")?,
-            Trouble::OtherProcessor => {
-                writeln!(f, "the image is made for another kind of processor than this machine's")?;
-            }
-            Trouble::DirectoryGone => {
-                writeln!(f, "the project directory is not the one that the cage has mounted")?;
-            }
-            Trouble::NotRunning
-            | Trouble::NameTaken
-            | Trouble::NoSuchContainer
-            | Trouble::DiskFull
-            | Trouble::NoInit
-            | Trouble::TimedOut
-            | Trouble::Other => {}
-        }
-        write!(f, "`{}`: {}", self.command, self.status)?;
-        if self.words.is_empty() { Ok(()) } else { write!(f, "\n{}", self.words) }
+        let call = format!("`{}`: {}", self.command, self.status);
+        let lines = [&self.explanation, &call, &self.words].map(String::as_str);
+        f.write_str(&lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// Returns a description of a failure and a hint for the user; either may be empty.
+fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &'static str) {
+    let unreachable = invocation.dialect.unreachable(&invocation.name);
+    let forbidden = format!("you have no permission to use {}", invocation.name);
+    let taken = trouble::taken_port(words).map(|port| format!("port {port} is taken"));
+    let is_exec = invocation.args.first().is_some_and(|verb| verb == "exec");
+    let (explanation, hint) = match trouble {
+        Trouble::Unreachable => {
+            (unreachable.as_str(), "start it, or choose another with `--runtime` or CAGE_RUNTIME")
+        }
+        Trouble::PermissionDenied => (
+            forbidden.as_str(),
+            "add yourself to the engine's group (`sudo usermod -aG docker $USER`, then log in again), \
+             or use rootless podman: `cage --runtime podman …`",
+        ),
+        Trouble::PortTaken => (
+            taken.as_deref().unwrap_or("a published port is taken"),
+            "stop what listens there, or publish another host port with `-p`",
+        ),
+        Trouble::DiskFull => (
+            "",
+            "free some space: `cage list` shows cages, `docker system df` or `podman system df` what uses the space",
+        ),
+        Trouble::NoSuchImage => (
+            "the image is not on this machine",
+            "an image name without a slash is local and never pulled: build it, or set CAGE_IMAGE to an image that can be pulled",
+        ),
+        Trouble::NoInit => ("", "install the engine's init: `docker-init` (tini) or `catatonit`"),
+        Trouble::NoAgent => (
+            "the SSH agent's socket can't be mounted; `cage restart --no-ssh` leaves it out",
+            "start an SSH agent, or turn on agent forwarding to the engine's virtual machine",
+        ),
+        Trouble::NotShared => (
+            "the engine can't see a directory that is to be mounted; in a virtual machine, it sees only \
+             directories that are shared, usually your home",
+            "share the directory with the engine's virtual machine, or move the project to a shared directory",
+        ),
+        Trouble::TooOld => (
+            "this podman can't map you to the image's user",
+            "update podman to 4.3 or newer, or use it as root",
+        ),
+        Trouble::OtherProcessor => (
+            "the image is made for another kind of processor than this machine's",
+            "set CAGE_IMAGE to an image for this machine, or let the engine emulate the other kind (binfmt_misc, QEMU)",
+        ),
+        Trouble::DirectoryGone => (
+            "the project directory is not the one that the cage has mounted",
+            "the project directory was replaced while the cage ran; `cage restart` mounts the new one",
+        ),
+        Trouble::TimedOut => (
+            "",
+            "the engine or this machine may be busy: try again, with `--verbose` to see each engine command",
+        ),
+        Trouble::NotRunning => (
+            if is_exec { "the cage stopped at once" } else { "" },
+            "the image's own command ended: `docker run --rm -it IMAGE` shows the reason",
+        ),
+        Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => ("", ""),
+    };
+    (explanation.to_owned(), hint)
 }
 
 /// Returns the engine's warning that an image is for another kind of processor: `WARNING: The requested image's platform

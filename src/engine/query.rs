@@ -13,6 +13,7 @@ use crate::engine::info;
 use crate::engine::info::{Engine, Info};
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
+use crate::engine::trouble;
 use crate::host::machine::Host;
 
 /// An existing volume.
@@ -132,7 +133,7 @@ impl Runtime {
             // Those that exist are printed, and stderr has a line for each missing one. There may be other lines: podman prints
             // warnings, and the package podman-docker a notice.
             let error = EngineError::new(&invocation, output.status, &output.stderr);
-            if !error.is_only_of_missing_things() {
+            if !trouble::is_only_of_missing_things(&error.words) {
                 return Err(error.into());
             }
         }
@@ -172,7 +173,7 @@ impl Runtime {
         let output = runner.capture(&invocation)?;
         let error = EngineError::new(&invocation, output.status, &output.stderr);
         if !output.status.success() {
-            let missing = error.words().to_lowercase().contains("no such volume");
+            let missing = error.words.to_lowercase().contains("no such volume");
             return if missing { Ok(None) } else { Err(error.into()) };
         }
         let said = String::from_utf8_lossy(&output.stdout);
@@ -237,18 +238,17 @@ impl Runtime {
 }
 
 #[cfg(test)]
-impl Volume {
-    /// A local volume with these options.
-    pub fn sample(name: &str, options: &str) -> Self {
-        Self { name: name.into(), driver: "local".into(), options: options.into() }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::container::State;
     use crate::engine::image::short_id;
+
+    impl Volume {
+        /// A local volume with these options.
+        pub fn sample(name: &str, options: &str) -> Self {
+            Self { name: name.into(), driver: "local".into(), options: options.into() }
+        }
+    }
 
     const DOCKER: &str = r#"[{
         "Id": "6a39", "Name": "/cage-app-1", "Image": "sha256:84961777dbfb0467",

@@ -145,7 +145,7 @@ impl Runtime {
 /// Returns whether cage tries the next runtime after `error`: the engine can't be reached, or the program did not even name
 /// its version (was not `identified`), like the stub in WSL.
 pub fn is_skipped(error: &anyhow::Error, identified: bool) -> bool {
-    let trouble = error.downcast_ref::<EngineError>().map(EngineError::trouble);
+    let trouble = error.downcast_ref::<EngineError>().map(|error| error.trouble);
     match trouble {
         Some(Trouble::Unreachable | Trouble::PermissionDenied) => true,
         Some(_) => !identified,
@@ -159,20 +159,19 @@ fn is_script(program: &Path) -> bool {
 }
 
 #[cfg(test)]
-impl Runtime {
-    /// Returns a client that is not installed.
-    pub fn sample(kind: Dialect) -> Self {
-        let name = kind.program();
-        Self { kind, name: name.into(), program: format!("/usr/bin/{name}").into(), path: "/usr/bin".into() }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+
+    impl Runtime {
+        /// Returns a client that is not installed.
+        pub fn sample(kind: Dialect) -> Self {
+            let name = kind.program();
+            Self { kind, name: name.into(), program: format!("/usr/bin/{name}").into(), path: "/usr/bin".into() }
+        }
+    }
 
     struct Machine(tempfile::TempDir);
 

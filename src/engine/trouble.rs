@@ -3,10 +3,6 @@
 //! Messages quote names, paths and commands of the user. So a text counts only at the start or the end of a line, or outside
 //! of quotation marks, and lines that end in an unquoted path are looked at first.
 
-use std::path::Path;
-
-use Shape::{Between, Ends, Has, Starts};
-
 /// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -44,80 +40,62 @@ pub enum Trouble {
     Other,
 }
 
-/// Where in a line of a message, in lower case, a text stands.
-enum Shape {
-    Starts(&'static str),
-    Ends(&'static str),
-    /// Starts and ends.
-    Between(&'static str, &'static str),
-    /// Anywhere outside of quotation marks.
-    Has(&'static str),
-}
-
-/// The shapes of messages from docker 20.10 to 29 and podman 4 to 5. The first that fits counts.
-const SHAPES: [(Trouble, &[Shape]); 11] = [
-    (Trouble::PermissionDenied, &[Starts("permission denied while trying to connect to the docker ")]),
+/// Patterns of messages in lower case, from docker 20.10 to 29 and podman 4 to 5. The first that fits a line counts. A `*` stands
+/// for any text.
+const PATTERNS: [(Trouble, &[&str]); 11] = [
+    (Trouble::PermissionDenied, &["permission denied while trying to connect to the docker *"]),
     (
         Trouble::Unreachable,
         &[
-            Starts("cannot connect to the docker daemon at "),
-            Starts("failed to connect to the docker api at "),
-            Starts("error during connect: "),
-            Starts("cannot connect to podman"),
-            Starts("unable to connect to podman"),
+            "cannot connect to the docker daemon at *",
+            "failed to connect to the docker api at *",
+            "error during connect: *",
+            "cannot connect to podman*",
+            "unable to connect to podman*",
         ],
     ),
-    (Trouble::NoSuchImage, &[Starts("no such image: "), Ends(": image not known")]),
+    (Trouble::NoSuchImage, &MISSING_IMAGE),
     (
         Trouble::NotShared,
         &[
-            Starts("invalid mount config for type \"bind\": bind source path does not exist: "),
-            Starts("mounts denied:"),
-            Starts("statfs /"),
+            "invalid mount config for type \"bind\": bind source path does not exist: *",
+            "mounts denied:*",
+            "statfs /*",
         ],
     ),
     (
         Trouble::NoInit,
         &[
-            Starts("exec: \"docker-init\": executable file not found"),
-            Starts("container-init binary not found"),
-            Starts("lookup init binary: "),
-            Ends(
-                "\" to rootfs at \"/sbin/docker-init\": stat /usr/bin/docker-init: no such file or directory",
-            ),
+            "exec: \"docker-init\": executable file not found*",
+            "container-init binary not found*",
+            "lookup init binary: *",
+            "*\" to rootfs at \"/sbin/docker-init\": stat /usr/bin/docker-init: no such file or directory",
         ],
     ),
-    (
-        Trouble::DirectoryGone,
-        &[Has("possible container breakout"), Has("outside of container mount namespace")],
-    ),
+    (Trouble::DirectoryGone, &["*possible container breakout*", "*outside of container mount namespace*"]),
     (
         Trouble::PortTaken,
         &[
-            Ends("port is already allocated"),
-            Ends("address already in use"),
-            Starts("ports are not available: "),
-            Starts("failed to bind port "),
-            Starts("failed to bind any port for "),
+            "*port is already allocated",
+            "*address already in use",
+            "ports are not available: *",
+            "failed to bind port *",
+            "failed to bind any port for *",
         ],
     ),
-    (Trouble::DiskFull, &[Ends("no space left on device")]),
+    (Trouble::DiskFull, &["*no space left on device"]),
     (
         Trouble::TooOld,
-        &[
-            Starts("unrecognized namespace mode keep-id"),
-            Starts("keep-id is only supported in rootless mode"),
-        ],
+        &["unrecognized namespace mode keep-id*", "keep-id is only supported in rootless mode*"],
     ),
-    (Trouble::OtherProcessor, &[Ends("exec format error")]),
+    (Trouble::OtherProcessor, &["*exec format error"]),
     (
         Trouble::NotRunning,
-        &[
-            Between("container ", " is not running"),
-            Starts("can only create exec sessions on running containers"),
-        ],
+        &["container * is not running", "can only create exec sessions on running containers*"],
     ),
 ];
+
+const MISSING_IMAGE: [&str; 2] = ["no such image: *", "*: image not known"];
 
 /// What stands before the message proper; in front of the first, there may be others.
 const PREFIXES: [&str; 9] = [
@@ -147,8 +125,8 @@ pub(super) fn recognise(words: &str, args: &[String]) -> Trouble {
     if lines.iter().any(|line| taken_name(line).is_some_and(|name| is_own(args, name))) {
         return Trouble::NameTaken;
     }
-    let fits = |shape: &Shape| lines.iter().any(|line| shape.fits(line));
-    let known = SHAPES.iter().find(|(_, shapes)| shapes.iter().any(fits));
+    let says = |pattern: &&str| lines.iter().any(|line| fits(pattern, line));
+    let known = PATTERNS.iter().find(|(_, patterns)| patterns.iter().any(says));
     match known {
         Some((trouble, _)) => *trouble,
         None if lines.iter().any(|line| misses_init(line, args)) => Trouble::NoInit,
@@ -161,9 +139,7 @@ pub(super) fn is_only_of_missing_things(words: &str) -> bool {
     let is_missing = |line: &str| {
         let line = line.to_lowercase();
         let line = bare(&line);
-        missing_container(line).is_some()
-            || line.starts_with("no such image: ")
-            || line.ends_with(": image not known")
+        missing_container(line).is_some() || MISSING_IMAGE.iter().any(|pattern| fits(pattern, line))
     };
     let is_error = |line: &str| line.to_lowercase().starts_with("error");
     words.lines().any(is_missing) && words.lines().all(|line| is_missing(line) || !is_error(line))
@@ -207,14 +183,12 @@ fn digits(text: &str) -> Option<&str> {
     Some(&text[..end]).filter(|digits| digits.parse::<u16>().is_ok())
 }
 
-impl Shape {
-    fn fits(&self, line: &str) -> bool {
-        match self {
-            Starts(text) => line.starts_with(text),
-            Ends(text) => line.ends_with(text),
-            Between(start, end) => line.starts_with(start) && line.ends_with(end),
-            Has(text) => unquoted(line).contains(text),
-        }
+/// Returns whether a line fits a pattern. Between two stars, a text must be outside of quotation marks.
+fn fits(pattern: &str, line: &str) -> bool {
+    match pattern.split_once('*') {
+        Some(("", text)) if text.ends_with('*') => unquoted(line).contains(text.trim_end_matches('*')),
+        Some((start, end)) => line.starts_with(start) && line.ends_with(end),
+        None => line == pattern,
     }
 }
 
@@ -270,10 +244,7 @@ fn is_own(args: &[String], name: &str) -> bool {
 /// Returns whether a line names the SSH agent's socket, or cage's link to it.
 fn names_agent(line: &str) -> bool {
     let words = line.split([' ', '"', '\'', ',', '=']).map(|word| word.trim_end_matches([':', '.']));
-    let is_link = |word: &str| {
-        word.contains("/cage/cage-")
-            && Path::new(word).extension().is_some_and(|extension| extension == "agent")
-    };
+    let is_link = |word: &str| word.strip_suffix(".agent").is_some_and(|link| link.contains("/cage/cage-"));
     words.into_iter().any(|word| word == "/run/host-services/ssh-auth.sock" || is_link(word))
 }
 

@@ -94,7 +94,7 @@ impl Attach {
         let name = &self.ending.name;
         let state = self.ending.look(runner)?;
         let complaint = EngineError::new(&self.client, ended.status, &ended.stderr);
-        match End::of(&state, code, complaint.words()) {
+        match End::of(&state, code, &complaint.words) {
             End::Detached => {
                 if let Some(kept) = &self.modes {
                     kept.keep(&state.since, &ended.modes);
@@ -105,7 +105,7 @@ impl Attach {
             End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
             End::NeverStarted => Ok(Attached::NeverStarted(complaint)),
             // Not an `EngineError`, which would make cage try again although the user was in the container.
-            End::Failed if complaint.trouble() == Trouble::NoSuchContainer => {
+            End::Failed if complaint.trouble == Trouble::NoSuchContainer => {
                 Err(Failure::new(format!("{name} is gone")).hint("`cage start` makes a new one").into())
             }
             End::Failed => Err(complaint.into()),

@@ -63,7 +63,7 @@ impl Ending {
     pub fn look(&self, runner: Runner) -> Result<State> {
         let output = runner.capture(&self.state)?;
         let error = EngineError::new(&self.state, output.status, &output.stderr);
-        ensure!(output.status.success() || error.trouble() == Trouble::NoSuchContainer, error);
+        ensure!(output.status.success() || error.trouble == Trouble::NoSuchContainer, error);
         Ok(State::parse(&output.stdout))
     }
 
