@@ -7,39 +7,34 @@ use std::str::FromStr;
 use anyhow::{Result, bail, ensure};
 
 use crate::base::error::Failure;
-use crate::base::name::is_mountable;
-use crate::base::{name, text};
+use crate::base::name::{is_engine_name, is_mountable};
+use crate::base::text;
 
 /// A mount of a container. It is always passed as `--mount`: `-v` can't express a path with a colon, and creates a directory, owned
 /// by root, for a missing source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    source: Source,
+    /// Whether the source is a file or directory of the host, not a volume.
+    is_path: bool,
+    /// Empty for a new volume without a name, which the engine removes with the container.
+    source: String,
     target: String,
     readonly: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    /// A file or directory of the host.
-    Path(String),
-    /// A volume of the engine's.
-    Volume(String),
-    /// A new volume without a name, which goes when the container goes.
-    Anonymous,
-}
+const UNREADABLE: &str = "engines can't read a path with \\r\\n in it";
 
 const EXPECTED: &str = "expected SOURCE:TARGET[:ro], such as ./data:/data or /etc/ssl:/etc/ssl:ro";
 
 impl Mount {
     /// A file or directory of the host, writable.
     pub fn path(source: impl Into<String>, target: impl Into<String>) -> Self {
-        Self { source: Source::Path(source.into()), target: target.into(), readonly: false }
+        Self { is_path: true, source: source.into(), target: target.into(), readonly: false }
     }
 
     /// A volume, writable.
     pub fn volume(name: impl Into<String>, target: impl Into<String>) -> Self {
-        Self { source: Source::Volume(name.into()), target: target.into(), readonly: false }
+        Self { is_path: false, source: name.into(), target: target.into(), readonly: false }
     }
 
     /// Makes the mount read-only.
@@ -51,10 +46,7 @@ impl Mount {
 
     /// Returns the file or directory of the host, if it is one.
     pub fn source_path(&self) -> Option<&str> {
-        match &self.source {
-            Source::Path(path) => Some(path),
-            Source::Volume(_) | Source::Anonymous => None,
-        }
+        self.is_path.then_some(&self.source)
     }
 
     /// Returns whether the mount is read-only.
@@ -69,11 +61,7 @@ impl Mount {
 
     /// Returns whether the engines read the paths as they are written.
     pub fn is_readable(&self) -> bool {
-        let source = match &self.source {
-            Source::Path(source) | Source::Volume(source) => source,
-            Source::Anonymous => "",
-        };
-        is_mountable(source) && is_mountable(&self.target)
+        is_mountable(&self.source) && is_mountable(&self.target)
     }
 
     /// Checks that the source, if it is a file or directory of the host, still exists, and that its path has no symbolic links.
@@ -82,21 +70,19 @@ impl Mount {
     /// When it no longer exists (rootless podman's own message does not name it), or its path now contains a symbolic link, which
     /// code in another cage may have created and an engine would follow.
     pub fn check_source(&self) -> Result<()> {
-        let Source::Path(source) = &self.source else { return Ok(()) };
-        let shown = text::escape(source);
-        match fs::canonicalize(source) {
-            Ok(path) if path == Path::new(source) => Ok(()),
-            Ok(path) => bail!(
-                Failure::new(format!(
-                    "volume source {shown} now leads to {}",
-                    text::escape(&path.to_string_lossy())
-                ))
-                .hint("if that is what you want, say so: `cage restart --fresh -v …`")
+        let Some(source) = self.source_path() else { return Ok(()) };
+        let (problem, hint) = match fs::canonicalize(source) {
+            Ok(path) if path == Path::new(source) => return Ok(()),
+            Ok(path) => (
+                format!(" now leads to {}", text::escape(&path.to_string_lossy())),
+                "if that is what you want, say so: `cage restart --fresh -v …`",
             ),
-            Err(error) => bail!(Failure::new(format!("volume source {shown}: {error}")).hint(
-                "create it, or do without: `cage restart --fresh` forgets the options the cage was made with"
-            )),
-        }
+            Err(error) => (
+                format!(": {error}"),
+                "create it, or do without: `cage restart --fresh` forgets the options the cage was made with",
+            ),
+        };
+        bail!(Failure::new(format!("volume source {}{problem}", text::escape(source))).hint(hint))
     }
 
     /// Makes the source absolute and free of links, seen from `base`.
@@ -104,42 +90,31 @@ impl Mount {
     /// # Errors
     /// When a source on the host doesn't exist.
     pub fn resolve(self, base: &Path) -> Result<Self> {
-        let Source::Path(source) = &self.source else { return Ok(self) };
+        let Some(source) = self.source_path() else { return Ok(self) };
+        let failure =
+            |problem: &str| Failure::new(format!("volume source {}: {problem}", text::escape(source)));
         let found = match fs::canonicalize(base.join(source)) {
             Ok(found) => found,
-            Err(error) => bail!(
-                Failure::new(format!("volume source {}: {error}", text::escape(source)))
-                    .hint("create it first: cage makes nothing on the host")
-            ),
+            Err(error) => {
+                bail!(failure(&error.to_string()).hint("create it first: cage makes nothing on the host"))
+            }
         };
-        let Ok(found) = found.into_os_string().into_string() else {
-            bail!(Failure::new(format!(
-                "volume source {}: its path is not valid UTF-8",
-                text::escape(source)
-            )));
-        };
-        let found = Self { source: Source::Path(found), ..self };
-        ensure!(
-            found.is_readable(),
-            Failure::new(format!(
-                "volume source {}: engines can't read a path with \\r\\n in it",
-                text::escape(source)
-            ))
-        );
-        Ok(found)
+        let found = found.into_os_string().into_string();
+        let Ok(found) = found else { bail!(failure("its path is not valid UTF-8")) };
+        ensure!(is_mountable(&found), failure(UNREADABLE));
+        Ok(Self { source: found, ..self })
     }
 
     /// The value of `--mount`: comma-separated fields, quoted as the engines' CSV readers take them.
     pub fn to_flag(&self) -> String {
-        let mut fields = match &self.source {
-            Source::Path(path) => vec!["type=bind".to_owned(), format!("source={path}")],
-            Source::Volume(name) => vec!["type=volume".to_owned(), format!("source={name}")],
-            Source::Anonymous => vec!["type=volume".to_owned()],
-        };
+        let mut fields = vec![if self.is_path { "type=bind".to_owned() } else { "type=volume".to_owned() }];
+        if !self.source.is_empty() {
+            fields.push(format!("source={}", self.source));
+        }
         fields.push(format!("target={}", self.target));
         if self.readonly {
             // podman 4 knows the long word for the host's own directories only.
-            let word = if self.source_path().is_some() { "readonly" } else { "ro" };
+            let word = if self.is_path { "readonly" } else { "ro" };
             fields.push(word.to_owned());
         }
         fields.iter().map(|field| csv_field(field)).collect::<Vec<_>>().join(",")
@@ -148,9 +123,10 @@ impl Mount {
     /// The value of `-v` that means this.
     pub fn to_volume_option(&self) -> String {
         let end = if self.readonly { ":ro" } else { "" };
-        match &self.source {
-            Source::Path(source) | Source::Volume(source) => format!("{source}:{}{end}", self.target),
-            Source::Anonymous => self.target.clone(),
+        if self.source.is_empty() {
+            self.target.clone()
+        } else {
+            format!("{}:{}{end}", self.source, self.target)
         }
     }
 }
@@ -182,7 +158,7 @@ fn parse(text: &str) -> Result<Mount, String> {
         return match rest {
             "" | "/" => Err("no target".into()),
             target if target.starts_with('/') && !target.contains(':') => {
-                Ok(Mount { source: Source::Anonymous, target: target.into(), readonly })
+                Ok(Mount { readonly, ..Mount::volume("", target) })
             }
             _ => Err("the target is not an absolute path".into()),
         };
@@ -198,21 +174,15 @@ fn parse(text: &str) -> Result<Mount, String> {
     if matches!(target, "etc" | "etc/passwd" | "etc/group") {
         return Err(format!("the target can't be `/{target}`"));
     }
-    let source = match source {
-        "" => return Err("no source".into()),
-        "." | ".." => Source::Path(source.into()),
-        path if path.starts_with('/') || path.starts_with("./") || path.starts_with("../") => {
-            Source::Path(path.into())
-        }
-        name if name::is_engine_name(name) => Source::Volume(name.into()),
-        other => {
-            return Err(format!(
-                "`{other}` is neither a path (start it with `/` or `./`) nor a volume's name"
-            ));
-        }
-    };
-    let mount = Mount { source, target: format!("/{target}"), readonly };
-    if mount.is_readable() { Ok(mount) } else { Err("engines can't read a path with \\r\\n in it".into()) }
+    if source.is_empty() {
+        return Err("no source".into());
+    }
+    let is_path = matches!(source.split('/').next(), Some("" | "." | ".."));
+    if !is_path && !is_engine_name(source) {
+        return Err(format!("`{source}` is neither a path (start it with `/` or `./`) nor a volume's name"));
+    }
+    let mount = Mount { is_path, source: source.into(), target: format!("/{target}"), readonly };
+    if mount.is_readable() { Ok(mount) } else { Err(UNREADABLE.into()) }
 }
 
 fn csv_field(field: &str) -> String {

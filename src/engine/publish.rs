@@ -10,7 +10,7 @@ pub struct Publish {
     address: IpAddr,
     host: Option<Ports>,
     container: Ports,
-    protocol: Protocol,
+    protocol: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +19,7 @@ struct Ports {
     last: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Tcp,
-    Udp,
-    Sctp,
-}
+const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 
 const EXPECTED: &str = "expected [[ADDRESS:]HOST:]PORT[/tcp|udp|sctp], such as 3000:3000, 8000-8010:8000-8010 or \
                         0.0.0.0:80:8080";
@@ -50,24 +45,11 @@ impl FromStr for Publish {
 }
 
 fn parse(text: &str) -> Result<Publish, String> {
-    let (ports, protocol) = match text.split_once('/') {
-        None => (text, Protocol::Tcp),
-        Some((ports, "tcp")) => (ports, Protocol::Tcp),
-        Some((ports, "udp")) => (ports, Protocol::Udp),
-        Some((ports, "sctp")) => (ports, Protocol::Sctp),
-        Some((_, other)) => return Err(format!("unknown protocol `{other}`")),
-    };
-    let (rest, container) = match ports.rsplit_once(':') {
-        Some((rest, container)) => (Some(rest), container),
-        None => (None, ports),
-    };
-    let (address, host) = match rest {
-        None => (None, ""),
-        Some(rest) => match rest.rsplit_once(':') {
-            Some((address, host)) => (Some(address), host),
-            None => (None, rest),
-        },
-    };
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let known = PROTOCOLS.into_iter().find(|known| *known == protocol);
+    let protocol = known.ok_or_else(|| format!("unknown protocol `{protocol}`"))?;
+    let mut fields = ports.rsplitn(3, ':');
+    let (container, host, address) = (fields.next().unwrap_or_default(), fields.next(), fields.next());
     // Without an address the engines listen on every interface, past the host's firewall.
     let address = match address {
         None => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -79,7 +61,7 @@ fn parse(text: &str) -> Result<Publish, String> {
             .map_err(|_| format!("`{address}` is not an IP address"))?,
     };
     let container = parse_ports(container)?;
-    let host = if host.is_empty() { None } else { Some(parse_ports(host)?) };
+    let host = host.filter(|host| !host.is_empty()).map(parse_ports).transpose()?;
     if let Some(host) = host
         && host.last - host.first != container.last - container.first
     {
@@ -107,19 +89,12 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
 /// The form that both engines take.
 impl fmt::Display for Publish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.map(|host| host.to_string()).unwrap_or_default();
         match self.address {
-            IpAddr::V4(address) => write!(f, "{address}:")?,
-            IpAddr::V6(address) => write!(f, "[{address}]:")?,
+            IpAddr::V4(address) => write!(f, "{address}:{host}:{}", self.container)?,
+            IpAddr::V6(address) => write!(f, "[{address}]:{host}:{}", self.container)?,
         }
-        if let Some(host) = self.host {
-            write!(f, "{host}")?;
-        }
-        write!(f, ":{}", self.container)?;
-        match self.protocol {
-            Protocol::Tcp => Ok(()),
-            Protocol::Udp => f.write_str("/udp"),
-            Protocol::Sctp => f.write_str("/sctp"),
-        }
+        if self.protocol == "tcp" { Ok(()) } else { write!(f, "/{}", self.protocol) }
     }
 }
 
