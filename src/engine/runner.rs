@@ -5,8 +5,7 @@ use std::io::{self, Read, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -56,11 +55,7 @@ struct Cancelled {
 impl Cancel {
     /// Kills the command that runs, and every later one as soon as it starts.
     pub fn cancel(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.now = true;
-        if let Some(group) = state.group {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.change(|state| state.now = true);
     }
 
     /// Returns whether [`Cancel::cancel`] was called.
@@ -70,9 +65,13 @@ impl Cancel {
 
     /// Remembers the process group that runs now; `None` once its leader is about to be reaped.
     fn runs(&self, group: Option<Pid>) {
+        self.change(|state| state.group = group);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Cancelled)) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.group = group;
-        if let (true, Some(group)) = (state.now, group) {
+        change(&mut state);
+        if let (true, Some(group)) = (state.now, state.group) {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -134,34 +133,32 @@ impl Runner {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         let limit = self.limit.into_iter().chain(invocation.within).min();
-        let timed_out = AtomicBool::new(false);
+        let timer = Cancel::default();
         let output = thread::scope(|scope| {
             // Dropping a sender tells its thread that the command has ended.
-            let ((_shown, when_shown), (_timed, when_timed)) = (mpsc::channel(), mpsc::channel());
+            let ((_shown, when_shown), (_timed, when_timed)) = (mpsc::channel(), mpsc::channel::<()>());
             if let Some(what) = invocation.slow {
                 spawn(scope, move || console::tell_while(what, &when_shown))?;
             }
-            let (send_group, group) = mpsc::channel();
             if let Some(limit) = limit {
-                let timed_out = &timed_out;
+                let timer = &timer;
                 spawn(scope, move || {
-                    let killed = kill_after(limit, &group, &when_timed);
-                    timed_out.store(killed, Ordering::Relaxed);
+                    if when_timed.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                        timer.cancel();
+                    }
                 })?;
             }
             let mut child = command.spawn()?;
-            let pid = pid(&child);
-            cancel.runs(pid);
-            let _ = send_group.send(pid);
+            cancel.runs(pid(&child));
+            timer.runs(pid(&child));
             let (written, stdout, stderr) = feed(&mut child, input);
             cancel.runs(None);
             let status = child.wait()?;
+            timer.runs(None);
             written.map(|()| Output { status, stdout, stderr })
         });
         match limit {
-            Some(limit) if timed_out.load(Ordering::Relaxed) => {
-                Err(EngineError::timed_out(invocation, limit))
-            }
+            Some(limit) if timer.is_cancelled() => Err(EngineError::timed_out(invocation, limit)),
             _ => output.map_err(|error: io::Error| EngineError::not_started(invocation, &error)),
         }
     }
@@ -265,16 +262,6 @@ fn succeeded(invocation: &Invocation, output: Output) -> Result<Output, EngineEr
     } else {
         Err(EngineError::new(invocation, output.status, &output.stderr))
     }
-}
-
-/// Kills a process group after `limit`, unless the sender of `ended` is dropped before; returns whether it did.
-fn kill_after(limit: Duration, group: &Receiver<Option<Pid>>, ended: &Receiver<()>) -> bool {
-    let Ok(Some(group)) = group.recv() else { return false };
-    let is_late = ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-    if is_late {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    is_late
 }
 
 /// Writes a command's input, then reads its stdout and stderr to the end.
