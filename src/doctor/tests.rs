@@ -48,7 +48,7 @@ fn client(kind: Dialect, endpoint: &str, info: anyhow::Result<Info>) -> Client {
 }
 
 fn answer(kind: Dialect, host: &Host, info: &str) -> anyhow::Result<Info> {
-    Runtime::sample(kind).read_info(info, host)
+    kind.read_info(info, kind.program(), host)
 }
 
 fn docker(host: &Host) -> Client {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::host::machine::Host;
+use crate::host::machine::{Host, is_installed};
 
 /// Where podman looks for helper programs if its settings don't say:
 /// <https://github.com/containers/common/blob/main/pkg/config/config_linux.go>.
@@ -23,37 +23,28 @@ pub fn mentions(host: &Host, word: &str) -> bool {
 
 /// Returns whether podman may find its helper `program`, whose path is in `setting` if the user chose one.
 pub fn may_have_helper(host: &Host, program: &str, setting: &str) -> bool {
-    let chosen = [setting, "helper_binaries_dir"].iter().any(|word| mentions(host, word));
-    chosen || host.path_variable("CONTAINERS_HELPER_BINARY_DIR").is_some() || is_installed(host, program)
-}
-
-fn is_installed(host: &Host, program: &str) -> bool {
-    let in_path = || crate::host::machine::is_installed(host, program);
-    HELPER_DIRS.iter().any(|dir| Path::new(dir).join(program).exists()) || in_path()
+    [setting, "helper_binaries_dir"].iter().any(|word| mentions(host, word))
+        || host.path_variable("CONTAINERS_HELPER_BINARY_DIR").is_some()
+        || HELPER_DIRS.iter().any(|dir| Path::new(dir).join(program).exists())
+        || is_installed(host, program)
 }
 
 /// Returns the files that podman reads, with `CONTAINERS_CONF` instead of all others:
 /// <https://github.com/containers/common/blob/main/docs/containers.conf.5.md>.
 fn files(host: &Host) -> Vec<PathBuf> {
     let only = host.path_variable("CONTAINERS_CONF").filter(|path| !path.as_os_str().is_empty());
-    let mut files = match only {
-        Some(file) => vec![file.to_owned()],
-        None => standard_files(host),
-    };
-    files.extend(host.path_variable("CONTAINERS_CONF_OVERRIDE").map(Path::to_owned));
-    files
-}
-
-fn standard_files(host: &Host) -> Vec<PathBuf> {
-    let config = host.path_variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
-    let own = config.or_else(|| Some(host.home.as_ref()?.join(".config")));
-    let dirs = ["/usr/share", "/etc"].map(PathBuf::from).into_iter().chain(own);
-    let mut files = Vec::new();
-    for dir in dirs {
-        let file = dir.join("containers/containers.conf");
-        files.extend(parts(&file.with_extension("conf.d")));
-        files.push(file);
+    let mut files = Vec::from_iter(only.map(Path::to_owned));
+    if only.is_none() {
+        let config =
+            host.path_variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
+        let own = config.or_else(|| Some(host.home.as_ref()?.join(".config")));
+        for dir in ["/usr/share", "/etc"].map(PathBuf::from).into_iter().chain(own) {
+            let file = dir.join("containers/containers.conf");
+            files.extend(parts(&file.with_extension("conf.d")));
+            files.push(file);
+        }
     }
+    files.extend(host.path_variable("CONTAINERS_CONF_OVERRIDE").map(Path::to_owned));
     files
 }
 

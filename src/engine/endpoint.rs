@@ -1,23 +1,13 @@
 //! The address of an engine, and whether that is another machine.
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::engine::dialect::Endpoint;
+use crate::engine::json::at;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-
-/// One of podman's connections, as `podman system connection list` prints it.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Connection {
-    name: String,
-    #[serde(rename = "URI")]
-    uri: String,
-    #[serde(default)]
-    default: bool,
-}
 
 /// Returns the address of the engine; nothing for a podman on this machine.
 ///
@@ -41,9 +31,12 @@ pub fn endpoint(host: &Host, runner: Runner, runtime: &Runtime) -> Result<String
 
 /// Returns the address of a connection; without any, podman uses its socket on this machine.
 fn connection(said: &str, name: Option<&str>) -> Result<String> {
-    let connections: Vec<Connection> = serde_json::from_str(said)?;
-    let is_meant = |connection: &Connection| name.map_or(connection.default, |name| connection.name == name);
-    Ok(connections.into_iter().find(is_meant).map(|connection| connection.uri).unwrap_or_default())
+    let connections: Vec<Value> = serde_json::from_str(said)?;
+    let is_meant = |connection: &&Value| match name {
+        Some(name) => connection["Name"] == name,
+        None => connection["Default"] == true,
+    };
+    connections.iter().find(is_meant).map_or(Ok(String::new()), |connection| at(connection, "/URI"))
 }
 
 /// Returns whether the engine at this address is on another machine. A loopback port is a virtual machine's or a tunnel's; those

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::engine::command::Invocation;
 use crate::engine::container::Container;
 use crate::engine::error::EngineError;
 use crate::engine::image::Image;
@@ -72,28 +71,15 @@ impl Runtime {
     /// Asks the engine to describe itself.
     ///
     /// # Errors
-    /// When the engine does not answer.
+    /// When the engine does not answer, or the client is not made for the engine that answers.
     pub fn ask_info(&self, host: &Host, runner: Runner) -> Result<Info> {
-        let ask = self.info();
+        let ask = self.command(["info", "--format", "{{json .}}"]);
         let output = runner.run_for_output(&ask)?;
         let said = String::from_utf8_lossy(&output.stdout);
         if let Some(words) = info::server_errors(&said) {
             return Err(EngineError::new(&ask, output.status, words.as_bytes()).into());
         }
-        self.read_info(&said, host)
-    }
-
-    /// Returns the command that prints all that the engine says of itself.
-    fn info(&self) -> Invocation {
-        self.command(["info", "--format", "{{json .}}"])
-    }
-
-    /// Reads the answer to [`Runtime::info`].
-    ///
-    /// # Errors
-    /// When it can't be read, or is that of an engine which this client is not made for.
-    pub fn read_info(&self, said: &str, host: &Host) -> Result<Info> {
-        self.kind.read_info(said, &self.name, host)
+        self.kind.read_info(&said, &self.name, host)
     }
 
     /// Returns the containers with these names or IDs, as far as they exist.
@@ -101,10 +87,7 @@ impl Runtime {
     /// # Errors
     /// When the engine does not answer, or its answer can't be read.
     pub fn containers(&self, runner: Runner, names: &[&str]) -> Result<Vec<Container>> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(self.inspect(runner, ["container", "inspect"].iter().chain(names))?.containers)
+        Ok(self.inspect(runner, &["container", "inspect"], names)?.containers)
     }
 
     /// Returns the images with these names or IDs, as far as they exist.
@@ -112,10 +95,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::containers`].
     pub fn images(&self, runner: Runner, names: &[&str]) -> Result<Vec<Image>> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(self.inspect(runner, ["image", "inspect"].iter().chain(names))?.images)
+        Ok(self.inspect(runner, &["image", "inspect"], names)?.images)
     }
 
     /// Returns containers and an image with one call instead of two.
@@ -123,11 +103,14 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::containers`].
     pub fn containers_and_image(&self, runner: Runner, names: &[&str], image: &str) -> Result<Inspected> {
-        self.inspect(runner, ["inspect"].iter().chain(names).chain(&[image]))
+        self.inspect(runner, &["inspect"], &[names, &[image]].concat())
     }
 
-    fn inspect<'a>(&self, runner: Runner, args: impl Iterator<Item = &'a &'a str>) -> Result<Inspected> {
-        let invocation = self.command(args.copied());
+    fn inspect(&self, runner: Runner, verb: &[&str], names: &[&str]) -> Result<Inspected> {
+        if names.is_empty() {
+            return Ok(Inspected::default());
+        }
+        let invocation = self.command([verb, names].concat());
         let output = runner.capture(&invocation)?;
         if !output.status.success() {
             // Those that exist are printed, and stderr has a line for each missing one. There may be other lines: podman prints

@@ -22,7 +22,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -95,7 +95,7 @@ impl Forwarding {
         }
         let by_signal = running.serve(&signals, interrupts)?;
         running.end(&signals);
-        if by_signal { Ok(0) } else { Err(self.why_it_ended(runner, cleanup)) }
+        if by_signal { Ok(0) } else { self.fail(runner, cleanup) }
     }
 
     /// Returns the script of a dry run: a comment that cage itself would listen, and the command for each connection.
@@ -126,30 +126,25 @@ impl Forwarding {
         self.runtime.command(exec.into_iter().chain(["/bin/sh", "-c", CLEANUP, "sh", &self.mark]))
     }
 
-    fn why_it_ended(&self, runner: Runner, cleanup: Child) -> anyhow::Error {
+    /// Returns an error that says why the container or the cleanup client has ended.
+    fn fail<T>(&self, runner: Runner, cleanup: Child) -> Result<T> {
         let start = Instant::now();
-        loop {
-            let found = match self.runtime.containers(runner, &[&self.container]) {
-                Ok(found) => found,
-                Err(error) => return error,
-            };
-            let end = match found.first().map(|container| container.state) {
-                None => "was removed or replaced",
+        let end = loop {
+            let found = self.runtime.containers(runner, &[&self.container])?;
+            match found.first().map(|container| container.state) {
+                None => break "was removed or replaced",
                 // Processes in a container end before its state changes.
                 Some(State::Running | State::Changing) if start.elapsed() < PATIENCE / 2 => {
                     thread::sleep(Duration::from_millis(200));
-                    continue;
                 }
                 Some(State::Running | State::Changing | State::Paused) => {
-                    return match cleanup.wait_with_output() {
-                        Ok(output) => EngineError::new(&self.cleanup(), output.status, &output.stderr).into(),
-                        Err(error) => error.into(),
-                    };
+                    let output = cleanup.wait_with_output()?;
+                    bail!(EngineError::new(&self.cleanup(), output.status, &output.stderr));
                 }
-                Some(_) => "has stopped",
-            };
-            return Failure::new(format!("{} {end}", self.name)).hint("`cage start` brings it up").into();
-        }
+                Some(_) => break "has stopped",
+            }
+        };
+        bail!(Failure::new(format!("{} {end}", self.name)).hint("`cage start` brings it up"))
     }
 }
 
