@@ -169,7 +169,12 @@ mod tests {
         /// Returns a client that is not installed.
         pub fn sample(kind: Dialect) -> Self {
             let name = kind.program();
-            Self { kind, name: name.into(), program: format!("/usr/bin/{name}").into(), path: "/usr/bin".into() }
+            Self {
+                kind,
+                name: name.into(),
+                program: format!("/usr/bin/{name}").into(),
+                path: "/usr/bin".into(),
+            }
         }
     }
 
