@@ -117,12 +117,13 @@ impl CreateOptions {
         self.chosen.iter().filter(move |choice| choice.option.flag == flag).map(|choice| &choice.value)
     }
 
+    fn each<'a, T: 'a>(&'a self, get: impl Fn(&'a Value) -> Option<&'a T>) -> impl Iterator<Item = &'a T> {
+        self.chosen.iter().filter_map(move |choice| get(&choice.value))
+    }
+
     /// Returns the home that was chosen.
     pub fn home(&self) -> Option<Home> {
-        self.chosen.iter().find_map(|choice| match choice.value {
-            Value::Home(home) => Some(home),
-            _ => None,
-        })
+        self.each(|value| if let Value::Home(home) = value { Some(home) } else { None }).next().copied()
     }
 
     /// Chooses a home, whatever was chosen before.
@@ -135,26 +136,17 @@ impl CreateOptions {
 
     /// Returns the published ports.
     pub fn ports(&self) -> impl Iterator<Item = &Publish> {
-        self.chosen.iter().filter_map(|choice| match &choice.value {
-            Value::Port(publish) => Some(publish),
-            _ => None,
-        })
+        self.each(|value| if let Value::Port(publish) = value { Some(publish) } else { None })
     }
 
     /// Returns the mounts.
     pub fn mounts(&self) -> impl Iterator<Item = &Mount> {
-        self.chosen.iter().filter_map(|choice| match &choice.value {
-            Value::Mount(mount) => Some(mount),
-            _ => None,
-        })
+        self.each(|value| if let Value::Mount(mount) = value { Some(mount) } else { None })
     }
 
     /// Returns the variables.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
-        self.chosen.iter().filter_map(|choice| match &choice.value {
-            Value::Variable(variable) => Some(variable),
-            _ => None,
-        })
+        self.each(|value| if let Value::Variable(variable) = value { Some(variable) } else { None })
     }
 
     /// Returns the limits that were chosen.

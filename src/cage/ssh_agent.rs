@@ -1,7 +1,7 @@
 //! The SSH agent's socket, outside and inside the cage.
 //!
-//! On Linux a cage mounts a link, `~/.local/state/cage/NAME.agent`, which leads to the agent's socket. Engines follow the link each time
-//! the container starts, and cage sets it before: so the cage uses the agent of the current login, not of the day it was created.
+//! On Linux a cage mounts a link, `~/.local/state/cage/NAME.agent`, which leads to the agent's socket. cage updates the link before it
+//! starts the container, and engines follow the link at each start: so the cage uses the agent of the current login.
 //! Without an agent the link leads to `/dev/null`, because a container can't start with a dangling link.
 
 use std::fs;
@@ -18,12 +18,11 @@ use crate::engine::info::Product;
 use crate::engine::mount::Mount;
 use crate::host::machine::Host;
 
-/// Where the agent's socket is inside. In the virtual machines of Docker Desktop, `OrbStack` and Colima the products put
-/// it at this very path, and Docker Desktop wants the same path inside.
+/// The path of the agent's socket in the cage. Docker Desktop, `OrbStack` and Colima have the socket at the same path in their virtual
+/// machines, and Docker Desktop requires the same path in the container.
 pub const SOCKET: &str = "/run/host-services/ssh-auth.sock";
 
-/// The file with a Colima profile's settings, wherever its home is (`~/.colima`, `~/.config/colima`, `$COLIMA_HOME`): it is
-/// beside the profile's socket.
+/// The file with a Colima profile's settings. It is beside the profile's socket, in `~/.colima`, `~/.config/colima` or `$COLIMA_HOME`.
 const COLIMA_CONFIG: &str = "colima.yaml";
 
 /// The time limit for an agent's answer.
@@ -42,16 +41,11 @@ pub struct Link {
 }
 
 impl Link {
-    /// The link for the cage `name`; `None` where there is no place for one.
+    /// Returns the link for the cage `name`; `None` without a directory for cage's files.
     pub fn of(host: &Host, name: &str) -> Option<Self> {
         let agent = host.path_variable("SSH_AUTH_SOCK").filter(|path| is_socket(path));
         let target = agent.map_or_else(|| PathBuf::from(NO_AGENT), Path::to_owned);
         Some(Self { path: host.state_dir()?.join(format!("{name}.agent")), target })
-    }
-
-    /// Returns whether there is no agent.
-    pub fn leads_nowhere(&self) -> bool {
-        self.target == Path::new(NO_AGENT)
     }
 
     /// Returns whether the link leads to an agent.
@@ -69,21 +63,18 @@ impl Link {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).with_context(place)?;
         }
-        // A link can't be changed; a new one takes its place at once.
+        // A link can't be changed, so a new one replaces it in one step.
         symlink(&self.target, &new).and_then(|()| fs::rename(&new, &self.path)).with_context(place)
     }
 
     /// Returns whether the agent has changed since the cage started: the path is different, or the socket is newer than the
     /// link.
     pub fn is_stale(&self) -> bool {
-        let Ok(leads_to) = fs::read_link(&self.path) else { return false };
-        let changed =
-            |metadata: std::io::Result<fs::Metadata>| metadata.and_then(|metadata| metadata.modified()).ok();
-        let younger = match (changed(fs::symlink_metadata(&self.path)), changed(fs::metadata(&self.target))) {
-            (Some(link), Some(socket)) => socket > link,
-            _ => false,
-        };
-        self.target != Path::new(NO_AGENT) && (leads_to != self.target || younger)
+        let Ok(target) = fs::read_link(&self.path) else { return false };
+        let changed = |metadata: io::Result<fs::Metadata>| metadata.and_then(|metadata| metadata.modified());
+        let (link, socket) = (changed(fs::symlink_metadata(&self.path)), changed(fs::metadata(&self.target)));
+        let is_younger = link.is_ok_and(|link| socket.is_ok_and(|socket| socket > link));
+        self.has_agent() && (target != self.target || is_younger)
     }
 }
 
@@ -114,7 +105,7 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
-/// The way an agent gets into a cage.
+/// The mount that brings an agent into a cage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agent<'a> {
     /// A link to the agent's socket.
@@ -124,12 +115,12 @@ pub enum Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Chooses the way for the virtual machine that the engine runs in, if any; `None` where there is no way.
+    /// Chooses the mount for an engine in this virtual machine, if it runs in one; `None` if the engine can't mount an agent.
     pub fn decide(machine: Option<Product>, wsl: bool, link: Option<&'a Link>) -> Option<Self> {
         match machine {
             // https://github.com/containers/podman/issues/23785
             Some(Product::PodmanMachine) => None,
-            // The host's own sockets can't cross into the virtual machine, but for those of WSL.
+            // The host's own sockets don't work in a virtual machine, except those of WSL.
             Some(_) if !wsl => Some(Self::Machine),
             Some(_) | None => link.map(Self::Link),
         }
@@ -144,7 +135,7 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// Returns what the user can do about an agent that the engine at `endpoint` is known not to forward.
+/// Returns advice for the user if the engine at `endpoint` is known not to forward the agent.
 pub fn advice(machine: Option<Product>, endpoint: &str) -> Option<String> {
     match machine? {
         Product::Colima => colima_advice(endpoint),
@@ -156,7 +147,7 @@ pub fn advice(machine: Option<Product>, endpoint: &str) -> Option<String> {
     }
 }
 
-/// Returns what the user can do about an agent that could not be mounted.
+/// Returns advice for the user after the agent could not be mounted.
 pub fn remedy(machine: Option<Product>) -> &'static str {
     match machine {
         Some(Product::Colima) => "is its agent forwarding on (`colima start --ssh-agent`)?",
@@ -168,13 +159,12 @@ pub fn remedy(machine: Option<Product>) -> &'static str {
     }
 }
 
-/// Returns what to do if Colima, at `endpoint` (`unix:///…/docker.sock`), doesn't forward the agent.
+/// Returns advice for the user if Colima, at `endpoint` (`unix:///…/docker.sock`), doesn't forward the agent.
 fn colima_advice(endpoint: &str) -> Option<String> {
     let socket = Path::new(endpoint.strip_prefix("unix://")?);
-    // /var/run/docker.sock may be a link to it.
-    let socket = file::real(socket);
-    let mut profile_dir = socket.parent()?.to_owned();
-    // Of the default profile it is also at BASE/docker.sock, from Colima's early days.
+    // /var/run/docker.sock may be a link to Colima's socket.
+    let mut profile_dir = file::real(socket).parent()?.to_owned();
+    // Early versions of Colima have the socket of the default profile at BASE/docker.sock.
     if !profile_dir.join(COLIMA_CONFIG).exists() && profile_dir.join("default").join(COLIMA_CONFIG).exists() {
         profile_dir.push("default");
     }

@@ -112,7 +112,7 @@ impl Probe<'_> {
         let link = Link::of(self.host, name);
         match Agent::decide(self.engine.machine, self.host.wsl, link.as_ref())? {
             Agent::Machine => Agent::Machine.mount(),
-            Agent::Link(link) if link.leads_nowhere() => None,
+            Agent::Link(link) if !link.has_agent() => None,
             Agent::Link(link) => Some(Mount::path(link.target.to_str()?, SOCKET)),
         }
     }

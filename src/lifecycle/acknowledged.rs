@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -13,14 +13,10 @@ use crate::base::file;
 use crate::host::machine::Host;
 
 /// The file of a cage, `~/.local/state/cage/NAME.accepted`. No cage can write there.
-#[derive(Debug)]
-pub struct Acknowledged {
-    path: Option<PathBuf>,
-    content: Content,
-}
-
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Content {
+pub struct Acknowledged {
+    #[serde(skip)]
+    path: Option<PathBuf>,
     /// Accepted findings by identity, with the time of their last change if that tells their age.
     accepted: BTreeMap<String, Option<i64>>,
     /// The identities of the findings that a session ended with last.
@@ -36,13 +32,13 @@ impl Acknowledged {
     /// Reads the file of the cage `name`. Without one that can be read, nothing is accepted.
     pub fn of(host: &Host, name: &str) -> Self {
         let path = path(host, name);
-        let read = |path: &Path| serde_json::from_str(&fs::read_to_string(path).ok()?).ok();
-        Self { content: path.as_deref().and_then(read).unwrap_or_default(), path }
+        let read = |path: &PathBuf| serde_json::from_str(&fs::read_to_string(path).ok()?).ok();
+        Self { path: path.clone(), ..path.as_ref().and_then(read).unwrap_or_default() }
     }
 
     /// Returns the findings that are not accepted, or that changed after they were.
     pub fn others(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
-        findings.retain(|finding| match self.content.accepted.get(&key(finding)) {
+        findings.retain(|finding| match self.accepted.get(&key(finding)) {
             None => true,
             Some(accepted) => finding.changed > *accepted,
         });
@@ -58,17 +54,17 @@ impl Acknowledged {
         let last = i64::try_from(now.as_secs()).unwrap_or(i64::MAX) - 1;
         // A file that changed in this second may change in it once more.
         let accepted = |finding: &Finding| (key(finding), finding.changed.map(|changed| changed.min(last)));
-        self.content.accepted.extend(findings.into_iter().map(accepted));
+        self.accepted.extend(findings.into_iter().map(accepted));
         self.keep()
     }
 
     /// Returns whether these findings differ from those that were reported last, and remembers them.
     pub fn are_news(&mut self, findings: &[Finding]) -> bool {
         let reported: Vec<String> = findings.iter().map(key).collect();
-        if reported == self.content.reported {
+        if reported == self.reported {
             return false;
         }
-        self.content.reported = reported;
+        self.reported = reported;
         // If that fails, they are reported again.
         let _ = self.keep();
         true
@@ -76,7 +72,7 @@ impl Acknowledged {
 
     fn keep(&self) -> io::Result<()> {
         let path = self.path.as_deref().ok_or(io::ErrorKind::NotFound)?;
-        file::write_private(path, &serde_json::to_string(&self.content)?)
+        file::write_private(path, &serde_json::to_string(self)?)
     }
 }
 

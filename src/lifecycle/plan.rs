@@ -1,6 +1,5 @@
 //! The steps of a command: decided before anything is done, then executed, or shown as a shell script.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,13 +51,9 @@ pub enum Step {
     Try(Invocation),
     /// Stop here, successfully, if a command prints this text.
     StopIfPrints(Invocation, String),
-    /// Pull an image and show the progress. If that fails and `unless` succeeds, continue with a warning.
-    Pull {
-        /// The command that pulls.
-        pull: Invocation,
-        /// Succeeds if an image is here.
-        unless: Option<Invocation>,
-    },
+    /// Pull an image and show the progress. If that fails and the second command, which looks for an image, succeeds, continue with
+    /// a warning.
+    Pull(Invocation, Option<Invocation>),
     /// If a later step fails, execute this plan.
     Undo(Plan),
     /// Discard the undo plan; interrupts no longer stop the plan.
@@ -137,14 +132,8 @@ impl Plan {
 
     /// Renders the plan as a script for bash or zsh, which does the same when no step fails.
     pub fn script(&self) -> String {
-        let mut script = String::from("set -e -o pipefail\n");
-        for step in &self.steps {
-            if let Some(line) = step.script() {
-                // Writing to a string can't fail.
-                let _ = writeln!(script, "{line}");
-            }
-        }
-        script
+        let lines = self.steps.iter().filter_map(Step::script);
+        ["set -e -o pipefail".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -172,55 +161,42 @@ impl<'a> Execution<'a> {
                 bail!(Failure::new("interrupted"));
             }
             match step {
+                Step::Say(message) => console::info(message),
+                Step::Warn(message) => console::warn(message),
+                Step::Print(line) => console::data(line)?,
+                Step::Link(link) => link.set()?,
+                Step::Unlink(path) => drop(fs::remove_file(path)),
+                Step::Note(path, word) => drop(fs::write(path, word)),
+                Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
+                Step::CheckUnlinked(path) => file::check_unlinked(path)?,
+                Step::Run(command) => {
+                    let output = self.runner.run_for_output(command)?;
+                    if let Some(mismatch) = other_platform(&output.stderr) {
+                        console::warn(&format!("{mismatch} (programs run slowly, if at all)"));
+                    }
+                }
+                Step::Pipe(from, to) => self.runner.pipe(from, to)?,
+                Step::Try(command) => drop(self.runner.capture(command)?),
+                Step::StopIfPrints(command, text) => {
+                    if self.runner.run(command)?.trim() == text {
+                        return Ok(0);
+                    }
+                }
+                Step::Pull(pull, unless) => self.pull(pull, unless.as_ref())?,
                 Step::Undo(plan) => self.undo = Some(plan),
                 Step::Keep => {
                     self.undo = None;
                     self.heeds_signals = false;
                 }
-                Step::StopIfPrints(command, text) if self.runner.run(command)?.trim() == text => {
-                    return Ok(0);
-                }
                 Step::Attach(attach) => return self.attach(attach),
-                Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
                 Step::Exec(exec) => {
                     self.locks.clear();
                     return exec.execute(self.runner, self.interrupts);
                 }
                 Step::Forward(forwarding) => return forwarding.execute(self.runner, self.interrupts),
-                step => self.step(step)?,
             }
         }
         Ok(0)
-    }
-
-    fn step(&self, step: &Step) -> Result<()> {
-        match step {
-            Step::Say(message) => console::info(message),
-            Step::Warn(message) => console::warn(message),
-            Step::Print(line) => console::data(line)?,
-            Step::Link(link) => link.set()?,
-            Step::Unlink(path) => drop(fs::remove_file(path)),
-            Step::Note(path, word) => drop(fs::write(path, word)),
-            Step::CheckUnlinked(path) => file::check_unlinked(path)?,
-            Step::Run(command) => {
-                let output = self.runner.run_for_output(command)?;
-                if let Some(mismatch) = other_platform(&output.stderr) {
-                    console::warn(&format!("{mismatch} (programs run slowly, if at all)"));
-                }
-            }
-            Step::Pipe(from, to) => self.runner.pipe(from, to)?,
-            Step::Try(command) => drop(self.runner.capture(command)?),
-            Step::Pull { pull, unless } => self.pull(pull, unless.as_ref())?,
-            // Each of these decides how the plan continues.
-            Step::StopIfPrints(..)
-            | Step::Undo(_)
-            | Step::Lock(_)
-            | Step::Keep
-            | Step::Attach(_)
-            | Step::Exec(_)
-            | Step::Forward(_) => {}
-        }
-        Ok(())
     }
 
     fn pull(&self, pull: &Invocation, unless: Option<&Invocation>) -> Result<()> {
@@ -274,8 +250,8 @@ impl Step {
             Self::Pipe(from, to) => format!("{from} | {to} >/dev/null"),
             Self::Try(command) => format!("{command} >/dev/null 2>&1 || true"),
             Self::StopIfPrints(command, text) => format!("[ \"$({command})\" != {} ] || exit 0", quote(text)),
-            Self::Pull { pull, unless: None } => format!("{pull} >&2"),
-            Self::Pull { pull, unless: Some(have) } => format!("{pull} >&2 || {have} >/dev/null"),
+            Self::Pull(pull, None) => format!("{pull} >&2"),
+            Self::Pull(pull, Some(have)) => format!("{pull} >&2 || {have} >/dev/null"),
             Self::Undo(_) | Self::Lock(_) | Self::Keep => return None,
             Self::Attach(attach) => {
                 let beside = attach.once_attached.as_ref();

@@ -226,7 +226,7 @@ impl Session {
     /// When a step fails.
     pub fn carry_out_locked(&self, plan: &Plan, locks: Locks) -> Result<u8> {
         if self.global.dry_run {
-            console::data(plan.script().trim_end())?;
+            console::data(&plan.script())?;
             return Ok(0);
         }
         plan.execute(self.runner, locks, &self.interrupts)
