@@ -4,47 +4,79 @@
 //! cage only writes sequences of its own, for the modes that are listed here. Their meaning:
 //! <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>, <https://sw.kovidgoyal.net/kitty/keyboard-protocol/>.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use vte::{Params, Parser, Perform};
 
-/// The private modes that are followed, and whether a terminal has them on by default. Not in this list are modes whose default
-/// differs between terminals.
-const PRIVATE_MODES: &[(u16, bool)] = &[
-    (1, false),  // cursor keys send application sequences
-    (5, false),  // reverse video
-    (6, false),  // origin mode
-    (7, true),   // autowrap
-    (9, false),  // mouse: presses
-    (25, true),  // cursor visible
-    (45, false), // reverse wraparound
-    (APPLICATION_KEYPAD, false),
-    (69, false),   // left and right margins
-    (1000, false), // mouse: presses and releases
-    (1001, false), // mouse: highlight
-    (1002, false), // mouse: drags
-    (1003, false), // mouse: motion
-    (1004, false), // focus
-    (1005, false), // mouse encoding: UTF-8
-    (1006, false), // mouse encoding: SGR
-    (1015, false), // mouse encoding: urxvt
-    (1016, false), // mouse encoding: SGR in pixels
-    (2004, false), // bracketed paste
-    (SYNCHRONIZED, false),
-    (2031, false), // colour scheme reports
-    (2048, false), // in-band size reports
-];
+/// A property of a mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    /// Terminals have it on by default.
+    On,
+    /// A soft reset resets it.
+    Soft,
+    /// The terminal sends input that the user didn't type.
+    Report,
+    /// It is not set again.
+    Brief,
+}
 
-/// Output is shown only when this mode is reset.
-const SYNCHRONIZED: u16 = 2026;
+/// The modes that are followed. Not in this list are modes whose default differs between terminals.
+const MODES: &[(u16, &[Is])] = &[
+    (1, &[Is::Soft]),          // cursor keys send application sequences
+    (5, &[]),                  // reverse video
+    (ORIGIN, &[Is::Soft]),     // origin mode
+    (7, &[Is::On, Is::Soft]),  // autowrap
+    (9, &[Is::Report]),        // mouse: presses
+    (25, &[Is::On, Is::Soft]), // cursor visible
+    (45, &[]),                 // reverse wraparound
+    (APPLICATION_KEYPAD, &[Is::Soft]),
+    (69, &[Is::Soft]),                  // left and right margins
+    (1000, &[Is::Report]),              // mouse: presses and releases
+    (1001, &[Is::Report]),              // mouse: highlight
+    (1002, &[Is::Report]),              // mouse: drags
+    (1003, &[Is::Report]),              // mouse: motion
+    (1004, &[Is::Report]),              // focus
+    (1005, &[]),                        // mouse encoding: UTF-8
+    (1006, &[]),                        // mouse encoding: SGR
+    (1015, &[]),                        // mouse encoding: urxvt
+    (1016, &[]),                        // mouse encoding: SGR in pixels
+    (2004, &[]),                        // bracketed paste
+    (2026, &[Is::Brief]),               // output is shown only when this is reset
+    (2031, &[Is::Report]),              // colour scheme reports
+    (2048, &[Is::Report]),              // in-band size reports
+    (ANSI + 4, &[Is::Soft, Is::Brief]), // insert
+    (ANSI + 20, &[Is::Brief]),          // line feeds begin a new line
+];
 
 const ORIGIN: u16 = 6;
 const APPLICATION_KEYPAD: u16 = 66;
 
+/// Marks a mode that is not a private one.
+const ANSI: u16 = 0x8000;
+
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
 
+/// Sequences that undo how text is written.
+const ASCII: [(u8, &str); 4] = [(b'(', "\x1b(B"), (b')', "\x1b)B"), (b'*', "\x1b*B"), (b'+', "\x1b+B")];
+const FIRST_CHARSET: &str = "\x0f";
+const UTF_8: &str = "\x1b%G";
+const PLAIN: &str = "\x1b[m";
+
+/// The numbers that set and reset colours, and the whole sequence: for the palette, text, the background, the cursor.
+const COLOURS: [(&[u8], &[u8], &str); 4] = [
+    (b"4", b"104", "\x1b]104\x1b\\"),
+    (b"10", b"110", "\x1b]110\x1b\\"),
+    (b"11", b"111", "\x1b]111\x1b\\"),
+    (b"12", b"112", "\x1b]112\x1b\\"),
+];
+
 /// The most entries that are kept of a stack. Terminals keep fewer.
 const MAX_STACK: usize = 32;
+
+const ESCAPE: u8 = 0x1b;
 
 /// Follows the modes in a program's output.
 #[derive(Default)]
@@ -52,12 +84,14 @@ pub struct ModeTracker {
     parser: Parser,
     state: State,
     has_output: bool,
+    /// Whether the output ends in the middle of a character.
+    in_character: bool,
 }
 
 /// The modes at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modes {
-    /// Private modes that are not as they are by default, in the order in which they were set.
+    /// Modes that are not as they are by default, in the order in which they were set.
     private: Vec<u16>,
     /// The mode that switched to the alternate screen.
     alternate_screen: Option<u16>,
@@ -66,20 +100,11 @@ pub struct Modes {
     modify_other_keys: u16,
     cursor_shape: u16,
     scroll_region: Option<(u16, u16)>,
-    /// The sets of characters in G0 and G1, if they are not ASCII.
-    charsets: [Option<char>; 2],
-    /// Which of them is in use.
-    charset: u8,
     /// What was pushed on the stack of titles: 0 for both titles, 1 for the icon's, 2 for the window's.
     titles: Vec<u16>,
-    /// Whether text is coloured, bold or the like.
-    styled: bool,
-    /// Whether text is part of a link.
-    link: bool,
-    /// Whether the window shows progress, in a taskbar for example.
-    progress: bool,
-    /// The default colours that were changed: 10 for text, 11 for the background, 12 for the cursor.
-    colours: Vec<u8>,
+    /// The sequences that undo everything else, such as colours and links.
+    #[serde(skip)]
+    others: Vec<&'static str>,
 }
 
 /// The flags of the kitty keyboard protocol on one screen.
@@ -95,12 +120,13 @@ struct State {
     modes: Modes,
     /// The height of the terminal. A scroll region of that height is none.
     rows: u16,
+    in_sequence: bool,
 }
 
 impl ModeTracker {
     /// Follows modes from `modes` on.
     pub fn new(modes: Modes) -> Self {
-        Self { parser: Parser::new(), state: State { modes, rows: 0 }, has_output: false }
+        Self { state: State { modes, ..State::default() }, ..Self::default() }
     }
 
     /// Notes the height of the terminal, in rows.
@@ -112,13 +138,30 @@ impl ModeTracker {
     pub fn feed(&mut self, output: &[u8]) {
         self.has_output = true;
         // Only ASCII matters here. vte 0.15 may skip a byte after a character that is split between two calls.
-        let ascii: Vec<u8> = output.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect();
-        self.parser.advance(&mut self.state, &ascii);
+        let ascii: Cow<[u8]> = if output.is_ascii() {
+            output.into()
+        } else {
+            output.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect()
+        };
+        // What follows the last Escape tells whether a sequence is complete.
+        let last = ascii.iter().rposition(|byte| *byte == ESCAPE);
+        let (before, rest) = ascii.split_at(last.unwrap_or(0));
+        self.parser.advance(&mut self.state, before);
+        self.state.in_sequence |= last.is_some();
+        self.parser.advance(&mut self.state, rest);
+        let is_incomplete =
+            |bytes| std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
+        self.in_character = output.utf8_chunks().last().is_some_and(|chunk| is_incomplete(chunk.invalid()));
     }
 
     /// Returns whether there was any output.
     pub fn has_output(&self) -> bool {
         self.has_output
+    }
+
+    /// Returns whether something else may be shown here: the output does not end in the middle of a sequence or character.
+    pub fn is_between_sequences(&self) -> bool {
+        !self.state.in_sequence && !self.in_character
     }
 
     /// Returns the modes at the end of the output.
@@ -133,17 +176,17 @@ impl Modes {
         self.alternate_screen.is_some()
     }
 
-    /// Returns whether the terminal sends input that the user didn't type, such as pointer movements.
+    /// Returns whether the terminal sends input that the user didn't type, such as pointer movements and the release of keys.
     pub fn reports(&self) -> bool {
-        let is_report = |mode: &u16| matches!(mode, 9 | 1000..=1004 | 2031 | 2048);
-        self.private.iter().any(is_report) || self.keyboards.iter().any(|keyboard| !keyboard.is_default())
+        self.private.iter().any(|mode| is(*mode, Is::Report))
+            || self.keyboards[usize::from(self.alternate_screen())].flags() & Keyboard::EVENTS != 0
     }
 
     /// Returns the sequences that undo what is on, and nothing for what is not.
     pub fn undo(&self) -> String {
         let mut parts = Vec::new();
         for mode in self.private.iter().rev().filter(|mode| **mode != ORIGIN) {
-            parts.push(private(*mode, is_on_by_default(*mode)));
+            parts.push(switch(*mode, is(*mode, Is::On)));
         }
         if self.private.contains(&ORIGIN) {
             // This and the next move the cursor to the top.
@@ -151,41 +194,23 @@ impl Modes {
         } else if self.scroll_region.is_some() {
             parts.push("\x1b7\x1b[r\x1b8".to_owned());
         }
+        let [main, alternate] = [0, 1].map(|screen| self.keyboards[screen].undo());
         if let Some(mode) = self.alternate_screen {
-            parts.push(self.keyboards[1].undo());
-            parts.push(format!("\x1b[?{mode}l"));
+            parts.push(format!("{alternate}\x1b[?{mode}l"));
+        } else if !alternate.is_empty() {
+            parts.push(format!("\x1b[?1049h{alternate}\x1b[?1049l"));
         }
-        parts.push(self.keyboards[0].undo());
+        parts.push(main);
         if self.modify_other_keys != 0 {
             parts.push("\x1b[>4m".to_owned());
         }
         if self.cursor_shape != 0 {
             parts.push("\x1b[0 q".to_owned());
         }
-        for (set, charset) in ['(', ')'].iter().zip(self.charsets) {
-            if charset.is_some() {
-                parts.push(format!("\x1b{set}B"));
-            }
-        }
-        if self.charset != 0 {
-            parts.push("\x0f".to_owned());
-        }
         for title in self.titles.iter().rev() {
             parts.push(format!("\x1b[23;{title}t"));
         }
-        if self.styled {
-            parts.push("\x1b[m".to_owned());
-        }
-        if self.link {
-            parts.push("\x1b]8;;\x1b\\".to_owned());
-        }
-        if self.progress {
-            parts.push("\x1b]9;4;0\x1b\\".to_owned());
-        }
-        for colour in &self.colours {
-            parts.push(format!("\x1b]1{colour}\x1b\\"));
-        }
-        parts.concat()
+        parts.concat() + &self.others.concat()
     }
 
     /// Returns the sequences that set the modes again which a program needs to be redrawn and to get its input. Whatever it draws
@@ -200,8 +225,8 @@ impl Modes {
             parts.push(format!("\x1b[?{mode}h"));
             parts.push(self.keyboards[1].redo());
         }
-        for mode in self.private.iter().filter(|mode| **mode != SYNCHRONIZED) {
-            parts.push(private(*mode, !is_on_by_default(*mode)));
+        for mode in self.private.iter().filter(|mode| !is(**mode, Is::Brief)) {
+            parts.push(switch(*mode, !is(*mode, Is::On)));
         }
         if let Some((top, bottom)) = self.scroll_region {
             parts.push(format!("\x1b[{top};{bottom}r"));
@@ -217,7 +242,7 @@ impl Modes {
 
     /// Returns the modes that are on cage's lists: the file may come from another program.
     pub fn checked(mut self) -> Self {
-        self.private.retain(|mode| PRIVATE_MODES.iter().any(|(known, _)| known == mode));
+        self.private.retain(|mode| properties(*mode).is_some());
         self.alternate_screen = self.alternate_screen.filter(|mode| ALTERNATE_SCREENS.contains(mode));
         for keyboard in &mut self.keyboards {
             keyboard.stack.truncate(MAX_STACK);
@@ -226,15 +251,42 @@ impl Modes {
         self
     }
 
-    fn set_private(&mut self, mode: u16, on: bool) {
+    fn set(&mut self, mode: u16, on: bool) {
         if ALTERNATE_SCREENS.contains(&mode) {
             self.alternate_screen = on.then_some(mode);
-        } else if let Some((_, default)) = PRIVATE_MODES.iter().find(|(known, _)| *known == mode) {
+        } else if properties(mode).is_some() {
             self.private.retain(|other| *other != mode);
-            if on != *default {
+            if on != is(mode, Is::On) {
                 self.private.push(mode);
             }
         }
+    }
+
+    /// Notes whether there is something for a sequence to undo.
+    fn note(&mut self, undo: &'static str, is_on: bool) {
+        self.others.retain(|other| *other != undo);
+        if is_on {
+            self.others.push(undo);
+        }
+    }
+
+    /// Notes whether text is coloured, bold or the like.
+    fn style(&mut self, params: &Params) {
+        let mut is_styled = self.others.contains(&PLAIN);
+        for parameter in params {
+            match parameter[0] {
+                0 => is_styled = false,
+                // These turn something off, but not everything.
+                22..=29 | 39 | 49 | 54 | 55 | 59 | 65 | 75 => {}
+                // The numbers of a colour may follow.
+                38 | 48 | 58 => {
+                    is_styled = true;
+                    break;
+                }
+                _ => is_styled = true,
+            }
+        }
+        self.note(PLAIN, is_styled);
     }
 
     fn keyboard(&mut self) -> &mut Keyboard {
@@ -243,15 +295,20 @@ impl Modes {
 
     /// Resets what a soft reset does.
     fn soft_reset(&mut self) {
-        self.private.retain(|mode| ![1, ORIGIN, 7, 25, APPLICATION_KEYPAD, 69].contains(mode));
-        (self.scroll_region, self.charsets) = (None, [None; 2]);
-        (self.charset, self.styled) = (0, false);
+        self.private.retain(|mode| !is(*mode, Is::Soft));
+        self.scroll_region = None;
+        for undo in ASCII.map(|(_, undo)| undo).into_iter().chain([FIRST_CHARSET, PLAIN]) {
+            self.note(undo, false);
+        }
     }
 }
 
 impl Keyboard {
-    fn is_default(&self) -> bool {
-        self.bottom == 0 && self.stack.is_empty()
+    /// The flag that makes the terminal report when a key is released.
+    const EVENTS: u16 = 2;
+
+    fn flags(&self) -> u16 {
+        *self.stack.last().unwrap_or(&self.bottom)
     }
 
     fn undo(&self) -> String {
@@ -287,38 +344,46 @@ impl Keyboard {
     }
 }
 
-/// Returns the sequence that sets or resets a private mode.
-fn private(mode: u16, on: bool) -> String {
-    match (mode, on) {
+/// Returns the sequence that sets or resets a mode.
+fn switch(mode: u16, on: bool) -> String {
+    let end = if on { 'h' } else { 'l' };
+    match mode {
         // More terminals know this sequence than the mode.
-        (APPLICATION_KEYPAD, true) => "\x1b=".to_owned(),
-        (APPLICATION_KEYPAD, false) => "\x1b>".to_owned(),
-        (mode, on) => format!("\x1b[?{mode}{}", if on { 'h' } else { 'l' }),
+        APPLICATION_KEYPAD => if on { "\x1b=" } else { "\x1b>" }.to_owned(),
+        ANSI.. => format!("\x1b[{}{end}", mode - ANSI),
+        _ => format!("\x1b[?{mode}{end}"),
     }
 }
 
-fn is_on_by_default(mode: u16) -> bool {
-    PRIVATE_MODES.contains(&(mode, true))
+fn properties(mode: u16) -> Option<&'static [Is]> {
+    MODES.iter().find(|(known, _)| *known == mode).map(|(_, properties)| *properties)
+}
+
+fn is(mode: u16, property: Is) -> bool {
+    properties(mode).is_some_and(|properties| properties.contains(&property))
 }
 
 impl Perform for State {
+    fn print(&mut self, _character: char) {
+        self.in_sequence = false;
+    }
+
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
+        self.in_sequence = false;
         let mut numbers = params.iter().map(|subparameters| subparameters[0]);
         let mut next = || numbers.next().unwrap_or(0);
         let modes = &mut self.modes;
         match (intermediates, action) {
-            (b"?", 'h' | 'l') => numbers.for_each(|mode| modes.set_private(mode, action == 'h')),
+            (b"?", 'h' | 'l') => {
+                numbers.filter(|mode| *mode < ANSI).for_each(|mode| modes.set(mode, action == 'h'));
+            }
+            (b"", 'h' | 'l') => numbers.for_each(|mode| modes.set(mode | ANSI, action == 'h')),
             (b"", 'r') => {
                 let (top, bottom) = (next(), next());
                 let is_whole = top <= 1 && (bottom == 0 || bottom >= self.rows);
                 modes.scroll_region = (!is_whole).then_some((top.max(1), bottom));
             }
-            (b"", 'm') => {
-                // A colour may end with 0, too. 22 to 29, 39, 49 and 59 turn something off.
-                let is_colour = params.iter().any(|parameter| matches!(parameter[0], 38 | 48 | 58));
-                modes.styled =
-                    is_colour || !matches!(numbers.last(), None | Some(0 | 22..=29 | 39 | 49 | 59));
-            }
+            (b"", 'm') => modes.style(params),
             (b"", 't') => match (next(), next()) {
                 (22, title @ 0..=2) if modes.titles.len() < MAX_STACK => modes.titles.push(title),
                 (23, 0..=2) => drop(modes.titles.pop()),
@@ -338,38 +403,50 @@ impl Perform for State {
     }
 
     fn esc_dispatch(&mut self, intermediates: &[u8], _ignore: bool, byte: u8) {
+        self.in_sequence = false;
         let modes = &mut self.modes;
         match (intermediates, byte) {
             (b"", b'c') => *modes = Modes::default(),
-            (b"", b'=' | b'>') => modes.set_private(APPLICATION_KEYPAD, byte == b'='),
-            (b"(", set) => modes.charsets[0] = Some(char::from(set)).filter(|set| *set != 'B'),
-            (b")", set) => modes.charsets[1] = Some(char::from(set)).filter(|set| *set != 'B'),
+            (b"", b'=' | b'>') => modes.set(APPLICATION_KEYPAD, byte == b'='),
+            (b"", b'n' | b'o') => modes.note(FIRST_CHARSET, true),
+            (b"%", b'@' | b'G') => modes.note(UTF_8, byte == b'@'),
+            ([set], charset) => {
+                if let Some((_, undo)) = ASCII.iter().find(|(known, _)| known == set) {
+                    modes.note(undo, charset != b'B');
+                }
+            }
             _ => {}
         }
     }
 
     fn execute(&mut self, byte: u8) {
         match byte {
-            0x0e => self.modes.charset = 1,
-            0x0f => self.modes.charset = 0,
+            0x0e | 0x0f => self.modes.note(FIRST_CHARSET, byte == 0x0e),
+            // These break a sequence off.
+            0x18 | 0x1a => self.in_sequence = false,
             _ => {}
         }
     }
 
-    fn osc_dispatch(&mut self, params: &[&[u8]], _bell_terminated: bool) {
+    fn osc_dispatch(&mut self, params: &[&[u8]], bell_terminated: bool) {
+        self.in_sequence &= !bell_terminated;
         let modes = &mut self.modes;
         match params {
-            [b"8", _, address, ..] => modes.link = !address.is_empty(),
-            [b"9", b"4", state, ..] => modes.progress = *state != b"0" && !state.is_empty(),
-            [[b'1', digit @ b'0'..=b'2'], colour, ..] if *colour != b"?" => {
-                let colour = 10 + (digit - b'0');
-                modes.colours.retain(|other| *other != colour);
-                modes.colours.push(colour);
+            [b"8", _, address, ..] => modes.note("\x1b]8;;\x1b\\", !address.is_empty()),
+            [b"9", b"4", state, ..] => modes.note("\x1b]9;4;0\x1b\\", *state != b"0" && !state.is_empty()),
+            [b"22", shape] if !matches!(shape, [b'?' | b'<', ..]) => {
+                modes.note("\x1b]22;\x1b\\", !shape.is_empty() && *shape != b"default");
             }
-            [[b'1', b'1', digit @ b'0'..=b'2'], ..] => {
-                modes.colours.retain(|other| *other != 10 + (digit - b'0'));
+            [number, values @ ..] => {
+                for (set, reset, undo) in COLOURS {
+                    if *number == reset && values.concat().is_empty() {
+                        modes.note(undo, false);
+                    } else if *number == set && values.last() != Some(&&b"?"[..]) {
+                        modes.note(undo, true);
+                    }
+                }
             }
-            _ => {}
+            [] => {}
         }
     }
 }
@@ -432,6 +509,21 @@ mod tests {
             ("\x1b[?12h\x1b[?1007h\x1b[?1034h\x1b[?9999h", ""),
             ("\x1b[?1049;25;2004h\x1b[>5u\x1b(0\x1b[1m\x1bc", ""),
             ("\x1b[?25l\x1b[?2004h\x1b[!p", "^[?2004l"),
+            ("\x1b[4h\x1b[20h", "^[20l^[4l"),
+            ("\x1b[4h\x1b(0\x1b[1m\x1b[!p", ""),
+            ("\x1b[4;20h\x1b[4;20l\x1b[?32772h", ""),
+            ("\x1b[1;31mx\x1b[39m", "^[m"),
+            ("\x1b[1mx\x1b[0;39m\x1b[39m", ""),
+            ("\x1b[0;1m", "^[m"),
+            ("\x1b%@", "^%G"),
+            ("\x1b%@\x1b%G", ""),
+            ("\x1b*0\x1bn", "^*B\x0f"),
+            ("\x1b+0\x1bo\x0f\x1b+B", ""),
+            ("\x1b]4;1;red\x07\x1b]22;wait\x07", "^]104^\\^]22;^\\"),
+            ("\x1b]4;1;?\x07\x1b]22;?wait\x07", ""),
+            ("\x1b]4;1;red\x07\x1b]104\x07\x1b]22;wait\x07\x1b]22;\x07", ""),
+            ("\x1b]4;1;red\x07\x1b]104;1\x07", "^]104^\\"),
+            ("\x1b[?1049h\x1b[>7u\x1b[?1049l", "^[?1049h^[<1u^[?1049l"),
         ] {
             assert_eq!(undo(output), sequences, "{output:?}");
         }
@@ -446,11 +538,60 @@ mod tests {
             "^[>5u^[22;0t^[?1049h^[>7u^[?25l^[?1004h^[?2004h^[?1003h^[?1006h^[>4;2m^[5 q"
         );
         let mut again = after(modes.redo().as_bytes());
-        again.private.push(SYNCHRONIZED);
+        again.private.push(2026);
         again.private.sort_unstable();
         let mut modes = modes;
         modes.private.sort_unstable();
         assert_eq!(again, modes);
+    }
+
+    #[test]
+    fn reports_are_those_of_keys_and_pointers_that_are_on() {
+        for output in ["\x1b[?1003h", "\x1b[?1004h", "\x1b[>7u", "\x1b[?1049h\x1b[=2u"] {
+            assert!(after(output.as_bytes()).reports(), "{output:?}");
+        }
+        for output in [
+            "\x1b[?1003h\x1b[?1003l",
+            "\x1b[?2004h\x1b[?25l",
+            "\x1b[>5u\x1b[>4;2m",
+            "\x1b[?1049h\x1b[>7u\x1b[?1049l",
+        ] {
+            assert!(!after(output.as_bytes()).reports(), "{output:?}");
+        }
+    }
+
+    #[test]
+    fn sequences_and_characters_are_not_interrupted() {
+        for (output, is_between) in [
+            ("", true),
+            ("text\r\n", true),
+            ("\x1b[31mtext", true),
+            ("text\x1b[0m", true),
+            ("\x1b]0;title\x07", true),
+            ("\x1b]0;title\x1b\\", true),
+            ("\x1bP1q#0\x1b\\", true),
+            ("\x1b[3\x18", true),
+            ("ä€", true),
+            ("text\x1b", false),
+            ("text\x1b[", false),
+            ("\x1b[0m\x1b[38;2;1", false),
+            ("\x1b[3\n", false),
+            ("\x1b]0;title", false),
+            ("\x1b]0;title\x1b", false),
+            ("\x1bP1q#0", false),
+            ("\x1b_Gq", false),
+        ] {
+            for size in 1..=output.len().max(1) {
+                let mut tracker = ModeTracker::default();
+                output.as_bytes().chunks(size).for_each(|piece| tracker.feed(piece));
+                assert_eq!(tracker.is_between_sequences(), is_between, "{output:?} {size}");
+            }
+        }
+        for output in [&b"\xe2\x82"[..], b"text\xf0", b"\xc3\xa4\xc3"] {
+            let mut tracker = ModeTracker::default();
+            tracker.feed(output);
+            assert!(!tracker.is_between_sequences(), "{output:?}");
+        }
     }
 
     #[test]
@@ -488,6 +629,13 @@ mod tests {
             "22;0",
             "23;0",
             "\x1b]",
+            "\x1b[4h",
+            "20",
+            "\x1b%@",
+            "\x1bn",
+            "\x1b+0",
+            "104",
+            "\x1b]4;1;red",
             "11;?",
             "\x07",
             "\x1b\\",
@@ -540,10 +688,7 @@ mod tests {
             tracker.feed(b"\x18");
             let undo = tracker.modes().undo();
             tracker.feed(undo.as_bytes());
-            let mut modes = tracker.modes().clone();
-            // That of a screen that is not shown can't be undone.
-            modes.keyboards[1] = Keyboard::default();
-            prop_assert_eq!(modes, Modes::default());
+            prop_assert_eq!(tracker.modes(), &Modes::default());
         }
     }
 }
