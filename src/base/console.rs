@@ -93,14 +93,6 @@ pub fn confirm(question: &str) -> io::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Writes control sequences to stdout, if that is a terminal.
-pub fn control(sequences: &str) {
-    if io::stdout().is_terminal() {
-        // If this fails, the error can't be shown.
-        let _ = io::stdout().write_all(sequences.as_bytes()).and_then(|()| io::stdout().flush());
-    }
-}
-
 /// Discards everything that is written to stderr from now on, including a panic's message.
 pub fn hush() {
     if let Ok(nowhere) = File::options().write(true).open("/dev/null") {

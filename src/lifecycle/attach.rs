@@ -21,7 +21,7 @@ use crate::lifecycle::client::{Client, Event, Running};
 use crate::lifecycle::ending::{Ending, State};
 use crate::lifecycle::kept_modes::KeptModes;
 use crate::lifecycle::open_terminals::{OpenTerminal, OpenTerminals};
-use crate::terminal::keys::{KeyFilter, SecondPress};
+use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::Modes;
 
 /// An attachment to a container's first process.
@@ -78,18 +78,17 @@ impl Attach {
         let modes = self.modes.as_ref().map(KeptModes::take).unwrap_or_default();
         let client = Client { invocation: &self.client, runner, interrupts, modes, redraws: self.redraws };
         let start = SystemTime::now();
-        let ended =
-            client.run(KeyFilter::new(&self.keys, SecondPress::HeldBack), |running, event| match event {
-                Event::Connecting => self.settle(runner, running),
-                Event::Keys | Event::Signal(SIGHUP | SIGTERM) => {
-                    if start.elapsed().is_ok_and(|time| time < CONNECTING) {
-                        self.wait_until_up(runner, running);
-                    }
-                    running.hang_up();
+        let ended = client.run(KeyFilter::new(&self.keys), |running, event| match event {
+            Event::Connecting => self.settle(runner, running),
+            Event::Keys | Event::Signal(SIGHUP | SIGTERM) => {
+                if start.elapsed().is_ok_and(|time| time < CONNECTING) {
+                    self.wait_until_up(runner, running);
                 }
-                // SIGINT and SIGQUIT are for the program inside, which gets the keys.
-                Event::Signal(_) => {}
-            })?;
+                running.hang_up();
+            }
+            // SIGINT and SIGQUIT are for the program inside, which gets the keys.
+            Event::Signal(_) => {}
+        })?;
         let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
         let name = &self.ending.name;
         let state = self.ending.look(runner)?;
@@ -206,19 +205,18 @@ impl Exec {
         let client =
             Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
         let passed = std::sync::atomic::AtomicBool::new(false);
-        let ended =
-            client.run(KeyFilter::new(keys, SecondPress::PassedOn), |running, event| match event {
-                Event::Connecting => {}
-                Event::Keys => running.tell(&format!(
-                    "only `cage start` can be left running; press {keys} again to send it to the program"
-                )),
-                Event::Signal(number) => {
-                    passed.fetch_or(self.pass_on(runner, number), std::sync::atomic::Ordering::Relaxed);
-                    if number == SIGHUP {
-                        running.hang_up();
-                    }
+        let ended = client.run(KeyFilter::new(keys), |running, event| match event {
+            Event::Connecting => {}
+            Event::Keys => {
+                running.tell(&format!("{keys} again sends it to the program; only `cage start` detaches"));
+            }
+            Event::Signal(number) => {
+                passed.fetch_or(self.pass_on(runner, number), std::sync::atomic::Ordering::Relaxed);
+                if number == SIGHUP {
+                    running.hang_up();
                 }
-            })?;
+            }
+        })?;
         for line in String::from_utf8_lossy(&ended.stderr).lines() {
             console::error(&format!("{}\n", escape(line)));
         }

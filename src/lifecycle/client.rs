@@ -1,6 +1,7 @@
 //! Running the engine's client that connects the user's terminal with a process in a container.
 
-use std::io;
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::stdio::{stdin, stdout};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
@@ -20,7 +22,10 @@ use crate::engine::signals::Interrupts;
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::{ModeTracker, Modes};
 use crate::terminal::pty::{Pty, SavedTerminal};
-use crate::terminal::relay;
+use crate::terminal::relay::{self, Input};
+
+/// How long a message is left on the alternate screen, in milliseconds.
+const MESSAGE: u64 = 3000;
 
 /// A client that is to run with the user's terminal. Between the two is a pseudo-terminal, in which cage sees the detach keys and
 /// the modes that programs set.
@@ -58,6 +63,8 @@ pub struct Running<'a> {
     hung_up: &'a AtomicBool,
     /// Is closed when the client has ended.
     pipe: &'a io::PipeReader,
+    /// Takes what is to be shown between the program's output.
+    notes: &'a io::PipeWriter,
     redraws: bool,
 }
 
@@ -90,39 +97,48 @@ impl Running<'_> {
         self.signal(Signal::WINCH);
     }
 
-    /// Makes the program redraw its screen by resizing: the pseudo-terminal starts one row too small and then gets its real size.
+    /// Makes the program redraw its screen by resizing: the pseudo-terminal is one row too small and then gets its real size.
     /// Output before the client connects is lost, so this repeats until there is output. docker's client tries the same, but so
     /// quickly that programs may miss it; podman's sets the size before it connects.
     fn redraw(&self) {
-        for patience in [400, 1500, 3000] {
-            self.wait_for_output(patience);
+        let is_over = || self.tracker().has_output() || self.ended.is_cancelled();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            wait_until(400, is_over);
             thread::sleep(Duration::from_millis(50));
             self.resize(0);
-            self.wait_for_output(300);
-            if self.tracker().has_output() || self.ended.is_cancelled() {
+            wait_until(300, is_over);
+            if is_over() || Instant::now() > deadline {
                 return;
             }
             self.resize(1);
         }
-        self.resize(0);
     }
 
-    /// Waits for output, but at most for some milliseconds.
-    fn wait_for_output(&self, patience: u64) {
-        let deadline = Instant::now() + Duration::from_millis(patience);
-        while Instant::now() < deadline && !self.tracker().has_output() && !self.ended.is_cancelled() {
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// Shows a message while the client has the terminal: on the last line of the alternate screen, otherwise below the cursor.
+    /// Shows a message while the client has the terminal, as soon as the program's output allows: on the last line of the alternate
+    /// screen, otherwise below the cursor.
     pub fn tell(&self, message: &str) {
-        let message = escape(message);
-        console::control(&if self.tracker().modes().alternate_screen() {
-            format!("\x1b7\x1b[999;1H\x1b[2K\x1b[mcage: {message}\x1b8")
+        let columns = console::size().map_or(80, |(columns, _)| columns.into());
+        let message: String = format!("cage: {}", escape(message)).chars().take(columns).collect();
+        self.show(&if self.tracker().modes().alternate_screen() {
+            format!("\x1b[999;1H\x1b[m\x1b[2K{message}")
         } else {
-            format!("\r\ncage: {message}\r\n")
+            format!("\r\n{message}\r\n")
         });
+    }
+
+    /// Makes the program draw over a message; on the alternate screen once the user had time to read it.
+    fn redraw_after_message(&self) {
+        if self.tracker().modes().alternate_screen() {
+            wait_until(MESSAGE, || self.ended.is_cancelled());
+        }
+        self.resize(1);
+        self.redraw();
+    }
+
+    fn show(&self, note: &str) {
+        // Without a terminal nobody reads it.
+        let _ = (&*self.notes).write_all(note.as_bytes());
     }
 
     /// Signals the client's process group. Rootless podman is two processes, and the first does not forward every
@@ -135,6 +151,14 @@ impl Running<'_> {
 
     fn tracker(&self) -> std::sync::MutexGuard<'_, ModeTracker> {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until something is the case, but at most for some milliseconds.
+fn wait_until(patience: u64, is_over: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_millis(patience);
+    while Instant::now() < deadline && !is_over() {
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -158,9 +182,12 @@ impl Client<'_> {
         let (pty, side) = Pty::open().map_err(failed)?;
         let terminal = SavedTerminal::read().map_err(failed)?;
         let (ended_reader, ended_writer) = io::pipe().map_err(failed)?;
+        let (notes_reader, notes_writer) = io::pipe().map_err(failed)?;
         let rows = pty.resize(redraws.into());
+        // In the background this stops cage before anything has been changed.
+        terminal.make_raw().map_err(failed)?;
         let child = runner.start(invocation, Streams::Terminal(side))?;
-        console::control(&modes.redo());
+        let _ = relay::show(stdout(), modes.redo().as_bytes());
         let tracker = Mutex::new(ModeTracker::new(modes));
         let (ended, hung_up) = (Cancel::default(), AtomicBool::new(false));
         let running = Running {
@@ -170,16 +197,16 @@ impl Client<'_> {
             ended: &ended,
             hung_up: &hung_up,
             pipe: &ended_reader,
+            notes: &notes_writer,
             redraws,
         };
         // A terminal may have no size.
         running.tracker().set_rows(rows.unwrap_or_default());
         let handle = signals.handle();
         let output = thread::scope(|scope| {
-            let started = terminal.make_raw().and_then(|()| {
-                running.pass_bytes(scope, filter, &on_event)?;
-                running.watch(scope, &terminal, &mut signals, &on_event)
-            });
+            let started = running
+                .pass_bytes(scope, filter, &notes_reader, &on_event)
+                .and_then(|()| running.watch(scope, &terminal, &mut signals, &on_event));
             if started.is_err() {
                 running.signal(Signal::HUP);
             }
@@ -190,7 +217,7 @@ impl Client<'_> {
             started.and(output)
         });
         let modes = running.tracker().modes().clone();
-        console::control(&modes.undo());
+        let _ = relay::show(stdout(), modes.undo().as_bytes());
         if modes.reports() {
             relay::discard_reports();
         }
@@ -206,11 +233,27 @@ impl Running<'_> {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         mut filter: KeyFilter,
+        notes: &'scope io::PipeReader,
         on_event: &'scope (impl Fn(&Running, Event) + Sync),
     ) -> io::Result<()> {
-        spawn(scope, move || relay::pass_output(self.pty, self.pipe, self.tracker))?;
+        spawn(scope, move || relay::pass_output(stdout(), self.pty, self.pipe, notes, self.tracker))?;
         spawn(scope, move || {
-            let gone = relay::pass_input(self.pty, self.pipe, &mut filter, || on_event(self, Event::Keys));
+            let on_input = |input| match input {
+                Input::Discarded => {
+                    self.show("\x07");
+                    ControlFlow::Continue(())
+                }
+                Input::Keys => {
+                    on_event(self, Event::Keys);
+                    if self.hung_up.load(Ordering::Relaxed) {
+                        return ControlFlow::Break(());
+                    }
+                    // Without another thread the message stays.
+                    let _ = spawn(scope, || self.redraw_after_message());
+                    ControlFlow::Continue(())
+                }
+            };
+            let gone = relay::pass_input(stdin(), self.pty, self.pipe, &mut filter, on_input);
             if gone.unwrap_or(true) {
                 on_event(self, Event::Signal(SIGHUP));
             }

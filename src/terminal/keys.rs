@@ -4,35 +4,45 @@
 //! protocol (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/>), `CSI 27;5;92~` with xterm's modifyOtherKeys
 //! (<https://invisible-island.net/xterm/modified-keys.html>).
 
+use std::time::{Duration, Instant};
+
 use crate::host::detach_keys::{DetachKeys, Key};
 
 /// A filter that removes the detach keys from the user's input.
 ///
 /// The keys before the last one are passed on at once, as are sequences that merely could become a detach key, after a few
-/// milliseconds ([`KeyFilter::flush`]). Keys in a bracketed paste are text.
+/// milliseconds ([`KeyFilter::flush`]). Characters in a bracketed paste are text; sequences are keys there, too, as terminals don't
+/// paste them.
+///
+/// When the keys are pressed again after a moment, and no other key was pressed in between, the last one is passed on.
 #[derive(Debug)]
 pub struct KeyFilter {
     keys: Vec<Key>,
-    second_press: SecondPress,
     /// How many of the keys have been pressed.
     pressed: usize,
-    /// Whether the keys were held back, and no other key was pressed since.
-    armed: bool,
+    /// When the last key was held back, unless another key was pressed since.
+    held_back: Option<Instant>,
     /// Whether the last key, which was held back, is still held down. Its repetition and release are held back too.
     down: bool,
     in_paste: bool,
+    /// How many of the next bytes are no keys, but belong to a function key, a pointer event or an answer of the terminal.
+    skipped: usize,
+    /// When the last byte came.
+    now: Instant,
     /// The beginning of an escape sequence, of which the first `sent` bytes have been passed on.
     sequence: Vec<u8>,
     sent: usize,
 }
 
-/// What happens when the keys are pressed again, and no other key was pressed since.
+/// What is done with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SecondPress {
-    /// They are held back again.
+enum Verdict {
+    /// It is passed on.
+    Passed,
+    /// It is the last of the detach keys, held back.
     HeldBack,
-    /// The program gets the last one.
-    PassedOn,
+    /// It is held back because it only repeats or releases that one.
+    Swallowed,
 }
 
 /// A key in one of the longer encodings: numbers as in `CSI code:shifted:base;modifiers:event u`.
@@ -50,6 +60,7 @@ struct KeyEvent {
 
 const SHIFT: u32 = 1;
 const CTRL: u32 = 4;
+const CTRL_SHIFT: u32 = CTRL | SHIFT;
 /// Caps Lock and Num Lock.
 const LOCKS: u32 = 64 | 128;
 
@@ -58,198 +69,20 @@ const RELEASE: u32 = 3;
 
 const ESCAPE: u8 = 0x1b;
 
+/// The last character of the Latin alphabets.
+const LAST_LATIN: u32 = 0x24f;
+
 /// The longest sequence that is held back. A key with associated text is shorter.
 const MAX_SEQUENCE: usize = 64;
 
-impl KeyEvent {
-    fn is(self, key: Key) -> bool {
-        let KeyEvent { code, shifted, base, modifiers, .. } = self;
-        match (key, modifiers) {
-            (Key::Control(ESCAPE), 0) => code == u32::from(ESCAPE),
-            (Key::Control(byte), CTRL) => {
-                [code, base].into_iter().any(|code| control_byte(code) == Some(byte))
-            }
-            // A character that needs Shift: with its own code, or with that of the key on a US keyboard.
-            (Key::Control(byte), modifiers) if modifiers == CTRL | SHIFT => {
-                let on_us_keyboard = match code {
-                    0x32 => b'@',
-                    0x36 => b'^',
-                    0x2d => b'_',
-                    _ => 0,
-                };
-                let shifted = if shifted == 0 { u32::from(on_us_keyboard) } else { shifted };
-                shifted != 0 && !is_letter(shifted) && control_byte(shifted) == Some(byte)
-            }
-            (Key::Plain(character), 0) => code == u32::from(character),
-            (Key::Plain(character), SHIFT) => [code, shifted].contains(&u32::from(character)),
-            _ => false,
-        }
-    }
-}
+/// A key that comes again sooner is held down.
+const REPEATS: Duration = Duration::from_millis(700);
 
-fn is_letter(code: u32) -> bool {
-    u8::try_from(code).is_ok_and(|code| code.is_ascii_alphabetic())
-}
+/// A key that comes again later is pressed for the first time.
+const FORGETS: Duration = Duration::from_secs(5);
 
-/// Returns the byte that Ctrl with a character sends in the legacy encoding
-/// (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/#legacy-ctrl-mapping-of-ascii-keys>).
-fn control_byte(code: u32) -> Option<u8> {
-    let code = u8::try_from(code).ok()?;
-    match code {
-        b'a'..=b'z' | b'A'..=b'Z' | b'@' | b'['..=b'_' => Some(code & 0x1f),
-        b' ' | b'2' => Some(0),
-        b'3'..=b'7' => Some(code - b'3' + ESCAPE),
-        b'/' => Some(0x1f),
-        b'~' => Some(0x1e),
-        _ => None,
-    }
-}
-
-impl KeyFilter {
-    /// Makes a filter for these keys.
-    pub fn new(keys: &DetachKeys, second_press: SecondPress) -> Self {
-        Self {
-            keys: keys.keys().to_vec(),
-            second_press,
-            pressed: 0,
-            armed: false,
-            down: false,
-            in_paste: false,
-            sequence: Vec::new(),
-            sent: 0,
-        }
-    }
-
-    /// Takes a byte of the input and appends what is to be passed on to `passed`. Returns whether the keys were pressed and the
-    /// last of them was held back.
-    pub fn feed(&mut self, byte: u8, passed: &mut Vec<u8>) -> bool {
-        let starts_csi = self.sequence == [ESCAPE] && byte == b'[';
-        match self.sequence.len() {
-            0 if byte == ESCAPE => {}
-            0 => return self.character(byte, passed),
-            1 if starts_csi => {}
-            // Alt with another key, or another kind of sequence.
-            1 if self.sent == 0 && byte != ESCAPE => {
-                self.other_key();
-                self.pass_sequence(passed);
-                passed.push(byte);
-                return false;
-            }
-            2.. if (0x20..=0x3f).contains(&byte) && self.sequence.len() < MAX_SEQUENCE => {}
-            2.. if (0x40..=0x7e).contains(&byte) => {
-                self.sequence.push(byte);
-                return self.control_sequence(passed);
-            }
-            // The sequence is broken off, or Escape was a key.
-            _ => {
-                let is_pressed = self.end_escape(passed);
-                return self.feed(byte, passed) || is_pressed;
-            }
-        }
-        self.sequence.push(byte);
-        false
-    }
-
-    /// Returns whether a part of a sequence is held back.
-    pub fn holds_back(&self) -> bool {
-        self.sent < self.sequence.len()
-    }
-
-    /// Passes on what is held back, because nothing has followed for some milliseconds. It may still become a detach key. Returns
-    /// the same as [`KeyFilter::feed`].
-    pub fn flush(&mut self, passed: &mut Vec<u8>) -> bool {
-        if self.sequence == [ESCAPE] && self.keys.contains(&Key::Control(ESCAPE)) {
-            return self.end_escape(passed);
-        }
-        passed.extend_from_slice(&self.sequence[self.sent..]);
-        self.sent = self.sequence.len();
-        false
-    }
-
-    /// Ends a sequence that did not become one. A lone Escape was a key.
-    fn end_escape(&mut self, passed: &mut Vec<u8>) -> bool {
-        let is_key = self.sequence == [ESCAPE] && self.sent == 0;
-        if is_key {
-            self.sequence.clear();
-            return self.character(ESCAPE, passed);
-        }
-        self.other_key();
-        self.pass_sequence(passed);
-        false
-    }
-
-    fn pass_sequence(&mut self, passed: &mut Vec<u8>) {
-        passed.extend_from_slice(&self.sequence[self.sent..]);
-        self.sequence.clear();
-        self.sent = 0;
-    }
-
-    fn other_key(&mut self) {
-        self.pressed = 0;
-        self.armed = false;
-    }
-
-    fn character(&mut self, byte: u8, passed: &mut Vec<u8>) -> bool {
-        self.down = false;
-        let is_held_back = !self.in_paste
-            && self.press(|key| matches!(key, Key::Control(key) | Key::Plain(key) if key == byte));
-        if !is_held_back {
-            passed.push(byte);
-        }
-        is_held_back
-    }
-
-    fn control_sequence(&mut self, passed: &mut Vec<u8>) -> bool {
-        match &self.sequence[2..] {
-            b"200~" => self.in_paste = true,
-            b"201~" => self.in_paste = false,
-            // A pointer event, the focus, or an answer of the terminal.
-            [b'<' | b'=' | b'>' | b'?', ..]
-            | [.., b'I' | b'M' | b'O' | b'R' | b'c' | b'm' | b'n' | b't' | b'y'] => {}
-            sequence => match KeyEvent::parse(sequence) {
-                Some(event) if !self.in_paste => {
-                    if self.event(event) {
-                        // What has not been passed on of it is the key itself.
-                        let is_pressed = event.kind != REPEAT && event.kind != RELEASE;
-                        self.sequence.clear();
-                        self.sent = 0;
-                        return is_pressed;
-                    }
-                }
-                _ => self.other_key(),
-            },
-        }
-        self.pass_sequence(passed);
-        false
-    }
-
-    /// Returns whether an event is held back.
-    fn event(&mut self, event: KeyEvent) -> bool {
-        let is_last = self.keys.last().is_some_and(|key| event.is(*key));
-        match event.kind {
-            RELEASE => is_last && std::mem::take(&mut self.down),
-            REPEAT if is_last && self.down => true,
-            _ if event.is_modifier() => false,
-            _ => {
-                self.down = self.press(|key| event.is(key));
-                self.down
-            }
-        }
-    }
-
-    /// Notes a key, and returns whether it is to be held back because it is the last one.
-    fn press(&mut self, is_key: impl Fn(Key) -> bool) -> bool {
-        let at = |position: usize| self.keys.get(position).is_some_and(|key| is_key(*key));
-        self.pressed = if at(self.pressed) { self.pressed + 1 } else { usize::from(at(0)) };
-        if self.pressed < self.keys.len() {
-            self.armed &= self.pressed > 0;
-            return false;
-        }
-        self.pressed = 0;
-        self.armed = self.second_press == SecondPress::HeldBack || !self.armed;
-        self.armed
-    }
-}
+/// A paste or another long sequence has ended, even without its end, when nothing has come for this time.
+const SILENCE: Duration = Duration::from_secs(1);
 
 impl KeyEvent {
     /// Parses the end of a control sequence, after `CSI`.
@@ -276,9 +109,217 @@ impl KeyEvent {
         Some(Self { code: code[0], shifted: code[1], base: code[2], modifiers, kind })
     }
 
+    /// Returns whether this is one of the detach keys. In the legacy encoding Ctrl with 2 to 8, `/` and `~` sends the same bytes as
+    /// other keys; here these are keys of their own.
+    fn is(self, key: Key) -> bool {
+        let Self { code, shifted, base, modifiers, .. } = self;
+        match (key, modifiers) {
+            (Key::Control(ESCAPE), 0) => code == u32::from(ESCAPE),
+            // The place of a key counts on a keyboard with another alphabet. A Latin keyboard has the character elsewhere.
+            (Key::Control(byte), CTRL) => {
+                control_byte(if code > LAST_LATIN { base } else { code }) == Some(byte)
+            }
+            // A character that needs Shift: with its own code, or with that of the key on a US keyboard.
+            (Key::Control(byte), CTRL_SHIFT) => {
+                let shifted = match (shifted, code) {
+                    (0, 0x32) => u32::from(b'@'),
+                    (0, 0x36) => u32::from(b'^'),
+                    (0, 0x2d) => u32::from(b'_'),
+                    (shifted, _) => shifted,
+                };
+                matches!(shifted, 0x40 | 0x5b..=0x5f) && control_byte(shifted) == Some(byte)
+            }
+            (Key::Plain(character), 0) => code == u32::from(character),
+            (Key::Plain(character), SHIFT) => [code, shifted].contains(&u32::from(character)),
+            _ => false,
+        }
+    }
+
     /// Returns whether a modifier itself was pressed, or a lock key.
     fn is_modifier(self) -> bool {
         matches!(self.code, 57358..=57360 | 57441..=57454)
+    }
+}
+
+/// Returns the byte that Ctrl with a character sends in the legacy encoding.
+fn control_byte(code: u32) -> Option<u8> {
+    match u8::try_from(code).ok()? {
+        b' ' => Some(0),
+        code @ (b'a'..=b'z' | b'@'..=b'_') => Some(code & 0x1f),
+        _ => None,
+    }
+}
+
+impl KeyFilter {
+    /// Makes a filter for these keys.
+    pub fn new(keys: &DetachKeys) -> Self {
+        Self {
+            keys: keys.keys().to_vec(),
+            pressed: 0,
+            held_back: None,
+            down: false,
+            in_paste: false,
+            skipped: 0,
+            now: Instant::now(),
+            sequence: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// Takes a byte of the input, which came at the time `now`, and appends what is to be passed on to `passed`. Returns whether the
+    /// keys were pressed and the last of them was held back.
+    pub fn feed(&mut self, byte: u8, now: Instant, passed: &mut Vec<u8>) -> bool {
+        if now.saturating_duration_since(self.now) > SILENCE {
+            (self.in_paste, self.skipped) = (false, 0);
+        }
+        self.now = now;
+        self.take(byte, passed)
+    }
+
+    /// Returns whether a part of a sequence is held back.
+    pub fn holds_back(&self) -> bool {
+        self.sent < self.sequence.len()
+    }
+
+    /// Passes on what is held back, because nothing has followed for some milliseconds. It may still become a detach key. Returns
+    /// the same as [`KeyFilter::feed`].
+    pub fn flush(&mut self, passed: &mut Vec<u8>) -> bool {
+        if self.sequence == [ESCAPE] && self.keys.contains(&Key::Control(ESCAPE)) {
+            return self.end_escape(passed);
+        }
+        passed.extend_from_slice(&self.sequence[self.sent..]);
+        self.sent = self.sequence.len();
+        false
+    }
+
+    fn take(&mut self, byte: u8, passed: &mut Vec<u8>) -> bool {
+        if self.skipped > 0 && byte >= b' ' && self.sequence.is_empty() {
+            self.skipped -= 1;
+            passed.push(byte);
+            return false;
+        }
+        self.skipped = 0;
+        match (self.sequence.as_slice(), byte) {
+            ([], ESCAPE) | ([_], b'[') => self.sequence.push(byte),
+            ([_, _, ..], 0x20..=0x3f) if self.sequence.len() < MAX_SEQUENCE => self.sequence.push(byte),
+            ([_, _, ..], 0x40..=0x7e) => {
+                self.sequence.push(byte);
+                return self.control_sequence(passed);
+            }
+            ([], _) => return self.character(byte, passed),
+            // Alt with another key, or another kind of sequence.
+            ([_], _) if self.sent == 0 && byte != ESCAPE => {
+                self.skipped = match byte {
+                    b'O' => 1,
+                    // A string, which ends with a control character.
+                    b'P' | b'X' | b']' | b'^' | b'_' => usize::MAX,
+                    _ => 0,
+                };
+                self.sequence.push(byte);
+                self.pass_sequence(passed);
+                self.other_key();
+            }
+            // The sequence is broken off, or Escape was a key.
+            _ => {
+                let is_pressed = self.end_escape(passed);
+                return self.take(byte, passed) || is_pressed;
+            }
+        }
+        false
+    }
+
+    /// Ends a sequence that did not become one. A lone Escape was a key.
+    fn end_escape(&mut self, passed: &mut Vec<u8>) -> bool {
+        if self.sequence == [ESCAPE] && self.sent == 0 {
+            self.sequence.clear();
+            return self.character(ESCAPE, passed);
+        }
+        self.other_key();
+        self.pass_sequence(passed);
+        false
+    }
+
+    fn pass_sequence(&mut self, passed: &mut Vec<u8>) {
+        passed.extend_from_slice(&self.sequence[self.sent..]);
+        self.sequence.clear();
+        self.sent = 0;
+    }
+
+    fn other_key(&mut self) {
+        (self.pressed, self.held_back) = (0, None);
+    }
+
+    fn character(&mut self, byte: u8, passed: &mut Vec<u8>) -> bool {
+        self.down = false;
+        let is_it = |key| matches!(key, Key::Control(key) | Key::Plain(key) if key == byte);
+        let verdict = if self.in_paste { Verdict::Passed } else { self.press(is_it) };
+        if verdict == Verdict::Passed {
+            passed.push(byte);
+        }
+        verdict == Verdict::HeldBack
+    }
+
+    fn control_sequence(&mut self, passed: &mut Vec<u8>) -> bool {
+        let mut verdict = Verdict::Passed;
+        match &self.sequence[2..] {
+            b"200~" => self.in_paste = true,
+            b"201~" => self.in_paste = false,
+            // A pointer event. Its three bytes follow.
+            b"M" => self.skipped = 3,
+            // An answer of the terminal.
+            [b'<'..=b'?', ..] => {}
+            sequence @ [.., b'A'..=b'H' | b'P' | b'Q' | b'S' | b'Z' | b'u' | b'~'] => {
+                match KeyEvent::parse(sequence) {
+                    Some(event) => verdict = self.event(event),
+                    None => self.other_key(),
+                }
+            }
+            // A pointer event, the focus, or an answer of the terminal.
+            _ => {}
+        }
+        if verdict != Verdict::Passed {
+            // What has not been passed on of it is the key itself.
+            self.sent = self.sequence.len();
+        }
+        self.pass_sequence(passed);
+        verdict == Verdict::HeldBack
+    }
+
+    fn event(&mut self, event: KeyEvent) -> Verdict {
+        let is_last = self.keys.last().is_some_and(|key| event.is(*key));
+        match event.kind {
+            REPEAT | RELEASE if is_last && self.down => {
+                self.down = event.kind == REPEAT;
+                Verdict::Swallowed
+            }
+            REPEAT if is_last => Verdict::Passed,
+            RELEASE => Verdict::Passed,
+            _ if event.is_modifier() => Verdict::Passed,
+            _ => {
+                let verdict = self.press(|key| event.is(key));
+                self.down = verdict != Verdict::Passed;
+                verdict
+            }
+        }
+    }
+
+    /// Notes a key, and holds it back if it is the last one.
+    fn press(&mut self, is_key: impl Fn(Key) -> bool) -> Verdict {
+        let at = |position: usize| self.keys.get(position).is_some_and(|key| is_key(*key));
+        self.pressed = if at(self.pressed) { self.pressed + 1 } else { usize::from(at(0)) };
+        if self.pressed < self.keys.len() {
+            self.held_back = self.held_back.filter(|_| self.pressed > 0);
+            return Verdict::Passed;
+        }
+        self.pressed = 0;
+        match self.held_back.replace(self.now).map(|before| self.now.saturating_duration_since(before)) {
+            Some(time) if time < REPEATS => Verdict::Swallowed,
+            Some(time) if time < FORGETS => {
+                self.held_back = None;
+                Verdict::Passed
+            }
+            _ => Verdict::HeldBack,
+        }
     }
 }
 
@@ -287,11 +328,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds input and returns what was passed on, with `!` where the keys were held back.
+    /// Feeds input and returns what was passed on, with `!` where the keys were held back. At each `|` some time passes.
     fn feed(filter: &mut KeyFilter, input: &[u8]) -> String {
-        let mut passed = Vec::new();
+        let (mut passed, mut now) = (Vec::new(), filter.now);
         for byte in input {
-            if filter.feed(*byte, &mut passed) {
+            if *byte == b'|' {
+                now += Duration::from_millis(1100);
+            } else if filter.feed(*byte, now, &mut passed) {
                 passed.push(b'!');
             }
         }
@@ -302,7 +345,7 @@ mod tests {
     }
 
     fn filter(keys: &str) -> KeyFilter {
-        KeyFilter::new(&DetachKeys::parse(keys).unwrap(), SecondPress::HeldBack)
+        KeyFilter::new(&DetachKeys::parse(keys).unwrap())
     }
 
     #[test]
@@ -334,7 +377,7 @@ mod tests {
                 &["\x01", "\x1b[97;5u", "\x1b[97;69u", "\x1b[27;5;97~", "\x1b[27;69;65~", "\x1b[1092::97;5u"],
             ),
             ("ctrl-@", &["\0", "\x1b[32;5u", "\x1b[50:64;6u", "\x1b[27;6;64~", "\x1b[27;5;32~"]),
-            ("ctrl-^", &["\x1e", "\x1b[54;6u", "\x1b[54:94;6u", "\x1b[54;5u"]),
+            ("ctrl-^", &["\x1e", "\x1b[54;6u", "\x1b[54:94;6u", "\x1b[94;5u"]),
             ("ctrl-_", &["\x1f", "\x1b[45:95;6u", "\x1b[45;6u", "\x1b[95;5u"]),
             ("ctrl-]", &["\x1d", "\x1b[93;5u"]),
             ("ctrl-[", &["\x1b", "\x1b[27u", "\x1b[91;5u"]),
@@ -363,8 +406,14 @@ mod tests {
             "\x1b\x1b[A",
             "\x1b[A",
             "\x1bOP",
-            "\x1b[200~\x1c\x1b[92;5u\x1b[201~",
+            "\x1b[200~\x1c\x1b[201~",
             "\x1b[M !!",
+            // Other characters on keyboards with Latin letters: `#`, `'`, `4`, `ç`.
+            "\x1b[35::92;5u",
+            "\x1b[39::52;5u",
+            "\x1b[39:52:52;6u",
+            "\x1b[52;5u",
+            "\x1b[231::92;5u",
             "\x1b[<0;1;1M",
             "\x1b[?62c",
             "\x1b[99999999999;5u",
@@ -380,9 +429,43 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_the_place_of_another_is_passed_on() {
+        for (keys, input) in
+            [("ctrl-q", "\x1b[97::113;5u"), ("ctrl-_", "\x1b[47;5u"), ("ctrl-^", "\x1b[54;5u")]
+        {
+            assert_eq!(feed(&mut filter(keys), input.as_bytes()), input.replace('\x1b', "^"), "{keys}");
+        }
+    }
+
+    #[test]
     fn keys_count_again_after_a_paste() {
-        let passed = feed(&mut filter(r"ctrl-\"), b"\x1b[200~a\x1cb\x1b[201~c\x1c");
-        assert_eq!(passed, "^[200~a\x1cb^[201~c!");
+        for (input, passed) in [
+            ("\x1b[200~a\x1cb\x1b[201~c\x1c", "^[200~a\x1cb^[201~c!"),
+            // The end of the paste never comes.
+            ("\x1b[200~a\x1cb|\x1c", "^[200~a\x1cb!"),
+            ("\x1b[200~a\x1b[92;5u", "^[200~a!"),
+        ] {
+            assert_eq!(feed(&mut filter(r"ctrl-\"), input.as_bytes()), passed, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn characters_of_sequences_are_no_keys() {
+        for input in [
+            "\x1bOP",
+            "\x1b[M PP",
+            "\x1b[MPPP",
+            "\x1b]11;rgb:PP\x07",
+            "\x1bP1+r5P=P\x1b\\",
+            "\x1b_P\x1b\\",
+            "\x1bP",
+        ] {
+            let passed = input.replace('\x1b', "^");
+            let mut filter = filter("P");
+            assert_eq!(feed(&mut filter, input.as_bytes()), passed, "{input:?}");
+            // The last one is Alt with P, or a string that never ends.
+            assert_eq!(feed(&mut filter, b"|P"), "!", "{input:?}");
+        }
     }
 
     #[test]
@@ -405,18 +488,17 @@ mod tests {
 
     #[test]
     fn pressing_the_keys_twice_sends_the_last_one() {
-        let keys = DetachKeys::parse(r"ctrl-\").unwrap();
         for (input, passed) in [
-            ("\x1c\x1c\x1c", "!\x1c!"),
+            ("\x1c|\x1c|\x1c", "!\x1c!"),
             ("\x1ca\x1c", "!a!"),
+            // Much later.
+            ("\x1c|||||\x1c", "!!"),
             // Held down: repetition and release belong to the first press.
-            ("\x1b[92;5u\x1b[92;5:2u\x1b[92;5:3u\x1b[92;5u\x1b[92;5:3u", "!^[92;5u^[92;5:3u"),
+            ("\x1c\x1c\x1c", "!"),
+            ("\x1b[92;5u\x1b[92;5:2u|\x1b[92;5:2u\x1b[92;5:3u|\x1b[92;5u\x1b[92;5:3u", "!^[92;5u^[92;5:3u"),
+            ("\x1b[92;5u|\x1b[92;5u\x1b[92;5:2u", "!^[92;5u^[92;5:2u"),
         ] {
-            assert_eq!(
-                feed(&mut KeyFilter::new(&keys, SecondPress::PassedOn), input.as_bytes()),
-                passed,
-                "{input:?}"
-            );
+            assert_eq!(feed(&mut filter(r"ctrl-\"), input.as_bytes()), passed, "{input:?}");
         }
     }
 
@@ -425,9 +507,9 @@ mod tests {
         let mut filter = filter(r"ctrl-\");
         assert_eq!(feed(&mut filter, b"\x1b"), "^");
         assert_eq!(feed(&mut filter, b"\x1c"), "!");
-        assert_eq!(feed(&mut filter, b"\x1b[92"), "^[92");
+        assert_eq!(feed(&mut filter, b"x\x1b[92"), "x^[92");
         assert_eq!(feed(&mut filter, b";5u"), "!");
-        assert_eq!(feed(&mut filter, b"\x1b"), "^");
+        assert_eq!(feed(&mut filter, b"x\x1b"), "x^");
         assert_eq!(feed(&mut filter, b"[92;5u"), "!");
         assert_eq!(feed(&mut filter, b"\x1b"), "^");
         assert_eq!(feed(&mut filter, b"x"), "x");
@@ -449,6 +531,9 @@ mod tests {
             b"u",
             b"~",
             b"M",
+            b"O",
+            b"]",
+            b"\x07",
             b"\x10",
             b"\x11",
             b"a",
@@ -466,9 +551,10 @@ mod tests {
         fn all_but_the_keys_is_passed_on_in_order(input in input(), flushes in proptest::collection::vec(any::<bool>(), 200)) {
             // A key that is never typed: all is passed on.
             let mut never = filter("ctrl-a,ctrl-b,ctrl-c,ctrl-d,ctrl-e");
-            let mut passed = Vec::new();
+            let (mut passed, mut now) = (Vec::new(), never.now);
             for (byte, flush) in input.iter().zip(&flushes) {
-                prop_assert!(!never.feed(*byte, &mut passed));
+                now += Duration::from_millis(u64::from(*byte) * 5);
+                prop_assert!(!never.feed(*byte, now, &mut passed));
                 if *flush {
                     never.flush(&mut passed);
                 }
@@ -481,7 +567,7 @@ mod tests {
             let mut some = filter(r"ctrl-\");
             let mut passed = Vec::new();
             for byte in &input {
-                some.feed(*byte, &mut passed);
+                some.feed(*byte, now, &mut passed);
             }
             some.flush(&mut passed);
             let mut rest = input.iter();

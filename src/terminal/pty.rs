@@ -14,7 +14,7 @@ use rustix::termios::{
 };
 
 /// How long to wait for a client to take its terminal.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TAKES_TERMINAL: Duration = Duration::from_secs(5);
 
 /// The modes of the user's terminal before cage changed them. Dropping this sets them again.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Pty {
     pub fn wait_for_client(&self, ended: impl Fn() -> bool) {
         let is_taken =
             || tcgetattr(&self.0).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::IEXTEN));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TAKES_TERMINAL;
         while !ended() && Instant::now() < deadline && !is_taken() {
             thread::sleep(Duration::from_millis(10));
         }

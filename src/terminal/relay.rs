@@ -6,6 +6,8 @@
 //! ```
 
 use std::io::{self, PipeReader};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,86 +23,131 @@ use super::pty::Pty;
 const HOLD: Duration = Duration::from_millis(5);
 
 /// How long to wait for an answer of the terminal, which may be far away.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(1);
 
-/// The most input that waits for a client that doesn't read, in bytes. Until then the detach keys are looked for.
+/// The most input that waits for a client that doesn't read, in bytes.
 const MAX_WAITING: usize = 64 * 1024;
 
-/// Passes the user's input on to a pseudo-terminal until `ended` is closed, and calls `on_keys` each time the detach keys were
-/// held back. Returns whether the user's terminal has gone away before.
+/// A client that reads nothing for so long, although that much is waiting, is stuck: only the detach keys count then.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// What happens to the user's input, besides being passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The detach keys were held back.
+    Keys,
+    /// Input was discarded because the client is stuck.
+    Discarded,
+}
+
+/// Passes the input of the user's terminal on to a pseudo-terminal until `ended` is closed or `on_input` breaks. What comes after
+/// the keys for which it breaks is not passed on, and not read either unless it came with them. Returns whether the user's terminal
+/// has gone away before.
 ///
 /// # Errors
 /// When the system refuses to wait.
 pub fn pass_input(
+    terminal: impl AsFd,
     pty: &Pty,
     ended: &PipeReader,
     filter: &mut KeyFilter,
-    mut on_keys: impl FnMut(),
+    mut on_input: impl FnMut(Input) -> ControlFlow<()>,
 ) -> io::Result<bool> {
-    let mut input = [0; 4096];
-    let mut waiting = Vec::new();
+    let (mut input, mut waiting) = ([0; 4096], Vec::new());
+    let mut last_taken = Instant::now();
     loop {
-        let wanted = if waiting.len() < MAX_WAITING { PollFlags::IN } else { PollFlags::empty() };
+        let is_full = waiting.len() >= MAX_WAITING;
+        let is_stuck = is_full && last_taken.elapsed() >= STUCK;
+        let wanted = if is_full && !is_stuck { PollFlags::empty() } else { PollFlags::IN };
         let mut fds = [
             PollFd::new(ended, PollFlags::IN),
-            PollFd::from_borrowed_fd(stdin(), wanted),
+            PollFd::new(&terminal, wanted),
             PollFd::new(pty, PollFlags::OUT),
         ];
         let watched = if waiting.is_empty() { 2 } else { 3 };
-        let is_in_time = wait(&mut fds[..watched], filter.holds_back().then_some(HOLD))?;
-        if !fds[0].revents().is_empty() {
+        let limit = if filter.holds_back() { Some(HOLD) } else { is_full.then_some(STUCK) };
+        let is_in_time = wait(&mut fds[..watched], limit)?;
+        let [has_ended, has_input, takes_input] = fds.map(|fd| fd.revents());
+        if !has_ended.is_empty() {
             return Ok(false);
         }
-        if !is_in_time && filter.flush(&mut waiting) {
-            on_keys();
-        }
-        if !fds[1].revents().is_empty() {
-            match read(stdin(), &mut input) {
+        let (now, before, mut count) = (Instant::now(), waiting.len(), 0);
+        if !has_input.is_empty() {
+            match read(&terminal, &mut input) {
                 Ok(0) | Err(Errno::IO) => return Ok(true),
-                Ok(count) => {
-                    for byte in &input[..count] {
-                        if filter.feed(*byte, &mut waiting) {
-                            on_keys();
-                        }
-                    }
-                }
+                Ok(read) => count = read,
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        // A client that has closed its terminal is about to end.
-        let count = if waiting.is_empty() { 0 } else { write(pty, &waiting).unwrap_or(0) };
-        waiting.drain(..count);
+        let mut is_pressed = !is_in_time && filter.flush(&mut waiting);
+        let mut bytes = input[..count].iter();
+        loop {
+            if is_pressed && on_input(Input::Keys).is_break() {
+                return Ok(false);
+            }
+            let Some(byte) = bytes.next() else { break };
+            is_pressed = filter.feed(*byte, now, &mut waiting);
+        }
+        if is_stuck && waiting.len() > before {
+            waiting.truncate(before);
+            let _ = on_input(Input::Discarded);
+        }
+        let taken = if waiting.is_empty() { 0 } else { write(pty, &waiting).unwrap_or(0) };
+        waiting.drain(..taken);
+        if takes_input.intersects(PollFlags::HUP | PollFlags::ERR) {
+            // The client has closed its terminal, but may go on. It takes no more input.
+            waiting.clear();
+        }
+        if taken > 0 || waiting.is_empty() {
+            last_taken = now;
+        }
     }
 }
 
 /// Passes the output of a pseudo-terminal on to the user's terminal until `ended` is closed and everything is read, and follows the
-/// modes that it sets.
+/// modes that it sets. Between two sequences it shows what comes from `notes`.
 ///
 /// # Errors
 /// When the system refuses to wait.
-pub fn pass_output(pty: &Pty, ended: &PipeReader, tracker: &Mutex<ModeTracker>) -> io::Result<()> {
-    let mut output = vec![0; 64 * 1024];
-    let mut is_open = true;
+pub fn pass_output(
+    terminal: impl AsFd,
+    pty: &Pty,
+    ended: &PipeReader,
+    notes: &PipeReader,
+    tracker: &Mutex<ModeTracker>,
+) -> io::Result<()> {
+    let (mut output, mut note) = (vec![0; 64 * 1024], [0; 1024]);
+    let (mut is_open, mut is_shown, mut is_between) = (true, true, true);
     loop {
+        let note_is = if is_between { PollFlags::IN } else { PollFlags::empty() };
+        let mut fds =
+            [PollFd::new(ended, PollFlags::IN), PollFd::new(notes, note_is), PollFd::new(pty, PollFlags::IN)];
+        wait(&mut fds[..if is_open { 3 } else { 2 }], None)?;
+        let [has_ended, has_note, has_output] = fds.map(|fd| fd.revents());
+        if has_note.contains(PollFlags::IN) {
+            let count = read(notes, &mut note)?;
+            let _ = show(&terminal, &note[..count]);
+        }
+        if has_output.is_empty() {
+            if has_ended.is_empty() {
+                continue;
+            }
+            return Ok(());
+        }
         match read_all(pty, &mut output) {
             Ok(count) if count > 0 => {
                 let output = &output[..count];
-                tracker.lock().unwrap_or_else(PoisonError::into_inner).feed(output);
+                let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
+                tracker.feed(output);
+                is_between = tracker.is_between_sequences();
+                drop(tracker);
                 // Without a terminal the rest is still read, so that the client doesn't wait.
-                is_open = is_open && show(output).is_ok();
+                is_shown = is_shown && show(&terminal, output).is_ok();
             }
-            Err(Errno::INTR) => {}
-            // Nothing to read now, or never again: Linux says EIO when the client has closed its terminal, others the end.
-            nothing => {
-                let mut fds = [PollFd::new(ended, PollFlags::IN), PollFd::new(pty, PollFlags::IN)];
-                let watched = if nothing == Err(Errno::AGAIN) { 2 } else { 1 };
-                wait(&mut fds[..watched], None)?;
-                let is_empty = fds[1].revents().is_empty();
-                if !fds[0].revents().is_empty() && is_empty {
-                    return Ok(());
-                }
-            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // The client has closed its terminal: Linux says EIO, others the end.
+            _ => is_open = false,
         }
     }
 }
@@ -109,9 +156,9 @@ pub fn pass_output(pty: &Pty, ended: &PipeReader, tracker: &Mutex<ModeTracker>) 
 /// for an answer and reads until that.
 pub fn discard_reports() {
     let (question, answer): (&[u8], &[u8]) = (b"\x1b[5n", b"\x1b[0n");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + ANSWER;
     let (mut input, mut read_so_far) = ([0; 4096], Vec::new());
-    if show(question).is_err() {
+    if show(stdout(), question).is_err() {
         return;
     }
     while !read_so_far.windows(answer.len()).any(|part| part == answer) {
@@ -138,13 +185,16 @@ fn read_all(pty: &Pty, buffer: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Writes to the user's terminal, which may be slow.
-fn show(mut output: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// When the terminal has gone away.
+pub fn show(terminal: impl AsFd, mut output: &[u8]) -> io::Result<()> {
     while !output.is_empty() {
-        match write(stdout(), output) {
+        match write(&terminal, output) {
             Ok(count) => output = &output[count..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                wait(&mut [PollFd::from_borrowed_fd(stdout(), PollFlags::OUT)], None)?;
+                wait(&mut [PollFd::new(&terminal, PollFlags::OUT)], None)?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -159,5 +209,157 @@ fn wait(fds: &mut [PollFd], limit: Option<Duration>) -> io::Result<bool> {
         Ok(count) => Ok(count > 0),
         Err(Errno::INTR) => Ok(true),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeWriter, Write as _, pipe};
+    use std::os::fd::OwnedFd;
+    use std::thread;
+
+    use super::*;
+    use crate::host::detach_keys::DetachKeys;
+
+    /// Passes input on while `work` types, with whether the keys are to stop it, and returns what `work` returned, the input's
+    /// events, and the time that passing took on the processor.
+    fn passing<T>(
+        stops: bool,
+        work: impl FnOnce(&mut PipeWriter, OwnedFd, &mut PipeReader) -> T,
+    ) -> (T, Vec<Input>, Duration) {
+        let (pty, client) = Pty::open().unwrap();
+        let ((mut keyboard, mut typed), (ended, end)) = (pipe().unwrap(), pipe().unwrap());
+        let input = keyboard.try_clone().unwrap();
+        thread::scope(|scope| {
+            let passed = scope.spawn(move || {
+                let mut events = Vec::new();
+                let gone =
+                    pass_input(input, &pty, &ended, &mut KeyFilter::new(&DetachKeys::default()), |input| {
+                        events.push(input);
+                        if stops && input == Input::Keys {
+                            ControlFlow::Break(())
+                        } else {
+                            ControlFlow::Continue(())
+                        }
+                    });
+                assert!(!gone.unwrap());
+                // Only Linux tells.
+                let time = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+                let time = time.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or_default();
+                (events, Duration::from_nanos(time))
+            });
+            let result = work(&mut typed, client, &mut keyboard);
+            drop(end);
+            let (events, time) = passed.join().unwrap();
+            (result, events, time)
+        })
+    }
+
+    fn received(client: &OwnedFd) -> Vec<u8> {
+        let mut bytes = [0; 4096];
+        let mut fds = [PollFd::new(client, PollFlags::IN)];
+        let has_some = wait(&mut fds, Some(Duration::from_millis(300))).unwrap();
+        let count = if has_some { read(client, &mut bytes).unwrap() } else { 0 };
+        bytes[..count].to_vec()
+    }
+
+    #[test]
+    fn nothing_is_passed_on_after_the_keys() {
+        let ((), events, _) = passing(true, |typed, client, keyboard| {
+            typed.write_all(b"before").unwrap();
+            assert_eq!(received(&client), b"before");
+            typed.write_all(b"\x1ctouch file\r").unwrap();
+            assert_eq!(received(&client), b"");
+            // What is typed later is left for the user's shell.
+            typed.write_all(b"later\r").unwrap();
+            assert_eq!(received(&client), b"");
+            let mut left = [0; 6];
+            io::Read::read_exact(keyboard, &mut left).unwrap();
+            assert_eq!(&left, b"later\r");
+        });
+        assert_eq!(events, [Input::Keys]);
+    }
+
+    #[test]
+    fn the_keys_are_seen_behind_input_that_is_not_read() {
+        let (count, events, _) = passing(false, |typed, client, _| {
+            // More than a pipe, a pseudo-terminal and the buffer hold.
+            let text = [b'x'; 4096];
+            for _ in 0..40 {
+                typed.write_all(&text).unwrap();
+            }
+            typed.write_all(b"\x1c").unwrap();
+            thread::sleep(Duration::from_millis(500));
+            let mut count = 0;
+            loop {
+                let bytes = received(&client);
+                if bytes.is_empty() {
+                    break count;
+                }
+                assert!(bytes.iter().all(|byte| *byte == b'x'));
+                count += bytes.len();
+            }
+        });
+        assert!(count >= MAX_WAITING, "{count}");
+        assert_eq!(events[0], Input::Discarded);
+        assert_eq!(events.iter().filter(|event| **event == Input::Keys).count(), 1);
+    }
+
+    #[test]
+    fn no_input_is_lost_while_a_slow_client_reads() {
+        let input: Vec<u8> = (0..300_000_u32).map(|number| b'a' + (number % 23) as u8).collect();
+        let (read, events, _) = passing(false, |typed, client, _| {
+            thread::scope(|scope| {
+                scope.spawn(|| typed.write_all(&input).unwrap());
+                let mut all = Vec::new();
+                while all.len() < input.len() {
+                    let more = received(&client);
+                    assert!(!more.is_empty());
+                    all.extend(more);
+                }
+                all
+            })
+        });
+        assert!(read == input);
+        assert_eq!(events, []);
+    }
+
+    #[test]
+    fn a_client_that_closed_its_terminal_costs_no_time() {
+        let ((), events, time) = passing(false, |typed, client, _| {
+            drop(client);
+            typed.write_all(b"text\x1c").unwrap();
+            thread::sleep(Duration::from_millis(500));
+        });
+        assert_eq!(events, [Input::Keys]);
+        assert!(time < Duration::from_millis(100), "{time:?}");
+    }
+
+    #[test]
+    fn a_note_is_not_shown_in_the_middle_of_a_sequence() {
+        let ((pty, client), tracker) = (Pty::open().unwrap(), Mutex::new(ModeTracker::default()));
+        let ((ended, end), (notes, mut note)) = (pipe().unwrap(), pipe().unwrap());
+        let (terminal, screen) = pipe().unwrap();
+        let shows = |text: &str| {
+            let mut fds = [PollFd::new(&terminal, PollFlags::IN)];
+            let (mut all, mut bytes) = (Vec::new(), [0; 100]);
+            while wait(&mut fds, Some(Duration::from_millis(300))).unwrap() {
+                let count = read(&terminal, &mut bytes).unwrap();
+                all.extend_from_slice(&bytes[..count]);
+            }
+            assert_eq!(String::from_utf8_lossy(&all), text);
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| pass_output(screen, &pty, &ended, &notes, &tracker).unwrap());
+            write(&client, b"text\x1b[3").unwrap();
+            shows("text\x1b[3");
+            note.write_all(b"note").unwrap();
+            shows("");
+            write(&client, b"1m").unwrap();
+            shows("1mnote");
+            note.write_all(b"another").unwrap();
+            shows("another");
+            drop(end);
+        });
     }
 }

@@ -13,7 +13,9 @@ on_each_engine!(
     the_keys_detach_in_every_encoding,
     a_program_gets_its_modes_back,
     a_command_has_the_terminals_size_from_the_start,
+    nothing_changes_from_the_background,
     the_detach_keys_are_kept_from_a_command_once,
+    a_message_leaves_the_screen_as_it_was,
     programs_know_the_terminal_and_the_encoding,
     a_session_that_ends_says_why,
     keys_that_come_early_do_no_harm,
@@ -77,9 +79,12 @@ fn the_keys_detach_in_every_encoding(world: &World) {
         let mut terminal = Emulator::run(world, "cage start", &[]);
         terminal.shows("Re-attaching").types("").shows("plain> ");
         // These are not the keys, or text.
-        terminal.sends("\x1b[92;5:3u\x1b[92;6u\x1b[124;5u\x1b[200~\x1c\x1b[92;5u\x1b[201~\x15");
-        terminal.types("echo ta\"\"lk").shows("talk").sends(keys).shows("detached from").shows("code=0.");
+        terminal.sends("\x1b[92;5:3u\x1b[92;6u\x1b[124;5u\x1b[39::92;5u\x1b[200~\x1c\x1b[201~\x15");
+        terminal.types("echo ta\"\"lk").shows("talk");
+        // What is typed after the keys is for the shell outside.
+        terminal.types(&format!("{keys}touch injected")).shows("detached from").shows("code=0.");
     }
+    assert!(!world.project.join("injected").exists());
     let mut terminal = Emulator::run(world, "cage start", &[("CAGE_DETACH_KEYS", "ctrl-p,ctrl-q")]);
     terminal
         .shows("Re-attaching")
@@ -125,12 +130,44 @@ fn the_detach_keys_are_kept_from_a_command_once(world: &World) {
         let mut terminal =
             Emulator::run(world, "cage run -- sh -c 'stty raw -echo; echo ready; exec cat -v'", &[]);
         terminal.shows("ready").sends("a").shows("a").sends(key);
-        terminal.shows("only `cage start` can be left running; press ctrl-\\ again to send it");
+        terminal.shows("cage: ctrl-\\ again sends it to the program; only `cage start` detaches");
         // Another key in between makes it the first press again.
-        terminal.sends("b").shows("b").sends(key).shows("again to send it").sends(key);
+        terminal.sends("b").shows("b").sends(key).shows("again sends it");
+        // A key that is held down.
+        terminal.sends(key).sends(key).sends("#").shows("#");
+        terminal.sends(key).shows("again sends it");
+        std::thread::sleep(Duration::from_secs(1));
+        terminal.sends(key);
         terminal.shows(if key == "\x1c" { "^\\" } else { "^[[92;5u" });
         terminal.closes();
     }
+}
+
+fn nothing_changes_from_the_background(world: &World) {
+    let mut terminal = None;
+    let terminal = start(world, "cage start", &mut terminal);
+    terminal
+        .types(&format!("stty -icanon -echo; printf '{AGENT}in'; echo side; exec cat -v"))
+        .shows("inside");
+    terminal.sends("\x1c").shows("code=0.");
+
+    let script = "set -m; cage start & sleep 5; echo still outside; fg";
+    let mut terminal = Emulator::run(world, script, &[]);
+    terminal.shows("Re-attaching").shows("still outside");
+    terminal.has_modes(AGENTS_MODES).sends("\x1c").shows("code=0.");
+    assert_eq!(terminal.modes(), "");
+}
+
+fn a_message_leaves_the_screen_as_it_was(world: &World) {
+    world.cage("start -d").ok();
+    let program = "draw() { printf \"\\033[2J\\033[H1st line\\033[$(stty size | cut -d\\  -f1);1Hlast line\"; }; \
+                   printf \"\\033[?1049h\"; trap draw WINCH; draw; while :; do sleep 0.1; done";
+    let mut terminal = Emulator::run(world, &format!("cage run -- sh -c '{program}'"), &[]);
+    terminal.has_on_screen("1st line").has_on_screen("last line").sends("\x1c");
+    let message = "cage: ctrl-\\ again sends it to the program; only `cage start` detaches";
+    terminal.has_on_screen(message).has_on_screen("1st line");
+    terminal.has_on_screen("last line").has_on_screen("1st line");
+    terminal.closes();
 }
 
 fn programs_know_the_terminal_and_the_encoding(world: &World) {
