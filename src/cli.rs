@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser};
 use crate::base::console;
 use crate::commands;
 use crate::commands::Command;
+use crate::engine::signals::Interrupts;
 use crate::lifecycle::session::Global;
 
 const STYLES: Styles = Styles::styled()
@@ -66,10 +67,10 @@ impl Cli {
     ///
     /// # Errors
     /// Those of the command.
-    pub fn run(self) -> Result<u8> {
+    pub fn run(self, interrupts: Interrupts) -> Result<u8> {
         match self.command {
             None => console::ignore_broken_pipe(Self::command().print_help()).map(|()| 0).map_err(Into::into),
-            Some(command) => commands::run(command, self.global, Self::command()),
+            Some(command) => commands::run(command, self.global, interrupts, Self::command()),
         }
     }
 }

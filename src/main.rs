@@ -28,9 +28,11 @@ fn main() -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
+    // Before anything else, as people press Ctrl-\ early, too.
+    let interrupts = engine::signals::Interrupts::register(host::machine::ignored_signals());
     let cli = cli::Cli::parse();
     let (failure_code, json) = (cli.failure_code(), cli.json());
-    match cli.run() {
+    match cli.run(interrupts) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             if json {

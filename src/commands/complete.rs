@@ -9,7 +9,7 @@ use crate::base::{name, text};
 use crate::engine::runner::Runner;
 use crate::engine::signals::Interrupts;
 use crate::host::completion::Line;
-use crate::host::machine::Host;
+use crate::host::machine::{Host, ignored_signals};
 use crate::lifecycle::session::{Global, Session};
 
 /// The limit for the engine, as the user waits.
@@ -27,7 +27,7 @@ fn find() -> Result<Vec<CompletionCandidate>> {
     let Line { directory, runtime } = Line::current();
     let global = Global { directory, runtime, verbose: false, dry_run: false };
     let runner = Runner { verbose: false, limit: Some(PATIENCE) };
-    let interrupts = Interrupts::register(host.ignored_signals);
+    let interrupts = Interrupts::register(ignored_signals());
     let session = Session { host, global, runner, interrupts };
     // Known to the session, so that no runtime inside the project is run.
     let project = session.project().ok();

@@ -75,7 +75,7 @@ impl Command {
 ///
 /// # Errors
 /// Those of the command.
-pub fn run(command: Command, global: Global, tree: clap::Command) -> Result<u8> {
+pub fn run(command: Command, global: Global, interrupts: Interrupts, tree: clap::Command) -> Result<u8> {
     match command {
         Command::Version => {
             console::data(concat!("cage ", env!("CARGO_PKG_VERSION")))?;
@@ -92,7 +92,6 @@ pub fn run(command: Command, global: Global, tree: clap::Command) -> Result<u8> 
     host.terminal.stdout |= global.dry_run && host.terminal.stderr;
     let limit = matches!(command, Command::Doctor(_)).then_some(TIME_LIMIT);
     let runner = Runner { verbose: global.verbose, limit };
-    let interrupts = Interrupts::register(host.ignored_signals);
     let session = Session { host, global, runner, interrupts };
     match command {
         Command::Start(start) => start.run(&session),

@@ -55,8 +55,6 @@ pub struct Host {
     pub time_zone: Option<String>,
     /// An identifier of this run of cage.
     pub session: String,
-    /// The signals that were ignored at the start, as a bit mask with bit 0 for signal 1.
-    pub ignored_signals: u64,
     /// The user and group that cage runs as.
     pub ids: Ids,
     /// Whether `SELinux` is active.
@@ -107,7 +105,6 @@ impl Host {
         host.size = console::size();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         host.session = format!("{}-{}", std::process::id(), now.as_nanos());
-        host.ignored_signals = ignored_signals().unwrap_or_default();
         host.time_zone = host.variable("TZ").map(str::to_owned).or_else(|| {
             let link = fs::read_link("/etc/localtime").ok()?;
             Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned())
@@ -134,7 +131,6 @@ impl Host {
             terminal: Terminal::default(),
             size: None,
             session: "1-1".to_owned(),
-            ignored_signals: 0,
             time_zone: None,
             ids: Ids { uid: 0, gid: 0 },
             selinux: false,
@@ -258,11 +254,11 @@ pub fn is_installed(host: &Host, name: &str) -> bool {
     which::which_in_global(name, host.path_variable("PATH")).is_ok_and(|mut found| found.next().is_some())
 }
 
-/// Returns the mask of ignored signals on Linux; elsewhere it is unknown.
-fn ignored_signals() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+/// Returns the mask of ignored signals on Linux; elsewhere it is unknown, and 0.
+pub fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

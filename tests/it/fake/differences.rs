@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -171,6 +172,20 @@ fn a_signal_between_two_plans_ends_cage_before_the_next() {
         assert!(calls.iter().any(|call| call[0] == "pull"), "the control: {calls:?}");
         assert!(calls.iter().all(|call| call[0] != "create"), "{calls:?}");
     }
+}
+
+#[test]
+fn ctrl_backslash_ends_cage_like_ctrl_c_from_the_start() {
+    // Printing the version, which needs nothing else, blocks on a full pipe.
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    let full = writer.try_clone().unwrap();
+    std::thread::spawn(move || writer.write_all(&vec![0; 1 << 20]));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cage"));
+    let mut cage = command.arg("version").stdout(full).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    kill_process(Pid::from_child(&cage), Signal::QUIT).unwrap();
+    let status = cage.wait().unwrap();
+    assert_eq!(status.code(), Some(131), "{status}");
 }
 
 #[test]
