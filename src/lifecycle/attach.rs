@@ -14,12 +14,12 @@ use crate::base::error::Failure;
 use crate::base::text::escape;
 use crate::engine::command::Invocation;
 use crate::engine::error::{EngineError, Trouble};
-use crate::engine::runner::{Runner, Streams, pid, spawn};
+use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn};
 use crate::engine::signals::Interrupts;
 use crate::host::detach_keys::DetachKeys;
 use crate::lifecycle::client::{Client, Event, Running};
-use crate::lifecycle::ending::{Ending, State};
-use crate::lifecycle::kept_modes::KeptModes;
+use crate::lifecycle::ending::{ANSWER, Ending, State};
+use crate::lifecycle::kept_modes::{Keeper, KeptModes};
 use crate::lifecycle::open_terminals::{OpenTerminal, OpenTerminals};
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::Modes;
@@ -40,7 +40,7 @@ pub struct Attach {
     /// Whether to make a running program redraw its screen.
     pub redraws: bool,
     /// The modes of the terminal when the user detached.
-    pub modes: Option<KeptModes>,
+    pub modes: KeptModes,
 }
 
 /// The end of an attachment.
@@ -75,11 +75,11 @@ impl Attach {
     /// # Errors
     /// When the client fails.
     pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<Attached> {
-        let modes = self.modes.as_ref().map(KeptModes::take).unwrap_or_default();
+        let mut keeper = self.modes.read(runner);
+        let modes = keeper.modes().clone();
         let client = Client { invocation: &self.client, runner, interrupts, modes, redraws: self.redraws };
         let start = SystemTime::now();
-        let ended = client.run(KeyFilter::new(&self.keys), |running, event| match event {
-            Event::Connecting => self.settle(runner, running),
+        let on_event = |running: &Running, event| match event {
             Event::Keys | Event::Signal(SIGHUP | SIGTERM) => {
                 if start.elapsed().is_ok_and(|time| time < CONNECTING) {
                     self.wait_until_up(runner, running);
@@ -88,16 +88,25 @@ impl Attach {
             }
             // SIGINT and SIGQUIT are for the program inside, which gets the keys.
             Event::Signal(_) => {}
-        })?;
+        };
+        let beside = |running: &Running| self.go_along(runner, running, &mut keeper);
+        let ended = client.run(KeyFilter::new(&self.keys), on_event, Some(beside))?;
         let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
         let name = &self.ending.name;
-        let state = self.ending.look(runner)?;
+        let state = match self.ending.look(runner) {
+            Err(_) if ended.hung_up => {
+                console::info_below(&format!("detached from {name}; the engine does not answer"));
+                return Ok(Attached::Exit(0));
+            }
+            state => state?,
+        };
+        if !state.is_up() {
+            keeper.forget();
+        }
         let complaint = EngineError::new(&self.client, ended.status, &ended.stderr);
         match End::of(&state, code, &complaint.words) {
             End::Detached => {
-                if let Some(kept) = &self.modes {
-                    kept.keep(&state.since, &ended.modes);
-                }
+                keeper.keep(&ended.modes, &state.since, &Cancel::default());
                 console::info_below(&format!("detached from {name}: `cage start` re-attaches"));
                 Ok(Attached::Exit(0))
             }
@@ -125,30 +134,50 @@ impl Attach {
         }
     }
 
+    /// Does what is to be done beside the client while it runs.
+    fn go_along(&self, runner: Runner, running: &Running, keeper: &mut Keeper) {
+        running.connects();
+        if self.redraws {
+            running.redraw();
+        }
+        self.settle(runner, running);
+        let mut since = self.modes.since.clone();
+        // Another terminal, or this one after cage was killed, needs the modes.
+        while !running.ends_within(Duration::from_secs(1)) {
+            since = since.or_else(|| self.look_beside(runner, running, ANSWER).map(|state| state.since));
+            if let Some(since) = &since {
+                keeper.keep(&running.modes(), since, &running.ended);
+            }
+        }
+    }
+
     /// Runs `once_attached`.
     fn settle(&self, runner: Runner, running: &Running) {
         let Some(command) = &self.once_attached else { return };
         // The container may not be running yet.
         for _ in 0..5 {
             let done =
-                runner.capture_unless(command, running.ended).is_ok_and(|output| output.status.success());
-            if done || running.ended.is_cancelled() {
+                runner.capture_unless(command, &running.ended).is_ok_and(|output| output.status.success());
+            if done || running.ends_within(Duration::from_millis(100)) {
                 break;
             }
-            thread::sleep(Duration::from_millis(100));
         }
     }
 
     /// Waits until the container runs: ending the client earlier could keep it from starting.
     fn wait_until_up(&self, runner: Runner, running: &Running) {
         let deadline = Instant::now() + CONNECTING;
-        let is_up = || {
-            let state = runner.capture_unless(&self.ending.state, running.ended);
-            state.is_ok_and(|state| State::parse(&state.stdout).is_up())
-        };
-        while Instant::now() < deadline && !running.ended.is_cancelled() && !is_up() {
-            thread::sleep(Duration::from_millis(50));
-        }
+        let left = || deadline.saturating_duration_since(Instant::now());
+        while !left().is_zero()
+            && self.look_beside(runner, running, left()).is_none()
+            && !running.ends_within(Duration::from_millis(50))
+        {}
+    }
+
+    /// Returns the container's state if it runs, while the client runs, too.
+    fn look_beside(&self, runner: Runner, running: &Running, time: Duration) -> Option<State> {
+        let state = runner.capture_unless(&self.ending.state.clone().within(time), &running.ended).ok()?;
+        Some(State::parse(&state.stdout)).filter(State::is_up)
     }
 }
 
@@ -205,8 +234,7 @@ impl Exec {
         let client =
             Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
         let passed = std::sync::atomic::AtomicBool::new(false);
-        let ended = client.run(KeyFilter::new(keys), |running, event| match event {
-            Event::Connecting => {}
+        let on_event = |running: &Running, event| match event {
             Event::Keys => {
                 running.tell(&format!("{keys} again sends it to the program; only `cage start` detaches"));
             }
@@ -216,7 +244,9 @@ impl Exec {
                     running.hang_up();
                 }
             }
-        })?;
+        };
+        let filter = KeyFilter::new(keys);
+        let ended = client.run(filter, on_event, None::<fn(&Running)>)?;
         for line in String::from_utf8_lossy(&ended.stderr).lines() {
             console::error(&format!("{}\n", escape(line)));
         }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::stdio::{stdin, stdout};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGWINCH};
@@ -24,8 +25,11 @@ use crate::terminal::modes::{ModeTracker, Modes};
 use crate::terminal::pty::{Pty, SavedTerminal};
 use crate::terminal::relay::{self, Input};
 
-/// How long a message is left on the alternate screen, in milliseconds.
-const MESSAGE: u64 = 3000;
+/// How long a message is left on the alternate screen.
+const MESSAGE: Duration = Duration::from_secs(3);
+
+/// How long a client may take to end after a hangup.
+const HANGUP: Duration = Duration::from_secs(2);
 
 /// A client that is to run with the user's terminal. Between the two is a pseudo-terminal, in which cage sees the detach keys and
 /// the modes that programs set.
@@ -45,8 +49,6 @@ pub struct Client<'a> {
 /// What happens to a client while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The client has taken its terminal, and is about to connect.
-    Connecting,
     /// The detach keys were pressed.
     Keys,
     /// A signal came to cage. `SIGHUP` stands for a terminal that has gone away, too.
@@ -54,18 +56,17 @@ pub enum Event {
 }
 
 /// A running client.
-pub struct Running<'a> {
+pub struct Running {
     pid: Option<Pid>,
-    pty: &'a Pty,
-    tracker: &'a Mutex<ModeTracker>,
+    pty: Pty,
+    tracker: Mutex<ModeTracker>,
     /// Stops the commands that run beside the client when it has ended.
-    pub ended: &'a Cancel,
-    hung_up: &'a AtomicBool,
+    pub ended: Cancel,
+    hung_up: AtomicBool,
     /// Is closed when the client has ended.
-    pipe: &'a io::PipeReader,
+    pipe: io::PipeReader,
     /// Takes what is to be shown between the program's output.
-    notes: &'a io::PipeWriter,
-    redraws: bool,
+    notes: io::PipeWriter,
 }
 
 /// A client that has ended.
@@ -81,11 +82,32 @@ pub struct Ended {
     pub hung_up: bool,
 }
 
-impl Running<'_> {
-    /// Ends the client; the container and the processes in it go on.
+impl Running {
+    /// Ends the client; the container and the processes in it go on. A client that doesn't end soon, or not before this is called
+    /// again, is killed.
     pub fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::Relaxed);
+        let again = self.hung_up.swap(true, Ordering::Relaxed);
         self.signal(Signal::HUP);
+        if again || !self.ends_within(HANGUP) {
+            self.signal(Signal::KILL);
+        }
+    }
+
+    /// Waits until the client ends, and returns false if it hasn't after some time.
+    pub fn ends_within(&self, time: Duration) -> bool {
+        let limit = Timespec::try_from(time).ok();
+        let _ = poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], limit.as_ref());
+        self.ended.is_cancelled()
+    }
+
+    /// Waits until the client is about to connect.
+    pub fn connects(&self) {
+        self.pty.wait_for_client(|| self.ended.is_cancelled());
+    }
+
+    /// Returns the modes that are set now.
+    pub fn modes(&self) -> Modes {
+        self.tracker().modes().clone()
     }
 
     /// Makes the client pass the terminal's size on, or a size with some rows fewer.
@@ -100,7 +122,7 @@ impl Running<'_> {
     /// Makes the program redraw its screen by resizing: the pseudo-terminal is one row too small and then gets its real size.
     /// Output before the client connects is lost, so this repeats until there is output. docker's client tries the same, but so
     /// quickly that programs may miss it; podman's sets the size before it connects.
-    fn redraw(&self) {
+    pub fn redraw(&self) {
         let is_over = || self.tracker().has_output() || self.ended.is_cancelled();
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
@@ -130,7 +152,7 @@ impl Running<'_> {
     /// Makes the program draw over a message; on the alternate screen once the user had time to read it.
     fn redraw_after_message(&self) {
         if self.tracker().modes().alternate_screen() {
-            wait_until(MESSAGE, || self.ended.is_cancelled());
+            self.ends_within(MESSAGE);
         }
         self.resize(1);
         self.redraw();
@@ -138,7 +160,35 @@ impl Running<'_> {
 
     fn show(&self, note: &str) {
         // Without a terminal nobody reads it.
-        let _ = (&*self.notes).write_all(note.as_bytes());
+        let _ = (&self.notes).write_all(note.as_bytes());
+    }
+
+    /// Passes the user's input on until the client ends or is hung up.
+    fn pass_input<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        filter: &mut KeyFilter,
+        on_event: impl Fn(&Self, Event),
+    ) {
+        let on_input = |input| match input {
+            Input::Discarded => {
+                self.show("\x07");
+                ControlFlow::Continue(())
+            }
+            Input::Keys => {
+                on_event(self, Event::Keys);
+                if self.hung_up.load(Ordering::Relaxed) {
+                    return ControlFlow::Break(());
+                }
+                // Without another thread the message stays.
+                let _ = spawn(scope, || self.redraw_after_message());
+                ControlFlow::Continue(())
+            }
+        };
+        let gone = relay::pass_input(stdin(), &self.pty, &self.pipe, filter, on_input);
+        if gone.unwrap_or(true) {
+            on_event(self, Event::Signal(SIGHUP));
+        }
     }
 
     /// Signals the client's process group. Rootless podman is two processes, and the first does not forward every
@@ -163,17 +213,17 @@ fn wait_until(patience: u64, is_over: impl Fn() -> bool) {
 }
 
 impl Client<'_> {
-    /// Runs the client until it ends, and calls `on_event` in other threads.
+    /// Runs the client until it ends, calls `on_event` in other threads, and runs `beside` in another one.
     ///
-    /// Besides this thread, which waits, there are four: one passes input on, one output, one handles signals, and one waits for the
-    /// client to connect.
+    /// This thread waits; others pass input and output on, and handle signals.
     ///
     /// # Errors
     /// When the client can't be run.
     pub fn run(
         self,
-        filter: KeyFilter,
+        mut filter: KeyFilter,
         on_event: impl Fn(&Running, Event) + Sync,
+        beside: Option<impl FnOnce(&Running) + Send>,
     ) -> Result<Ended, EngineError> {
         let Self { invocation, runner, interrupts, modes, redraws } = self;
         let failed = |error| EngineError::not_started(invocation, &error);
@@ -181,112 +231,62 @@ impl Client<'_> {
         let mut signals = Signals::new(numbers).map_err(failed)?;
         let (pty, side) = Pty::open().map_err(failed)?;
         let terminal = SavedTerminal::read().map_err(failed)?;
-        let (ended_reader, ended_writer) = io::pipe().map_err(failed)?;
-        let (notes_reader, notes_writer) = io::pipe().map_err(failed)?;
+        let (pipe, ended_writer) = io::pipe().map_err(failed)?;
+        let (notes_reader, notes) = io::pipe().map_err(failed)?;
         let rows = pty.resize(redraws.into());
         // In the background this stops cage before anything has been changed.
         terminal.make_raw().map_err(failed)?;
         let child = runner.start(invocation, Streams::Terminal(side))?;
         let _ = relay::show(stdout(), modes.redo().as_bytes());
-        let tracker = Mutex::new(ModeTracker::new(modes));
-        let (ended, hung_up) = (Cancel::default(), AtomicBool::new(false));
         let running = Running {
             pid: pid(&child),
-            pty: &pty,
-            tracker: &tracker,
-            ended: &ended,
-            hung_up: &hung_up,
-            pipe: &ended_reader,
-            notes: &notes_writer,
-            redraws,
+            pty,
+            tracker: Mutex::new(ModeTracker::new(modes)),
+            ended: Cancel::default(),
+            hung_up: AtomicBool::new(false),
+            pipe,
+            notes,
         };
         // A terminal may have no size.
         running.tracker().set_rows(rows.unwrap_or_default());
         let handle = signals.handle();
         let output = thread::scope(|scope| {
-            let started = running
-                .pass_bytes(scope, filter, &notes_reader, &on_event)
-                .and_then(|()| running.watch(scope, &terminal, &mut signals, &on_event));
+            let start = || {
+                spawn(scope, || {
+                    relay::pass_output(stdout(), &running.pty, &running.pipe, &notes_reader, &running.tracker)
+                })?;
+                spawn(scope, || running.pass_input(scope, &mut filter, &on_event))?;
+                spawn(scope, || {
+                    for number in &mut signals {
+                        if number == SIGCONT {
+                            let _ = terminal.make_raw();
+                        }
+                        match number {
+                            SIGWINCH | SIGCONT => running.resize(0),
+                            number => on_event(&running, Event::Signal(number)),
+                        }
+                    }
+                })?;
+                beside.map(|beside| spawn(scope, || beside(&running))).transpose().map(drop)
+            };
+            let started = start();
             if started.is_err() {
                 running.signal(Signal::HUP);
             }
             let output = child.wait_with_output();
-            ended.cancel();
+            running.ended.cancel();
             drop(ended_writer);
             handle.close();
             started.and(output)
         });
-        let modes = running.tracker().modes().clone();
+        let modes = running.modes();
         let _ = relay::show(stdout(), modes.undo().as_bytes());
         if modes.reports() {
             relay::discard_reports();
         }
         drop(terminal);
         let output = output.map_err(failed)?;
-        Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up: hung_up.into_inner() })
-    }
-}
-
-impl Running<'_> {
-    /// Starts the threads that pass input and output on.
-    fn pass_bytes<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        mut filter: KeyFilter,
-        notes: &'scope io::PipeReader,
-        on_event: &'scope (impl Fn(&Running, Event) + Sync),
-    ) -> io::Result<()> {
-        spawn(scope, move || relay::pass_output(stdout(), self.pty, self.pipe, notes, self.tracker))?;
-        spawn(scope, move || {
-            let on_input = |input| match input {
-                Input::Discarded => {
-                    self.show("\x07");
-                    ControlFlow::Continue(())
-                }
-                Input::Keys => {
-                    on_event(self, Event::Keys);
-                    if self.hung_up.load(Ordering::Relaxed) {
-                        return ControlFlow::Break(());
-                    }
-                    // Without another thread the message stays.
-                    let _ = spawn(scope, || self.redraw_after_message());
-                    ControlFlow::Continue(())
-                }
-            };
-            let gone = relay::pass_input(stdin(), self.pty, self.pipe, &mut filter, on_input);
-            if gone.unwrap_or(true) {
-                on_event(self, Event::Signal(SIGHUP));
-            }
-        })?;
-        Ok(())
-    }
-
-    /// Starts the threads that handle signals and wait for the client to connect.
-    fn watch<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        terminal: &'scope SavedTerminal,
-        signals: &'scope mut Signals,
-        on_event: &'scope (impl Fn(&Running, Event) + Sync),
-    ) -> io::Result<()> {
-        spawn(scope, move || {
-            for number in signals {
-                if number == SIGCONT {
-                    let _ = terminal.make_raw();
-                }
-                match number {
-                    SIGWINCH | SIGCONT => self.resize(0),
-                    number => on_event(self, Event::Signal(number)),
-                }
-            }
-        })?;
-        spawn(scope, move || {
-            self.pty.wait_for_client(|| self.ended.is_cancelled());
-            if self.redraws {
-                self.redraw();
-            }
-            on_event(self, Event::Connecting);
-        })?;
-        Ok(())
+        let hung_up = running.hung_up.into_inner();
+        Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up })
     }
 }

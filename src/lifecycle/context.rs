@@ -87,7 +87,7 @@ impl Context<'_> {
             Entry::Attach => {
                 let mut attach = self.attach(container, &["attach"]);
                 attach.redraws = true;
-                attach.modes = KeptModes::of(&self.session.host, &self.project.name, since);
+                attach.modes.since = since.map(str::to_owned);
                 Step::Attach(Box::new(attach))
             }
         };
@@ -116,7 +116,7 @@ impl Context<'_> {
             once_attached: None,
             redraws: false,
             ending: Ending::of(&self.session.host, self.runtime, container, &self.project.name),
-            modes: KeptModes::of(&self.session.host, &self.project.name, None),
+            modes: KeptModes::of(&self.session.host, self.runtime, container, &self.project.name),
         }
     }
 }

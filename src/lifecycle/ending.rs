@@ -14,6 +14,9 @@ use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::open_terminals::OpenTerminals;
 
+/// How long an engine may take to answer a question while the user waits.
+pub const ANSWER: Duration = Duration::from_secs(5);
+
 /// The questions to ask when a session has ended.
 #[derive(Debug)]
 pub struct Ending {
@@ -50,7 +53,7 @@ impl Ending {
         let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}} {{json .State.StartedAt}}";
         Self {
             name: name.to_owned(),
-            state: runtime.command(["container", "inspect", "--format", format, container]),
+            state: runtime.command(["container", "inspect", "--format", format, container]).within(ANSWER),
             note: note(host, name),
             terminals: OpenTerminals::of(host, name),
         }

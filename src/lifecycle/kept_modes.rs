@@ -1,26 +1,44 @@
-//! Terminal modes, kept from detaching until the next attachment.
+//! Terminal modes of the program in a cage, kept for the next attachment.
 
 use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::file;
+use crate::base::{file, script};
+use crate::engine::command::Invocation;
+use crate::engine::runner::{Cancel, Runner};
+use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
+use crate::lifecycle::ending::ANSWER;
 use crate::terminal::modes::Modes;
 
-/// The file of a cage, `~/.local/state/cage/NAME.modes`.
-#[derive(Debug, Clone)]
+/// Prints which program is in the foreground.
+const FOREGROUND: &str = script::body(include_str!("foreground.sh"));
+
+/// The file of a cage, `~/.local/state/cage/NAME.modes`, before it is read.
+#[derive(Debug)]
 pub struct KeptModes {
-    path: PathBuf,
+    /// `None` where there is no place for a file.
+    path: Option<PathBuf>,
     /// When the container was started, if it is running.
-    since: Option<String>,
+    pub since: Option<String>,
+    foreground: Invocation,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The modes that are kept during an attachment.
+pub struct Keeper<'a> {
+    file: &'a KeptModes,
+    runner: Runner,
+    content: Content,
+}
+
+#[derive(Default, Serialize, Deserialize)]
 struct Content {
     /// When the container was started, as the engine writes it. After a restart the modes don't apply.
     since: String,
+    /// The program that has set the modes. It may end while nobody is attached, and another one has other modes.
+    foreground: Option<String>,
     modes: Modes,
 }
 
@@ -30,25 +48,61 @@ pub fn path(host: &Host, name: &str) -> Option<PathBuf> {
 }
 
 impl KeptModes {
-    /// The file of the cage `name`; `None` where there is no place for one.
-    pub fn of(host: &Host, name: &str, since: Option<&str>) -> Option<Self> {
-        Some(Self { path: path(host, name)?, since: since.map(str::to_owned) })
+    /// Describes the file of the cage `name`.
+    pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {
+        let foreground = runtime.command(["exec", container, "/bin/sh", "-c", FOREGROUND]);
+        Self { path: path(host, name), since: None, foreground: foreground.within(ANSWER) }
     }
 
-    /// Reads and removes the modes. Returns the default ones if there are none, or of another start of the container.
-    pub fn take(&self) -> Modes {
+    /// Reads the modes. They are the default ones if there are none, or those of another program or another start of the container.
+    pub fn read(&self, runner: Runner) -> Keeper<'_> {
         let read = || {
-            let text = fs::read_to_string(&self.path).ok()?;
-            let _ = fs::remove_file(&self.path);
-            let content: Content = serde_json::from_str(&text).ok()?;
-            (self.since == Some(content.since)).then(|| content.modes.checked())
+            let text = fs::read_to_string(self.path.as_ref()?).ok()?;
+            let mut content: Content = serde_json::from_str(&text).ok()?;
+            content.modes = content.modes.checked();
+            let is_same =
+                || content.foreground.is_some() && content.foreground == self.ask(runner, &Cancel::default());
+            (self.since.as_ref() == Some(&content.since) && (content.modes.are_of_a_prompt() || is_same()))
+                .then_some(content)
         };
-        read().unwrap_or_default()
+        Keeper { file: self, runner, content: read().unwrap_or_default() }
     }
 
-    /// Writes the modes. Without them the user has to make a program set its modes again.
-    pub fn keep(&self, since: &str, modes: &Modes) {
-        let content = Content { since: since.to_owned(), modes: modes.clone() };
-        let _ = serde_json::to_string(&content).map(|text| file::write_private(&self.path, &text));
+    fn ask(&self, runner: Runner, cancel: &Cancel) -> Option<String> {
+        let output = runner.capture_unless(&self.foreground, cancel).ok()?;
+        let program = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (output.status.success() && !program.is_empty()).then_some(program)
+    }
+}
+
+impl Keeper<'_> {
+    /// Returns the modes that are kept.
+    pub fn modes(&self) -> &Modes {
+        &self.content.modes
+    }
+
+    /// Writes the modes, unless they are those that are kept already: another terminal may have kept more. `since` is when the
+    /// container was started. Without the file the user has to make a program set its modes again.
+    pub fn keep(&mut self, modes: &Modes, since: &str, cancel: &Cancel) {
+        let kind = |modes: &Modes| (modes.are_of_a_prompt(), modes.of_program());
+        if *modes == self.content.modes {
+            return;
+        }
+        if kind(modes) != kind(&self.content.modes) {
+            self.content.foreground =
+                if modes.are_of_a_prompt() { None } else { self.file.ask(self.runner, cancel) };
+        }
+        if !cancel.is_cancelled() {
+            self.content.modes = modes.clone();
+            since.clone_into(&mut self.content.since);
+            if let (Some(path), Ok(text)) = (&self.file.path, serde_json::to_string(&self.content)) {
+                let _ = file::write_private(path, &text);
+            }
+        }
+    }
+
+    /// Removes the file: the container has ended.
+    pub fn forget(&self) {
+        let _ = self.file.path.as_ref().map(fs::remove_file);
     }
 }

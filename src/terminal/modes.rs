@@ -251,6 +251,21 @@ impl Modes {
         self
     }
 
+    /// Returns whether there are only modes that a shell sets at its prompt.
+    pub fn are_of_a_prompt(&self) -> bool {
+        let is_of_a_prompt = |mode: &u16| matches!(*mode, 1 | APPLICATION_KEYPAD | 2004);
+        let others = Self { private: Vec::new(), ..self.clone() };
+        others.redo().is_empty() && self.private.iter().all(is_of_a_prompt)
+    }
+
+    /// Returns the modes that a program normally sets when it starts and undoes when it ends, and not those that it draws with.
+    pub fn of_program(&self) -> Self {
+        let mut private = self.private.clone();
+        private.retain(|mode| ![ORIGIN, 7, 25].contains(mode) && !is(*mode, Is::Brief));
+        let Self { alternate_screen, ref keyboards, modify_other_keys, .. } = *self;
+        Self { private, alternate_screen, keyboards: keyboards.clone(), modify_other_keys, ..Self::default() }
+    }
+
     fn set(&mut self, mode: u16, on: bool) {
         if ALTERNATE_SCREENS.contains(&mode) {
             self.alternate_screen = on.then_some(mode);
@@ -592,6 +607,22 @@ mod tests {
             tracker.feed(output);
             assert!(!tracker.is_between_sequences(), "{output:?}");
         }
+    }
+
+    #[test]
+    fn modes_of_a_prompt_and_of_drawing_are_told_from_those_of_a_program() {
+        for (output, is_prompt) in [
+            ("\x1b[?1;2004h\x1b=\x1b[1m", true),
+            ("\x1b[?25l", false),
+            ("\x1b[?1049h", false),
+            ("\x1b[>1u", false),
+        ] {
+            assert_eq!(after(output.as_bytes()).are_of_a_prompt(), is_prompt, "{output:?}");
+        }
+        let (program, drawing) =
+            ("\x1b[?1049;1003;2004h\x1b[>7u", "\x1b[?25;7l\x1b[?6;2026h\x1b[1m\x1b[2;5r");
+        let both = after(format!("{program}{drawing}").as_bytes());
+        assert_eq!(both.of_program(), after(program.as_bytes()));
     }
 
     #[test]

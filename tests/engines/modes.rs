@@ -12,6 +12,8 @@ on_each_engine!(
     every_way_out_undoes_the_modes,
     the_keys_detach_in_every_encoding,
     a_program_gets_its_modes_back,
+    another_program_gets_no_modes,
+    every_terminal_gets_a_programs_modes,
     a_command_has_the_terminals_size_from_the_start,
     nothing_changes_from_the_background,
     the_detach_keys_are_kept_from_a_command_once,
@@ -115,6 +117,37 @@ fn a_program_gets_its_modes_back(world: &World) {
     terminal.shows("Re-attaching").types(PLAIN_SHELL).shows("plain> ");
     assert_eq!(terminal.modes(), "");
     terminal.closes();
+}
+
+fn another_program_gets_no_modes(world: &World) {
+    let mut terminal = None;
+    let terminal = start(world, "cage start", &mut terminal);
+    terminal.types(&format!("printf '{AGENT}in'; echo side; sleep 3")).shows("inside");
+    terminal.sends("\x1c").shows("code=0.");
+    std::thread::sleep(Duration::from_secs(4));
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.shows("Re-attaching").types("").shows("plain> ");
+    assert_eq!(terminal.modes(), "");
+    terminal.closes();
+}
+
+fn every_terminal_gets_a_programs_modes(world: &World) {
+    let mut terminal = None;
+    let first = start(world, "cage start", &mut terminal);
+    first.types(&format!("stty -icanon -echo; printf '{AGENT}in'; echo side; exec cat -v")).shows("inside");
+    // They are kept each second.
+    std::thread::sleep(Duration::from_secs(3));
+    let command = format!("cage -C {} start", world.project.display());
+    let mut second = Emulator::run(world, &format!("exec {command}"), &[]);
+    second.has_modes(AGENTS_MODES);
+    first.sends("\x1c").shows("code=0.");
+    let killed = Command::new("pkill").args(["-KILL", "-f", &format!("^{command}$")]).status().unwrap();
+    assert!(killed.success());
+    for _ in 0..2 {
+        let mut terminal = Emulator::run(world, "cage start", &[]);
+        terminal.has_modes(AGENTS_MODES).sends("\x1b[92;5u").shows("code=0.");
+        assert_eq!(terminal.modes(), "");
+    }
 }
 
 fn a_command_has_the_terminals_size_from_the_start(world: &World) {

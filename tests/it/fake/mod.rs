@@ -14,3 +14,4 @@ mod locks;
 pub mod machine;
 mod prune;
 mod secrets;
+mod terminal;
