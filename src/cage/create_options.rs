@@ -173,7 +173,7 @@ impl CreateOptions {
     pub fn to_engine_args(&self, runtime: Dialect) -> Vec<String> {
         let args = |option: &Definition| {
             let chosen = self.text(option.flag).or_else(|| option.default.map(str::to_owned));
-            chosen.map(|value| option.engine_args(runtime, &value))
+            chosen.map(|value| (option.engine)(option, runtime, &value))
         };
         TABLE.iter().filter_map(args).flatten().collect()
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::create_options::CreateOptions;
 use super::ssh_agent::SOCKET;
@@ -28,17 +28,17 @@ pub const USER_LABEL: &str = "cage.user";
 pub const OWNER_LABEL: &str = "cage.owner";
 /// The label for a digest of the env files.
 pub const ENV_LABEL: &str = "cage.env";
-/// The label with digests of the findings before the first cage.
+/// The label for digests of the findings in the project before its first cage.
 pub const SEEN_LABEL: &str = "cage.seen";
-/// The label with the time of that scan, in Unix seconds.
+/// The label for the time of the scan for these findings, in Unix seconds.
 pub const SINCE_LABEL: &str = "cage.since";
-/// The label for the IDs that the engine maps to the user's, if it maps any. An image may have labels of these names, too; so
-/// each of them is written for every cage.
+/// The label for the IDs that the engine maps to the user's, if it maps any. Every cage gets every label, possibly empty: otherwise a
+/// label of the same name in the image would apply.
 pub const KEEP_ID_LABEL: &str = "cage.keep-id";
-/// The end of the name of a container that is not a cage yet: `cage start` renames it when it is complete.
+/// The suffix of the name of a new container: cage renames the container when it is complete.
 pub const SUCCESSOR: &str = ".new";
 
-/// A container whose label and name agree that it is a cage, so that neither the labels of an image nor a name alone make one.
+/// A container whose name matches the project path in its label. Labels of an image, or a name alone, don't make a container a cage.
 #[derive(Debug, Clone)]
 pub struct Cage {
     container: Container,
@@ -54,7 +54,7 @@ impl Deref for Cage {
 }
 
 impl Cage {
-    /// Recognises a cage. `label` has the project's path.
+    /// Returns the container as a cage, if it is one. `label` is the name of the label with the project's path.
     pub fn recognise(container: Container, label: &str) -> Option<Self> {
         let project = container.label(label)?.to_owned();
         let name = container.name.strip_suffix(SUCCESSOR).unwrap_or(&container.name);
@@ -83,14 +83,10 @@ impl Cage {
     pub fn options(&self) -> Result<CreateOptions> {
         let Some(kept) = self.label(OPTIONS_LABEL) else { return Ok(CreateOptions::default()) };
         let defaults = self.label(DEFAULTS_LABEL).unwrap_or_default();
-        let Some(options) = CreateOptions::from_labels(kept, defaults, &self.environment) else {
-            bail!(
-                Failure::new(format!("cannot read the options of {}", self.name)).hint(
-                    "a newer cage made it: update cage, or forget the options with `cage restart --fresh`"
-                )
-            )
-        };
-        Ok(options)
+        Ok(CreateOptions::from_labels(kept, defaults, &self.environment).ok_or_else(|| {
+            Failure::new(format!("cannot read the options of {}", self.name))
+                .hint("a newer cage made it: update cage, or forget the options with `cage restart --fresh`")
+        })?)
     }
 
     /// Returns the IDs that a label keeps; `None` without the label, or if it is empty.
@@ -99,15 +95,14 @@ impl Cage {
     /// When the label can't be read.
     pub fn ids(&self, label: &str) -> Result<Option<Ids>> {
         let Some(text) = self.label(label).filter(|text| !text.is_empty()) else { return Ok(None) };
-        let unreadable = || {
+        Ok(Some(text.parse().map_err(|()| {
             Failure::new(format!("cannot read the label {label} of {}", self.name))
                 .hint("a newer cage made it: update cage, or remove it with `cage rm`")
-        };
-        Ok(Some(text.parse().map_err(|()| unreadable())?))
+        })?))
     }
 
-    /// Returns the files and directories of the host that code in the cage can write: those that were asked for, if the
-    /// options can be read, and those that the engine tells, which in a virtual machine may have other paths.
+    /// Returns the files and directories of the host that code in the cage can write: those in the options, if the options can be read,
+    /// and those that the engine reports, which in a virtual machine may have other paths.
     pub fn writable_sources(&self) -> Vec<String> {
         let options = self.options().unwrap_or_default();
         let asked =
@@ -116,8 +111,8 @@ impl Cage {
         [self.project()].into_iter().chain(asked).chain(told).map(str::to_owned).collect()
     }
 
-    /// Returns whether a link to the SSH agent is mounted. The path inside tells, because Docker Desktop has its own paths for
-    /// what it mounts from WSL.
+    /// Returns whether a link to the SSH agent is mounted. The path in the cage identifies the link: Docker Desktop reports its own
+    /// source paths for mounts from WSL.
     pub fn mounts_link(&self) -> bool {
         self.mounts.iter().any(|mount| mount.destination == SOCKET && mount.source != SOCKET)
     }

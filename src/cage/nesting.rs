@@ -1,4 +1,4 @@
-//! Cages that can write where another cage's project or mounts are, and mounts that lead elsewhere by now.
+//! Checks of paths that code in another cage can change: nested projects and mounts, and links in the paths of mounts.
 
 use std::path::{Path, PathBuf};
 
@@ -14,56 +14,53 @@ use crate::engine::container::{Mounted, State};
 use crate::engine::query::Volume;
 use crate::host::project::Project;
 
-/// Checks that no other cage can write the directory that the project, a source of its mounts, or a link on the way to one
-/// of them is in: code in that cage could put a link there, and the engine would mount what the link leads to.
+/// Checks that no other cage can write a directory that contains the project, a source of its mounts, or a link in the path of one
+/// of them: code in that cage could put a link there, and the engine would mount the target of the link.
 ///
 /// # Errors
-/// When one can.
+/// When another cage can.
 pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Cage]) -> Result<()> {
     let links = file::links(&project.reached).into_iter().chain(options.links.iter().cloned());
     let paths: Vec<PathBuf> = [project.dir()].into_iter().chain(options.sources()).chain(links).collect();
     for cage in cages.iter().filter(|cage| cage.final_name() != project.name) {
         cage.options()?;
-        for source in cage.writable_sources() {
-            let below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
-            if let Some(path) = paths.iter().find(below) {
-                let hint = if project.above().any(|above| cage.project() == above) {
-                    "`cage shell` here uses that cage; if you trust the code in it, --allow-nested makes a separate cage"
-                } else {
-                    "use --allow-nested if you trust the code in that cage"
-                };
-                return Err(Failure::new(format!(
-                    "{} is in {}, where {} can write",
-                    text::escape(&path.to_string_lossy()),
-                    text::escape(&source),
-                    cage.name
-                ))
-                .hint(hint)
-                .into());
-            }
+        if let Some((path, source)) = reached(cage, &paths) {
+            let hint = if project.above().any(|above| cage.project() == above) {
+                "`cage shell` here uses that cage; if you trust the code in it, --allow-nested makes a separate cage"
+            } else {
+                "use --allow-nested if you trust the code in that cage"
+            };
+            return Err(Failure::new(format!(
+                "{} is in {}, where {} can write",
+                text::escape(&path.to_string_lossy()),
+                text::escape(&source),
+                cage.name
+            ))
+            .hint(hint)
+            .into());
         }
     }
     Ok(())
 }
 
-/// Returns the other running cages that can write a directory above one of these sources.
-pub fn neighbours<'a>(name: &str, sources: &[PathBuf], cages: &'a [Cage]) -> Vec<&'a Cage> {
-    let can_swap = |cage: &&Cage| {
-        let writable = cage.writable_sources();
-        let below =
-            |path: &PathBuf, source: &str| path.starts_with(source) && path.as_path() != Path::new(source);
-        sources.iter().any(|path| writable.iter().any(|source| below(path, source)))
-    };
-    cages
-        .iter()
-        .filter(|cage| cage.final_name() != name && cage.state == State::Running)
-        .filter(can_swap)
-        .collect()
+/// Returns the first of these paths that is below a directory which the cage can write, and that directory.
+fn reached<'a>(cage: &Cage, paths: &'a [PathBuf]) -> Option<(&'a PathBuf, String)> {
+    cage.writable_sources().into_iter().find_map(|source| {
+        let is_below = |path: &&PathBuf| path.starts_with(&source) && path.as_path() != Path::new(&source);
+        Some((paths.iter().find(is_below)?, source))
+    })
 }
 
-/// Returns the files and directories of the host that a cage mounts, without those in arguments for the engine, which are not
-/// checked, and without the SSH agent's socket or link, which cage itself keeps. Where that link is depends on the HOME and
-/// `XDG_STATE_HOME` with which the cage was made, so the path inside tells.
+/// Returns the other running cages that can write a directory above one of these sources.
+pub fn neighbours<'a>(name: &str, sources: &[PathBuf], cages: &'a [Cage]) -> impl Iterator<Item = &'a Cage> {
+    cages.iter().filter(move |cage| {
+        cage.final_name() != name && cage.state == State::Running && reached(cage, sources).is_some()
+    })
+}
+
+/// Returns the files and directories of the host that a cage mounts, except those in arguments for the engine, which are not checked,
+/// and the SSH agent's socket or link, which cage itself creates. The path in the cage identifies the link: its path on the host
+/// depends on the HOME and `XDG_STATE_HOME` with which the cage was created.
 pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
     let passed_on = engine_args::all_mounted(&options.engine_args);
     let as_written = |source: &str| passed_on.iter().any(|mount| mount.name == source);
@@ -74,20 +71,20 @@ pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
     cage.bind_mounts().filter(checked).map(|mount| PathBuf::from(&mount.source)).collect()
 }
 
-/// Checks that there is no symbolic link in the path of anything that a stopped cage mounts: code in a cage that can write
-/// there may have put it, and the engine would follow it.
+/// Checks that the paths of a stopped cage's mounts have no symbolic links: code in a cage may have put a link there, and the engine
+/// would follow it.
 ///
 /// # Errors
-/// When there is one.
+/// When a path has one.
 pub fn check_mounts(cage: &Cage, options: &CreateOptions) -> Result<()> {
     mounted_sources(cage, options).iter().try_for_each(|source| file::check_unlinked(source))
 }
 
-/// Checks that a cage's home, if there is one already, is a plain volume: one made with options can be any directory of
-/// the host.
+/// Checks that a cage's home, if it exists, is a plain volume: a volume that was created with options can be any directory of the
+/// host.
 ///
 /// # Errors
-/// When it isn't.
+/// When the volume isn't plain.
 pub fn check_home(volume: Option<Volume>) -> Result<()> {
     let Some(volume) = volume else { return Ok(()) };
     ensure!(

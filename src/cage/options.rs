@@ -90,7 +90,7 @@ pub static TABLE: [Definition; 13] = [
         value_name: "MODE",
         parser: || checked(word),
         isolates: true,
-        engine: EngineArgs::Same,
+        engine: same,
         variable: Some(EnvVar::value("CAGE_NETWORK")),
         ..Definition::new(NETWORK, ISOLATION, "Choose the network, e.g. none [default: the engine's]")
     },
@@ -114,7 +114,7 @@ pub static TABLE: [Definition; 13] = [
         value_name: "SIZE",
         parser: || checked(size),
         limit: Some(Limit::Memory),
-        engine: EngineArgs::Same,
+        engine: same,
         variable: Some(EnvVar::value("CAGE_MEMORY")),
         ..Definition::new("--memory", LIMITS, "Limit memory, e.g. 4g")
     },
@@ -122,7 +122,7 @@ pub static TABLE: [Definition; 13] = [
         value_name: "NUMBER",
         parser: || checked(number),
         limit: Some(Limit::Processors),
-        engine: EngineArgs::Same,
+        engine: same,
         variable: Some(EnvVar::value("CAGE_CPUS")),
         ..Definition::new("--cpus", LIMITS, "Limit CPU time to that of this many processors, e.g. 1.5")
     },
@@ -130,7 +130,7 @@ pub static TABLE: [Definition; 13] = [
         value_name: "NUMBER",
         parser: || checked(count),
         limit: Some(Limit::Processes),
-        engine: EngineArgs::Same,
+        engine: same,
         // docker by itself sets no limit.
         default: Some("4096"),
         variable: Some(EnvVar::value("CAGE_PIDS_LIMIT")),
@@ -139,7 +139,7 @@ pub static TABLE: [Definition; 13] = [
     Definition {
         value_name: "GPUS",
         parser: || checked(word),
-        engine: EngineArgs::By(Dialect::gpu_args),
+        engine: |_, dialect, value| dialect.gpu_args(value),
         variable: Some(EnvVar::value("CAGE_GPUS")),
         ..Definition::new("--gpus", LIMITS, "Give access to GPUs: all, device=0,1 or, with docker, a number")
     },
@@ -170,18 +170,13 @@ pub struct Definition {
     pub permits: bool,
     /// The limit that it sets, which not every engine enforces.
     pub limit: Option<Limit>,
-    engine: EngineArgs,
+    /// Returns the arguments by which an engine gives a cage a value; none if other code handles the option.
+    pub engine: fn(&Self, Dialect, &str) -> Vec<String>,
 }
 
-/// The engine arguments of an option.
-#[derive(Debug)]
-enum EngineArgs {
-    /// None; other code handles the option.
-    None,
-    /// With the same flag and value.
-    Same,
-    /// With the arguments that the function returns.
-    By(fn(Dialect, &str) -> Vec<String>),
+/// Returns the option's own flag and value, for an option that the engines have, too.
+fn same(option: &Definition, _: Dialect, value: &str) -> Vec<String> {
+    vec![option.flag.to_owned(), value.to_owned()]
 }
 
 /// An environment variable that stands for an option.
@@ -225,7 +220,7 @@ impl Definition {
             isolates: false,
             permits: false,
             limit: None,
-            engine: EngineArgs::None,
+            engine: |_, _, _| Vec::new(),
         }
     }
 
@@ -260,15 +255,6 @@ impl Definition {
     pub fn words(&self, value: &Value) -> Vec<String> {
         let flag = self.short.map_or_else(|| self.flag.to_owned(), |short| format!("-{short}"));
         if self.is_switch() { vec![flag] } else { vec![flag, value.to_string()] }
-    }
-
-    /// Returns the arguments by which an engine gives a cage this value.
-    pub fn engine_args(&self, runtime: Dialect, value: &str) -> Vec<String> {
-        match self.engine {
-            EngineArgs::None => Vec::new(),
-            EngineArgs::Same => vec![self.flag.to_owned(), value.to_owned()],
-            EngineArgs::By(args) => args(runtime, value),
-        }
     }
 }
 
