@@ -45,7 +45,7 @@ impl Link {
     pub fn of(host: &Host, name: &str) -> Option<Self> {
         let agent = host.path_variable("SSH_AUTH_SOCK").filter(|path| is_socket(path));
         let target = agent.map_or_else(|| PathBuf::from(NO_AGENT), Path::to_owned);
-        Some(Self { path: host.state_dir()?.join(format!("{name}.agent")), target })
+        Some(Self { path: host.state_file(name, "agent")?, target })
     }
 
     /// Returns whether the link leads to an agent.

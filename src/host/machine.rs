@@ -228,6 +228,11 @@ impl Host {
         Some(state.join("cage"))
     }
 
+    /// Returns the path of the file of this kind that cage keeps about the cage `name`; `None` without a directory for such files.
+    pub fn state_file(&self, name: &str, kind: &str) -> Option<PathBuf> {
+        Some(self.state_dir()?.join(format!("{name}.{kind}")))
+    }
+
     fn setting(&self, name: &str, default: &str) -> String {
         self.variable(name).unwrap_or(default).to_owned()
     }

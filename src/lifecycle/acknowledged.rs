@@ -23,15 +23,10 @@ pub struct Acknowledged {
     reported: Vec<String>,
 }
 
-/// Returns the path of the file of the cage `name`; `None` where there is no place for one.
-pub fn path(host: &Host, name: &str) -> Option<PathBuf> {
-    Some(host.state_dir()?.join(format!("{name}.accepted")))
-}
-
 impl Acknowledged {
     /// Reads the file of the cage `name`. Without one that can be read, nothing is accepted.
     pub fn of(host: &Host, name: &str) -> Self {
-        let path = path(host, name);
+        let path = host.state_file(name, "accepted");
         let read = |path: &PathBuf| serde_json::from_str(&fs::read_to_string(path).ok()?).ok();
         Self { path: path.clone(), ..path.as_ref().and_then(read).unwrap_or_default() }
     }

@@ -26,7 +26,6 @@ use crate::host::ids::Ids;
 use crate::host::machine;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::context::{Context, Entry};
-use crate::lifecycle::lock;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::steps::{halt, remove, remove_all};
@@ -214,7 +213,7 @@ impl<'a> NewCage<'a> {
             plan.say(format!("Seeding home directory from {seed}"));
         }
         // Cages of other projects may be preparing the same home.
-        plan.extend(lock::path(host, &format!("{}.home", self.home())).map(Step::Lock));
+        plan.extend(host.state_file(&self.home(), "home.lock").map(Step::Lock));
         plan.push(self.prepare_home(name));
         plan
     }

@@ -44,7 +44,7 @@ pub struct State {
 /// Returns the path of the file that records which command stopped a container, or `None` without a state directory. Engines don't
 /// record why a container ended, and a shell may exit with any code after SIGHUP.
 pub fn note(host: &Host, name: &str) -> Option<PathBuf> {
-    Some(host.state_dir()?.join(format!("{name}.ended")))
+    host.state_file(name, "ended")
 }
 
 impl Ending {

@@ -1,9 +1,9 @@
 //! Commands in a running cage: shells, and the command of `cage run`.
 
 use crate::base::script;
-use crate::cage::env_file;
+use crate::cage::env_file::EnvFiles;
 use crate::cage::variable::Variable;
-use crate::engine::command::{PATIENCE, Secret};
+use crate::engine::command::PATIENCE;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::terminal_variables::NAMES;
@@ -66,13 +66,9 @@ impl ExecCommand {
         signal.extend([container, "/bin/sh", "-c", SIGNAL, "sh", &session]);
         Step::Exec(Box::new(Exec {
             ending: Ending::of(host, runtime, container, name),
-            client: runtime.command(args).env_file(self.secret()),
-            keys: host.is_interactive().then(|| host.detach_keys.clone()),
+            client: runtime.command(args).env_file(EnvFiles::default().to_secret(&self.env)),
+            keys: is_interactive.then(|| host.detach_keys.clone()),
             signal: runtime.command(signal).within(PATIENCE),
         }))
-    }
-
-    fn secret(&self) -> Option<Secret> {
-        env_file::EnvFiles::default().to_secret(&self.env)
     }
 }

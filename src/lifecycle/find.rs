@@ -100,10 +100,7 @@ impl Session {
     /// # Errors
     /// When the engine doesn't answer, or a container that isn't this cage has its name.
     pub fn find(&self, target: &Target) -> Result<(Runtime, Option<Cage>)> {
-        let project = match target {
-            Target::Project(project) => Some(project),
-            Target::Name(_) => None,
-        };
+        let project = if let Target::Project(project) = target { Some(project) } else { None };
         let new = format!("{}{SUCCESSOR}", target.name());
         let names = [target.name(), &new];
         let asked = &names[..if project.is_some() { 2 } else { 1 }];
@@ -199,15 +196,12 @@ impl Session {
         let names = [project.name.as_str(), &new];
         let query = || runtime.containers_and_image(self.runner, &names, &self.host.image);
         let found = Self::settled(query, |found| &found.containers)?;
-        let (mut cage, mut left_over) = (None, None);
-        for container in found.containers {
-            if container.name == project.name {
-                cage = Some(self.recognise(Some(project), container)?);
-            } else if container.name == new {
-                left_over = Some(self.recognise(Some(project), container)?);
-            }
-            // Any other container has the image's name.
-        }
+        // A container of another name has the image's name.
+        let cage_of = |name: &str| {
+            let container = found.containers.iter().find(|container| container.name == name);
+            container.map(|container| self.recognise(Some(project), container.clone())).transpose()
+        };
+        let (cage, left_over) = (cage_of(&project.name)?, cage_of(&new)?);
         Ok(Existing { cage, left_over, image: found.images.into_iter().next() })
     }
 

@@ -42,16 +42,11 @@ struct Content {
     modes: Modes,
 }
 
-/// Returns the path of the file of the cage `name`; `None` where there is no place for one.
-pub fn path(host: &Host, name: &str) -> Option<PathBuf> {
-    Some(host.state_dir()?.join(format!("{name}.modes")))
-}
-
 impl KeptModes {
     /// Describes the file of the cage `name`.
     pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {
         let foreground = runtime.command(["exec", container, "/bin/sh", "-c", FOREGROUND]);
-        Self { path: path(host, name), since: None, foreground: foreground.within(ANSWER) }
+        Self { path: host.state_file(name, "modes"), since: None, foreground: foreground.within(ANSWER) }
     }
 
     /// Reads the modes. They are the default ones if there are none, or those of another program or another start of the container.

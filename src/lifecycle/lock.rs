@@ -13,7 +13,6 @@ use anyhow::{Result, ensure};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::engine::signals::Interrupts;
-use crate::host::machine::Host;
 
 /// How often a lock that another command holds is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -27,11 +26,6 @@ pub struct Lock {
 
 /// The locks that are held while a container is made.
 pub type Locks = Vec<Lock>;
-
-/// Returns the path of the lock of a cage or a home volume; `None` where there is no place for one.
-pub fn path(host: &Host, name: &str) -> Option<PathBuf> {
-    Some(host.state_dir()?.join(format!("{name}.lock")))
-}
 
 /// Waits for a lock, until a signal comes. Returns `None` for a file that can't be made or locked: the engine keeps names apart.
 ///

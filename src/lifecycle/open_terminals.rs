@@ -20,9 +20,9 @@ pub struct OpenTerminal {
 }
 
 impl OpenTerminals {
-    /// The directory of the cage `name`; `None` where there is no place for one.
+    /// Returns the directory of the cage `name`; `None` without a directory for cage's files.
     pub fn of(host: &Host, name: &str) -> Option<Self> {
-        Some(Self(host.state_dir()?.join(format!("{name}.terminals"))))
+        host.state_file(name, "terminals").map(Self)
     }
 
     /// Notes the terminal of this process. Without a note it is not counted.

@@ -187,7 +187,7 @@ impl Session {
     pub fn lock<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Locks> {
         // In order, so that no two commands wait for each other.
         let names: BTreeSet<&str> = names.into_iter().filter(|_| !self.global.dry_run).collect();
-        let paths = names.into_iter().filter_map(|name| lock::path(&self.host, name));
+        let paths = names.into_iter().filter_map(|name| self.host.state_file(name, "lock"));
         let locks = paths.map(|path| lock::take(&path, &self.interrupts));
         Ok(locks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }

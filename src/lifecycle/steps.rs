@@ -1,10 +1,9 @@
 //! Parts of plans that several commands use.
 
+use super::ending;
 use super::plan::{Plan, Step};
-use super::{acknowledged, ending, kept_modes};
 use crate::cage::existing::Cage;
 use crate::cage::home;
-use crate::cage::ssh_agent::Link;
 use crate::engine::command::Invocation;
 use crate::engine::container::State;
 use crate::engine::runtime::Runtime;
@@ -38,11 +37,8 @@ pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
 
 /// Returns the steps that remove a cage's files on this machine.
 pub fn unlink(host: &Host, container: &Cage) -> Plan {
-    let link = Link::of(host, &container.name).map(|link| link.path);
-    let modes = kept_modes::path(host, &container.name);
-    let note = ending::note(host, &container.name);
-    let accepted = acknowledged::path(host, &container.name);
-    Plan::new(link.into_iter().chain(modes).chain(note).chain(accepted).map(Step::Unlink))
+    let kinds = ["agent", "modes", "ended", "accepted"];
+    Plan::new(kinds.into_iter().filter_map(|kind| host.state_file(&container.name, kind)).map(Step::Unlink))
 }
 
 /// Returns the steps that remove a cage's files on this machine, and the project's mount point if that is in the home.
