@@ -14,6 +14,11 @@ pub const fn body(file: &str) -> &str {
     file.trim_ascii_end()
 }
 
+/// Arguments for a container or a process of cage's own, which keep it from loading libraries from where the image's variables
+/// lead: an agent may have put one into the home. An empty value means none.
+pub const NO_LIBRARIES: [&str; 6] =
+    ["--env", "LD_LIBRARY_PATH=", "--env", "LD_PRELOAD=", "--env", "LD_AUDIT="];
+
 #[cfg(test)]
 mod tests {
     use super::*;

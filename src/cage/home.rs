@@ -56,15 +56,20 @@ pub fn helper(
     image: &str,
     flags: &[String],
     mounts: &[Mount],
-    script: &[&str],
+    command: &[&str],
 ) -> Invocation {
     let mut args =
         vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/", "--user", "0"];
+    args.extend(script::NO_LIBRARIES);
+    // What it takes to copy files and give them away.
+    args.extend(["--cap-drop", "ALL"]);
+    args.extend(["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"].iter().flat_map(|name| ["--cap-add", name]));
+    args.extend(["--security-opt", "no-new-privileges"]);
     args.extend(flags.iter().map(String::as_str));
     let mounts: Vec<String> = mounts.iter().map(Mount::to_flag).collect();
     args.extend(mounts.iter().flat_map(|mount| ["--mount", mount]));
     args.extend(["--entrypoint", "/bin/sh", image, "-c"]);
-    args.extend(script);
+    args.extend(command);
     runtime.command(args)
 }
 

@@ -53,6 +53,7 @@ impl ImageUser {
         directory: Option<&str>,
     ) -> Result<(Self, Option<Ids>)> {
         let mut args = vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/"];
+        args.extend(script::NO_LIBRARIES);
         let mount = directory.map(|directory| Mount::path(directory, directory).to_flag());
         args.extend(mount.iter().flat_map(|mount| ["--mount", mount]));
         args.extend(["--entrypoint", "/bin/sh", image, "-c", WHO, "sh", directory.unwrap_or_default()]);
@@ -156,8 +157,8 @@ impl Mapping {
     }
 }
 
-/// Returns the user that cages act for. For root this is the owner of the project, so that files created under `sudo cage`
-/// belong to that owner.
+/// Returns the user that cages act for: the one who runs cage, also by sudo. For root itself this is the owner of the project; but a
+/// group with power on this machine is not taken from the project, whose group code in an earlier cage may have changed.
 ///
 /// # Errors
 /// When the project can't be looked at.
@@ -165,9 +166,14 @@ pub fn person(host: &Host, project: &Project) -> Result<Ids> {
     if host.ids.uid != 0 {
         return Ok(host.ids);
     }
+    if let Some(user) = host.sudo_user {
+        return Ok(user);
+    }
     let owner = fs::metadata(&project.path)
         .with_context(|| format!("cannot look at {}", text::escape(&project.path)))?;
-    Ok(Ids { uid: owner.uid(), gid: owner.gid() })
+    let (uid, gid) = (owner.uid(), owner.gid());
+    // Most systems give each user a group of the same number.
+    Ok(Ids { uid, gid: if host.powerful_groups.contains(&gid) { uid } else { gid } })
 }
 
 #[cfg(test)]
@@ -277,6 +283,12 @@ mod tests {
         host.ids = Ids { uid: 7, gid: 8 };
         assert_eq!(person(&host, &project).unwrap(), host.ids);
         host.ids = Ids::ROOT;
-        assert_eq!(person(&host, &project).unwrap(), Ids { uid: owner.uid(), gid: owner.gid() });
+        let owner = Ids { uid: owner.uid(), gid: owner.gid() };
+        host.powerful_groups.clear();
+        assert_eq!(person(&host, &project).unwrap(), owner);
+        host.powerful_groups.push(owner.gid);
+        assert_eq!(person(&host, &project).unwrap(), Ids { gid: owner.uid, ..owner });
+        host.sudo_user = Some(Ids { uid: 7, gid: 8 });
+        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 7, gid: 8 });
     }
 }

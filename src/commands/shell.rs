@@ -39,7 +39,8 @@ impl Shell {
         ensure!(found.is_some() || matches!(target, Target::Project(_)), target.missing());
         let running = found.filter(|container| matches!(container.state, State::Running | State::Paused));
         let Some(container) = running else { bail!(target.not_running(session.project().ok().as_ref())) };
-        let mut inside = ExecCommand { command: self.command, ..ExecCommand::default() };
+        let workdir = container.project().to_owned();
+        let mut inside = ExecCommand { command: self.command, workdir, ..ExecCommand::default() };
         if let Target::Project(project) = &target {
             ensure!(
                 !session.has_stale_directory(&runtime, project, &container)?,

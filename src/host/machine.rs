@@ -63,6 +63,10 @@ pub struct Host {
     pub nodename: Option<String>,
     /// The groups that the user is in.
     pub groups: Vec<u32>,
+    /// The groups whose members have some of root's power on this machine.
+    pub powerful_groups: Vec<u32>,
+    /// The user who runs cage by sudo.
+    pub sudo_user: Option<Ids>,
     /// Whether the machine has cgroup v2, with which a rootless engine can limit resources.
     pub cgroup_v2: bool,
     /// Whether this is the Windows Subsystem for Linux (WSL).
@@ -116,6 +120,8 @@ impl Host {
         host.groups = rustix::process::getgroups()
             .map(|groups| groups.into_iter().map(rustix::process::Gid::as_raw).collect())
             .unwrap_or_default();
+        host.powerful_groups.extend(powerful_groups(&fs::read_to_string("/etc/group").unwrap_or_default()));
+        host.sudo_user = host.sudo_user();
         host.cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
@@ -136,6 +142,8 @@ impl Host {
             selinux: false,
             nodename: None,
             groups: Vec::new(),
+            powerful_groups: vec![0],
+            sudo_user: None,
             cgroup_v2: false,
             wsl: false,
             image: String::new(),
@@ -233,6 +241,12 @@ impl Host {
         Some(self.state_dir()?.join(format!("{name}.{kind}")))
     }
 
+    fn sudo_user(&self) -> Option<Ids> {
+        let number = |name| self.variable(name)?.parse().ok();
+        let user = Ids { uid: number("SUDO_UID")?, gid: number("SUDO_GID")? };
+        (self.ids.uid == 0 && user.uid != 0).then_some(user)
+    }
+
     fn setting(&self, name: &str, default: &str) -> String {
         self.variable(name).unwrap_or(default).to_owned()
     }
@@ -257,6 +271,20 @@ pub fn address() -> Option<IpAddr> {
 /// Returns whether a program of this name is in PATH.
 pub fn is_installed(host: &Host, name: &str) -> bool {
     which::which_in_global(name, host.path_variable("PATH")).is_ok_and(|mut found| found.next().is_some())
+}
+
+/// Returns the numbers of groups with some of root's power, from the text of `/etc/group`.
+fn powerful_groups(text: &str) -> impl Iterator<Item = u32> {
+    let names = "root docker podman disk kmem mem shadow sudo wheel admin adm lxd incus incus-admin libvirt libvirt-qemu kvm \
+                 systemd-journal systemd-network netdev";
+    text.lines().filter_map(move |line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        // On Debian this one may write programs in /usr/local; on a Mac everyone is in it, and its number is another.
+        let is_powerful = names.split_ascii_whitespace().any(|powerful| powerful == name);
+        let gid = fields.nth(1)?.parse().ok()?;
+        (is_powerful || (name == "staff" && gid == 50)).then_some(gid)
+    })
 }
 
 /// Returns the mask of ignored signals on Linux; elsewhere it is unknown, and 0.
@@ -295,6 +323,28 @@ mod tests {
         assert_eq!(refused("CAGE_HOME_VOLUME", "/etc"), "CAGE_HOME_VOLUME `/etc` is not a volume name");
         assert_eq!(refused("CAGE_LABEL", "a=b"), "CAGE_LABEL `a=b` is not a label name");
         assert_eq!(refused("CAGE_DETACH_KEYS", "foo"), "CAGE_DETACH_KEYS `foo` is not a sequence of keys");
+    }
+
+    #[test]
+    fn groups_with_power_are_known_by_name() {
+        let text =
+            "root:x:0:\nusers:x:100:me\nsudo:x:27:me\ndocker:x:998:\nstaff:x:50:\nbroken\nlxd:x:many:\n";
+        assert_eq!(powerful_groups(text).collect::<Vec<_>>(), [0, 27, 998, 50]);
+        assert_eq!(powerful_groups("staff:*:20:root\n").count(), 0, "on a Mac");
+    }
+
+    #[test]
+    fn who_runs_cage_by_sudo_is_known() {
+        let user = |ids: Ids, variables: &[(&str, &str)]| {
+            let mut host = Host::sample(variables);
+            host.ids = ids;
+            host.sudo_user()
+        };
+        let sudo = [("SUDO_UID", "1000"), ("SUDO_GID", "100")];
+        assert_eq!(user(Ids::ROOT, &sudo), Some(Ids { uid: 1000, gid: 100 }));
+        assert_eq!(user(Ids { uid: 7, gid: 7 }, &sudo), None, "root alone is somebody else");
+        assert_eq!(user(Ids::ROOT, &[("SUDO_UID", "0"), ("SUDO_GID", "0")]), None);
+        assert_eq!(user(Ids::ROOT, &[("SUDO_UID", "x")]), None);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The project and engine that a command is about, and the steps that start and enter a container.
 
+use anyhow::{Result, ensure};
+
 use crate::base::error::Failure;
-use crate::base::script;
+use crate::base::{script, text};
+use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
+use crate::cage::options::NO_ROOT;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::command::{Invocation, PATIENCE};
 use crate::engine::image::Image;
@@ -34,6 +38,25 @@ impl Entry {
     /// Attaches if there is a terminal and `detach` is not wanted.
     pub fn enter(host: &Host, detach: bool) -> Self {
         if detach || !host.is_interactive() { Self::Name } else { Self::Attach }
+    }
+}
+
+impl Entry {
+    /// Checks that a command in a cage made with `options` doesn't run as root, if the cage is to have none. A name may stand for
+    /// root in the image, and a user without a group gets root's.
+    ///
+    /// # Errors
+    /// When it could be root.
+    pub(super) fn check_user(&self, options: &CreateOptions) -> Result<()> {
+        let Self::Exec(ExecCommand { user: Some(user), .. }) = self else { return Ok(()) };
+        let number = |text: &str| text.parse::<u32>().is_ok_and(|number| number != 0);
+        let is_ordinary = user.split_once(':').is_some_and(|(uid, gid)| number(uid) && number(gid));
+        ensure!(
+            is_ordinary || !options.has(NO_ROOT),
+            Failure::new(format!("the cage has --no-root: `-u {}` may be root", text::escape(user)))
+                .hint("give numbers other than 0, as in `-u 1000:1000`; `cage restart --fresh` makes a cage with root")
+        );
+        Ok(())
     }
 }
 
@@ -72,7 +95,9 @@ impl Context<'_> {
     pub(super) fn settle(&self, container: &str, machines_agent: bool, no_root: bool) -> Option<Invocation> {
         let socket = if machines_agent { SOCKET } else { "" };
         (machines_agent || (self.runtime.kind.names_host_at_start() && !no_root)).then(|| {
-            let settle = ["exec", "--user", "0", container, "/bin/sh", "-c", SETTLE, "sh", socket];
+            let mut settle = vec!["exec", "--workdir", "/", "--user", "0"];
+            settle.extend(script::NO_LIBRARIES);
+            settle.extend([container, "/bin/sh", "-c", SETTLE, "sh", socket]);
             self.runtime.command(settle).within(PATIENCE)
         })
     }

@@ -24,6 +24,7 @@ use crate::engine::mount::Mount;
 use crate::engine::spec::ContainerSpec;
 use crate::host::ids::Ids;
 use crate::host::machine;
+use crate::host::machine::Host;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::plan::{Plan, Step};
@@ -255,7 +256,8 @@ impl<'a> NewCage<'a> {
     /// process, the start succeeds even if the image's command can't be executed.
     fn start(&self, name: &str) -> Plan {
         let runtime = self.context.runtime;
-        let look = || runtime.command(["exec", name, "/bin/sh", "-c", ":"]).within(PATIENCE);
+        let look =
+            || runtime.command(["exec", "--workdir", "/", name, "/bin/sh", "-c", ":"]).within(PATIENCE);
         let mut plan = Plan::default();
         plan.run(runtime.command(["start", name]));
         plan.run(self.settle(name).unwrap_or_else(look));
@@ -421,8 +423,10 @@ impl<'a> NewCage<'a> {
     fn group(&self) -> Option<u32> {
         let Mapping::Renumber(person) = self.mapping else { return None };
         let Context { session, project, .. } = self.context;
-        (project.gid != person.gid && project.gid != 0 && session.host.groups.contains(&project.gid))
-            .then_some(project.gid)
+        let Host { groups, powerful_groups, .. } = &session.host;
+        // Code in an earlier cage may have given the directory to any group.
+        let is_harmless = groups.contains(&project.gid) && !powerful_groups.contains(&project.gid);
+        (project.gid != person.gid && is_harmless).then_some(project.gid)
     }
 }
 

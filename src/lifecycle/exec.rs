@@ -22,7 +22,7 @@ const SIGNAL: &str = script::body(include_str!("signal.sh"));
 pub struct ExecCommand {
     /// The command and its arguments; a login shell if there are none.
     pub command: Vec<String>,
-    /// The working directory; empty for the project.
+    /// The working directory.
     pub workdir: String,
     /// The user, if not the image's.
     pub user: Option<String>,
@@ -34,7 +34,9 @@ impl ExecCommand {
     /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here.
     pub fn step(&self, host: &Host, runtime: &Runtime, container: &str, name: &str) -> Step {
         let session = format!("CAGE_SESSION={}", host.session);
-        let mut args = vec!["exec", "--interactive", "--env", &session];
+        // The project's path may be gone inside, where root can rename the directories above it; and old versions of runc could be
+        // led out of the container by a working directory (CVE-2024-21626).
+        let mut args = vec!["exec", "--interactive", "--workdir", "/", "--env", &session];
         let is_interactive = host.is_interactive();
         let variables = if is_interactive { host.terminal_variables() } else { Vec::new() };
         let assignments: Vec<String> =
@@ -61,7 +63,7 @@ impl ExecCommand {
         args.push("--");
         args.extend(self.command.iter().map(String::as_str));
         // Runs as the same user: reading another user's /proc/PID/environ needs CAP_SYS_PTRACE, which root in a cage lacks.
-        let mut signal = vec!["exec"];
+        let mut signal = vec!["exec", "--workdir", "/"];
         signal.extend(self.user.iter().flat_map(|user| ["--user", user]));
         signal.extend([container, "/bin/sh", "-c", SIGNAL, "sh", &session]);
         Step::Exec(Box::new(Exec {

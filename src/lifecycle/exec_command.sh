@@ -2,8 +2,7 @@
 # Runs a command in the cage, for `cage run` and `cage shell`: exec_command.sh DIRECTORY UNSET [ROWS COLUMNS] -- [COMMAND...]
 #
 # Runs as the user of the command; without COMMAND it becomes a login shell: $SHELL if the image sets that, otherwise zsh, bash
-# or sh. An empty DIRECTORY means the current one. The engines' own `--workdir` is not used: its exit codes differ between engines,
-# and docker 20.10 prints its errors to stdout.
+# or sh. The engines' own `--workdir` is not used: its exit codes differ between engines, and docker 20.10 prints its errors to stdout.
 #
 # UNSET are names of variables that describe another terminal than this one. ROWS and COLUMNS are the terminal's size: docker 20.10
 # sets it only after the command has started.
@@ -17,11 +16,11 @@ if [ "$3" != -- ]; then
     shift 2
 fi
 shift 3
-if [ -n "$directory" ] && ! cd -- "$directory" 2>/dev/null; then
+if ! cd -- "$directory" 2>/dev/null; then
     echo "error: there is no such directory in the cage, or none for this user" >&2
     if [ $# -gt 0 ]; then exit 125; fi
 fi
-unset directory
+unset directory OLDPWD
 if [ $# -gt 0 ]; then exec "$@"; fi
 for shell in "${SHELL:-}" zsh bash; do
     if [ -n "$shell" ] && command -v "$shell" >/dev/null; then exec "$shell" -l; fi

@@ -302,7 +302,7 @@ fn shell() {
           cage: Opening shell in NAME
 
         paused: cage shell NAME
-          > container inspect NAME ; unpause ID ; exec ID SHELL
+          > container inspect NAME ; unpause ID ; exec ID in DIR SHELL
           cage: Unpausing NAME
           cage: Opening shell in NAME
 

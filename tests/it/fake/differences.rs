@@ -500,7 +500,7 @@ fn shell_chooses_the_best_shell_and_uses_an_existing_terminal() {
     let outcome = machine.cage("shell");
     let exec = machine.anonymous_call(outcome.call("exec"));
     let [start @ .., script, _, dir, _, _] = &exec[..] else { panic!("{exec:?}") };
-    let expected = "exec --interactive --env CAGE_SESSION=SESSION ID /bin/sh -c";
+    let expected = "exec --interactive --workdir / --env CAGE_SESSION=SESSION ID /bin/sh -c";
     assert_eq!((start.join(" ").as_str(), dir.as_str()), (expected, "DIR"), "nothing is said of a terminal");
     let order: Vec<_> =
         ["SHELL", "zsh", "bash", "/bin/sh -l"].map(|shell| script.find(shell).unwrap()).into();
@@ -605,7 +605,8 @@ fn signals_are_passed_to_the_command() {
                 outcome.calls.iter().map(|call| machine.anonymous_call(call)).collect();
             assert_eq!(outcome.code, code, "{command}, {number}: {}, {calls:?}", outcome.stderr);
             assert_eq!(calls.len(), 3, "{command}, {number}: {calls:?}");
-            let [exec, container, shell, flag, _, name, session, passed] = &calls[2][..] else {
+            let [exec, _workdir, _root, container, shell, flag, _, name, session, passed] = &calls[2][..]
+            else {
                 panic!("{command}, {number}: {:?}", calls[2])
             };
             let number = number.to_string();
