@@ -8,18 +8,27 @@ use std::time::Duration;
 use crate::base::text::quote;
 use crate::engine::dialect::Dialect;
 
-/// A command line of the runtime, before it runs.
+/// A docker or podman client on this machine.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// The dialect of its command line.
+    pub kind: Dialect,
+    /// The name by which the user chose it, for messages and command lines.
+    pub name: String,
+    pub(super) program: PathBuf,
+    /// The PATH with which it runs: engines look there for programs that they start, some as root.
+    pub(super) path: OsString,
+}
+
+/// A command line of a client, before it runs.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    pub(super) dialect: Dialect,
-    pub(super) program: PathBuf,
-    pub(super) name: String,
+    pub(super) runtime: Runtime,
     pub(super) args: Vec<String>,
     pub(super) stdin: Option<Secret>,
     pub(super) env_file: Option<Secret>,
     pub(super) slow: Option<&'static str>,
     pub(super) within: Option<Duration>,
-    pub(super) path: Option<OsString>,
     pub(super) stays: bool,
 }
 
@@ -38,29 +47,22 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Invocation {
-    /// `program`, called `name` when it is shown, with these arguments.
-    pub fn new<A: Into<String>>(
-        dialect: Dialect,
-        program: PathBuf,
-        name: String,
-        args: impl IntoIterator<Item = A>,
-    ) -> Self {
-        let args = args.into_iter().map(Into::into).collect();
-        Self {
-            dialect,
-            program,
-            name,
-            args,
+impl Runtime {
+    /// Returns a command line of this client.
+    pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
+        Invocation {
+            runtime: self.clone(),
+            args: args.into_iter().map(Into::into).collect(),
             stdin: None,
             env_file: None,
             slow: None,
             within: None,
-            path: None,
             stays: false,
         }
     }
+}
 
+impl Invocation {
     /// Gives the command something to read.
     #[must_use]
     pub fn stdin(mut self, stdin: Option<Secret>) -> Self {
@@ -73,13 +75,6 @@ impl Invocation {
     #[must_use]
     pub fn env_file(mut self, env_file: Option<Secret>) -> Self {
         self.env_file = env_file;
-        self
-    }
-
-    /// Gives the command this PATH.
-    #[must_use]
-    pub fn search_path(mut self, path: OsString) -> Self {
-        self.path = Some(path);
         self
     }
 
@@ -115,7 +110,7 @@ impl Invocation {
     pub(super) fn brief(&self) -> String {
         let short = |arg: &String| if arg.contains('\n') { "'…'".to_owned() } else { quote(arg) };
         let line: Vec<String> =
-            std::iter::once(quote(&self.name)).chain(self.args.iter().map(short)).collect();
+            std::iter::once(quote(&self.runtime.name)).chain(self.args.iter().map(short)).collect();
         let all = line.join(" ");
         // What the engine said about it would be lost below more; `--verbose` shows all of it.
         if all.len() > 150 { format!("{} …", line[..2.min(line.len())].join(" ")) } else { all }
@@ -128,7 +123,7 @@ impl fmt::Display for Invocation {
         if let Some(stdin) = &self.stdin {
             write!(f, "{} | ", stdin.source)?;
         }
-        f.write_str(&quote(&self.name))?;
+        f.write_str(&quote(&self.runtime.name))?;
         let (verb, args) = self.args.split_at(1.min(self.args.len()));
         verb.iter().try_for_each(|verb| write!(f, " {}", quote(verb)))?;
         if let Some(secret) = &self.env_file {
@@ -145,11 +140,23 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 mod tests {
     use super::*;
 
+    impl Runtime {
+        /// Returns a client that is not installed.
+        pub fn sample(kind: Dialect) -> Self {
+            let name = kind.program();
+            Self {
+                kind,
+                name: name.into(),
+                program: format!("/usr/bin/{name}").into(),
+                path: "/usr/bin".into(),
+            }
+        }
+    }
+
     #[test]
     fn what_a_command_reads_is_never_shown() {
         let stdin = Secret { text: "TOKEN=secret".into(), source: "cat file".into() };
-        let invocation = Invocation::new(Dialect::Docker, "/bin/docker".into(), "docker".into(), ["create"])
-            .stdin(Some(stdin));
+        let invocation = Runtime::sample(Dialect::Docker).command(["create"]).stdin(Some(stdin));
         assert_eq!(invocation.to_string(), "cat file | docker create");
         assert!(!format!("{invocation:?}").contains("secret"));
     }

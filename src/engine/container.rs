@@ -128,16 +128,10 @@ pub struct Published {
 /// `3000/tcp -> 127.0.0.1:3000`.
 impl fmt::Display for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} -> ", self.port, self.protocol)?;
-        if self.host_address.contains(':') {
-            write!(f, "[{}]:", self.host_address)?;
-        } else {
-            write!(f, "{}:", self.host_address)?;
-        }
-        match self.host_port {
-            Some(port) => write!(f, "{port}"),
-            None => f.write_str("(any)"),
-        }
+        let (open, close) = if self.host_address.contains(':') { ("[", "]") } else { ("", "") };
+        let host_port = self.host_port.map_or("(any)".to_owned(), |port| port.to_string());
+        let Self { port, protocol, host_address, .. } = self;
+        write!(f, "{port}/{protocol} -> {open}{host_address}{close}:{host_port}")
     }
 }
 

@@ -78,8 +78,7 @@ impl Dialect {
     pub fn known_engine(self, host: &Host) -> Option<Engine> {
         match self {
             Self::Docker => None,
-            Self::Podman => (host.os == Os::Linux && self.endpoint(host) == Endpoint::Local)
-                .then(|| Engine::local_podman(host)),
+            Self::Podman => (self.endpoint(host) == Endpoint::Local).then(|| Engine::local_podman(host)),
         }
     }
 
@@ -128,8 +127,7 @@ impl Dialect {
         match self {
             Self::Docker => false,
             Self::Podman => {
-                host.os == Os::Linux
-                    && self.endpoint(host) == Endpoint::Local
+                self.endpoint(host) == Endpoint::Local
                     && !containers_conf::may_have_helper(host, "catatonit", "init_path")
             }
         }

@@ -80,8 +80,8 @@ impl fmt::Display for EngineError {
 
 /// Returns a description of a failure and a hint for the user; either may be empty.
 fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &'static str) {
-    let unreachable = invocation.dialect.unreachable(&invocation.name);
-    let forbidden = format!("you have no permission to use {}", invocation.name);
+    let unreachable = invocation.runtime.kind.unreachable(&invocation.runtime.name);
+    let forbidden = format!("you have no permission to use {}", invocation.runtime.name);
     let taken = trouble::taken_port(words).map(|port| format!("port {port} is taken"));
     let is_exec = invocation.args.first().is_some_and(|verb| verb == "exec");
     let (explanation, hint) = match trouble {

@@ -190,10 +190,9 @@ impl Runner {
             let (reader, mut writer) = io::pipe()?;
             rustix::io::fcntl_setfd(&reader, FdFlags::empty())?;
             let path = format!("/dev/fd/{}", reader.as_raw_fd());
-            let (verb, args) = invocation.args.split_at(1);
-            let mut command = bare(invocation);
-            command.args(verb).arg("--env-file").arg(path).args(args);
-            let child = connect(command, streams)?.spawn()?;
+            let mut invocation = invocation.clone();
+            invocation.args.splice(1..1, ["--env-file".to_owned(), path]);
+            let child = connect(command(&invocation), streams)?.spawn()?;
             drop(reader);
             // A client that doesn't read it has failed, and says why.
             let _ = writer.write_all(env_file.text.as_bytes());
@@ -225,18 +224,10 @@ pub fn spawn<'scope, T: Send + 'scope>(
     thread::Builder::new().spawn_scoped(scope, work)
 }
 
+/// Returns the process to start. Its PATH and its directory are such that it starts no program of the project's.
 fn command(invocation: &Invocation) -> Command {
-    let mut command = bare(invocation);
-    command.args(&invocation.args);
-    command
-}
-
-/// Returns the command without arguments. Its PATH and its directory are such that it starts no program of the project's.
-fn bare(invocation: &Invocation) -> Command {
-    let mut command = Command::new(&invocation.program);
-    if let Some(path) = &invocation.path {
-        command.env("PATH", path);
-    }
+    let mut command = Command::new(&invocation.runtime.program);
+    command.args(&invocation.args).env("PATH", &invocation.runtime.path);
     if !invocation.stays {
         command.current_dir("/");
     }

@@ -9,22 +9,11 @@ use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{file, text};
-use crate::engine::command::Invocation;
+pub use crate::engine::command::Runtime;
 use crate::engine::dialect::Dialect;
 use crate::engine::error::{EngineError, Trouble};
 use crate::engine::runner::Runner;
 use crate::host::machine::Host;
-
-/// A docker or podman client on this machine.
-#[derive(Debug, Clone)]
-pub struct Runtime {
-    /// The dialect of its command line.
-    pub kind: Dialect,
-    /// The name by which the user chose it, for messages and command lines.
-    pub name: String,
-    program: PathBuf,
-    path: OsString,
-}
 
 /// A program that may be a container runtime.
 #[derive(Debug, Clone)]
@@ -134,12 +123,6 @@ impl Runtime {
         runtime.kind = Dialect::of_client(&says);
         Ok(runtime)
     }
-
-    /// Returns a command line of this client.
-    pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
-        Invocation::new(self.kind, self.program.clone(), self.name.clone(), args)
-            .search_path(self.path.clone())
-    }
 }
 
 /// Returns whether cage tries the next runtime after `error`: the engine can't be reached, or the program did not even name
@@ -164,19 +147,6 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
-
-    impl Runtime {
-        /// Returns a client that is not installed.
-        pub fn sample(kind: Dialect) -> Self {
-            let name = kind.program();
-            Self {
-                kind,
-                name: name.into(),
-                program: format!("/usr/bin/{name}").into(),
-                path: "/usr/bin".into(),
-            }
-        }
-    }
 
     struct Machine(tempfile::TempDir);
 

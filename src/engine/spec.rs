@@ -48,46 +48,27 @@ pub struct ContainerSpec {
 impl ContainerSpec {
     /// Returns the arguments of the engine's client, in a fixed order.
     pub fn create_args(&self) -> Vec<String> {
-        let mut args: Vec<String> =
-            ["create", "--interactive", "--tty", "--pull", "never"].map(Into::into).into();
-        let mut option = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
-        option("--name", &self.name);
-        option("--hostname", &self.hostname);
-        option("--workdir", &self.workdir);
-        for (label, value) in &self.labels {
-            option("--label", &format!("{label}={value}"));
-        }
-        for mount in &self.mounts {
-            option("--mount", &mount.to_flag());
-        }
-        for publish in &self.publish {
-            option("--publish", &publish.to_string());
-        }
-        for (name, value) in &self.env {
-            option("--env", &format!("{name}={value}"));
-        }
-        if self.env_file.is_some() {
-            option("--env-file", "/dev/stdin");
-        }
-        if let Some(user) = &self.user {
-            option("--user", user);
-        }
-        if let Some(name) = &self.add_host {
-            option("--add-host", name);
-        }
-        if let Some(group) = self.group {
-            option("--group-add", &group.to_string());
-        }
-        for capability in &self.cap_drop {
-            option("--cap-drop", capability);
-        }
+        let named = [("--name", &self.name), ("--hostname", &self.hostname), ("--workdir", &self.workdir)];
+        let flags = named
+            .map(|(flag, value)| (flag, value.clone()))
+            .into_iter()
+            .chain(self.labels.iter().map(|(label, value)| ("--label", format!("{label}={value}"))))
+            .chain(self.mounts.iter().map(|mount| ("--mount", mount.to_flag())))
+            .chain(self.publish.iter().map(|publish| ("--publish", publish.to_string())))
+            .chain(self.env.iter().map(|(name, value)| ("--env", format!("{name}={value}"))))
+            .chain(self.env_file.iter().map(|_| ("--env-file", "/dev/stdin".to_owned())))
+            .chain(self.user.iter().map(|user| ("--user", user.clone())))
+            .chain(self.add_host.iter().map(|name| ("--add-host", name.clone())))
+            .chain(self.group.iter().map(|group| ("--group-add", group.to_string())))
+            .chain(self.cap_drop.iter().map(|name| ("--cap-drop", (*name).to_owned())));
+        let mut args = ["create", "--interactive", "--tty", "--pull", "never"].map(str::to_owned).to_vec();
+        args.extend(flags.flat_map(|(flag, value)| [flag.to_owned(), value]));
         args.extend(self.options.iter().cloned());
-        let mut option = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
         // A program's endless output would fill the disk.
-        option("--log-driver", "none");
+        args.extend(["--log-driver", "none"].map(str::to_owned));
         // Interactive shells ignore SIGTERM, so that stopping one would take the full ten seconds; at SIGHUP they save their
         // history and exit.
-        option("--stop-signal", "SIGHUP");
+        args.extend(["--stop-signal", "SIGHUP"].map(str::to_owned));
         args.extend(self.security.iter().chain(&self.userns).cloned());
         if self.init {
             args.push("--init".to_owned());

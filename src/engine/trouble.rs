@@ -147,7 +147,7 @@ pub(super) fn is_only_of_missing_things(words: &str) -> bool {
 
 /// Returns the address of a taken port, such as `127.0.0.1:3000`.
 pub(super) fn taken_port(words: &str) -> Option<String> {
-    const BEFORE: [&str; 9] = [
+    const BEFORE: [&str; 11] = [
         "Bind for ",
         "bind host port for ",
         "bind host port ",
@@ -157,25 +157,21 @@ pub(super) fn taken_port(words: &str) -> Option<String> {
         "listen tcp6 ",
         "listen tcp ",
         "listen udp ",
+        // pasta: `Failed to bind port 3000 (Address already in use) for option '-t 127.0.0.1/3000-3000:3000-3000'`.
+        "'-t ",
+        "'-u ",
     ];
     let after = |text: &str| words.split_once(text).map(|(_, rest)| rest);
-    if let Some(address) = BEFORE.iter().find_map(|text| address(after(text)?)) {
-        return Some(address);
-    }
-    // pasta: `Failed to bind port 3000 (Address already in use) for option '-t 127.0.0.1/3000-3000:3000-3000'`.
-    let option = after("'-t ").or_else(|| after("'-u "));
-    let by_option = option.and_then(|option| {
-        let (host, ports) = option.split_once('/')?;
-        Some(format!("{host}:{}", digits(ports)?))
-    });
-    by_option.or_else(|| Some(digits(after("ailed to bind port ")?)?.to_owned()))
+    let address = BEFORE.iter().find_map(|text| address(after(text)?));
+    address.or_else(|| Some(digits(after("ailed to bind port ")?)?.to_owned()))
 }
 
 /// Returns the address with which `text` begins.
 fn address(text: &str) -> Option<String> {
-    let end = if text.starts_with('[') { text.find("]:")? + 1 } else { text.find(':')? };
+    let end = if text.starts_with('[') { text.find("]:")? + 1 } else { text.find([':', '/'])? };
     let (host, port) = (&text[..end], digits(&text[end + 1..])?);
-    (!host.contains(char::is_whitespace)).then(|| format!("{host}:{port}"))
+    // A host with a dash is pasta's range of ports, without an address.
+    (!host.contains('-') && !host.contains(char::is_whitespace)).then(|| format!("{host}:{port}"))
 }
 
 fn digits(text: &str) -> Option<&str> {
