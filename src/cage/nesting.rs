@@ -88,7 +88,7 @@ pub fn check_mounts(cage: &Cage, options: &CreateOptions) -> Result<()> {
 pub fn check_home(volume: Option<Volume>) -> Result<()> {
     let Some(volume) = volume else { return Ok(()) };
     ensure!(
-        volume.is_plain(),
+        volume.is_plain,
         Failure::new(format!(
             "the volume {} is not a plain one: it was made with a driver or options",
             volume.name

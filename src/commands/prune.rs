@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::text::{bytes, escape};
-use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::image::{Image, short_id};
+use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
@@ -47,7 +47,7 @@ impl Prune {
     pub fn run(&self, session: &Session) -> Result<u8> {
         let (host, dry_run) = (&session.host, session.global.dry_run);
         let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
-        let endpoint = endpoint(host, session.runner, &runtime)?;
+        let endpoint = runtime.endpoint(host, session.runner)?;
         ensure!(
             !is_remote(&endpoint),
             Failure::new(format!("the engine is on another machine, {}", escape(&endpoint)))

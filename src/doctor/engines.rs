@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::engine::dialect::Dialect;
-use crate::engine::endpoint::{endpoint, is_remote};
 use crate::engine::error::{EngineError, Trouble};
 use crate::engine::info::Info;
+use crate::engine::query::is_remote;
 use crate::engine::runner::Runner;
 use crate::engine::runtime;
 use crate::engine::runtime::{Candidate, Runtime};
@@ -41,7 +41,7 @@ impl Client {
             }
             Err(error) => (None, Err(error)),
         };
-        let endpoint = runtime.as_ref().and_then(|runtime| endpoint(host, runner, runtime).ok());
+        let endpoint = runtime.as_ref().and_then(|runtime| runtime.endpoint(host, runner).ok());
         let directory = info.as_ref().ok().and_then(|info| info.directory.as_deref());
         let free_space = directory.and_then(free_space);
         Self { name, tried, runtime, endpoint: endpoint.unwrap_or_default(), info, free_space }

@@ -30,7 +30,7 @@ pub fn home(facts: &Facts, resources: &Resources) -> Check {
     let name = &facts.host.home_volume;
     match &resources.home {
         None => Check::ok("home", format!("{name} does not exist yet: `cage start` creates it")),
-        Some(volume) if volume.is_plain() => Check::ok("home", name),
+        Some(volume) if volume.is_plain => Check::ok("home", name),
         Some(_) => Check::problem(
             "home",
             format!("{name} was created with a driver or options"),

@@ -99,7 +99,7 @@ fn facts(host: &Host, clients: Vec<Client>) -> Facts {
         cages: vec![Cage::sample(&project(), State::Stopped)],
         has_image: true,
         image_user: Some(Ok(vscode)),
-        home: Some(Volume::sample("cage-home", "null")),
+        home: Some(Volume { name: "cage-home".into(), is_plain: true }),
         agent: AgentInside::Works(1),
     };
     Facts {
@@ -340,7 +340,9 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
         resources(f).has_image = false;
         resources(f).image_user = None;
     });
-    changed("home", problem, &|f| resources(f).home = Some(Volume::sample("cage-home", r#"{"o":"bind"}"#)));
+    changed("home", problem, &|f| {
+        resources(f).home = Some(Volume { name: "cage-home".into(), is_plain: false });
+    });
     changed("ssh-agent", warning, &|f| f.agent = None);
     changed("ssh-agent", warning, &|f| f.agent = Some(Err("Connection refused".into())));
     changed("ssh-agent", warning, &|f| resources(f).agent = AgentInside::Works(0));

@@ -36,19 +36,14 @@ pub fn flags(args: &[String]) -> Vec<Flag<'_>> {
     let mut words = args.iter().map(String::as_str).peekable();
     while let Some(word) = words.next() {
         let next = words.peek().copied().unwrap_or_default();
-        let flag = match (word.strip_prefix("--"), word.strip_prefix('-')) {
-            (Some(long), _) => match long.split_once('=') {
-                Some((name, value)) => Flag { name, value, is_inline: true },
-                None => Flag { name: long, value: next, is_inline: false },
-            },
-            (None, Some(cluster)) => match short(cluster, next) {
-                Some(flag) => flag,
-                None => continue,
-            },
-            (None, None) => continue,
+        let long = word.strip_prefix("--");
+        let flag = match long.map(|long| (long, long.split_once('='))) {
+            Some((_, Some((name, value)))) => Some(Flag { name, value, is_inline: true }),
+            Some((name, None)) => Some(Flag { name, value: next, is_inline: false }),
+            None => word.strip_prefix('-').and_then(|cluster| short(cluster, next)),
         };
-        let is_short = !word.starts_with("--");
-        if !flag.is_inline && (is_short || WITH_TEXT.contains(&flag.name)) {
+        let Some(flag) = flag else { continue };
+        if !flag.is_inline && (long.is_none() || WITH_TEXT.contains(&flag.name)) {
             words.next();
         }
         flags.push(flag);

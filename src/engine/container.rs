@@ -9,37 +9,28 @@ use serde_json::Value;
 
 use crate::engine::json::{at, or_default};
 
-/// The state of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The state of a container, with the engines' names for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Created, but never started.
-    Created,
     /// The first process runs.
     Running,
     /// All processes are frozen.
     Paused,
     /// The first process has ended.
+    #[serde(alias = "exited")]
     Stopped,
     /// The container is changing from one state to another.
+    #[serde(alias = "restarting", alias = "removing", alias = "stopping")]
     Changing,
     /// The engine could not remove all of the container.
     Dead,
+    /// Created, but never started. Also podman's `configured`, `initialized` and `unknown`: the engine starts them, or says why not.
+    #[serde(other)]
+    Created,
 }
 
 impl State {
-    /// Reads a state by either engine's name for it.
-    fn parse(status: &str) -> Self {
-        match status {
-            "running" => Self::Running,
-            "paused" => Self::Paused,
-            "exited" | "stopped" => Self::Stopped,
-            "dead" => Self::Dead,
-            "restarting" | "removing" | "stopping" => Self::Changing,
-            // Also podman's `configured`, `initialized` and `unknown`: the engine starts them, or says why not.
-            _ => Self::Created,
-        }
-    }
-
     /// Returns whether the container has processes.
     pub fn is_up(self) -> bool {
         match self {
@@ -172,7 +163,7 @@ impl Container {
             // As many digits as the engines show.
             id: id.get(..12).unwrap_or(id).to_owned(),
             name: name.trim_start_matches('/').to_owned(),
-            state: State::parse(at(object, "/State/Status")?),
+            state: at(object, "/State/Status")?,
             image_id: at(object, "/Image")?,
             labels: or_default(object, "/Config/Labels")?,
             created: at(object, "/Created")?,

@@ -5,7 +5,6 @@ pub mod command;
 pub mod container;
 mod containers_conf;
 pub mod dialect;
-pub mod endpoint;
 pub mod error;
 pub mod forward;
 pub mod image;

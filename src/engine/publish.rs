@@ -76,10 +76,8 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
         Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
         _ => Err(format!("`{text}` is not a port from 1 to 65535")),
     };
-    let (first, last) = match text.split_once('-') {
-        Some((first, last)) if !first.is_empty() => (port(first)?, port(last)?),
-        _ => (port(text)?, port(text)?),
-    };
+    let range = text.split_once('-').filter(|(first, _)| !first.is_empty()).unwrap_or((text, text));
+    let (first, last) = (port(range.0)?, port(range.1)?);
     if first > last {
         return Err(format!("`{text}` is a range that runs backwards"));
     }

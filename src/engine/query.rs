@@ -6,10 +6,12 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::engine::container::Container;
+use crate::engine::dialect::Endpoint;
 use crate::engine::error::EngineError;
 use crate::engine::image::Image;
 use crate::engine::info;
 use crate::engine::info::{Engine, Info};
+use crate::engine::json::at;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::engine::trouble;
@@ -20,15 +22,8 @@ use crate::host::machine::Host;
 pub struct Volume {
     /// The volume's name.
     pub name: String,
-    driver: String,
-    options: String,
-}
-
-impl Volume {
-    /// Returns whether the volume is a plain directory that the engine manages.
-    pub fn is_plain(&self) -> bool {
-        self.driver == "local" && matches!(self.options.as_str(), "null" | "{}")
-    }
+    /// Whether the volume is a plain directory that the engine manages.
+    pub is_plain: bool,
 }
 
 /// The objects that `inspect` described.
@@ -65,6 +60,27 @@ impl Runtime {
         match self.kind.known_engine(host) {
             Some(engine) => Ok(engine),
             None => Ok(self.ask_info(host, runner)?.engine),
+        }
+    }
+
+    /// Returns the address of the engine; nothing for a podman on this machine.
+    ///
+    /// # Errors
+    /// When the client can't be started or its answer can't be read.
+    pub fn endpoint(&self, host: &Host, runner: Runner) -> Result<String> {
+        match self.kind.endpoint(host) {
+            Endpoint::Local => Ok(String::new()),
+            Endpoint::Address(address) => Ok(address),
+            Endpoint::Ask(args) => {
+                let output = runner.capture(&self.command(args.iter().copied()))?;
+                Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            }
+            Endpoint::Connection(name) => {
+                let ask = self.command(["system", "connection", "list", "--format", "json"]);
+                let said = runner.run(&ask)?;
+                connection(&said, name.as_deref())
+                    .with_context(|| format!("cannot read the answer of `{ask}`"))
+            }
         }
     }
 
@@ -160,11 +176,10 @@ impl Runtime {
             return if missing { Ok(None) } else { Err(error.into()) };
         }
         let said = String::from_utf8_lossy(&output.stdout);
-        let mut words = said.trim().splitn(3, ' ').map(str::to_owned);
-        let mut word = || words.next().unwrap_or_default();
-        let volume = Volume { name: word(), driver: word(), options: word() };
+        let (found, driver_and_options) = said.trim().split_once(' ').unwrap_or_default();
+        let is_plain = matches!(driver_and_options, "local null" | "local {}");
         // podman accepts the beginning of a name, if only one volume has it.
-        Ok(Some(volume).filter(|volume| volume.name == name))
+        Ok((found == name).then(|| Volume { name: name.to_owned(), is_plain }))
     }
 
     /// Returns the names of all volumes.
@@ -220,18 +235,33 @@ impl Runtime {
     }
 }
 
+/// Returns the address of a connection; without any, podman uses its socket on this machine.
+fn connection(said: &str, name: Option<&str>) -> Result<String> {
+    let connections: Vec<Value> = serde_json::from_str(said)?;
+    let is_meant = |connection: &&Value| match name {
+        Some(name) => connection["Name"] == name,
+        None => connection["Default"] == true,
+    };
+    connections.iter().find(is_meant).map_or(Ok(String::new()), |connection| at(connection, "/URI"))
+}
+
+/// Returns whether the engine at this address is on another machine. A loopback port is a virtual machine's or a tunnel's; those
+/// can't be told apart, and the first is common.
+pub fn is_remote(endpoint: &str) -> bool {
+    let Some((scheme, rest)) = endpoint.split_once("://") else { return false };
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let host = host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
+    let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    matches!(scheme, "ssh" | "tcp" | "http" | "https") && !loopback
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::container::State;
     use crate::engine::image::short_id;
-
-    impl Volume {
-        /// A local volume with these options.
-        pub fn sample(name: &str, options: &str) -> Self {
-            Self { name: name.into(), driver: "local".into(), options: options.into() }
-        }
-    }
 
     const DOCKER: &str = r#"[{
         "Id": "6a39", "Name": "/cage-app-1", "Image": "sha256:84961777dbfb0467",
@@ -273,5 +303,37 @@ mod tests {
             assert!(Inspected::parse(text.as_bytes()).is_err(), "{text}");
         }
         assert!(Inspected::parse(b"[{}, 1, null]").unwrap().containers.is_empty());
+    }
+
+    #[test]
+    fn podmans_connection_is_the_named_or_the_default_one() {
+        // Recorded: podman 4.3.1; 5 adds more keys.
+        let said = r#"[
+            {"Name": "build", "URI": "ssh://me@build:22/run/podman/podman.sock", "Identity": "", "Default": false},
+            {"Name": "vm", "URI": "ssh://core@127.0.0.1:5", "Identity": "", "Default": true, "IsMachine": true}
+        ]"#;
+        let of = |name| connection(said, name).unwrap();
+        assert_eq!(of(Some("build")), "ssh://me@build:22/run/podman/podman.sock");
+        assert_eq!(of(None), "ssh://core@127.0.0.1:5");
+        // Recorded: podman 4.3.1 then tries the socket on this machine.
+        assert_eq!(of(Some("nope")), "");
+        assert_eq!(connection("[]", None).unwrap(), "");
+        assert!(connection("", None).is_err());
+    }
+
+    #[test]
+    fn an_engine_on_another_machine_is_known_by_its_address() {
+        for remote in ["ssh://me@build:22", "ssh://build", "tcp://10.0.0.5:2375", "tcp://build:2376"] {
+            assert!(is_remote(remote), "{remote}");
+        }
+        for local in [
+            "",
+            "unix:///var/run/docker.sock",
+            "tcp://127.0.0.1:2375",
+            "tcp://[::1]:2375",
+            "ssh://me@localhost:2222",
+        ] {
+            assert!(!is_remote(local), "{local}");
+        }
     }
 }

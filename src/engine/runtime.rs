@@ -11,7 +11,7 @@ use crate::base::error::Failure;
 use crate::base::{file, text};
 pub use crate::engine::command::Runtime;
 use crate::engine::dialect::Dialect;
-use crate::engine::error::{EngineError, Trouble};
+use crate::engine::error::{EngineError, Trouble, is_trouble};
 use crate::engine::runner::Runner;
 use crate::host::machine::Host;
 
@@ -86,16 +86,18 @@ impl Runtime {
                 skipped = skipped.or_else(|| instead_of.clone());
             }
         }
-        if let (true, Some(why)) = (found.is_empty(), skipped) {
-            return Err(Failure::new(format!("no container runtime to trust: {why}"))
-                .hint("install it elsewhere, or start cage in a smaller directory")
-                .into());
-        }
-        let failure = match choice {
+        let failure = match (skipped, choice) {
             _ if !found.is_empty() => return Ok(found),
-            Some(choice) => Failure::new(format!("container runtime `{}` not found", text::escape(choice)))
-                .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one"),
-            None => Failure::new("no container runtime found: neither `docker` nor `podman` is in PATH").hint(
+            (Some(why), _) => Failure::new(format!("no container runtime to trust: {why}"))
+                .hint("install it elsewhere, or start cage in a smaller directory"),
+            (None, Some(choice)) => {
+                Failure::new(format!("container runtime `{}` not found", text::escape(choice)))
+                    .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one")
+            }
+            (None, None) => Failure::new(
+                "no container runtime found: neither `docker` nor `podman` is in PATH",
+            )
+            .hint(
                 "install Docker (https://docs.docker.com/get-docker), colima or podman (https://podman.io)",
             ),
         };
@@ -128,12 +130,9 @@ impl Runtime {
 /// Returns whether cage tries the next runtime after `error`: the engine can't be reached, or the program did not even name
 /// its version (was not `identified`), like the stub in WSL.
 pub fn is_skipped(error: &anyhow::Error, identified: bool) -> bool {
-    let trouble = error.downcast_ref::<EngineError>().map(|error| error.trouble);
-    match trouble {
-        Some(Trouble::Unreachable | Trouble::PermissionDenied) => true,
-        Some(_) => !identified,
-        None => false,
-    }
+    is_trouble(error, Trouble::Unreachable)
+        || is_trouble(error, Trouble::PermissionDenied)
+        || (!identified && error.is::<EngineError>())
 }
 
 fn is_script(program: &Path) -> bool {

@@ -10,7 +10,7 @@ use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED};
 use crate::cage::{isolation, nesting};
-use crate::engine::endpoint::{endpoint, is_remote};
+use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::session::Session;
@@ -42,7 +42,7 @@ impl Preflight {
         project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
         isolation::check_writable(&session.host, options)?;
         let env = EnvFiles::read(&session.host, project)?;
-        let endpoint = endpoint(&session.host, session.runner, runtime)?;
+        let endpoint = runtime.endpoint(&session.host, session.runner)?;
         ensure!(
             !is_remote(&endpoint),
             Failure::new(format!("the engine is on another machine, {}", text::escape(&endpoint))).hint(

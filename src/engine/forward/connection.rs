@@ -22,7 +22,7 @@ pub const STACK: usize = 128 * 1024;
 
 /// The stdin of `cleanup.sh`, which ends processes in the container. Errors don't matter: once it has exited, so have they.
 #[derive(Debug)]
-pub struct Cleanup(Mutex<Option<ChildStdin>>);
+pub struct Cleanup(pub Mutex<Option<ChildStdin>>);
 
 /// The end of a connection, as far as it tells something about the port.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,11 +58,6 @@ struct Progress {
 }
 
 impl Cleanup {
-    /// Wraps the stdin of the client that runs it.
-    pub fn new(stdin: Option<ChildStdin>) -> Self {
-        Self(Mutex::new(stdin))
-    }
-
     fn end(&self, process: u32) {
         if let Some(stdin) = lock(&self.0).as_mut() {
             let _ = writeln!(stdin, "{process}");
@@ -139,9 +134,9 @@ impl Connection {
         // rest of the program's data is read and dropped.
         let mut stdin = Some(stdin);
         loop {
-            match read(&mut &self.program, &mut chunk) {
-                Ok([]) => return,
-                Ok(data) => stdin = stdin.filter(|mut stdin| stdin.write_all(data).is_ok()),
+            match (&self.program).read(&mut chunk) {
+                Ok(0) => return,
+                Ok(size) => stdin = stdin.filter(|mut stdin| stdin.write_all(&chunk[..size]).is_ok()),
                 Err(_) => return self.cut(),
             }
         }
@@ -150,18 +145,15 @@ impl Connection {
     /// Copies from the bridge to the program.
     fn receive(&self, mut stdout: ChildStdout) {
         let mut chunk = vec![0; CHUNK];
-        while let Ok(data) = read(&mut stdout, &mut chunk) {
-            if data.is_empty() {
-                return;
-            }
-            if (&self.program).write_all(data).is_err() {
+        while let Ok(size @ 1..) = stdout.read(&mut chunk) {
+            if (&self.program).write_all(&chunk[..size]).is_err() {
                 self.cut();
                 // A client whose output isn't read exits, but its bridge doesn't.
                 let _ = io::copy(&mut stdout, &mut io::sink());
                 return;
             }
             let mut state = lock(&self.state);
-            state.delivered += data.len() as u64;
+            state.delivered += size as u64;
             self.pass_end_on(&state);
         }
     }
@@ -200,16 +192,6 @@ impl Connection {
     fn pass_end_on(&self, state: &Progress) {
         if state.total == Some(state.delivered) {
             let _ = self.program.shutdown(Shutdown::Write);
-        }
-    }
-}
-
-/// Returns the next chunk, which is empty at the end.
-fn read<'a>(stream: &mut impl Read, chunk: &'a mut [u8]) -> io::Result<&'a [u8]> {
-    loop {
-        match stream.read(chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            size => return Ok(&chunk[..size?]),
         }
     }
 }

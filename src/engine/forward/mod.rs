@@ -12,13 +12,12 @@ pub mod bridge;
 mod connection;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,18 +99,15 @@ impl Forwarding {
 
     /// Returns the script of a dry run: a comment that cage itself would listen, and the command for each connection.
     pub fn script(&self) -> String {
-        let mut script = String::new();
-        for port in &self.ports {
+        let script = |port: &Port| {
             let host = if port.host == 0 { "any free port".to_owned() } else { port.host.to_string() };
-            // Writing to a string can't fail.
-            let _ = writeln!(
-                script,
+            format!(
                 "# cage itself would listen on 127.0.0.1, {host}, and for each connection run this, with the connection as \
                  stdin and stdout:\n{}",
                 self.client(port)
-            );
-        }
-        script.trim_end().to_owned()
+            )
+        };
+        self.ports.iter().map(script).collect::<Vec<_>>().join("\n")
     }
 
     /// Returns the client that carries a connection. Its working directory exists even if the project's is gone.
@@ -148,13 +144,8 @@ impl Forwarding {
     }
 }
 
-/// The message of a connection that has ended.
-struct Ended {
-    connection: u64,
-    /// The index of the port.
-    port: usize,
-    outcome: Option<Outcome>,
-}
+/// The message of a connection that has ended: its number, the index of its port and its outcome.
+type Ended = (u64, usize, Option<Outcome>);
 
 /// A [`Forwarding`] in progress.
 struct Running<'a> {
@@ -187,7 +178,7 @@ impl<'a> Running<'a> {
         Ok(Self {
             forwarding,
             runner,
-            cleanup: Arc::new(Cleanup::new(cleanup.stdin.take())),
+            cleanup: Arc::new(Cleanup(Mutex::new(cleanup.stdin.take()))),
             cleanup_stdout: cleanup.stdout.take().context("the cleanup client has no stdout")?,
             count: 0,
             connections: HashMap::new(),
@@ -266,7 +257,7 @@ impl<'a> Running<'a> {
             let outcome = client.recv().ok().and_then(|client| carried.run(client));
             drop(carried);
             // There is no receiver any more once cage ends.
-            let _ = sender.send(Ended { connection: number, port, outcome });
+            let _ = sender.send((number, port, outcome));
             let _ = (&*wake).write_all(&[0]);
         };
         if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(carry) {
@@ -282,8 +273,8 @@ impl<'a> Running<'a> {
 
     fn remove_ended(&mut self) {
         let _ = self.woken.read(&mut [0; 1024]);
-        while let Ok(Ended { connection, port, outcome }) = self.receiver.try_recv() {
-            self.connections.remove(&connection);
+        while let Ok((number, port, outcome)) = self.receiver.try_recv() {
+            self.connections.remove(&number);
             if let Some(outcome) = outcome {
                 self.report(port, outcome);
             }
