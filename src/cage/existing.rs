@@ -9,8 +9,6 @@ use super::ssh_agent::SOCKET;
 use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::engine::container::Container;
-#[cfg(test)]
-use crate::engine::container::State;
 use crate::host::ids::Ids;
 use crate::host::project::{Project, cage_name};
 
@@ -137,24 +135,24 @@ impl Cage {
 }
 
 #[cfg(test)]
-impl Cage {
-    /// A cage for `project` in this state.
-    pub fn sample(project: &Project, state: State) -> Self {
-        Self {
-            container: Container::sample(&project.name, &project.path, state),
-            project: project.path.clone(),
-        }
-    }
-
-    /// The container, to be changed.
-    pub fn container(&mut self) -> &mut Container {
-        &mut self.container
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::container::State;
+
+    impl Cage {
+        /// A cage for `project` in this state.
+        pub fn sample(project: &Project, state: State) -> Self {
+            Self {
+                container: Container::sample(&project.name, &project.path, state),
+                project: project.path.clone(),
+            }
+        }
+
+        /// The container, to be changed.
+        pub fn container(&mut self) -> &mut Container {
+            &mut self.container
+        }
+    }
 
     #[test]
     fn a_cage_is_one_by_label_and_by_name() {

@@ -1,6 +1,7 @@
 //! Connecting this terminal, or pipes, with a process in a container. Both are the last step of a plan.
 
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -43,15 +44,6 @@ pub struct Attach {
     pub modes: KeptModes,
 }
 
-/// The end of an attachment.
-#[derive(Debug)]
-pub enum Attached {
-    /// The process ended, or the user detached: cage exits with this code.
-    Exit(u8),
-    /// The container could not be started for the first time.
-    NeverStarted(EngineError),
-}
-
 /// A command in a container.
 #[derive(Debug)]
 pub struct Exec {
@@ -70,11 +62,12 @@ pub struct Exec {
 const CONNECTING: Duration = Duration::from_secs(3);
 
 impl Attach {
-    /// Attaches until the process ends or the user detaches.
+    /// Attaches until the process ends or the user detaches, and returns the exit code of cage, or the engine's error if the container
+    /// could not be started for the first time.
     ///
     /// # Errors
     /// When the client fails.
-    pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<Attached> {
+    pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<Result<u8, EngineError>> {
         let mut keeper = self.modes.read(runner);
         let modes = keeper.modes().clone();
         let client = Client { invocation: &self.client, runner, interrupts, modes, redraws: self.redraws };
@@ -96,7 +89,7 @@ impl Attach {
         let state = match self.ending.look(runner) {
             Err(_) if ended.hung_up => {
                 console::info_below(&format!("detached from {name}; the engine does not answer"));
-                return Ok(Attached::Exit(0));
+                return Ok(Ok(0));
             }
             state => state?,
         };
@@ -108,10 +101,10 @@ impl Attach {
             End::Detached => {
                 keeper.keep(&ended.modes, &state.since, &Cancel::default());
                 console::info_below(&format!("detached from {name}: `cage start` re-attaches"));
-                Ok(Attached::Exit(0))
+                Ok(Ok(0))
             }
             End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
-            End::NeverStarted => Ok(Attached::NeverStarted(complaint)),
+            End::NeverStarted => Ok(Err(complaint)),
             // Not an `EngineError`, which would make cage try again although the user was in the container.
             End::Failed if complaint.trouble == Trouble::NoSuchContainer => {
                 Err(Failure::new(format!("{name} is gone")).hint("`cage start` makes a new one").into())
@@ -125,11 +118,11 @@ impl Attach {
                     1 => format!("left {name}, and ended another terminal in it"),
                     others => format!("left {name}, and ended {others} other terminals in it"),
                 }));
-                Ok(Attached::Exit(code))
+                Ok(Ok(code))
             }
             End::Gone => {
                 self.ending.reason(&state, start).iter().for_each(|reason| console::info_below(reason));
-                Ok(Attached::Exit(code.unwrap_or(1)))
+                Ok(Ok(code.unwrap_or(1)))
             }
         }
     }
@@ -191,14 +184,20 @@ impl Exec {
         let start = SystemTime::now();
         let mut open =
             self.ending.terminals.as_ref().filter(|_| self.keys.is_some()).map(OpenTerminals::open);
-        let (status, passed) = match &self.keys {
-            Some(keys) => self.with_terminal(keys, runner, interrupts)?,
-            None => self.with_streams(runner, interrupts)?,
+        let passed = AtomicBool::new(false);
+        let pass_on = |number: i32| {
+            let command = self.signal.clone().arg(number.to_string());
+            passed.fetch_or(runner.run(&command).is_ok(), Ordering::Relaxed);
         };
+        let status = match &self.keys {
+            Some(keys) => self.with_terminal(keys, runner, interrupts, pass_on)?,
+            None => self.with_streams(runner, interrupts, pass_on)?,
+        };
+        let passed = passed.load(Ordering::Relaxed);
         let Some(code) = status.code() else {
             // The client was ended, which the command doesn't notice.
             if !passed {
-                self.pass_on(runner, SIGHUP);
+                pass_on(SIGHUP);
             }
             let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
             return Ok(u8::try_from(128 + signal).unwrap_or(1));
@@ -224,22 +223,22 @@ impl Exec {
         Ok(code)
     }
 
-    /// Runs the client with the user's terminal until it ends. Returns its status, and whether a signal was passed on.
+    /// Runs the client with the user's terminal until it ends, and passes signals on.
     fn with_terminal(
         &self,
         keys: &DetachKeys,
         runner: Runner,
         interrupts: &Interrupts,
-    ) -> Result<(ExitStatus, bool)> {
+        pass_on: impl Fn(i32) + Sync,
+    ) -> Result<ExitStatus> {
         let client =
             Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
-        let passed = std::sync::atomic::AtomicBool::new(false);
         let on_event = |running: &Running, event| match event {
             Event::Keys => {
                 running.tell(&format!("{keys} again sends it to the program; only `cage start` detaches"));
             }
             Event::Signal(number) => {
-                passed.fetch_or(self.pass_on(runner, number), std::sync::atomic::Ordering::Relaxed);
+                pass_on(number);
                 if number == SIGHUP {
                     running.hang_up();
                 }
@@ -250,45 +249,35 @@ impl Exec {
         for line in String::from_utf8_lossy(&ended.stderr).lines() {
             console::error(&format!("{}\n", escape(line)));
         }
-        Ok((ended.status, passed.into_inner()))
+        Ok(ended.status)
     }
 
-    /// Runs the client with cage's own streams until it ends, while another thread passes signals on. Returns its status, and
-    /// whether a signal was passed on.
-    fn with_streams(&self, runner: Runner, interrupts: &Interrupts) -> Result<(ExitStatus, bool)> {
+    /// Runs the client with cage's own streams until it ends, while another thread passes signals on.
+    fn with_streams(
+        &self,
+        runner: Runner,
+        interrupts: &Interrupts,
+        pass_on: impl Fn(i32) + Sync,
+    ) -> Result<ExitStatus> {
         let not_started = |error| EngineError::not_started(&self.client, &error);
         let mut signals = Signals::new(interrupts.numbers()).map_err(not_started)?;
         let handle = signals.handle();
         let mut child = runner.start(&self.client, Streams::Inherited)?;
         let client = pid(&child);
-        let (status, passed) = thread::scope(|scope| {
+        let status = thread::scope(|scope| {
             let passing = spawn(scope, || {
-                let mut passed = false;
-                for number in &mut signals {
-                    passed |= self.pass_on(runner, number);
-                }
+                signals.forever().for_each(&pass_on);
                 // Signals that came when the client ended.
-                for number in signals.pending() {
-                    passed |= self.pass_on(runner, number);
-                }
-                passed
+                signals.pending().for_each(&pass_on);
             });
             if let (Err(_), Some(client)) = (&passing, client) {
                 let _ = kill_process(client, Signal::HUP);
             }
             let status = child.wait();
             handle.close();
-            match passing {
-                Ok(passing) => (status, passing.join().unwrap_or(false)),
-                Err(error) => (status.and(Err(error)), false),
-            }
+            status.and_then(|status| passing.map(|_| status))
         });
-        Ok((status.map_err(not_started)?, passed))
-    }
-
-    /// Sends a signal to the command, and returns whether that worked.
-    fn pass_on(&self, runner: Runner, number: i32) -> bool {
-        runner.run(&self.signal.clone().arg(number.to_string())).is_ok()
+        Ok(status.map_err(not_started)?)
     }
 }
 

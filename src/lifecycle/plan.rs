@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::attach::{Attach, Attached, Exec};
+use super::attach::{Attach, Exec};
 use crate::base::error::Failure;
 use crate::base::text::{escape, quote};
 use crate::base::{console, file};
@@ -137,22 +137,6 @@ impl Plan {
     }
 }
 
-#[cfg(test)]
-impl Plan {
-    /// Renders the plan as [`Plan::script`] does, with a comment for each plan that undoes the steps before it.
-    pub fn script_with_undo(&self) -> String {
-        let lines = self.steps.iter().filter_map(|step| match step {
-            Step::Undo(undo) => {
-                let undo: Vec<String> = undo.steps.iter().filter_map(Step::script).collect();
-                Some(format!("# undo: {}", undo.join("; ")))
-            }
-            Step::Keep => Some("# keep".to_owned()),
-            step => step.script(),
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    }
-}
-
 impl<'a> Execution<'a> {
     fn steps(&mut self, plan: &'a Plan) -> Result<u8> {
         for step in &plan.steps {
@@ -218,13 +202,10 @@ impl<'a> Execution<'a> {
     fn attach(&mut self, attach: &Attach) -> Result<u8> {
         self.locks.clear();
         let undo = self.undo.take();
-        match attach.execute(self.runner, self.interrupts)? {
-            Attached::Exit(code) => Ok(code),
-            Attached::NeverStarted(complaint) => {
-                self.undo = undo;
-                Err(complaint.into())
-            }
-        }
+        attach.execute(self.runner, self.interrupts)?.map_err(|complaint| {
+            self.undo = undo;
+            complaint.into()
+        })
     }
 }
 
@@ -267,4 +248,24 @@ impl Step {
 /// Renders a message for stderr. `echo` would interpret backslashes in some shells.
 fn tell(message: &str) -> String {
     format!("printf '%s\\n' {} >&2", quote(&escape(message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Plan {
+        /// Renders the plan as [`Plan::script`] does, with a comment for each plan that undoes the steps before it.
+        pub fn script_with_undo(&self) -> String {
+            let lines = self.steps.iter().filter_map(|step| match step {
+                Step::Undo(undo) => {
+                    let undo: Vec<String> = undo.steps.iter().filter_map(Step::script).collect();
+                    Some(format!("# undo: {}", undo.join("; ")))
+                }
+                Step::Keep => Some("# keep".to_owned()),
+                step => step.script(),
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    }
 }
