@@ -4,7 +4,7 @@
 //! protocol (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/>), `CSI 27;5;92~` with xterm's modifyOtherKeys
 //! (<https://invisible-island.net/xterm/modified-keys.html>).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::host::detach_keys::{DetachKeys, Key};
 
@@ -15,20 +15,20 @@ use crate::host::detach_keys::{DetachKeys, Key};
 /// paste them.
 ///
 /// When the keys are pressed again after a moment, and no other key was pressed in between, the last one is passed on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct KeyFilter {
     keys: Vec<Key>,
     /// How many of the keys have been pressed.
     pressed: usize,
     /// When the last key was held back, unless another key was pressed since.
-    held_back: Option<Instant>,
+    held_back: Option<Duration>,
     /// Whether the last key, which was held back, is still held down. Its repetition and release are held back too.
     down: bool,
     in_paste: bool,
     /// How many of the next bytes are no keys, but belong to a function key, a pointer event or an answer of the terminal.
     skipped: usize,
     /// When the last byte came.
-    now: Instant,
+    now: Duration,
     /// The beginning of an escape sequence, of which the first `sent` bytes have been passed on.
     sequence: Vec<u8>,
     sent: usize,
@@ -89,24 +89,19 @@ impl KeyEvent {
     fn parse(sequence: &[u8]) -> Option<Self> {
         let (last, parameters) = sequence.split_last()?;
         let parameters = std::str::from_utf8(parameters).ok()?;
-        let mut fields = parameters.split(';').map(|field| {
-            // An empty number has the default value.
-            let mut numbers = field.split(':').map(|number| number.parse::<u32>().unwrap_or(0));
-            [(); 3].map(|()| numbers.next().unwrap_or(0))
-        });
-        let mut field = || fields.next().unwrap_or([0; 3]);
-        let (code, [modifiers, kind, _]) = match last {
-            b'u' => (field(), field()),
-            b'~' if field()[0] == 27 => {
-                let modifiers = field();
-                let [code, ..] = field();
-                // The character is the one that Shift makes.
-                ([code, code, 0], modifiers)
-            }
+        // A missing number has the default value.
+        let number = |field, position| -> u32 {
+            let numbers = parameters.split(';').nth(field).unwrap_or_default();
+            numbers.split(':').nth(position).and_then(|number| number.parse().ok()).unwrap_or(0)
+        };
+        let (code, shifted, base) = match last {
+            b'u' => (number(0, 0), number(0, 1), number(0, 2)),
+            // The character is the one that Shift makes.
+            b'~' if number(0, 0) == 27 => (number(2, 0), number(2, 0), 0),
             _ => return None,
         };
-        let modifiers = modifiers.saturating_sub(1) & !LOCKS;
-        Some(Self { code: code[0], shifted: code[1], base: code[2], modifiers, kind })
+        let modifiers = number(1, 0).saturating_sub(1) & !LOCKS;
+        Some(Self { code, shifted, base, modifiers, kind: number(1, 1) })
     }
 
     /// Returns whether this is one of the detach keys. In the legacy encoding Ctrl with 2 to 8, `/` and `~` sends the same bytes as
@@ -153,23 +148,13 @@ fn control_byte(code: u32) -> Option<u8> {
 impl KeyFilter {
     /// Makes a filter for these keys.
     pub fn new(keys: &DetachKeys) -> Self {
-        Self {
-            keys: keys.keys().to_vec(),
-            pressed: 0,
-            held_back: None,
-            down: false,
-            in_paste: false,
-            skipped: 0,
-            now: Instant::now(),
-            sequence: Vec::new(),
-            sent: 0,
-        }
+        Self { keys: keys.keys().to_vec(), ..Self::default() }
     }
 
-    /// Takes a byte of the input, which came at the time `now`, and appends what is to be passed on to `passed`. Returns whether the
-    /// keys were pressed and the last of them was held back.
-    pub fn feed(&mut self, byte: u8, now: Instant, passed: &mut Vec<u8>) -> bool {
-        if now.saturating_duration_since(self.now) > SILENCE {
+    /// Takes a byte of the input, which came at the time `now` since some moment, and appends what is to be passed on to `passed`.
+    /// Returns whether the keys were pressed and the last of them was held back.
+    pub fn feed(&mut self, byte: u8, now: Duration, passed: &mut Vec<u8>) -> bool {
+        if now.saturating_sub(self.now) > SILENCE {
             (self.in_paste, self.skipped) = (false, 0);
         }
         self.now = now;
@@ -312,7 +297,7 @@ impl KeyFilter {
             return Verdict::Passed;
         }
         self.pressed = 0;
-        match self.held_back.replace(self.now).map(|before| self.now.saturating_duration_since(before)) {
+        match self.held_back.replace(self.now).map(|before| self.now.saturating_sub(before)) {
             Some(time) if time < REPEATS => Verdict::Swallowed,
             Some(time) if time < FORGETS => {
                 self.held_back = None;

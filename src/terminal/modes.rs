@@ -18,8 +18,6 @@ enum Is {
     Soft,
     /// The terminal sends input that the user didn't type.
     Report,
-    /// It is not set again.
-    Brief,
 }
 
 /// The modes that are followed. Not in this list are modes whose default differs between terminals.
@@ -32,45 +30,46 @@ const MODES: &[(u16, &[Is])] = &[
     (25, &[Is::On, Is::Soft]), // cursor visible
     (45, &[]),                 // reverse wraparound
     (APPLICATION_KEYPAD, &[Is::Soft]),
-    (69, &[Is::Soft]),                  // left and right margins
-    (1000, &[Is::Report]),              // mouse: presses and releases
-    (1001, &[Is::Report]),              // mouse: highlight
-    (1002, &[Is::Report]),              // mouse: drags
-    (1003, &[Is::Report]),              // mouse: motion
-    (1004, &[Is::Report]),              // focus
-    (1005, &[]),                        // mouse encoding: UTF-8
-    (1006, &[]),                        // mouse encoding: SGR
-    (1015, &[]),                        // mouse encoding: urxvt
-    (1016, &[]),                        // mouse encoding: SGR in pixels
-    (2004, &[]),                        // bracketed paste
-    (2026, &[Is::Brief]),               // output is shown only when this is reset
-    (2031, &[Is::Report]),              // colour scheme reports
-    (2048, &[Is::Report]),              // in-band size reports
-    (ANSI + 4, &[Is::Soft, Is::Brief]), // insert
-    (ANSI + 20, &[Is::Brief]),          // line feeds begin a new line
+    (69, &[Is::Soft]),     // left and right margins
+    (1000, &[Is::Report]), // mouse: presses and releases
+    (1001, &[Is::Report]), // mouse: highlight
+    (1002, &[Is::Report]), // mouse: drags
+    (1003, &[Is::Report]), // mouse: motion
+    (1004, &[Is::Report]), // focus
+    (1005, &[]),           // mouse encoding: UTF-8
+    (1006, &[]),           // mouse encoding: SGR
+    (1015, &[]),           // mouse encoding: urxvt
+    (1016, &[]),           // mouse encoding: SGR in pixels
+    (2004, &[]),           // bracketed paste
+    (2031, &[Is::Report]), // colour scheme reports
+    (2048, &[Is::Report]), // in-band size reports
 ];
 
 const ORIGIN: u16 = 6;
 const APPLICATION_KEYPAD: u16 = 66;
 
-/// Marks a mode that is not a private one.
-const ANSI: u16 = 0x8000;
-
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
 
-/// Sequences that undo how text is written.
+/// Sequences that undo how text is written: inserted, with a carriage return at each line feed, at once, in a character set, an
+/// encoding, a style.
+const REPLACE: &str = "\x1b[4l";
+const LINE_FEED: &str = "\x1b[20l";
+const AT_ONCE: &str = "\x1b[?2026l";
 const ASCII: [(u8, &str); 4] = [(b'(', "\x1b(B"), (b')', "\x1b)B"), (b'*', "\x1b*B"), (b'+', "\x1b+B")];
 const FIRST_CHARSET: &str = "\x0f";
 const UTF_8: &str = "\x1b%G";
 const PLAIN: &str = "\x1b[m";
 
-/// The numbers that set and reset colours, and the whole sequence: for the palette, text, the background, the cursor.
-const COLOURS: [(&[u8], &[u8], &str); 4] = [
-    (b"4", b"104", "\x1b]104\x1b\\"),
-    (b"10", b"110", "\x1b]110\x1b\\"),
-    (b"11", b"111", "\x1b]111\x1b\\"),
-    (b"12", b"112", "\x1b]112\x1b\\"),
+/// The beginnings of strings that set something, and the sequences that undo it.
+const STRINGS: [(&str, &str); 7] = [
+    ("4;", "\x1b]104\x1b\\"),     // the palette
+    ("8;", "\x1b]8;;\x1b\\"),     // a link
+    ("9;4;", "\x1b]9;4;0\x1b\\"), // progress, shown in a taskbar for example
+    ("10;", "\x1b]110\x1b\\"),    // the colour of text
+    ("11;", "\x1b]111\x1b\\"),    // of the background
+    ("12;", "\x1b]112\x1b\\"),    // of the cursor
+    ("22;", "\x1b]22;\x1b\\"),    // the pointer's shape
 ];
 
 /// The most entries that are kept of a stack. Terminals keep fewer.
@@ -225,7 +224,7 @@ impl Modes {
             parts.push(format!("\x1b[?{mode}h"));
             parts.push(self.keyboards[1].redo());
         }
-        for mode in self.private.iter().filter(|mode| !is(**mode, Is::Brief)) {
+        for mode in &self.private {
             parts.push(switch(*mode, !is(*mode, Is::On)));
         }
         if let Some((top, bottom)) = self.scroll_region {
@@ -261,7 +260,7 @@ impl Modes {
     /// Returns the modes that a program normally sets when it starts and undoes when it ends, and not those that it draws with.
     pub fn of_program(&self) -> Self {
         let mut private = self.private.clone();
-        private.retain(|mode| ![ORIGIN, 7, 25].contains(mode) && !is(*mode, Is::Brief));
+        private.retain(|mode| ![ORIGIN, 7, 25].contains(mode));
         let Self { alternate_screen, ref keyboards, modify_other_keys, .. } = *self;
         Self { private, alternate_screen, keyboards: keyboards.clone(), modify_other_keys, ..Self::default() }
     }
@@ -269,6 +268,8 @@ impl Modes {
     fn set(&mut self, mode: u16, on: bool) {
         if ALTERNATE_SCREENS.contains(&mode) {
             self.alternate_screen = on.then_some(mode);
+        } else if mode == 2026 {
+            self.note(AT_ONCE, on);
         } else if properties(mode).is_some() {
             self.private.retain(|other| *other != mode);
             if on != is(mode, Is::On) {
@@ -312,7 +313,7 @@ impl Modes {
     fn soft_reset(&mut self) {
         self.private.retain(|mode| !is(*mode, Is::Soft));
         self.scroll_region = None;
-        for undo in ASCII.map(|(_, undo)| undo).into_iter().chain([FIRST_CHARSET, PLAIN]) {
+        for undo in ASCII.map(|(_, undo)| undo).into_iter().chain([REPLACE, FIRST_CHARSET, PLAIN]) {
             self.note(undo, false);
         }
     }
@@ -365,7 +366,6 @@ fn switch(mode: u16, on: bool) -> String {
     match mode {
         // More terminals know this sequence than the mode.
         APPLICATION_KEYPAD => if on { "\x1b=" } else { "\x1b>" }.to_owned(),
-        ANSI.. => format!("\x1b[{}{end}", mode - ANSI),
         _ => format!("\x1b[?{mode}{end}"),
     }
 }
@@ -389,10 +389,12 @@ impl Perform for State {
         let mut next = || numbers.next().unwrap_or(0);
         let modes = &mut self.modes;
         match (intermediates, action) {
-            (b"?", 'h' | 'l') => {
-                numbers.filter(|mode| *mode < ANSI).for_each(|mode| modes.set(mode, action == 'h'));
-            }
-            (b"", 'h' | 'l') => numbers.for_each(|mode| modes.set(mode | ANSI, action == 'h')),
+            (b"?", 'h' | 'l') => numbers.for_each(|mode| modes.set(mode, action == 'h')),
+            (b"", 'h' | 'l') => numbers.for_each(|mode| match mode {
+                4 => modes.note(REPLACE, action == 'h'),
+                20 => modes.note(LINE_FEED, action == 'h'),
+                _ => {}
+            }),
             (b"", 'r') => {
                 let (top, bottom) = (next(), next());
                 let is_whole = top <= 1 && (bottom == 0 || bottom >= self.rows);
@@ -445,23 +447,14 @@ impl Perform for State {
 
     fn osc_dispatch(&mut self, params: &[&[u8]], bell_terminated: bool) {
         self.in_sequence &= !bell_terminated;
-        let modes = &mut self.modes;
-        match params {
-            [b"8", _, address, ..] => modes.note("\x1b]8;;\x1b\\", !address.is_empty()),
-            [b"9", b"4", state, ..] => modes.note("\x1b]9;4;0\x1b\\", *state != b"0" && !state.is_empty()),
-            [b"22", shape] if !matches!(shape, [b'?' | b'<', ..]) => {
-                modes.note("\x1b]22;\x1b\\", !shape.is_empty() && *shape != b"default");
+        let text = String::from_utf8_lossy(&params.join(&b';')).into_owned();
+        for (start, undo) in STRINGS {
+            let is_undone = undo == format!("\x1b]{text}\x1b\\");
+            // A question changes nothing.
+            if is_undone || text.starts_with(start) && !text.ends_with(";?") {
+                let is_off = is_undone || text.ends_with(';') || text.starts_with("9;4;0");
+                self.modes.note(undo, !is_off);
             }
-            [number, values @ ..] => {
-                for (set, reset, undo) in COLOURS {
-                    if *number == reset && values.concat().is_empty() {
-                        modes.note(undo, false);
-                    } else if *number == set && values.last() != Some(&&b"?"[..]) {
-                        modes.note(undo, true);
-                    }
-                }
-            }
-            [] => {}
         }
     }
 }
@@ -524,9 +517,9 @@ mod tests {
             ("\x1b[?12h\x1b[?1007h\x1b[?1034h\x1b[?9999h", ""),
             ("\x1b[?1049;25;2004h\x1b[>5u\x1b(0\x1b[1m\x1bc", ""),
             ("\x1b[?25l\x1b[?2004h\x1b[!p", "^[?2004l"),
-            ("\x1b[4h\x1b[20h", "^[20l^[4l"),
+            ("\x1b[4h\x1b[20h", "^[4l^[20l"),
             ("\x1b[4h\x1b(0\x1b[1m\x1b[!p", ""),
-            ("\x1b[4;20h\x1b[4;20l\x1b[?32772h", ""),
+            ("\x1b[4;20h\x1b[4;20l\x1b[?4h", ""),
             ("\x1b[1;31mx\x1b[39m", "^[m"),
             ("\x1b[1mx\x1b[0;39m\x1b[39m", ""),
             ("\x1b[0;1m", "^[m"),
@@ -535,7 +528,7 @@ mod tests {
             ("\x1b*0\x1bn", "^*B\x0f"),
             ("\x1b+0\x1bo\x0f\x1b+B", ""),
             ("\x1b]4;1;red\x07\x1b]22;wait\x07", "^]104^\\^]22;^\\"),
-            ("\x1b]4;1;?\x07\x1b]22;?wait\x07", ""),
+            ("\x1b]4;1;?\x07\x1b]8;id=x;http://x\x07\x1b]8;id=x;\x07", ""),
             ("\x1b]4;1;red\x07\x1b]104\x07\x1b]22;wait\x07\x1b]22;\x07", ""),
             ("\x1b]4;1;red\x07\x1b]104;1\x07", "^]104^\\"),
             ("\x1b[?1049h\x1b[>7u\x1b[?1049l", "^[?1049h^[<1u^[?1049l"),
@@ -553,7 +546,8 @@ mod tests {
             "^[>5u^[22;0t^[?1049h^[>7u^[?25l^[?1004h^[?2004h^[?1003h^[?1006h^[>4;2m^[5 q"
         );
         let mut again = after(modes.redo().as_bytes());
-        again.private.push(2026);
+        // Text that is shown at once is shown anyway.
+        again.note(AT_ONCE, true);
         again.private.sort_unstable();
         let mut modes = modes;
         modes.private.sort_unstable();

@@ -54,10 +54,10 @@ pub fn pass_input(
     mut on_input: impl FnMut(Input) -> ControlFlow<()>,
 ) -> io::Result<bool> {
     let (mut input, mut waiting) = ([0; 4096], Vec::new());
-    let mut last_taken = Instant::now();
+    let (start, mut last_taken) = (Instant::now(), Duration::ZERO);
     loop {
         let is_full = waiting.len() >= MAX_WAITING;
-        let is_stuck = is_full && last_taken.elapsed() >= STUCK;
+        let is_stuck = is_full && start.elapsed() >= last_taken + STUCK;
         let wanted = if is_full && !is_stuck { PollFlags::empty() } else { PollFlags::IN };
         let mut fds = [
             PollFd::new(ended, PollFlags::IN),
@@ -71,7 +71,7 @@ pub fn pass_input(
         if !has_ended.is_empty() {
             return Ok(false);
         }
-        let (now, before, mut count) = (Instant::now(), waiting.len(), 0);
+        let (now, before, mut count) = (start.elapsed(), waiting.len(), 0);
         if !has_input.is_empty() {
             match read(&terminal, &mut input) {
                 Ok(0) | Err(Errno::IO) => return Ok(true),
@@ -156,18 +156,14 @@ pub fn pass_output(
 /// for an answer and reads until that.
 pub fn discard_reports() {
     let (question, answer): (&[u8], &[u8]) = (b"\x1b[5n", b"\x1b[0n");
-    let deadline = Instant::now() + ANSWER;
-    let (mut input, mut read_so_far) = ([0; 4096], Vec::new());
-    if show(stdout(), question).is_err() {
-        return;
-    }
-    while !read_so_far.windows(answer.len()).any(|part| part == answer) {
-        let left = deadline.saturating_duration_since(Instant::now());
+    let (start, mut input, mut all) = (Instant::now(), [0; 4096], Vec::new());
+    let mut is_open = show(stdout(), question).is_ok();
+    while is_open && !all.windows(answer.len()).any(|part| part == answer) {
         let mut fds = [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
-        match wait(&mut fds, Some(left)).map(|is_in_time| is_in_time.then(|| read(stdin(), &mut input))) {
-            Ok(Some(Ok(count @ 1..))) => read_so_far.extend_from_slice(&input[..count]),
-            _ => return,
-        }
+        let is_in_time = wait(&mut fds, Some(ANSWER.saturating_sub(start.elapsed()))).unwrap_or(false);
+        let count = if is_in_time { read(stdin(), &mut input).unwrap_or(0) } else { 0 };
+        all.extend_from_slice(&input[..count]);
+        is_open = count > 0;
     }
 }
 
