@@ -26,7 +26,7 @@ impl Everything {
     pub fn find(session: &Session) -> Result<Self> {
         let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
         let volume = &session.host.home_volume;
-        let home = runtime.has_volume(session.runner, volume)?.then(|| volume.clone());
+        let home = runtime.volume(session.runner, volume)?.map(|volume| volume.name);
         Ok(Self { runtime, cages, home })
     }
 

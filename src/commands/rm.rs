@@ -39,7 +39,7 @@ impl Rm {
         let target = session.target(self.name)?;
         let (runtime, found) = session.find(&target)?;
         let own = own_home(&session.host, found.as_ref().map_or(target.name(), |cage| &cage.name));
-        let has_home = self.home && runtime.has_volume(session.runner, &own)?;
+        let has_home = self.home && runtime.volume(session.runner, &own)?.is_some();
         ensure!(found.is_some() || has_home, target.missing());
         let mut plan = Plan::default();
         if let Some(cage) = &found {

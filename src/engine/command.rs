@@ -1,4 +1,4 @@
-//! An engine's command line as a value, before it runs.
+//! An engine's client, and its command lines as values.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -32,12 +32,12 @@ pub struct Invocation {
     pub(super) stays: bool,
 }
 
-/// Text for a command to read, which must not be among its arguments, with a shell command that prints the same.
+/// Text that a command reads, and that must not be among its arguments.
 #[derive(Clone)]
 pub struct Secret {
-    /// What the command reads.
+    /// The text.
     pub text: String,
-    /// How a shell gets at it.
+    /// A shell command that prints the text.
     pub source: String,
 }
 
@@ -63,29 +63,30 @@ impl Runtime {
 }
 
 impl Invocation {
-    /// Gives the command something to read.
+    /// Sets the text that the command reads from stdin.
     #[must_use]
     pub fn stdin(mut self, stdin: Option<Secret>) -> Self {
         self.stdin = stdin;
         self
     }
 
-    /// Gives the command an env file, as a descriptor of its own: its standard input is somebody else's. Only
-    /// [`Runner::exec`] does that.
+    /// Sets an env file, which the command reads from another descriptor than stdin. Only
+    /// [`Runner::start`](crate::engine::runner::Runner::start) passes it on.
     #[must_use]
     pub fn env_file(mut self, env_file: Option<Secret>) -> Self {
         self.env_file = env_file;
         self
     }
 
-    /// Runs the command in the current directory instead of `/`: it has arguments of the user's, with paths.
+    /// Sets whether the command runs in the current directory instead of `/`, because the user's arguments may have relative
+    /// paths.
     #[must_use]
     pub fn stays(mut self, stays: bool) -> Self {
         self.stays = stays;
         self
     }
 
-    /// Says what the command does, which is told if it takes long.
+    /// Sets the description that the user sees if the command takes long.
     #[must_use]
     pub fn slow(mut self, what: &'static str) -> Self {
         self.slow = Some(what);
@@ -99,25 +100,25 @@ impl Invocation {
         self
     }
 
-    /// Ends the command if it takes longer than this.
+    /// Sets a time limit, after which the command is killed.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = Some(time);
         self
     }
 
-    /// The command line without the text of scripts, which would hide what went wrong.
+    /// Returns the command line for an error message, without the text of scripts.
     pub(super) fn brief(&self) -> String {
         let short = |arg: &String| if arg.contains('\n') { "'…'".to_owned() } else { quote(arg) };
         let line: Vec<String> =
             std::iter::once(quote(&self.runtime.name)).chain(self.args.iter().map(short)).collect();
         let all = line.join(" ");
-        // What the engine said about it would be lost below more; `--verbose` shows all of it.
+        // A longer line would hide the engine's message below it. `--verbose` shows the whole line.
         if all.len() > 150 { format!("{} …", line[..2.min(line.len())].join(" ")) } else { all }
     }
 }
 
-/// The command line as a shell takes it.
+/// Formats the command line for a shell.
 impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(stdin) = &self.stdin {

@@ -73,7 +73,7 @@ pub struct Container {
     pub ports: Vec<Published>,
     /// The mounted files, directories and volumes.
     pub mounts: Vec<Mounted>,
-    /// The limits and privileges that the engine was told.
+    /// The limits and privileges that the container was created with.
     pub host_config: HostConfig,
     /// The environment variables, `NAME=VALUE`.
     pub environment: Vec<String>,

@@ -1,6 +1,6 @@
-//! podman's settings files, as far as cage must know whether they say something.
+//! Search in podman's settings files.
 //!
-//! They are not parsed: a file that mentions a setting, or can't be read, may have set it.
+//! The files are not parsed: a file that mentions a setting, or that can't be read, counts as setting it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::host::machine::{Host, is_installed};
 
-/// Where podman looks for helper programs if its settings don't say:
+/// The directories in which podman looks for helper programs by default:
 /// <https://github.com/containers/common/blob/main/pkg/config/config_linux.go>.
 const HELPER_DIRS: [&str; 4] =
     ["/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman"];

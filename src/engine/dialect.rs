@@ -26,13 +26,13 @@ pub enum Endpoint {
     Local,
     /// At this address.
     Address(String),
-    /// Where the output of this command says.
+    /// At the address that this command prints.
     Ask(&'static [&'static str]),
     /// At podman's connection of this name, or at its default connection.
     Connection(Option<String>),
 }
 
-/// How to start docker's engine if its endpoint contains a word.
+/// How to start docker's engine, by a part of its endpoint.
 const START: [(&str, &str); 6] = [
     ("colima", "`colima start`"),
     (".orbstack", "start OrbStack"),
@@ -71,7 +71,7 @@ impl Dialect {
         }
     }
 
-    /// Returns what is known of the engine without asking.
+    /// Returns the properties of the engine if they are known without asking it.
     ///
     /// `podman info` takes a quarter of a second, a whole second without root; a podman on this machine runs as the user.
     /// Without cgroup v2, rootless podman ignores limits: <https://docs.podman.io/en/v4.3/markdown/podman-run.1.html>.
@@ -95,9 +95,9 @@ impl Dialect {
 
     /// Returns where the client finds its engine, as far as the environment and settings files tell.
     ///
-    /// podman is remote if one of two variables is set, even to nothing, or `remote = true` is in containers.conf
-    /// (<https://github.com/containers/common/blob/main/docs/containers.conf.5.md>). Outside of Linux it is always remote,
-    /// normally in its own virtual machine.
+    /// podman is remote if `CONTAINER_HOST` or `CONTAINER_CONNECTION` is set, even to an empty value, or if containers.conf has
+    /// `remote = true` (<https://github.com/containers/common/blob/main/docs/containers.conf.5.md>). Outside of Linux it is always
+    /// remote, normally in its own virtual machine.
     pub fn endpoint(self, host: &Host) -> Endpoint {
         match self {
             Self::Docker => host.variable("DOCKER_HOST").map_or(
@@ -119,8 +119,8 @@ impl Dialect {
         }
     }
 
-    /// Returns whether `create --init` is known to fail because the engine's init is not installed. Engines that keep
-    /// their init to themselves are given the benefit of the doubt; they say so when a container starts.
+    /// Returns whether `create --init` is known to fail because the engine's init is not installed. docker's can't be looked up: its
+    /// error comes when a container starts.
     ///
     /// podman finds `catatonit` as in <https://github.com/containers/common/blob/main/docs/containers.conf.5.md>.
     pub fn lacks_init(self, host: &Host) -> bool {
@@ -152,8 +152,8 @@ impl Dialect {
         }
     }
 
-    /// Returns whether the client itself runs containers as the user, without a daemon, so that the user needs what rootless
-    /// containers need.
+    /// Returns whether the client itself runs containers as the user, without a daemon, so that the user needs subordinate IDs and
+    /// programs for rootless containers.
     pub fn runs_as_user(self) -> bool {
         match self {
             Self::Docker => false,
@@ -176,7 +176,7 @@ impl Dialect {
         }
     }
 
-    /// Returns whether a rootless engine can give the image's user the number of the user outside.
+    /// Returns whether a rootless engine can map the user of the host to the image's user.
     ///
     /// `--userns=keep-id`: <https://docs.podman.io/en/latest/markdown/podman-create.1.html#userns-mode>. docker has no
     /// such mode: <https://docs.docker.com/engine/security/rootless/>.
@@ -223,8 +223,8 @@ impl Dialect {
         Some(format!("host.docker.internal:{address}"))
     }
 
-    /// Returns whether the host's name is written into /etc/hosts when a container starts, under another name than
-    /// docker's; see [`Dialect::add_host`].
+    /// Returns whether the engine adds the host to /etc/hosts when a container starts, under another name than docker's; see
+    /// [`Dialect::add_host`].
     pub fn names_host_at_start(self) -> bool {
         match self {
             Self::Docker => false,
@@ -234,8 +234,8 @@ impl Dialect {
 
     /// Returns the arguments that give a container GPUs.
     ///
-    /// docker reads the value of `--gpus` as CSV: <https://docs.docker.com/reference/cli/docker/container/run/#gpus>. To podman
-    /// each is a device by its CDI name:
+    /// docker reads the value of `--gpus` as CSV: <https://docs.docker.com/reference/cli/docker/container/run/#gpus>. podman
+    /// takes each as a device with its CDI name:
     /// <https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html>.
     pub fn gpu_args(self, gpus: &str) -> Vec<String> {
         match self {

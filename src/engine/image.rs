@@ -8,26 +8,26 @@ use crate::engine::json::{at, or_default};
 /// An image on this machine.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// Its ID, as the engine writes it.
+    /// The ID, as the engine writes it.
     pub id: String,
-    /// The day it was made, `YYYY-MM-DD`, if it says.
+    /// The day of its creation, `YYYY-MM-DD`, if known.
     pub date: Option<String>,
-    /// The names that it has.
+    /// The names.
     pub tags: Vec<String>,
-    /// The repositories that it came from, `REPOSITORY@sha256:…`.
+    /// The repositories from which it was pulled, `REPOSITORY@sha256:…`.
     pub digests: Vec<String>,
-    /// The names that it had; only podman keeps them.
+    /// Former names, which only podman keeps.
     pub former_names: Vec<String>,
-    /// In bytes; it may share some of them with others.
+    /// The size in bytes, including layers that other images share.
     pub size: u64,
-    /// Its environment variables, `NAME=VALUE`.
+    /// The environment variables, `NAME=VALUE`.
     pub environment: Vec<String>,
 }
 
 impl Image {
     /// Reads one object of the engine's answer to `image inspect`.
     pub(super) fn read(object: &Value) -> Result<Self> {
-        // Reproducible images say the year 1 or nothing.
+        // Reproducible images have the year 1 or no date.
         let created = at::<Option<&str>>(object, "/Created")?.filter(|time| !time.starts_with("0001"));
         Ok(Self {
             id: at(object, "/Id")?,

@@ -14,9 +14,9 @@ use crate::host::machine::{Host, Os};
 /// The rights with which an engine runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// root.
+    /// As root.
     Rootful,
-    /// The user; in a virtual machine, that machine's ordinary user.
+    /// As the user, or as the ordinary user of a virtual machine.
     Rootless,
 }
 
@@ -65,7 +65,7 @@ pub enum Limit {
     Processors,
 }
 
-/// An engine's answer to `info`, as far as cage uses it.
+/// The parts of an engine's answer to `info` that cage uses.
 #[derive(Debug, Clone)]
 pub struct Info {
     /// The properties that decide how cage uses the engine.
@@ -74,7 +74,7 @@ pub struct Info {
     pub version: String,
     /// Whether the engine filters system calls.
     pub seccomp: bool,
-    /// The directory with images and containers, if it is on this machine.
+    /// The directory with images and containers if it is on this machine.
     pub directory: Option<PathBuf>,
 }
 
@@ -127,11 +127,11 @@ impl Engine {
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemInfo>.
 ///
 /// # Errors
-/// When it can't be read, or comes from podman: docker's client can't map users as podman's own does, and podman's
-/// `cp` changes owners.
+/// When the answer can't be read, or comes from podman: docker's client can't map users as podman's own client does, and
+/// podman's `cp` changes owners.
 pub(super) fn read_docker(said: &str, client: &str, host: &Host) -> Result<Info> {
     let info = parse(said)?;
-    // docker never had this log driver: https://docs.docker.com/engine/logging/configure/#supported-logging-drivers
+    // docker has never had this log driver: https://docs.docker.com/engine/logging/configure/#supported-logging-drivers
     let is_podman = or_default::<Vec<&str>>(&info, "/Plugins/Log")?.contains(&"k8s-file");
     ensure!(
         !is_podman,
@@ -161,8 +161,8 @@ pub(super) fn read_docker(said: &str, client: &str, host: &Host) -> Result<Info>
     })
 }
 
-/// Returns the product, known by the name of its system, or of its virtual machine, which the user can change. An engine
-/// whose machine has this machine's own name is in no virtual machine, even if this machine is one.
+/// Recognises the product by its system, or by the name of its virtual machine, which the user can change. An engine on a machine
+/// with this machine's name is on this machine, even if this machine itself is a virtual one.
 fn product(system: &str, name: &str, host: &Host) -> Option<Product> {
     let is_here = host.os == Os::Linux && host.nodename.as_deref() == Some(name);
     let name = if is_here { "" } else { name };
@@ -212,7 +212,7 @@ fn directory(path: PathBuf, is_here: bool, host: &Host) -> Option<PathBuf> {
     Some(path).filter(|path| is_here && host.os == Os::Linux && path.is_absolute())
 }
 
-/// Returns the errors that docker's client got instead of an answer; before version 23 its status is 0 even so.
+/// Returns the errors that docker's client prints instead of an answer. Before version 23, its exit status is 0 even then.
 pub(super) fn server_errors(said: &str) -> Option<String> {
     let answer: Value = serde_json::from_str(said).ok()?;
     Some(at::<Vec<String>>(&answer, "/ServerErrors").ok()?.join("\n"))

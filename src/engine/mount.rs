@@ -27,12 +27,12 @@ const UNREADABLE: &str = "engines can't read a path with \\r\\n in it";
 const EXPECTED: &str = "expected SOURCE:TARGET[:ro], such as ./data:/data or /etc/ssl:/etc/ssl:ro";
 
 impl Mount {
-    /// A file or directory of the host, writable.
+    /// Returns a writable mount of a file or directory of the host.
     pub fn path(source: impl Into<String>, target: impl Into<String>) -> Self {
         Self { is_path: true, source: source.into(), target: target.into(), readonly: false }
     }
 
-    /// A volume, writable.
+    /// Returns a writable mount of a volume.
     pub fn volume(name: impl Into<String>, target: impl Into<String>) -> Self {
         Self { is_path: false, source: name.into(), target: target.into(), readonly: false }
     }
@@ -44,7 +44,7 @@ impl Mount {
         self
     }
 
-    /// Returns the file or directory of the host, if it is one.
+    /// Returns the source if it is a file or directory of the host.
     pub fn source_path(&self) -> Option<&str> {
         self.is_path.then_some(&self.source)
     }
@@ -54,14 +54,9 @@ impl Mount {
         self.readonly
     }
 
-    /// Returns the path inside.
+    /// Returns the path in the container.
     pub fn target(&self) -> &str {
         &self.target
-    }
-
-    /// Returns whether the engines read the paths as they are written.
-    pub fn is_readable(&self) -> bool {
-        is_mountable(&self.source) && is_mountable(&self.target)
     }
 
     /// Checks that the source, if it is a file or directory of the host, still exists, and that its path has no symbolic links.
@@ -85,7 +80,7 @@ impl Mount {
         bail!(Failure::new(format!("volume source {}{problem}", text::escape(source))).hint(hint))
     }
 
-    /// Makes the source absolute and free of links, seen from `base`.
+    /// Resolves the source against the directory `base`, and symbolic links in its path.
     ///
     /// # Errors
     /// When a source on the host doesn't exist.
@@ -105,7 +100,7 @@ impl Mount {
         Ok(Self { source: found, ..self })
     }
 
-    /// The value of `--mount`: comma-separated fields, quoted as the engines' CSV readers take them.
+    /// Returns the value of `--mount`: comma-separated fields, quoted for the engines' CSV readers.
     pub fn to_flag(&self) -> String {
         let mut fields = vec![if self.is_path { "type=bind".to_owned() } else { "type=volume".to_owned() }];
         if !self.source.is_empty() {
@@ -113,14 +108,14 @@ impl Mount {
         }
         fields.push(format!("target={}", self.target));
         if self.readonly {
-            // podman 4 knows the long word for the host's own directories only.
+            // podman 4 accepts the long word only for files and directories of the host.
             let word = if self.is_path { "readonly" } else { "ro" };
             fields.push(word.to_owned());
         }
         fields.iter().map(|field| csv_field(field)).collect::<Vec<_>>().join(",")
     }
 
-    /// The value of `-v` that means this.
+    /// Returns the same mount as a value of `-v`.
     pub fn to_volume_option(&self) -> String {
         let end = if self.readonly { ":ro" } else { "" };
         if self.source.is_empty() {
@@ -181,8 +176,10 @@ fn parse(text: &str) -> Result<Mount, String> {
     if !is_path && !is_engine_name(source) {
         return Err(format!("`{source}` is neither a path (start it with `/` or `./`) nor a volume's name"));
     }
-    let mount = Mount { is_path, source: source.into(), target: format!("/{target}"), readonly };
-    if mount.is_readable() { Ok(mount) } else { Err(UNREADABLE.into()) }
+    if !is_mountable(source) || !is_mountable(target) {
+        return Err(UNREADABLE.into());
+    }
+    Ok(Mount { is_path, source: source.into(), target: format!("/{target}"), readonly })
 }
 
 fn csv_field(field: &str) -> String {
@@ -276,7 +273,7 @@ mod tests {
         fn an_engine_reads_back_what_was_rendered(source in "/[^\0]{0,40}", target in "/[a-z ,\"=:\r\n\\\\'é]{1,40}") {
             let mount = Mount::path(&source, &target);
             let expected = ["type=bind".to_owned(), format!("source={source}"), format!("target={target}")];
-            if mount.is_readable() {
+            if is_mountable(&source) && is_mountable(&target) {
                 prop_assert_eq!(csv(&mount.to_flag()), expected);
             } else {
                 prop_assert_ne!(csv(&mount.to_flag()), expected);

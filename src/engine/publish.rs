@@ -84,7 +84,7 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
     Ok(Ports { first, last })
 }
 
-/// The form that both engines take.
+/// Formats the value of `--publish`, as both engines read it.
 impl fmt::Display for Publish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.host.map(|host| host.to_string()).unwrap_or_default();

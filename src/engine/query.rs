@@ -1,4 +1,4 @@
-//! Questions to an engine: what it is, and which containers, images and volumes it has.
+//! Queries to an engine: its address and properties, its containers, images and volumes.
 
 use std::collections::HashMap;
 
@@ -29,9 +29,9 @@ pub struct Volume {
 /// The objects that `inspect` described.
 #[derive(Debug, Clone, Default)]
 pub struct Inspected {
-    /// The containers that exist, of those asked for.
+    /// The requested containers that exist.
     pub containers: Vec<Container>,
-    /// The images that exist, of those asked for.
+    /// The requested images that exist.
     pub images: Vec<Image>,
 }
 
@@ -52,18 +52,16 @@ impl Inspected {
 }
 
 impl Runtime {
-    /// Returns the properties of the engine, asking only if they aren't known beforehand.
+    /// Returns the properties of the engine. Asks the engine only if they aren't known beforehand.
     ///
     /// # Errors
     /// When the engine does not answer.
     pub fn engine(&self, host: &Host, runner: Runner) -> Result<Engine> {
-        match self.kind.known_engine(host) {
-            Some(engine) => Ok(engine),
-            None => Ok(self.ask_info(host, runner)?.engine),
-        }
+        let known = self.kind.known_engine(host);
+        known.map_or_else(|| Ok(self.ask_info(host, runner)?.engine), Ok)
     }
 
-    /// Returns the address of the engine; nothing for a podman on this machine.
+    /// Returns the address of the engine, or an empty string for a podman on this machine.
     ///
     /// # Errors
     /// When the client can't be started or its answer can't be read.
@@ -98,7 +96,7 @@ impl Runtime {
         self.kind.read_info(&said, &self.name, host)
     }
 
-    /// Returns the containers with these names or IDs, as far as they exist.
+    /// Returns those containers with these names or IDs that exist.
     ///
     /// # Errors
     /// When the engine does not answer, or its answer can't be read.
@@ -106,7 +104,7 @@ impl Runtime {
         Ok(self.inspect(runner, &["container", "inspect"], names)?.containers)
     }
 
-    /// Returns the images with these names or IDs, as far as they exist.
+    /// Returns those images with these names or IDs that exist.
     ///
     /// # Errors
     /// As [`Runtime::containers`].
@@ -114,7 +112,7 @@ impl Runtime {
         Ok(self.inspect(runner, &["image", "inspect"], names)?.images)
     }
 
-    /// Returns containers and an image with one call instead of two.
+    /// Returns those of some containers and an image that exist, with one call instead of two.
     ///
     /// # Errors
     /// As [`Runtime::containers`].
@@ -129,8 +127,8 @@ impl Runtime {
         let invocation = self.command([verb, names].concat());
         let output = runner.capture(&invocation)?;
         if !output.status.success() {
-            // Those that exist are printed, and stderr has a line for each missing one. There may be other lines: podman prints
-            // warnings, and the package podman-docker a notice.
+            // The engine prints the objects that exist, and on stderr a line for each missing one. Other lines may be there, too:
+            // podman's warnings and a notice of the package podman-docker.
             let error = EngineError::new(&invocation, output.status, &output.stderr);
             if !trouble::is_only_of_missing_things(&error.words) {
                 return Err(error.into());
@@ -147,19 +145,8 @@ impl Runtime {
         let filter = format!("label={label}");
         let format = "{{.ID}} {{.Status}}";
         let lines = runner.run(&self.command(["ps", "--all", "--filter", &filter, "--format", format]))?;
-        Ok(lines
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .map(|(id, status)| (id.to_owned(), status.to_owned()))
-            .collect())
-    }
-
-    /// Returns whether there is a volume of this name.
-    ///
-    /// # Errors
-    /// When the engine does not answer.
-    pub fn has_volume(&self, runner: Runner, name: &str) -> Result<bool> {
-        Ok(self.volume(runner, name)?.is_some())
+        let rows = lines.lines().filter_map(|line| line.split_once(' '));
+        Ok(rows.map(|(id, status)| (id.to_owned(), status.to_owned())).collect())
     }
 
     /// Returns the volume of this name, if there is one.
@@ -202,7 +189,7 @@ impl Runtime {
         }
         let format = "{{.Name}} {{json .Labels}}";
         let inspect = ["volume", "inspect", "--format", format].into_iter().map(str::to_owned);
-        // A volume that is gone by now makes the command fail; the others are printed.
+        // If a volume has been removed meanwhile, the command fails, but prints the others.
         let output = runner.capture(&self.command(inspect.chain(names)))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let rows = said.lines().filter_map(|line| {
@@ -213,8 +200,8 @@ impl Runtime {
         Ok(rows.collect())
     }
 
-    /// Returns the IDs of the containers that match the filter `what`: that have a `volume`, or come from an image or its
-    /// descendants (`ancestor`). They are as long as [`Container::id`].
+    /// Returns the IDs of the containers that match the filter `what`: those that use a `volume`, or those of an image and its
+    /// descendants (`ancestor`). The IDs are as long as [`Container::id`].
     ///
     /// # Errors
     /// When the engine does not answer.
@@ -235,7 +222,8 @@ impl Runtime {
     }
 }
 
-/// Returns the address of a connection; without any, podman uses its socket on this machine.
+/// Returns the address of podman's connection `name`, or of its default connection. If there is none, podman uses its socket on
+/// this machine, and the address is empty.
 fn connection(said: &str, name: Option<&str>) -> Result<String> {
     let connections: Vec<Value> = serde_json::from_str(said)?;
     let is_meant = |connection: &&Value| match name {
@@ -245,8 +233,8 @@ fn connection(said: &str, name: Option<&str>) -> Result<String> {
     connections.iter().find(is_meant).map_or(Ok(String::new()), |connection| at(connection, "/URI"))
 }
 
-/// Returns whether the engine at this address is on another machine. A loopback port is a virtual machine's or a tunnel's; those
-/// can't be told apart, and the first is common.
+/// Returns whether the engine at this address is on another machine. A loopback address counts as this machine: it may be a
+/// tunnel to another one, but usually it leads to a virtual machine.
 pub fn is_remote(endpoint: &str) -> bool {
     let Some((scheme, rest)) = endpoint.split_once("://") else { return false };
     let host = rest.split(['/', '?']).next().unwrap_or_default();

@@ -94,7 +94,7 @@ impl Runner {
         succeeded(invocation, self.capture(invocation)?)
     }
 
-    /// Runs a command, and then one that reads the output of the first.
+    /// Runs a command, then another that reads the output of the first.
     ///
     /// # Errors
     /// When one of them doesn't start or fails.
@@ -106,7 +106,7 @@ impl Runner {
     /// Runs a command and captures its output, whatever its status.
     ///
     /// # Errors
-    /// When it doesn't start, or not end in time.
+    /// When it doesn't start, or doesn't end in time.
     pub fn capture(self, invocation: &Invocation) -> Result<Output, EngineError> {
         self.capture_unless(invocation, &Cancel::default())
     }
@@ -128,8 +128,8 @@ impl Runner {
     ) -> Result<Output, EngineError> {
         self.echo(invocation);
         let mut command = command(invocation);
-        // In a process group of its own, so that Ctrl-C doesn't reach it: an engine finishes what its client asked for before
-        // it ended, and cage would not know what there is to undo.
+        // Ctrl-C doesn't reach another process group. If it ended the client, the engine would still finish the request, and cage
+        // would not know what to undo.
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         let limit = self.limit.into_iter().chain(invocation.within).min();
@@ -213,7 +213,7 @@ pub fn pid(child: &Child) -> Option<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
-/// Starts a thread in a scope; unlike `scope.spawn`, which panics, it reports that there can't be another thread.
+/// Starts a thread in a scope. When there can't be another thread, it returns an error, while `scope.spawn` panics.
 ///
 /// # Errors
 /// When the system refuses another thread.
@@ -224,7 +224,7 @@ pub fn spawn<'scope, T: Send + 'scope>(
     thread::Builder::new().spawn_scoped(scope, work)
 }
 
-/// Returns the process to start. Its PATH and its directory are such that it starts no program of the project's.
+/// Returns the process to start, with a PATH and a directory from which it can't start a program of the project.
 fn command(invocation: &Invocation) -> Command {
     let mut command = Command::new(&invocation.runtime.program);
     command.args(&invocation.args).env("PATH", &invocation.runtime.path);
@@ -236,14 +236,11 @@ fn command(invocation: &Invocation) -> Command {
 
 fn connect(mut command: Command, streams: Streams) -> io::Result<Command> {
     match streams {
-        Streams::Inherited => {}
-        Streams::Terminal(terminal) => {
-            command.stdin(terminal.try_clone()?).stdout(terminal).stderr(Stdio::piped()).process_group(0);
-        }
-        Streams::Piped => {
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        }
-    }
+        Streams::Inherited => return Ok(command),
+        Streams::Terminal(terminal) => command.stdin(terminal.try_clone()?).stdout(terminal),
+        Streams::Piped => command.stdin(Stdio::piped()).stdout(Stdio::piped()),
+    };
+    command.stderr(Stdio::piped()).process_group(0);
     Ok(command)
 }
 

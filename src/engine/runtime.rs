@@ -127,8 +127,8 @@ impl Runtime {
     }
 }
 
-/// Returns whether cage tries the next runtime after `error`: the engine can't be reached, or the program did not even name
-/// its version (was not `identified`), like the stub in WSL.
+/// Returns whether cage tries the next runtime after this error: either the engine can't be reached, or the program printed no
+/// version (it was not `identified`), like Docker Desktop's stub in WSL.
 pub fn is_skipped(error: &anyhow::Error, identified: bool) -> bool {
     is_trouble(error, Trouble::Unreachable)
         || is_trouble(error, Trouble::PermissionDenied)

@@ -1,7 +1,7 @@
 //! Kinds of engine failures, recognised by the shape of the engines' messages.
 //!
 //! Messages quote names, paths and commands of the user. So a text counts only at the start or the end of a line, or outside
-//! of quotation marks, and lines that end in an unquoted path are looked at first.
+//! of quotation marks, and patterns of lines that end in an unquoted path come first.
 
 /// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ const PATTERNS: [(Trouble, &[&str]); 11] = [
 
 const MISSING_IMAGE: [&str; 2] = ["no such image: *", "*: image not known"];
 
-/// What stands before the message proper; in front of the first, there may be others.
+/// Words in front of a message. There may be several.
 const PREFIXES: [&str; 9] = [
     "docker: ",
     "error: ",
@@ -110,10 +110,10 @@ const PREFIXES: [&str; 9] = [
     "creating container storage: ",
 ];
 
-/// What may follow the message proper.
+/// Words after a message.
 const SUFFIXES: [&str; 4] = [": unknown", ": oci runtime error", ".", " "];
 
-/// Recognises what an engine says of the failure of a command with these arguments.
+/// Recognises the failure of a command with these arguments by the engine's message.
 pub(super) fn recognise(words: &str, args: &[String]) -> Trouble {
     let lines: Vec<String> = words.lines().map(|line| bare(&line.to_lowercase()).to_owned()).collect();
     if lines.iter().any(|line| names_agent(line)) {
@@ -188,7 +188,7 @@ fn fits(pattern: &str, line: &str) -> bool {
     }
 }
 
-/// Returns the message proper in a line.
+/// Removes prefixes and suffixes from a message.
 fn bare(mut line: &str) -> &str {
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
         line = rest;
@@ -199,7 +199,7 @@ fn bare(mut line: &str) -> &str {
     line
 }
 
-/// Removes what is in quotation marks.
+/// Removes quoted text.
 fn unquoted(line: &str) -> String {
     line.split('"').step_by(2).collect()
 }
@@ -239,12 +239,14 @@ fn is_own(args: &[String], name: &str) -> bool {
 
 /// Returns whether a line names the SSH agent's socket, or cage's link to it.
 fn names_agent(line: &str) -> bool {
-    let words = line.split([' ', '"', '\'', ',', '=']).map(|word| word.trim_end_matches([':', '.']));
-    let is_link = |word: &str| word.strip_suffix(".agent").is_some_and(|link| link.contains("/cage/cage-"));
-    words.into_iter().any(|word| word == "/run/host-services/ssh-auth.sock" || is_link(word))
+    line.split([' ', '"', '\'', ',', '=']).map(|word| word.trim_end_matches([':', '.'])).any(|word| {
+        word == "/run/host-services/ssh-auth.sock"
+            || word.strip_suffix(".agent").is_some_and(|link| link.contains("/cage/cage-"))
+    })
 }
 
-/// Returns whether `create --init` failed because of podman's init, in whichever words: only the program's name is certain.
+/// Returns whether `create --init` failed because podman's init is missing. Versions use different messages, but all name the
+/// program.
 fn misses_init(line: &str, args: &[String]) -> bool {
     const INIT: &str = "catatonit";
     let is_asked = args.iter().any(|arg| arg == "--init") && !args.iter().any(|arg| arg.contains(INIT));
