@@ -126,7 +126,7 @@ impl CreateOptions {
         self.each(|value| if let Value::Home(home) = value { Some(home) } else { None }).next().copied()
     }
 
-    /// Chooses a home, whatever was chosen before.
+    /// Replaces the choice of a home.
     #[must_use]
     pub fn with_home(self, home: Home) -> Self {
         let option = TABLE.iter().find(|option| option.flag == HOME);
@@ -169,7 +169,7 @@ impl CreateOptions {
         self
     }
 
-    /// Returns the arguments of the engine's `create` that the table has for these options, or for their defaults.
+    /// Returns the arguments for the engine's `create` of these options, and of defaults for the others.
     pub fn to_engine_args(&self, runtime: Dialect) -> Vec<String> {
         let args = |option: &Definition| {
             let chosen = self.text(option.flag).or_else(|| option.default.map(str::to_owned));
@@ -178,8 +178,8 @@ impl CreateOptions {
         TABLE.iter().filter_map(args).flatten().collect()
     }
 
-    /// Makes the sources of mounts absolute, seen from `base`, and takes values from this machine for variables without one, and
-    /// arguments for the engine from `CAGE_CREATE_ARGS`.
+    /// Makes the sources of mounts absolute, relative to `base`, gives variables without a value their value on this machine, and adds
+    /// the arguments for the engine from `CAGE_CREATE_ARGS`.
     ///
     /// # Errors
     /// When the source of a mount doesn't exist, a variable has no value, or an argument can't be the engine's.
@@ -205,10 +205,10 @@ impl CreateOptions {
         Ok(self)
     }
 
-    /// Checks that the sources of mounts are still there.
+    /// Checks that the sources of mounts still exist.
     ///
     /// # Errors
-    /// When one isn't.
+    /// When one doesn't exist.
     pub fn check_sources(&self) -> Result<()> {
         self.mounts().try_for_each(Mount::check_source)
     }
@@ -218,7 +218,7 @@ impl CreateOptions {
         self.mounts().filter_map(|mount| mount.source_path()).map(PathBuf::from)
     }
 
-    /// Returns the options one by one, as words that could have been typed; variables without their values.
+    /// Returns the words of each option as on a command line, without the values of variables.
     pub fn words(&self) -> Vec<Vec<String>> {
         let engine_args = (!self.engine_args.is_empty())
             .then(|| ["--".to_owned()].into_iter().chain(self.engine_args.iter().cloned()).collect());
@@ -230,9 +230,8 @@ impl CreateOptions {
         shell_words::join(self.words().concat())
     }
 
-    /// Reads the texts of the labels that keep the options and the names of the variables that some of them come from; `None`
-    /// when either isn't one that this version of cage writes. The values of variables are those of the container,
-    /// `environment`.
+    /// Reads the options from the texts of their labels: the options, and the names of the variables that some of them come from.
+    /// Returns `None` for a text that this version of cage doesn't write. The values of `-e` come from the container's `environment`.
     pub fn from_labels(text: &str, defaults: &str, environment: &[String]) -> Option<Self> {
         let mut options = Self::from_label(text, environment)?;
         for name in defaults.split_whitespace() {
@@ -260,7 +259,7 @@ impl CreateOptions {
         Some(options)
     }
 
-    /// Returns these options, and those of `kept` that they don't replace: a port of the host and a place inside can be used
+    /// Returns these options, and those of `kept` that they don't replace: a port of the host and a path in the cage can be used only
     /// once.
     #[must_use]
     pub fn over(mut self, mut kept: Self) -> Self {
@@ -286,7 +285,7 @@ impl CreateOptions {
     }
 }
 
-/// Checks that no link in the project leads a typed source out of it: code in a cage may have put the link there.
+/// Checks that no link in the project leads a source out of the project: code in a cage may have put the link there.
 fn check_links(typed: &Path, links: &[PathBuf], project: &Path, real: &Path) -> Result<()> {
     let Some(link) = links.iter().find(|link| link.starts_with(project)) else { return Ok(()) };
     let shown = |path: &Path| text::escape(&path.to_string_lossy());
@@ -305,7 +304,7 @@ fn check_links(typed: &Path, links: &[PathBuf], project: &Path, real: &Path) -> 
     Ok(())
 }
 
-/// Returns whether `part` is among `all`, in one piece.
+/// Returns whether the words of `part` follow each other somewhere in `all`.
 fn holds(all: &[String], part: &[String]) -> bool {
     part.is_empty() || all.windows(part.len()).any(|words| words == part)
 }

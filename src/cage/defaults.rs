@@ -1,7 +1,7 @@
 //! The user's own defaults: variables that stand for options of a new cage.
 //!
-//! They give way to options that were typed or that the cage before was made with, and are read again whenever a cage is
-//! created.
+//! Options on the command line, and those of a cage that is replaced, override them. cage reads the variables each time it creates a
+//! cage.
 
 use anyhow::{Result, bail};
 
@@ -35,27 +35,21 @@ fn choice(option: &Definition, variable: EnvVar, value: &str) -> Result<Option<C
         Some((_, off)) if value == off => return Ok(None),
         Some((on, off)) => bail!(Failure::new(format!("{} is neither `{on}` nor `{off}`", variable.name))),
     };
-    let Some(options) = CreateOptions::from_label(&shell_words::join(words), &[]) else {
-        bail!(
-            Failure::new(format!(
-                "{} `{}` is not a value for {}",
-                variable.name,
-                text::escape(value),
-                option.flag
-            ))
+    let options = CreateOptions::from_label(&shell_words::join(words), &[]).ok_or_else(|| {
+        let value = text::escape(value);
+        Failure::new(format!("{} `{value}` is not a value for {}", variable.name, option.flag))
             .hint("`cage help start` explains the option")
-        )
-    };
+    })?;
     Ok(options.chosen.into_iter().next().map(|choice| Choice { by_variable: true, ..choice }))
 }
 
 impl CreateOptions {
-    /// Returns what is wrong with the variables, each by itself.
+    /// Returns an error for each variable with an invalid value.
     pub fn wrong_defaults(host: &Host) -> Vec<anyhow::Error> {
         set(host).filter_map(|(option, variable, value)| choice(option, variable, value).err()).collect()
     }
 
-    /// Adds the options that variables stand for and that were not chosen otherwise.
+    /// Adds the options that come from variables, except those that were chosen otherwise.
     ///
     /// # Errors
     /// When a variable has a value that the option can't have.

@@ -1,6 +1,6 @@
 //! Arguments for the engine's own `create`: the ones that cage depends on, and the ones that it must know of.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
 use crate::base::text;
@@ -21,18 +21,13 @@ const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];
 pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
     for flag in flags(args) {
         let key = flag.value.split('=').next().unwrap_or_default();
-        if flag.name == "label" && (key.starts_with("cage.") || key == label) {
-            bail!(Failure::new(format!(
-                "label `{}` can't be passed on to the engine: it is cage's own",
-                text::escape(flag.value)
-            )));
-        }
-        if OWN.contains(&flag.name) {
-            bail!(Failure::new(format!(
-                "`--{}` can't be passed on to the engine: cage depends on it",
-                flag.name
-            )));
-        }
+        let refused =
+            |what: String, why: &str| Failure::new(format!("{what} can't be passed on to the engine: {why}"));
+        ensure!(
+            flag.name != "label" || !(key.starts_with("cage.") || key == label),
+            refused(format!("label `{}`", text::escape(flag.value)), "it is cage's own")
+        );
+        ensure!(!OWN.contains(&flag.name), refused(format!("`--{}`", flag.name), "cage depends on it"));
     }
     Ok(())
 }

@@ -1,17 +1,18 @@
-//! Options and arguments for the engine that weaken the isolation of a cage. What is not judged here, `status` shows.
+//! Options and arguments for the engine that weaken the isolation of a cage. `cage status` shows the others, too.
 
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, NETWORK};
 use crate::engine::args::{Flag, flags};
+use crate::engine::mount::Mount;
 use crate::host::machine::Host;
 
-/// Names of engines' sockets.
+/// The names of the engines' sockets.
 const SOCKETS: [&str; 5] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"];
 
 const SOCKET_TOLD: &str = "gives the cage control of this machine through an engine's socket";
@@ -31,28 +32,25 @@ pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<St
     volumes.chain(passed.filter_map(|flag| place.weakness(&flag))).collect()
 }
 
-/// Checks that no file that counts on this machine, and no directory with one, is mounted writable.
+/// Checks that no mount can change a file that this machine runs or trusts.
 ///
 /// # Errors
-/// When one is, and the user doesn't allow it.
+/// When a mount can, and the user doesn't allow it.
 pub fn check_writable(host: &Host, options: &CreateOptions) -> Result<()> {
     if options.has(ALLOW_DANGEROUS_DIR) {
         return Ok(());
     }
-    for mount in options.mounts().filter(|mount| !mount.is_readonly()) {
-        if let Some(why) = mount.source_path().and_then(|source| host.counts_here(Path::new(source))) {
-            let shown = text::escape(&mount.to_volume_option());
-            return Err(Failure::new(format!("`-v {shown}` can't be writable: {why}"))
-                .hint(
-                    "add `:ro`, or put a copy into ~/.config/cage/home; --allow-dangerous-dir if you mean it",
-                )
-                .into());
-        }
-    }
-    Ok(())
+    let mut writable = options.mounts().filter(|mount| !mount.is_readonly());
+    let counts = |mount: &Mount| host.counts_here(Path::new(mount.source_path()?));
+    let Some((mount, why)) = writable.find_map(|mount| Some((mount, counts(mount)?))) else { return Ok(()) };
+    let shown = text::escape(&mount.to_volume_option());
+    bail!(
+        Failure::new(format!("`-v {shown}` can't be writable: {why}"))
+            .hint("add `:ro`, or put a copy into ~/.config/cage/home; --allow-dangerous-dir if you mean it")
+    )
 }
 
-/// The facts that make an option weak here and not elsewhere.
+/// The facts about this machine and the project that decide whether an option weakens the isolation.
 struct Surroundings<'a> {
     project: &'a str,
     here: &'a Path,
@@ -63,14 +61,11 @@ impl Surroundings<'_> {
     fn weakness(&self, flag: &Flag) -> Option<String> {
         let &Flag { name, value, is_inline } = flag;
         let is_on = !(is_inline && matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False"));
-        let shown = format!("--{name} {value}");
+        let is_switch = matches!(name, "privileged" | "use-api-socket");
+        let shown = if is_switch { format!("--{name}") } else { format!("--{name} {value}") };
         let why = match name {
-            "privileged" if is_on => {
-                return Some(
-                    "`--privileged` weakens the cage: root in the cage is root on this machine".to_owned(),
-                );
-            }
-            "use-api-socket" if is_on => return Some(format!("`--use-api-socket` {SOCKET_TOLD}")),
+            "privileged" if is_on => "root in the cage is root on this machine".to_owned(),
+            "use-api-socket" if is_on => return Some(format!("`{shown}` {SOCKET_TOLD}")),
             "network" | "net" if is_host_network(value) => {
                 "the cage reaches everything that listens on this machine".to_owned()
             }
@@ -94,7 +89,7 @@ impl Surroundings<'_> {
         Some(format!("`{shown}` weakens the cage: {why}"))
     }
 
-    /// Returns whether a path is in the project, wherever links may lead.
+    /// Returns whether a path, with all links resolved, is in the project.
     fn is_in_project(&self, path: &str) -> bool {
         let path = Path::new(path);
         let climbs = path.components().any(|part| part == Component::ParentDir);

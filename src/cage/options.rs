@@ -1,4 +1,4 @@
-//! The table of the options that a cage is created with: all that is to be known of an option is in its row.
+//! The table of the options that a cage is created with. A row declares everything about an option.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -32,8 +32,7 @@ const LIMITS: &str = "Limits";
 pub static TABLE: [Definition; 13] = [
     Definition {
         short: Some('p'),
-        value_name: "HOST:PORT",
-        parser: || parsed(Value::Port),
+        takes: Some(("HOST:PORT", || parsed(Value::Port))),
         clashes: Some(|new, old| match (new, old) {
             (Value::Port(new), Value::Port(old)) => new == old || new.clashes_with(old),
             _ => false,
@@ -46,8 +45,7 @@ pub static TABLE: [Definition; 13] = [
     },
     Definition {
         short: Some('v'),
-        value_name: "SOURCE:TARGET",
-        parser: || parsed(Value::Mount),
+        takes: Some(("SOURCE:TARGET", || parsed(Value::Mount))),
         complete: Some(completion::path),
         clashes: Some(|new, old| match (new, old) {
             (Value::Mount(new), Value::Mount(old)) => new.target() == old.target(),
@@ -57,8 +55,7 @@ pub static TABLE: [Definition; 13] = [
     },
     Definition {
         short: Some('e'),
-        value_name: "KEY[=VALUE]",
-        parser: || parsed(Value::Variable),
+        takes: Some(("KEY[=VALUE]", || parsed(Value::Variable))),
         clashes: Some(|new, old| match (new, old) {
             (Value::Variable(new), Value::Variable(old)) => new.name == old.name,
             _ => false,
@@ -70,8 +67,7 @@ pub static TABLE: [Definition; 13] = [
         )
     },
     Definition {
-        value_name: "HOME",
-        parser: || ValueParser::new(EnumValueParser::<Home>::new().map(Value::Home)),
+        takes: Some(("HOME", || ValueParser::new(EnumValueParser::<Home>::new().map(Value::Home)))),
         default: Some("shared"),
         variable: Some(EnvVar::value("CAGE_HOME")),
         ..Definition::new(HOME, MOUNTS, "Use the home that all cages share, or one for this project only")
@@ -87,8 +83,7 @@ pub static TABLE: [Definition; 13] = [
         ..Definition::new(NO_ROOT, ISOLATION, "Run without root: sudo and setuid programs gain no privileges")
     },
     Definition {
-        value_name: "MODE",
-        parser: || checked(word),
+        takes: Some(("MODE", || checked(word))),
         isolates: true,
         engine: same,
         variable: Some(EnvVar::value("CAGE_NETWORK")),
@@ -111,24 +106,21 @@ pub static TABLE: [Definition; 13] = [
         )
     },
     Definition {
-        value_name: "SIZE",
-        parser: || checked(size),
+        takes: Some(("SIZE", || checked(size))),
         limit: Some(Limit::Memory),
         engine: same,
         variable: Some(EnvVar::value("CAGE_MEMORY")),
         ..Definition::new("--memory", LIMITS, "Limit memory, e.g. 4g")
     },
     Definition {
-        value_name: "NUMBER",
-        parser: || checked(number),
+        takes: Some(("NUMBER", || checked(number))),
         limit: Some(Limit::Processors),
         engine: same,
         variable: Some(EnvVar::value("CAGE_CPUS")),
         ..Definition::new("--cpus", LIMITS, "Limit CPU time to that of this many processors, e.g. 1.5")
     },
     Definition {
-        value_name: "NUMBER",
-        parser: || checked(count),
+        takes: Some(("NUMBER", || checked(count))),
         limit: Some(Limit::Processes),
         engine: same,
         // docker by itself sets no limit.
@@ -137,13 +129,15 @@ pub static TABLE: [Definition; 13] = [
         ..Definition::new("--pids-limit", LIMITS, "Limit the number of processes")
     },
     Definition {
-        value_name: "GPUS",
-        parser: || checked(word),
+        takes: Some(("GPUS", || checked(word))),
         engine: |_, dialect, value| dialect.gpu_args(value),
         variable: Some(EnvVar::value("CAGE_GPUS")),
         ..Definition::new("--gpus", LIMITS, "Give access to GPUs: all, device=0,1 or, with docker, a number")
     },
 ];
+
+/// Makes the parser of an option's value.
+type MakeParser = fn() -> ValueParser;
 
 /// An option of `start` and of the other commands that create a cage.
 #[derive(Debug)]
@@ -153,9 +147,8 @@ pub struct Definition {
     short: Option<char>,
     heading: &'static str,
     help: &'static str,
-    /// The name of the value in help; empty for a switch.
-    value_name: &'static str,
-    parser: fn() -> ValueParser,
+    /// The name of the value in help, and its parser; none for a switch.
+    takes: Option<(&'static str, MakeParser)>,
     /// Completes a value on the command line.
     complete: Option<fn(&OsStr) -> Vec<CompletionCandidate>>,
     /// The variable with the user's own default.
@@ -211,8 +204,7 @@ impl Definition {
             heading,
             help,
             short: None,
-            value_name: "",
-            parser: ValueParser::bool,
+            takes: None,
             complete: None,
             variable: None,
             default: None,
@@ -226,7 +218,7 @@ impl Definition {
 
     /// Returns whether the option has no value.
     pub fn is_switch(&self) -> bool {
-        self.value_name.is_empty()
+        self.takes.is_none()
     }
 
     /// Returns the argument of the command line.
@@ -236,15 +228,13 @@ impl Definition {
         let help = format!("{}{default}{variable}", self.help);
         let arg = Arg::new(self.flag).long(self.flag.trim_start_matches('-')).short(self.short);
         let arg = arg.help(help).help_heading(self.heading);
-        if self.is_switch() {
-            return arg.action(ArgAction::SetTrue);
-        }
+        let Some((name, parser)) = self.takes else { return arg.action(ArgAction::SetTrue) };
         let is_list = self.clashes.is_some();
         let arg = arg
             .action(if is_list { ArgAction::Append } else { ArgAction::Set })
             .allow_hyphen_values(is_list)
-            .value_name(self.value_name)
-            .value_parser((self.parser)());
+            .value_name(name)
+            .value_parser(parser());
         match self.complete {
             Some(complete) => arg.add(ArgValueCompleter::new(complete)),
             None => arg,

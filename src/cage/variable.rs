@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
 use crate::base::text;
@@ -47,7 +47,7 @@ impl Variable {
     /// Takes the value from this machine if none was typed.
     ///
     /// # Errors
-    /// When the name is not one, or there is no value, or one that an env file can't hold.
+    /// When the name is invalid, or there is no value, or an env file can't hold it.
     pub fn resolve(self, host: &Host) -> Result<Self> {
         let shown = text::escape(&self.name);
         ensure!(
@@ -55,12 +55,9 @@ impl Variable {
             Failure::new(format!("-e: `{shown}` is not a variable's name")).hint("expected KEY=VALUE or KEY")
         );
         let value = self.value.or_else(|| host.any_variable(&self.name).map(str::to_owned));
-        let Some(value) = value else {
-            bail!(
-                Failure::new(format!("-e: {shown} has no value here"))
-                    .hint(format!("write -e {shown}=VALUE"))
-            )
-        };
+        let value = value.ok_or_else(|| {
+            Failure::new(format!("-e: {shown} has no value here")).hint(format!("write -e {shown}=VALUE"))
+        })?;
         ensure!(
             !value.contains(['\n', '\0']) && !value.ends_with('\r'),
             Failure::new(format!("-e: the value of {shown} has line breaks"))

@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::complete;
 use crate::cage::existing::SEEN_LABEL;
 use crate::engine::container::State;
-use crate::lifecycle::context::replaced_while_running;
+use crate::lifecycle::context::{Context, replaced_while_running};
 use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::Plan;
@@ -42,10 +42,8 @@ impl Shell {
         let workdir = container.project().to_owned();
         let mut inside = ExecCommand { command: self.command, workdir, ..ExecCommand::default() };
         if let Target::Project(project) = &target {
-            ensure!(
-                !session.has_stale_directory(&runtime, project, &container)?,
-                replaced_while_running(&container)
-            );
+            let context = Context { session, runtime: &runtime, project, image: None };
+            ensure!(!context.has_stale_directory(&container)?, replaced_while_running(&container));
             inside.workdir = session.project()?.path;
         }
         let mut plan = Plan::default();

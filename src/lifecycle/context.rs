@@ -9,9 +9,10 @@ use crate::cage::existing::Cage;
 use crate::cage::options::NO_ROOT;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::engine::command::{Invocation, PATIENCE};
+use crate::engine::container::State;
 use crate::engine::image::Image;
 use crate::engine::runtime::Runtime;
-use crate::host::machine::Host;
+use crate::host::machine::{Host, Os};
 use crate::host::project::Project;
 use crate::lifecycle::attach::Attach;
 use crate::lifecycle::ending::Ending;
@@ -81,6 +82,26 @@ pub fn replaced_while_running(container: &Cage) -> Failure {
 }
 
 impl Context<'_> {
+    /// Returns whether the project directory was replaced while the cage ran, for example deleted and cloned again; the cage
+    /// then still has the old one mounted. The container is asked only if the inode number differs from the label's, because
+    /// a restart may have mounted the new directory since. A virtual machine has inode numbers of its own: there the answer is no.
+    ///
+    /// # Errors
+    /// When the engine can't be started.
+    pub fn has_stale_directory(&self, container: &Cage) -> Result<bool> {
+        let Self { session, runtime, project, .. } = *self;
+        if session.host.os != Os::Linux
+            || container.state != State::Running
+            || !container.has_another_directory(project)
+        {
+            return Ok(false);
+        }
+        let look = ["exec", "--workdir", "/", &container.id, "/bin/ls", "-di", &project.path];
+        let output = session.runner.capture(&runtime.command(look).within(PATIENCE))?;
+        let inode = String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_owned);
+        Ok(inode != Some(project.inode.to_string()))
+    }
+
     /// Returns the link to the SSH agent, if the cage mounts it.
     pub(super) fn link(&self, container: &Cage) -> Option<Link> {
         Link::of(&self.session.host, &self.project.name).filter(|_| container.mounts_link())

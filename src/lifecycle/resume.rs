@@ -34,7 +34,7 @@ pub(super) fn resume(
 ) -> Result<u8> {
     let Context { session, runtime, project, .. } = context;
     let changes = Changes {
-        directory: session.has_stale_directory(runtime, project, container)?,
+        directory: context.has_stale_directory(container)?,
         agent: context.link(container).is_some_and(|link| link.is_stale()),
         // An unreadable file is an error when a cage is created, not when it starts again.
         env: EnvFiles::read(&session.host, project)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
@@ -11,15 +11,13 @@ use crate::audit;
 use crate::audit::Record;
 use crate::base::console;
 use crate::cage::existing::Cage;
-use crate::engine::command::PATIENCE;
-use crate::engine::container::State;
 use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::runner::Runner;
 use crate::engine::runtime;
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 use crate::host::completion;
-use crate::host::machine::{Host, Os};
+use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::acknowledged::Acknowledged;
 use crate::lifecycle::lock;
@@ -108,10 +106,7 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        match silent {
-            Some((_, error)) => Err(error),
-            None => bail!("no container runtime found"),
-        }
+        Err(silent.map_or_else(|| anyhow!("no container runtime found"), |(_, error)| error))
     }
 
     /// Returns all cages of a runtime.
@@ -130,15 +125,13 @@ impl Session {
         let labelled = runtime.labelled(self.runner, &self.host.label)?;
         let ids: Vec<&str> = labelled.iter().map(|(id, _)| id.as_str()).collect();
         let cages = runtime.containers(self.runner, &ids)?.into_iter();
-        let status =
-            |id: &str| labelled.iter().find(|labelled| labelled.0 == id).map(|(_, status)| status.clone());
-        Ok(cages
-            .filter_map(|container| Cage::recognise(container, &self.host.label))
-            .map(|cage| {
-                let status = status(&cage.id).unwrap_or_else(|| cage.state.name().to_owned());
-                (cage, status)
-            })
-            .collect())
+        let cages = cages.filter_map(|container| Cage::recognise(container, &self.host.label));
+        let with_status = cages.map(|cage| {
+            let status = labelled.iter().find(|(id, _)| *id == cage.id).map(|(_, status)| status.as_str());
+            let status = status.unwrap_or(cage.state.name()).to_owned();
+            (cage, status)
+        });
+        Ok(with_status.collect())
     }
 
     /// Asks before an action that can't be undone. Without a terminal there is no question.
@@ -154,30 +147,6 @@ impl Session {
             console::info("nothing was done");
         }
         Ok(agreed)
-    }
-
-    /// Returns whether the project directory was replaced while the cage ran, for example deleted and cloned again; the cage
-    /// then still has the old one mounted. The container is asked only if the inode number differs from the label's, because
-    /// a restart may have mounted the new directory since. A virtual machine has inode numbers of its own: there the answer is no.
-    ///
-    /// # Errors
-    /// When the engine can't be started.
-    pub fn has_stale_directory(
-        &self,
-        runtime: &Runtime,
-        project: &Project,
-        container: &Cage,
-    ) -> Result<bool> {
-        if self.host.os != Os::Linux
-            || container.state != State::Running
-            || !container.has_another_directory(project)
-        {
-            return Ok(false);
-        }
-        let look = ["exec", "--workdir", "/", &container.id, "/bin/ls", "-di", &project.path];
-        let output = self.runner.capture(&runtime.command(look).within(PATIENCE))?;
-        let inode = String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_owned);
-        Ok(inode != Some(project.inode.to_string()))
     }
 
     /// Waits until no other cage command of this user is creating or removing one of these cages.
