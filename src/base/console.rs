@@ -16,9 +16,11 @@ pub fn info(message: &str) {
     to_stderr(&format!("cage: {}\n", escape(message)));
 }
 
-/// Prints a message on a new line, after a program had the terminal and may have left the cursor anywhere.
-pub fn info_below(message: &str) {
-    to_stderr("\n");
+/// Prints a message after a program had the terminal, on a new line if the program ended `in_line`, in the middle of one.
+pub fn info_below(in_line: bool, message: &str) {
+    if in_line {
+        to_stderr("\n");
+    }
     info(message);
 }
 

@@ -260,16 +260,16 @@ impl Dialect {
         }
     }
 
-    /// Returns detach keys that users don't type, because cage itself handles the configured ones. docker's client delays a Ctrl-^
-    /// until the next key.
+    /// Returns detach keys that users don't type, because cage itself handles the configured ones. docker's client delays the first
+    /// of them until the next key, so this is `own` if cage never passes that key on.
     ///
     /// An empty value turns podman's off
     /// (<https://docs.podman.io/en/latest/markdown/podman-exec.1.html#detach-keys-sequence>); with docker it means the
     /// default keys (<https://docs.docker.com/reference/cli/docker/container/exec/>).
-    pub fn no_detach_keys(self) -> &'static str {
+    pub fn unused_keys(self, own: Option<&str>) -> String {
         match self {
-            Self::Docker => "ctrl-^,ctrl-^,ctrl-^,ctrl-^",
-            Self::Podman => "",
+            Self::Docker => [own.unwrap_or("ctrl-^"); 16].join(","),
+            Self::Podman => String::new(),
         }
     }
 }
@@ -279,6 +279,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::host::detach_keys::DetachKeys;
 
     #[test]
     fn each_engine_is_asked_for_gpus_in_its_own_way() {
@@ -290,6 +291,23 @@ mod tests {
             args(Dialect::Podman, "device=0,1"),
             "--device nvidia.com/gpu=0 --device nvidia.com/gpu=1"
         );
+    }
+
+    #[test]
+    fn the_clients_detach_keys_delay_no_key_that_is_passed_on() {
+        let keys = |dialect: Dialect, typed| {
+            dialect
+                .unused_keys(DetachKeys::parse(typed).unwrap().only_key())
+                .split(',')
+                .next()
+                .map(str::to_owned)
+        };
+        for (typed, key) in
+            [(r"ctrl-\", r"ctrl-\"), ("ctrl-p,ctrl-q", "ctrl-^"), ("a", "ctrl-^"), ("ctrl-[", "ctrl-^")]
+        {
+            assert_eq!(keys(Dialect::Docker, typed).as_deref(), Some(key));
+            assert_eq!(keys(Dialect::Podman, typed).as_deref(), Some(""));
+        }
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Begins the sequences of function keys, too.
+const ESCAPE: u8 = 0x1b;
+
 /// One of the detach keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
@@ -23,6 +26,12 @@ impl DetachKeys {
     pub fn parse(text: &str) -> Option<Self> {
         let keys = text.split(',').map(Key::parse).collect::<Option<_>>()?;
         Some(Self { keys, text: text.to_owned() })
+    }
+
+    /// Returns the key if there is only one, which sends a byte that no other key sends.
+    pub fn only_key(&self) -> Option<&str> {
+        let is_only = matches!(self.keys[..], [Key::Control(key)] if key != ESCAPE);
+        is_only.then_some(self.text.as_str())
     }
 
     /// Returns the keys, at least one.

@@ -58,6 +58,12 @@ pub struct Exec {
     pub signal: Invocation,
 }
 
+/// docker's words when its own detach keys were pressed.
+const DETACHED: &str = "read escape sequence";
+
+/// How long a command may take to end after SIGTERM.
+const TERMINATING: Duration = Duration::from_secs(10);
+
 /// The time in which a client may still be connecting.
 const CONNECTING: Duration = Duration::from_secs(3);
 
@@ -86,9 +92,10 @@ impl Attach {
         let ended = client.run(KeyFilter::new(&self.keys), on_event, Some(beside))?;
         let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
         let name = &self.ending.name;
-        let state = match self.ending.look(runner) {
+        let tell = |message: &str| console::info_below(ended.in_line, message);
+        let state = match self.ending.look(runner, code) {
             Err(_) if ended.hung_up => {
-                console::info_below(&format!("detached from {name}; the engine does not answer"));
+                tell(&format!("detached from {name}; the engine does not answer"));
                 return Ok(Ok(0));
             }
             state => state?,
@@ -100,7 +107,7 @@ impl Attach {
         match End::of(&state, code, &complaint.words) {
             End::Detached => {
                 keeper.keep(&ended.modes, &state.since, &Cancel::default());
-                console::info_below(&format!("detached from {name}: `cage start` re-attaches"));
+                tell(&format!("detached from {name}: `cage start` re-attaches"));
                 Ok(Ok(0))
             }
             End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
@@ -113,7 +120,7 @@ impl Attach {
             End::Exited(code) => {
                 let reason = self.ending.reason(&state, start);
                 let others = self.ending.terminals.as_ref().map_or(0, |open| open.take_ended(start));
-                console::info(&reason.unwrap_or_else(|| match others {
+                tell(&reason.unwrap_or_else(|| match others {
                     0 => format!("left {name}"),
                     1 => format!("left {name}, and ended another terminal in it"),
                     others => format!("left {name}, and ended {others} other terminals in it"),
@@ -121,7 +128,7 @@ impl Attach {
                 Ok(Ok(code))
             }
             End::Gone => {
-                self.ending.reason(&state, start).iter().for_each(|reason| console::info_below(reason));
+                self.ending.reason(&state, start).iter().for_each(|reason| tell(reason));
                 Ok(Ok(code.unwrap_or(1)))
             }
         }
@@ -189,9 +196,9 @@ impl Exec {
             let command = self.signal.clone().arg(number.to_string());
             passed.fetch_or(runner.run(&command).is_ok(), Ordering::Relaxed);
         };
-        let status = match &self.keys {
+        let (status, in_line) = match &self.keys {
             Some(keys) => self.with_terminal(keys, runner, interrupts, pass_on)?,
-            None => self.with_streams(runner, interrupts, pass_on)?,
+            None => (self.with_streams(runner, interrupts, pass_on)?, false),
         };
         let passed = passed.load(Ordering::Relaxed);
         let Some(code) = status.code() else {
@@ -203,34 +210,23 @@ impl Exec {
             return Ok(u8::try_from(128 + signal).unwrap_or(1));
         };
         let code = u8::try_from(code).unwrap_or(1);
-        // The command may have been killed because the container was stopped.
-        let is_signal = !passed && matches!(code, 129 | 137 | 143);
-        if is_signal || matches!(code, 1 | 125..=127 | 255) {
-            let state = if code == 137 && !passed {
-                self.ending.look_after_kill(runner)?
-            } else {
-                self.ending.look(runner)?
-            };
-            let reason = self.ending.reason(&state, start).unwrap_or_else(|| {
-                format!("the first shell of {} has ended; `cage start` starts it again", self.ending.name)
-            });
-            if !state.is_up() {
-                open.iter_mut().for_each(OpenTerminal::ends_with_cage);
-                ensure!(is_signal, Failure::new(reason));
-                if self.keys.is_some() { console::info_below(&reason) } else { console::info(&reason) }
-            }
+        if let Some(reason) = self.ending.reason_for_command(runner, (code, passed), start)? {
+            open.iter_mut().for_each(OpenTerminal::ends_with_cage);
+            ensure!(matches!(code, 129 | 137 | 143), Failure::new(reason));
+            console::info_below(in_line, &reason);
         }
         Ok(code)
     }
 
-    /// Runs the client with the user's terminal until it ends, and passes signals on.
+    /// Runs the client with the user's terminal until it ends, and passes signals on. Returns its status, and whether the output ends
+    /// in the middle of a line.
     fn with_terminal(
         &self,
         keys: &DetachKeys,
         runner: Runner,
         interrupts: &Interrupts,
         pass_on: impl Fn(i32) + Sync,
-    ) -> Result<ExitStatus> {
+    ) -> Result<(ExitStatus, bool)> {
         let client =
             Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
         let on_event = |running: &Running, event| match event {
@@ -239,17 +235,30 @@ impl Exec {
             }
             Event::Signal(number) => {
                 pass_on(number);
-                if number == SIGHUP {
+                // Shells ignore SIGTERM.
+                let hangs_up = number == SIGTERM && !running.ends_within(TERMINATING);
+                if hangs_up {
+                    pass_on(SIGHUP);
+                }
+                if hangs_up || number == SIGHUP {
                     running.hang_up();
                 }
             }
         };
         let filter = KeyFilter::new(keys);
         let ended = client.run(filter, on_event, None::<fn(&Running)>)?;
-        for line in String::from_utf8_lossy(&ended.stderr).lines() {
-            console::error(&format!("{}\n", escape(line)));
+        let complaint = String::from_utf8_lossy(&ended.stderr);
+        if complaint.contains(DETACHED) {
+            // Whoever has sent docker's detach keys, the command runs on without a terminal.
+            pass_on(SIGHUP);
+            console::info_below(
+                ended.in_line,
+                "the engine's client has left the command, which got a hangup",
+            );
+        } else {
+            complaint.lines().for_each(|line| console::error(&format!("{}\n", escape(line))));
         }
-        Ok(ended.status)
+        Ok((ended.status, ended.in_line))
     }
 
     /// Runs the client with cage's own streams until it ends, while another thread passes signals on.
@@ -301,11 +310,8 @@ impl End {
     fn of(state: &State, code: Option<u8>, complaint: &str) -> Self {
         let (status, exit_code) = (state.status.as_str(), state.exit_code);
         // The first process may end before the client can attach to it.
-        let harmless = [
-            "read escape sequence",
-            "cannot attach to a stopped container",
-            "can only attach to running containers",
-        ];
+        let harmless =
+            [DETACHED, "cannot attach to a stopped container", "can only attach to running containers"];
         let complained =
             code != Some(0) && !complaint.is_empty() && !harmless.iter().any(|text| complaint.contains(text));
         match (status, exit_code) {

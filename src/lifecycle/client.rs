@@ -80,6 +80,8 @@ pub struct Ended {
     pub modes: Modes,
     /// Whether cage ended it.
     pub hung_up: bool,
+    /// Whether the output ends in the middle of a line.
+    pub in_line: bool,
 }
 
 impl Running {
@@ -286,7 +288,8 @@ impl Client<'_> {
         }
         drop(terminal);
         let output = output.map_err(failed)?;
+        let in_line = running.tracker().is_in_line();
         let hung_up = running.hung_up.into_inner();
-        Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up })
+        Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up, in_line })
     }
 }

@@ -156,7 +156,7 @@ impl Context<'_> {
             self.runtime.command(verb.iter().copied().chain(end))
         };
         Attach {
-            client: client(self.runtime.kind.no_detach_keys()),
+            client: client(&self.runtime.kind.unused_keys(keys.only_key())),
             script: client(&keys.to_string()),
             keys: keys.clone(),
             once_attached: None,

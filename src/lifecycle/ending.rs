@@ -59,31 +59,50 @@ impl Ending {
         }
     }
 
-    /// Asks for the container's state.
+    /// Asks for the container's state after a client has ended with `code`.
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn look(&self, runner: Runner) -> Result<State> {
+    pub fn look(&self, runner: Runner, code: Option<u8>) -> Result<State> {
+        let mut state = self.ask(runner)?;
+        if code == Some(137) || state.exit_code == Some(137) {
+            // docker reports the end of a container slightly after that of its processes, and `rm --force` kills before it removes.
+            let was_up = state.is_up();
+            for goes_on in [was_up, was_up, was_up, true, true, true] {
+                if goes_on && !state.status.is_empty() {
+                    thread::sleep(Duration::from_millis(100));
+                    state = self.ask(runner)?;
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    fn ask(&self, runner: Runner) -> Result<State> {
         let output = runner.capture(&self.state)?;
         let error = EngineError::new(&self.state, output.status, &output.stderr);
         ensure!(output.status.success() || error.trouble == Trouble::NoSuchContainer, error);
         Ok(State::parse(&output.stdout))
     }
 
-    /// Asks for the container's state after a process in it was killed. docker reports the end of the container slightly later, so this waits.
+    /// Returns why a command in the container has ended with the container, if it has. A client's exit `code` for its own failures may
+    /// also be the command's. `passed` tells whether cage has passed a signal on.
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn look_after_kill(&self, runner: Runner) -> Result<State> {
-        let mut state = self.look(runner)?;
-        for _ in 0..5 {
-            if !state.is_up() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(100));
-            state = self.look(runner)?;
+    pub fn reason_for_command(
+        &self,
+        runner: Runner,
+        (code, passed): (u8, bool),
+        start: SystemTime,
+    ) -> Result<Option<String>> {
+        match (code, passed) {
+            (129 | 137 | 143, false) | (1 | 125..=127 | 255, _) => {}
+            _ => return Ok(None),
         }
-        Ok(state)
+        let state = self.look(runner, Some(code))?;
+        let ended = || format!("the first shell of {} has ended; `cage start` starts it again", self.name);
+        Ok((!state.is_up()).then(|| self.reason(&state, start).unwrap_or_else(ended)))
     }
 
     /// Returns why the container ended, unless the reason is its first process. `start` is the time when the session began.
@@ -97,12 +116,12 @@ impl Ending {
             (Some("stopped"), _) => ("was stopped", again),
             (Some("restarted"), _) => ("was restarted", new),
             (Some("removed"), _) => ("was removed", "`cage start` makes a new one"),
-            _ if state.status.is_empty() => ("was removed or restarted", new),
+            _ if matches!(state.status.as_str(), "" | "removing") => ("was removed or restarted", new),
             (_, Some(137)) if state.out_of_memory => {
                 ("was killed: out of memory", "`cage restart --memory SIZE` gives it more")
             }
-            (_, Some(137)) => ("was killed", again),
-            (_, Some(129 | 143)) => ("was stopped", again),
+            // The code may also be that of a program in the shell, as other codes of signals are.
+            (_, Some(137)) => ("exited with 137", again),
             _ => return None,
         };
         Some(format!("{} {what}; {hint}", self.name))

@@ -33,6 +33,7 @@ pub struct ExecCommand {
 impl ExecCommand {
     /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here.
     pub fn step(&self, host: &Host, runtime: &Runtime, container: &str, name: &str) -> Step {
+        let keys = runtime.kind.unused_keys(None);
         let session = format!("CAGE_SESSION={}", host.session);
         // The project's path may be gone inside, where root can rename the directories above it; and old versions of runc could be
         // led out of the container by a working directory (CVE-2024-21626).
@@ -42,7 +43,7 @@ impl ExecCommand {
         let assignments: Vec<String> =
             variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if is_interactive {
-            args.extend(["--tty", "--detach-keys", runtime.kind.no_detach_keys()]);
+            args.extend(["--tty", "--detach-keys", &keys]);
             args.extend(assignments.iter().flat_map(|variable| ["--env", variable]));
         }
         args.extend(self.user.iter().flat_map(|user| ["--user", user]));

@@ -9,6 +9,9 @@ use rustix::process::{Pid, test_kill_process};
 
 use crate::host::machine::Host;
 
+/// The content of the file of a terminal that has ended with the cage.
+const ENDED: &str = "ended";
+
 /// The directory for a cage.
 #[derive(Debug)]
 pub struct OpenTerminals(PathBuf);
@@ -38,9 +41,11 @@ impl OpenTerminals {
             let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
             pid.is_some_and(|pid| test_kill_process(pid).is_ok())
         };
+        // Without the word cage was killed.
         let has_ended = |entry: &DirEntry| {
             let written = entry.metadata().and_then(|metadata| metadata.modified());
-            written.is_ok_and(|written| written >= start)
+            let content = fs::read_to_string(entry.path());
+            content.is_ok_and(|word| word == ENDED) && written.is_ok_and(|written| written >= start)
         };
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
         let count = entries.filter(|entry| is_open(entry) || has_ended(entry)).count();
@@ -53,7 +58,7 @@ impl OpenTerminal {
     /// Leaves the note for the command that counts the terminals.
     pub fn ends_with_cage(&mut self) {
         self.ended_with_cage = true;
-        let _ = fs::write(&self.path, "");
+        let _ = fs::write(&self.path, ENDED);
     }
 }
 

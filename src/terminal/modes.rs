@@ -120,6 +120,8 @@ struct State {
     /// The height of the terminal. A scroll region of that height is none.
     rows: u16,
     in_sequence: bool,
+    /// Whether there was text since the last line feed.
+    in_line: bool,
 }
 
 impl ModeTracker {
@@ -156,6 +158,11 @@ impl ModeTracker {
     /// Returns whether there was any output.
     pub fn has_output(&self) -> bool {
         self.has_output
+    }
+
+    /// Returns whether the output ends in the middle of a line.
+    pub fn is_in_line(&self) -> bool {
+        self.state.in_line
     }
 
     /// Returns whether something else may be shown here: the output does not end in the middle of a sequence or character.
@@ -380,7 +387,7 @@ fn is(mode: u16, property: Is) -> bool {
 
 impl Perform for State {
     fn print(&mut self, _character: char) {
-        self.in_sequence = false;
+        (self.in_sequence, self.in_line) = (false, true);
     }
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
@@ -439,6 +446,7 @@ impl Perform for State {
     fn execute(&mut self, byte: u8) {
         match byte {
             0x0e | 0x0f => self.modes.note(FIRST_CHARSET, byte == 0x0e),
+            b'\n' => self.in_line = false,
             // These break a sequence off.
             0x18 | 0x1a => self.in_sequence = false,
             _ => {}
@@ -566,6 +574,17 @@ mod tests {
             "\x1b[?1049h\x1b[>7u\x1b[?1049l",
         ] {
             assert!(!after(output.as_bytes()).reports(), "{output:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_line_is_known() {
+        for (output, is_in_line) in
+            [("", false), ("$ ", true), ("ä\r\n\x1b[?2004l\r", false), ("exit\r\n", false), ("50%\r", true)]
+        {
+            let mut tracker = ModeTracker::default();
+            tracker.feed(output.as_bytes());
+            assert_eq!(tracker.is_in_line(), is_in_line, "{output:?}");
         }
     }
 

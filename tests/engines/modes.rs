@@ -14,6 +14,7 @@ on_each_engine!(
     a_program_gets_its_modes_back,
     another_program_gets_no_modes,
     every_terminal_gets_a_programs_modes,
+    every_key_arrives_at_once,
     a_command_has_the_terminals_size_from_the_start,
     nothing_changes_from_the_background,
     the_detach_keys_are_kept_from_a_command_once,
@@ -147,6 +148,18 @@ fn every_terminal_gets_a_programs_modes(world: &World) {
         let mut terminal = Emulator::run(world, "cage start", &[]);
         terminal.has_modes(AGENTS_MODES).sends("\x1b[92;5u").shows("code=0.");
         assert_eq!(terminal.modes(), "");
+    }
+}
+
+fn every_key_arrives_at_once(world: &World) {
+    let mut terminal = None;
+    let terminal = start(world, "cage start", &mut terminal);
+    for byte in (1_u8..=0x1f).filter(|byte| *byte != 0x1c) {
+        terminal.types("stty raw -echo; echo rea\"\"dy; head -c1 | od -An -to1; stty sane").shows("ready");
+        terminal
+            .sends(char::from(byte).encode_utf8(&mut [0]))
+            .shows(&format!(" {byte:03o}"))
+            .shows("plain> ");
     }
 }
 

@@ -544,8 +544,8 @@ fn run_passes_the_exit_code_and_exits_125_on_failure() {
     // Exit codes of the engines' clients when a cage stops meanwhile.
     let missing = format!("Error: No such container: {}", &Cage::of(&machine.project).id[..12]);
     for (code, state, reason) in [
-        (1, (0, "", "exited 137 false \"\"\n"), "was killed;"),
-        (1, (0, "", "exited 129 false \"\"\n"), "was stopped;"),
+        (1, (0, "", "exited 137 false \"\"\n"), "exited with 137;"),
+        (1, (0, "", "exited 129 false \"\"\n"), "the first shell of "),
         (1, (0, "", "exited 0 false \"\"\n"), "the first shell of "),
         (255, (1, missing.as_str(), ""), "was removed or restarted;"),
     ] {

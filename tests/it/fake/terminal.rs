@@ -3,17 +3,22 @@
 use std::fs;
 use std::process::Stdio;
 
+use rexpect::process::Signal;
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 
-use super::machine::{Machine, Speaks};
+use super::machine::{Cage, Machine, Speaks};
 
 /// A machine with a cage that runs, whose client prints `inside` and then acts like this script.
 fn machine(speaks: Speaks, client: &str) -> Machine {
     let machine = Machine::in_story(speaks, "running");
     let engine = machine.engine();
     for verb in ["attach", "exec"] {
-        engine.act(verb, &format!("/bin/stty raw -echo; echo inside; {client}"));
+        // Another command signals the first one.
+        let script = format!(
+            "case $* in */proc/*) exit 0 ;; esac; /bin/stty -icanon -iexten -echo; echo inside; {client}"
+        );
+        engine.act(verb, &script);
     }
     engine.answer("container-inspect-format", 0, "", "running 0 false \"2026-11-27T19:10:04Z\"\n");
     machine
@@ -54,4 +59,70 @@ fn a_client_that_ignores_a_hangup_is_left_all_the_same() {
     session.send("\x1c").unwrap();
     session.flush().unwrap();
     exits(session, "detached from", 0);
+}
+
+#[test]
+fn a_session_ends_with_the_right_words_at_the_right_place() {
+    for (client, state, words) in [
+        ("printf foo; exit 143", "exited 143 false", "foo\r\ncage: left cage-app-"),
+        ("echo foo; exit 0", "exited 0 false", "foo\r\ncage: left cage-app-"),
+        ("echo foo; exit 129", "exited 129 false", "foo\r\ncage: left cage-app-"),
+        ("printf foo; exit 137", "exited 137 true", " was killed: out of memory; "),
+        ("exit 137", "exited 137 false", " exited with 137; `cage start` starts it again"),
+    ] {
+        let machine = machine(Speaks::Docker, client);
+        machine.engine().answer("container-inspect-format", 0, "", &format!("{state} \"\"\n"));
+        let code = client.rsplit(' ').next().unwrap().parse().unwrap();
+        exits(cage(&machine, "start"), words, code);
+    }
+}
+
+#[test]
+fn a_terminal_whose_cage_was_killed_has_not_ended_with_the_container() {
+    for (word, words) in [("", "left NAME\r\n"), ("ended", "left NAME, and ended another terminal in it")] {
+        let dir = "$HOME/.local/state/cage/NAME.terminals";
+        let machine = machine(Speaks::Docker, "exit 0");
+        let name = Cage::of(&machine.project).name;
+        let leave = format!("/bin/mkdir -p {dir}; printf '{word}' >{dir}/99999999").replace("NAME", &name);
+        machine
+            .engine()
+            .act("attach", &format!("/bin/stty -icanon -iexten -echo; {leave}; echo inside; exit 0"));
+        machine.engine().answer("container-inspect-format", 0, "", "exited 0 false \"\"\n");
+        exits(cage(&machine, "start"), &words.replace("NAME", &name), 0);
+    }
+}
+
+#[test]
+fn a_container_that_is_removed_was_not_only_killed() {
+    let machine = machine(Speaks::Docker, "exit 137");
+    let engine = machine.engine();
+    let missing = format!("Error: No such container: {}", &Cage::of(&machine.project).id[..12]);
+    engine.answer("container-inspect-format", 1, &missing, "");
+    engine.act(
+        "container-inspect-format",
+        "[ -e \"$dir/asked\" ] || { : >\"$dir/asked\"; echo 'exited 137 false \"\"'; exit 0; }",
+    );
+    exits(cage(&machine, "shell"), " was removed or restarted; ", 137);
+}
+
+#[test]
+fn a_command_whose_client_leaves_it_gets_a_hangup() {
+    let machine = machine(Speaks::Docker, "echo 'read escape sequence' >&2; exit 1");
+    exits(cage(&machine, "shell"), "the engine's client has left the command, which got a hangup", 1);
+    assert_eq!(machine.engine().calls().pop().unwrap().first().unwrap(), "container");
+    let calls = machine.engine().calls();
+    let signal = calls.iter().rev().find(|call| call[0] == "exec").unwrap();
+    assert_eq!(signal.last().unwrap(), "1", "{signal:?}");
+}
+
+#[test]
+fn a_shell_that_ignores_a_signal_is_hung_up() {
+    let machine = machine(Speaks::Docker, "exec /bin/sleep 60");
+    let mut session = cage(&machine, "shell");
+    session.process_mut().signal(Signal::SIGTERM).unwrap();
+    session.exp_eof().unwrap();
+    let calls = machine.engine().calls();
+    let signals = calls.iter().filter(|call| call.iter().any(|word| word.contains("/proc/")));
+    let numbers: Vec<&str> = signals.map(|call| call.last().unwrap().as_str()).collect();
+    assert_eq!(numbers, ["15", "1"]);
 }
