@@ -10,6 +10,7 @@ pub mod isolation;
 pub mod nesting;
 pub mod options;
 pub mod pull;
+pub mod seccomp;
 pub mod ssh_agent;
 pub mod user;
 pub mod variable;

@@ -187,6 +187,22 @@ impl Dialect {
         }
     }
 
+    /// Returns whether containers share the kernel's keyrings with the users of this machine, and may make user namespaces.
+    ///
+    /// podman's profile of system calls allows both, docker's neither: <https://docs.docker.com/engine/security/seccomp/>. Without root
+    /// a container has the keyrings of a user namespace, and in a virtual machine those of nobody.
+    /// The user may have chosen a profile in podman's settings.
+    pub fn shares_keyrings(self, host: &Host, engine: &Engine) -> bool {
+        match self {
+            Self::Docker => false,
+            Self::Podman => {
+                engine.mode == Mode::Rootful
+                    && engine.machine.is_none()
+                    && !containers_conf::mentions(host, "seccomp_profile")
+            }
+        }
+    }
+
     /// Returns the arguments of `cp` that keep the owners in the archive.
     ///
     /// podman's default changes them to the container's user:

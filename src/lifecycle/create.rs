@@ -1,5 +1,6 @@
 //! A new cage: the facts that decide about it, and the plans that create it or replace another one by it.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,9 +16,11 @@ use crate::cage::existing::{
 };
 use crate::cage::home::{PREPARE, helper, home_volume};
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
+use crate::cage::seccomp::{PROFILES, stricter};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
+use crate::engine::args::{Flag, flags};
 use crate::engine::command::{Invocation, PATIENCE};
 use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
@@ -60,6 +63,8 @@ pub struct NewCage<'a> {
     pub record: Record,
     /// The entry for the host's name, if the engine adds none.
     pub add_host: Option<String>,
+    /// The filter of system calls in place of the engine's: where it goes, and its text.
+    pub seccomp: Option<(PathBuf, String)>,
 }
 
 /// Features that not every engine has; cage asks for them, and tries again without those that are missing.
@@ -108,6 +113,7 @@ impl<'a> NewCage<'a> {
         );
         Ok(Self {
             context,
+            seccomp: seccomp(context, &engine, &options),
             options,
             mapping,
             git: GitDir::of(&project.dir()),
@@ -200,6 +206,7 @@ impl<'a> NewCage<'a> {
             let label = format!("{}={}", host.label, project.path);
             plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &self.home()])));
         }
+        plan.extend(self.seccomp.iter().map(|(path, text)| Step::Write(path.clone(), text.clone())));
         let spec = self.spec(name);
         let stays = !spec.engine_args.is_empty();
         let mut create = runtime.command(spec.create_args()).stdin(spec.env_file).stays(stays);
@@ -374,6 +381,8 @@ impl<'a> NewCage<'a> {
         mounts.extend(options.mounts().cloned());
         let no_root = options.has(NO_ROOT);
         let no_new_privileges = no_root.then(|| "--security-opt=no-new-privileges".to_owned());
+        let seccomp =
+            self.seccomp.iter().map(|(path, _)| format!("--security-opt=seccomp={}", path.to_string_lossy()));
         let has_user = self.mapping != Mapping::AsIs && !self.user.name.is_empty();
         ContainerSpec {
             name: name.to_owned(),
@@ -383,7 +392,7 @@ impl<'a> NewCage<'a> {
             labels: self.labels(),
             user: has_user.then(|| self.user.name.clone()),
             userns: self.userns(),
-            security: self.security().into_iter().chain(no_new_privileges).collect(),
+            security: self.security().into_iter().chain(no_new_privileges).chain(seccomp).collect(),
             group: self.group(),
             cap_drop: if no_root { vec!["ALL"] } else { engine_args::dropped(&options.engine_args) },
             options: options.to_engine_args(runtime.kind),
@@ -453,4 +462,28 @@ fn scan(context: Context) -> Record {
     // A finding that this scan misses counts as new later.
     let findings = audit::scan(&context.project.dir(), Scope::Top).findings;
     Record::new(&findings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Returns the filter of system calls for an engine whose own allows too much, and the path of the file for it, unless the user has
+/// chosen one.
+fn seccomp(context: Context, engine: &Engine, options: &CreateOptions) -> Option<(PathBuf, String)> {
+    let Context { session, runtime, .. } = context;
+    let chosen = |flag: Flag| match flag.name {
+        "privileged" => true,
+        "security-opt" => flag.value.starts_with("seccomp"),
+        _ => false,
+    };
+    let shares = runtime.kind.shares_keyrings(&session.host, engine);
+    if !shares || flags(&options.engine_args).into_iter().any(chosen) {
+        return None;
+    }
+    let profile = PROFILES.iter().find_map(|path| fs::read_to_string(path).ok());
+    let made = profile
+        .and_then(|profile| Some((session.host.state_file("podman", "seccomp")?, stricter(&profile)?)));
+    if made.is_none() {
+        console::warn(
+            "podman's seccomp.json can't be read: code in the cage can use this machine's kernel keyrings",
+        );
+    }
+    made
 }

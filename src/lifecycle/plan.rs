@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::attach::{Attach, Exec};
 use crate::base::error::Failure;
@@ -39,6 +39,8 @@ pub enum Step {
     Unlink(PathBuf),
     /// Write a word to one of cage's own files, and ignore a failure.
     Note(PathBuf, &'static str),
+    /// Write one of cage's own files.
+    Write(PathBuf, String),
     /// Wait for a lock and hold it until the user enters a container.
     Lock(PathBuf),
     /// Check that the path of a file or directory that is about to be mounted has no symbolic links.
@@ -150,6 +152,8 @@ impl<'a> Execution<'a> {
                 Step::Print(line) => console::data(line)?,
                 Step::Link(link) => link.set()?,
                 Step::Unlink(path) => drop(fs::remove_file(path)),
+                Step::Write(path, text) => file::write_private(path, text)
+                    .with_context(|| format!("cannot write {}", escape(&path.to_string_lossy())))?,
                 Step::Note(path, word) => drop(fs::write(path, word)),
                 Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
                 Step::CheckUnlinked(path) => file::check_unlinked(path)?,
@@ -222,6 +226,10 @@ impl Step {
                 format!("mkdir -p {dir} && ln -sfn {} {}", path(&link.target), path(&link.path))
             }
             Self::Unlink(link) => format!("rm -f {}", path(link)),
+            Self::Write(file, text) => {
+                let dir = file.parent().map(path).unwrap_or_default();
+                format!("mkdir -p {dir} && printf '%s' {} >{}", quote(text), path(file))
+            }
             Self::Note(file, word) => format!("{{ echo {word} >{}; }} 2>/dev/null || true", path(file)),
             Self::CheckUnlinked(source) => {
                 let source = path(source);

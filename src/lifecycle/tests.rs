@@ -54,6 +54,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         preflight: Preflight::default(),
         link: Link::of(host, &context.project.name),
         add_host: context.runtime.kind.add_host(&engine, false, address),
+        seccomp: None,
         engine,
         user,
         mapping,

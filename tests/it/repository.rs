@@ -80,7 +80,7 @@ fn every_command_that_the_documents_mention_exists() {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 10] = [
+const OTHERS_OPTIONS: [&str; 11] = [
     "--dangerously-skip-permissions", // Claude Code
     "--global",                       // git config
     "--internal",                     // docker network create
@@ -88,7 +88,8 @@ const OTHERS_OPTIONS: [&str; 10] = [
     "--test",                         // cargo test
     "--path",                         // cargo install
     "--cap-add",                      // the engines' create
-    "--http-proxy",                   // podman's create
+    "--security-opt",
+    "--http-proxy", // podman's create
     "--log-driver",
     "--ssh-agent", // colima start
 ];
@@ -173,7 +174,7 @@ fn every_row_of_the_table_of_threats_has_a_test_that_runs_on_every_engine() {
         }
         assert!(on_every_engine > 0, "{file} has no test on every engine");
     }
-    assert_eq!(rows.len(), 29);
+    assert_eq!(rows.len(), 30);
 }
 
 #[test]

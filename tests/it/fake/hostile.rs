@@ -164,7 +164,7 @@ fn every_command_handles_hostile_trees() {
             dice.pick(&["none", "running", "stopped", "created", "none, offline", "running, newer image"]);
         let mut machine = Machine::in_story(dice.pick(&[Speaks::Docker, Speaks::Podman]), story);
         fs::create_dir_all(machine.home().join(".ssh")).unwrap();
-        fs::write(machine.home().join(".ssh/id"), "secret").unwrap();
+        fs::write(machine.home().join(".ssh/id"), "private key").unwrap();
         machine.enter(OsStr::from_bytes(dice.pick(&names)));
         grow(&mut dice, &machine.project, 0);
         // As for a user with the project first in PATH by mistake.
@@ -181,7 +181,10 @@ fn every_command_handles_hostile_trees() {
             // Under load a command may take seconds, but none may wait for a pipe or read a device to its end.
             assert!(start.elapsed() < Duration::from_secs(60), "{story}");
             assert!(outcome.code != 101 && !outcome.stderr.contains("panicked"), "{story}");
-            assert!(!outcome.stdout.contains("secret") && !outcome.stderr.contains("root:x:0"), "{story}");
+            assert!(
+                !outcome.stdout.contains("private key") && !outcome.stderr.contains("root:x:0"),
+                "{story}"
+            );
             outcome.assert_harmless();
             went_well += u32::from(outcome.code == 0);
             refused += u32::from(outcome.stderr.contains(".cage.env"));
