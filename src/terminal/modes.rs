@@ -246,15 +246,13 @@ impl Modes {
         parts.concat()
     }
 
-    /// Returns the modes that are on cage's lists: the file may come from another program.
-    pub fn checked(mut self) -> Self {
-        self.private.retain(|mode| properties(*mode).is_some());
-        self.alternate_screen = self.alternate_screen.filter(|mode| ALTERNATE_SCREENS.contains(mode));
-        for keyboard in &mut self.keyboards {
-            keyboard.stack.truncate(MAX_STACK);
-        }
-        self.titles.truncate(MAX_STACK);
-        self
+    /// Returns the modes that cage follows: the file may come from another program.
+    pub fn checked(&self) -> Self {
+        let mut tracker = ModeTracker::default();
+        // No scroll region is that high.
+        tracker.set_rows(u16::MAX);
+        tracker.feed(self.redo().as_bytes());
+        tracker.state.modes
     }
 
     /// Returns whether there are only modes that a shell sets at its prompt.

@@ -197,9 +197,10 @@ fn nothing_changes_from_the_background(world: &World) {
         .shows("inside");
     terminal.sends("\x1c").shows("code=0.");
 
-    let script = "set -m; cage start & sleep 5; echo still outside; fg";
+    let script = "set -m; cage start & sleep 5; echo still outside; sleep 2; fg";
     let mut terminal = Emulator::run(world, script, &[]);
     terminal.shows("Re-attaching").shows("still outside");
+    assert_eq!(terminal.modes(), "");
     terminal.has_modes(AGENTS_MODES).sends("\x1c").shows("code=0.");
     assert_eq!(terminal.modes(), "");
 }
