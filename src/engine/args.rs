@@ -1,6 +1,6 @@
 //! Parser for the arguments of the engines' `create`, as far as cage has to understand them.
 
-/// Flags whose value may be any text, such as one that looks like a flag.
+/// Flags with a value that may look like a flag.
 const WITH_TEXT: [&str; 8] =
     ["annotation", "entrypoint", "env", "health-cmd", "label", "log-opt", "user", "workdir"];
 
@@ -23,7 +23,7 @@ const SHORT: [(char, &str); 10] = [
 pub struct Flag<'a> {
     /// The long name without dashes.
     pub name: &'a str,
-    /// The value, or the next word if the flag has none.
+    /// The value, or the next word if the flag has no value.
     pub value: &'a str,
     /// Whether the value is part of the same word.
     pub is_inline: bool,

@@ -27,7 +27,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
 /// A failed engine command: its command line, its status and its message.
 #[derive(Debug)]
 pub struct EngineError {
-    /// The kind of the failure; where a message isn't recognised, only the explanation and the hint are lost.
+    /// The kind of the failure. If the message isn't recognised, there is no explanation and no hint.
     pub trouble: Trouble,
     /// The engine's message.
     pub words: String,

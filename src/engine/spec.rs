@@ -7,7 +7,7 @@ use super::publish::Publish;
 /// A container to be created.
 #[derive(Debug, Clone)]
 pub struct ContainerSpec {
-    /// The name to create the container with.
+    /// The container's name.
     pub name: String,
     /// The hostname inside.
     pub hostname: String,
@@ -33,7 +33,7 @@ pub struct ContainerSpec {
     pub group: Option<u32>,
     /// Dropped capabilities.
     pub cap_drop: Vec<&'static str>,
-    /// The arguments for the options that the engine has, too: network, limits and devices.
+    /// Arguments for those options of cage that engines have, too: network, limits and devices.
     pub options: Vec<String>,
     /// Further arguments for `create`.
     pub engine_args: Vec<String>,

@@ -20,11 +20,12 @@ const WORDS: usize = 2048;
 /// The stack size of a thread, in bytes: there are many threads, and they use little of it.
 pub const STACK: usize = 128 * 1024;
 
-/// The stdin of `cleanup.sh`, which ends processes in the container. Errors don't matter: once it has exited, so have they.
+/// The stdin of `cleanup.sh`, which ends processes in the container. Errors don't matter: once the script has exited, the processes
+/// have ended, too.
 #[derive(Debug)]
 pub struct Cleanup(pub Mutex<Option<ChildStdin>>);
 
-/// The end of a connection, as far as it tells something about the port.
+/// The outcome of a connection, as far as it says something about the port.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A server accepted the connection.
