@@ -40,9 +40,7 @@ impl Entry {
     pub fn enter(host: &Host, detach: bool) -> Self {
         if detach || !host.is_interactive() { Self::Name } else { Self::Attach }
     }
-}
 
-impl Entry {
     /// Checks that a command in a cage made with `options` doesn't run as root, if the cage is to have none. A name may stand for
     /// root in the image, and a user without a group gets root's.
     ///

@@ -161,13 +161,10 @@ impl Context<'_> {
     /// Returns the messages about another or a newer image.
     pub(super) fn tell_image(&self, container: &Cage) -> Plan {
         let mut plan = Plan::default();
-        let wanted = &self.session.host.image;
-        if container.image_name() != wanted {
-            let made_of = container.image_name();
-            plan.say(format!(
-                "{} was made of {made_of}; `cage restart` makes it of {wanted}",
-                container.name
-            ));
+        let (wanted, made_of) = (&self.session.host.image, container.image_name());
+        if made_of != wanted {
+            let name = &container.name;
+            plan.say(format!("{name} was made of {made_of}; `cage restart` makes it of {wanted}"));
         } else if self.image.is_some_and(|image| image.id != container.image_id) {
             let run = if is_local(wanted) { "`cage restart` to use it" } else { "`cage upgrade` to upgrade" };
             plan.say(format!("A newer image is available. Run {run}."));
