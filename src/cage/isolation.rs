@@ -7,8 +7,11 @@ use anyhow::{Result, bail};
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::cage::create_options::CreateOptions;
+use crate::cage::existing::Cage;
+use crate::cage::nesting;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, NETWORK};
 use crate::engine::args::{Flag, flags};
+use crate::engine::container::Mounted;
 use crate::engine::mount::Mount;
 use crate::host::machine::Host;
 
@@ -30,6 +33,38 @@ pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<St
     let network = network.as_deref().map(|value| Flag { name: "network", value, is_inline: true });
     let passed = flags(&options.engine_args).into_iter().chain(network);
     volumes.chain(passed.filter_map(|flag| place.weakness(&flag))).collect()
+}
+
+/// Returns how a container is less isolated than the options that it was made with say, a sentence each, not escaped: another program
+/// or an older cage may have made it.
+pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<String> {
+    let sockets = host.engine_sockets().collect();
+    let place = Surroundings { project: cage.project(), here: Path::new("/"), sockets };
+    let declared: Vec<PathBuf> = options.sources().collect();
+    let mut told: Vec<String> = Vec::new();
+    for path in nesting::mounted_sources(cage, options).iter().filter(|path| !declared.contains(path)) {
+        let shown = path.to_string_lossy();
+        let is_this = |mount: &Mounted| mount.writable && *path == Path::new(&mount.source);
+        if place.holds_socket(path) {
+            told.push(format!("the mounted {shown} {SOCKET_TOLD}"));
+        } else if cage.bind_mounts().any(is_this) && (path.is_file() || path.is_dir()) {
+            told.extend(host.counts_here(path).map(|why| format!("{shown} is mounted writable: {why}")));
+        }
+    }
+    let passed = flags(&options.engine_args);
+    let is_passed = |names: &[&str]| passed.iter().any(|flag| names.contains(&flag.name));
+    if cage.host_config.privileged && !is_passed(&["privileged"]) {
+        told.push("the container is privileged: root in the cage is root on this machine".to_owned());
+    }
+    let chose_network = options.text(NETWORK).is_some() || is_passed(&["network", "net"]);
+    if is_host_network(&cage.host_config.network_mode) && !chose_network {
+        told.push("the container reaches everything that listens on this machine".to_owned());
+    }
+    if !is_passed(&["cap-add"]) {
+        let added = cage.host_config.cap_add.iter().flatten();
+        told.extend(added.map(|name| format!("the container has {name}: root in the cage has more power")));
+    }
+    told
 }
 
 /// Checks that no mount can change a file that this machine runs or trusts.

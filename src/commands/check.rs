@@ -8,10 +8,14 @@ use clap::Args;
 use serde_json::json;
 
 use crate::audit;
-use crate::audit::{Finding, Record, Scope};
+use crate::audit::{Finding, Record, Report, Scope};
 use crate::base::error::{Failure, chain};
 use crate::base::{console, file, text};
+use crate::cage::existing::Cage;
+use crate::engine::command::PATIENCE;
+use crate::engine::container::State;
 use crate::engine::error;
+use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::acknowledged::Acknowledged;
 use crate::lifecycle::find::Target;
@@ -52,8 +56,8 @@ impl Check {
         // A cage may have been started here with --allow-dangerous-dir.
         project.check(&session.host, true)?;
         let here = project.dir();
-        let (project, record) = find_record(session, project);
-        let report = audit::scan(&project.dir(), Scope::Whole);
+        let Found { project, record, cage } = find(session, project);
+        let report = scan(session, &project, cage.as_ref())?;
         let mut acknowledged = Acknowledged::of(&session.host, &project.name);
         let mut new = match &record {
             Some(record) => acknowledged.others(record.new_among(&report.findings)),
@@ -117,29 +121,59 @@ fn within(findings: Vec<Finding>, project: &Project, here: &Path, paths: &[PathB
     Ok(findings.into_iter().filter(|finding| paths.iter().any(|path| is_in(finding, path))).collect())
 }
 
-/// Returns the project of the nearest cage with that cage's record. Tells the user if there is none.
-fn find_record(session: &Session, here: Project) -> (Project, Option<Record>) {
-    let project = match session.find_nearest(None) {
-        Ok((Target::Project(project), _, Some(container))) => {
-            if let Some(record) = container.record() {
-                return (project, Some(record));
+/// The project to scan, and its cage.
+struct Found {
+    project: Project,
+    record: Option<Record>,
+    cage: Option<(Runtime, Cage)>,
+}
+
+/// Scans the project while its cage is paused, if it runs: code in it could swap files around the scan.
+///
+/// # Errors
+/// When the cage can't be continued.
+fn scan(session: &Session, project: &Project, cage: Option<&(Runtime, Cage)>) -> Result<Report> {
+    let scan = || audit::scan(&project.dir(), Scope::Whole);
+    let running = cage.filter(|(_, cage)| cage.state == State::Running && !session.global.dry_run);
+    let Some((runtime, cage)) = running else { return Ok(scan()) };
+    session.interrupts.hold(|| {
+        let pause = session.runner.capture(&runtime.command(["pause", &cage.id]).within(PATIENCE))?;
+        let report = scan();
+        if pause.status.success() {
+            session.runner.run(&runtime.command(["unpause", &cage.id]))?;
+        } else {
+            console::info(
+                "the cage can't be paused and ran during the scan: to be sure, `cage stop`, then check",
+            );
+        }
+        Ok(report)
+    })
+}
+
+/// Finds the project of the nearest cage, with that cage and its record. Tells the user if there is none.
+fn find(session: &Session, here: Project) -> Found {
+    let (project, cage) = match session.find_nearest(None) {
+        Ok((Target::Project(project), runtime, Some(cage))) => {
+            let record = cage.record();
+            if record.is_some() {
+                return Found { project, record, cage: Some((runtime, cage)) };
             }
             console::info("the cage has no record of what was here before");
-            project
+            (project, Some((runtime, cage)))
         }
         Ok(_) => {
             console::info("there is no cage here");
-            here
+            (here, None)
         }
         Err(error) => {
             let said = chain(&error, str::to_owned);
             let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
             console::warn(&format!("the cage can't be found: {said}{hint}"));
-            here
+            (here, None)
         }
     };
     console::info("listing all files, new or not");
-    (project, None)
+    Found { project, record: None, cage }
 }
 
 /// Returns the number of new findings in words.

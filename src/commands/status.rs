@@ -100,6 +100,7 @@ impl<'a> Details<'a> {
             Err(error) => (CreateOptions::default(), vec![error.to_string()]),
         };
         warnings.extend(isolation::weaknesses(host, &options, cage.project()));
+        warnings.extend(isolation::undeclared(host, cage, &options));
         let mut chosen = options.without_defaults();
         chosen.engine_args.clear();
         let defaults = options.by_variable().into_iter();

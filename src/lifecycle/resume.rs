@@ -7,8 +7,8 @@ use crate::base::error::Failure;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL};
-use crate::cage::nesting;
 use crate::cage::options::{ALLOW_NESTED, NO_ROOT};
+use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
 use crate::engine::image::is_local;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
@@ -50,6 +50,9 @@ pub(super) fn resume(
         if !options.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
             nesting::check_nested(project, &kept, &session.cages(runtime)?)?;
         }
+    }
+    for warning in isolation::undeclared(&session.host, container, &kept) {
+        console::warn(&warning);
     }
     let plan = context.resume_plan((container, &kept), options, changes, entry);
     let code = session.carry_out(&plan)?;

@@ -208,7 +208,8 @@ impl Machine {
         let files = fs::read_dir(self.home().join(".local/state/cage"));
         let mut files: Vec<PathBuf> =
             files.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
-        files.retain(|file| !file.file_name().unwrap().to_str().unwrap().starts_with("writable."));
+        let is_of_engine = |name: &str| name.starts_with("writable.") || name == "podman.seccomp";
+        files.retain(|file| !is_of_engine(file.file_name().unwrap().to_str().unwrap()));
         files.sort();
         files
     }
