@@ -1,6 +1,5 @@
 //! A new cage: the facts that decide about it, and the plans that create it or replace another one by it.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,11 +15,9 @@ use crate::cage::existing::{
 };
 use crate::cage::home::{PREPARE, helper, home_volume};
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
-use crate::cage::seccomp::{PROFILES, stricter};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
-use crate::cage::{engine_args, home, isolation, nesting, ssh_agent, user};
-use crate::engine::args::{Flag, flags};
+use crate::cage::{engine_args, home, isolation, nesting, seccomp, ssh_agent, user};
 use crate::engine::command::{Invocation, PATIENCE};
 use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
@@ -63,7 +60,7 @@ pub struct NewCage<'a> {
     pub record: Record,
     /// The entry for the host's name, if the engine adds none.
     pub add_host: Option<String>,
-    /// The filter of system calls in place of the engine's: where it goes, and its text.
+    /// The path and the text of a filter of system calls that replaces the engine's.
     pub seccomp: Option<(PathBuf, String)>,
 }
 
@@ -113,7 +110,7 @@ impl<'a> NewCage<'a> {
         );
         Ok(Self {
             context,
-            seccomp: seccomp(context, &engine, &options),
+            seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
             options,
             mapping,
             git: GitDir::of(&project.dir()),
@@ -462,28 +459,4 @@ fn scan(context: Context) -> Record {
     // A finding that this scan misses counts as new later.
     let findings = audit::scan(&context.project.dir(), Scope::Top).findings;
     Record::new(&findings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
-}
-
-/// Returns the filter of system calls for an engine whose own allows too much, and the path of the file for it, unless the user has
-/// chosen one.
-fn seccomp(context: Context, engine: &Engine, options: &CreateOptions) -> Option<(PathBuf, String)> {
-    let Context { session, runtime, .. } = context;
-    let chosen = |flag: Flag| match flag.name {
-        "privileged" => true,
-        "security-opt" => flag.value.starts_with("seccomp"),
-        _ => false,
-    };
-    let shares = runtime.kind.shares_keyrings(&session.host, engine);
-    if !shares || flags(&options.engine_args).into_iter().any(chosen) {
-        return None;
-    }
-    let profile = PROFILES.iter().find_map(|path| fs::read_to_string(path).ok());
-    let made = profile
-        .and_then(|profile| Some((session.host.state_file("podman", "seccomp")?, stricter(&profile)?)));
-    if made.is_none() {
-        console::warn(
-            "podman's seccomp.json can't be read: code in the cage can use this machine's kernel keyrings",
-        );
-    }
-    made
 }
