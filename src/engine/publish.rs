@@ -19,8 +19,6 @@ struct Ports {
     last: u16,
 }
 
-const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
-
 const EXPECTED: &str = "expected [[ADDRESS:]HOST:]PORT[/tcp|udp|sctp], such as 3000:3000, 8000-8010:8000-8010 or \
                         0.0.0.0:80:8080";
 
@@ -46,7 +44,7 @@ impl FromStr for Publish {
 
 fn parse(text: &str) -> Result<Publish, String> {
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let known = PROTOCOLS.into_iter().find(|known| *known == protocol);
+    let known = ["tcp", "udp", "sctp"].into_iter().find(|known| *known == protocol);
     let protocol = known.ok_or_else(|| format!("unknown protocol `{protocol}`"))?;
     let mut fields = ports.rsplitn(3, ':');
     let (container, host, address) = (fields.next().unwrap_or_default(), fields.next(), fields.next());

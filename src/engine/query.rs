@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::engine::container::Container;
@@ -126,14 +126,10 @@ impl Runtime {
         }
         let invocation = self.command([verb, names].concat());
         let output = runner.capture(&invocation)?;
-        if !output.status.success() {
-            // The engine prints the objects that exist, and on stderr a line for each missing one. Other lines may be there, too:
-            // podman's warnings and a notice of the package podman-docker.
-            let error = EngineError::new(&invocation, output.status, &output.stderr);
-            if !trouble::is_only_of_missing_things(&error.words) {
-                return Err(error.into());
-            }
-        }
+        // The engine prints the objects that exist, and on stderr a line for each missing one. Other lines may be there, too:
+        // podman's warnings and a notice of the package podman-docker.
+        let error = EngineError::new(&invocation, output.status, &output.stderr);
+        ensure!(output.status.success() || trouble::is_only_of_missing_things(&error.words), error);
         Inspected::parse(&output.stdout).with_context(|| format!("cannot read the answer of `{invocation}`"))
     }
 

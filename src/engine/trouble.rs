@@ -228,10 +228,9 @@ fn taken_name(line: &str) -> Option<&str> {
 fn is_own(args: &[String], name: &str) -> bool {
     let is_name = |arg: &str| arg.eq_ignore_ascii_case(name);
     match args.first().map(String::as_str) {
-        Some("create" | "run") => args
-            .iter()
-            .position(|arg| arg == "--name")
-            .is_some_and(|at| args.get(at + 1).is_some_and(|arg| is_name(arg))),
+        Some("create" | "run") => {
+            args.windows(2).find(|pair| pair[0] == "--name").is_some_and(|pair| is_name(&pair[1]))
+        }
         // `cp` takes `NAME:PATH`.
         _ => args.iter().any(|arg| is_name(arg) || arg.split_once(':').is_some_and(|(arg, _)| is_name(arg))),
     }

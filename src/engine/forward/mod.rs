@@ -11,7 +11,6 @@
 pub mod bridge;
 mod connection;
 
-use std::collections::HashMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -144,8 +143,8 @@ impl Forwarding {
     }
 }
 
-/// The message of a connection that has ended: its number, the index of its port and its outcome.
-type Ended = (u64, usize, Option<Outcome>);
+/// A connection that has ended, the index of its port, and its outcome.
+type Ended = (Arc<Connection>, usize, Option<Outcome>);
 
 /// A [`Forwarding`] in progress.
 struct Running<'a> {
@@ -154,9 +153,7 @@ struct Running<'a> {
     cleanup: Arc<Cleanup>,
     /// At its end when the cleanup client has exited, and with it the container.
     cleanup_stdout: ChildStdout,
-    /// The number of connections so far.
-    count: u64,
-    connections: HashMap<u64, Arc<Connection>>,
+    connections: Vec<Arc<Connection>>,
     max_connections: usize,
     /// Connections send here, and then write a byte to `wake`, which makes `woken` readable.
     sender: mpsc::Sender<Ended>,
@@ -180,8 +177,7 @@ impl<'a> Running<'a> {
             runner,
             cleanup: Arc::new(Cleanup(Mutex::new(cleanup.stdin.take()))),
             cleanup_stdout: cleanup.stdout.take().context("the cleanup client has no stdout")?,
-            count: 0,
-            connections: HashMap::new(),
+            connections: Vec::new(),
             max_connections: room.unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS),
             sender,
             receiver,
@@ -247,23 +243,20 @@ impl<'a> Running<'a> {
         if program.set_nonblocking(false).and_then(|()| program.set_nodelay(true)).is_err() {
             return;
         }
-        self.count += 1;
-        let number = self.count;
         let connection = Arc::new(Connection::new(program, Arc::clone(&self.cleanup)));
         // The client starts last: without a thread, nothing would wait for its end.
         let (pass_client, client) = mpsc::channel();
         let (sender, wake, carried) = (self.sender.clone(), Arc::clone(&self.wake), Arc::clone(&connection));
         let carry = move || {
             let outcome = client.recv().ok().and_then(|client| carried.run(client));
-            drop(carried);
             // There is no receiver any more once cage ends.
-            let _ = sender.send((number, port, outcome));
+            let _ = sender.send((carried, port, outcome));
             let _ = (&*wake).write_all(&[0]);
         };
         if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(carry) {
             return self.report(port, Outcome::Failed(error.to_string()));
         }
-        self.connections.insert(number, connection);
+        self.connections.push(connection);
         let client = self.forwarding.client(&self.forwarding.ports[port]);
         match self.runner.start(&client, Streams::Piped) {
             Ok(client) => drop(pass_client.send(client)),
@@ -273,8 +266,8 @@ impl<'a> Running<'a> {
 
     fn remove_ended(&mut self) {
         let _ = self.woken.read(&mut [0; 1024]);
-        while let Ok((number, port, outcome)) = self.receiver.try_recv() {
-            self.connections.remove(&number);
+        while let Ok((ended, port, outcome)) = self.receiver.try_recv() {
+            self.connections.retain(|connection| !Arc::ptr_eq(connection, &ended));
             if let Some(outcome) = outcome {
                 self.report(port, outcome);
             }
@@ -305,7 +298,7 @@ impl<'a> Running<'a> {
     fn end(&mut self, signals: &UnixStream) {
         while (&*signals).read(&mut [0; 64]).is_ok_and(|size| size > 0) {}
         let deadline = Instant::now() + PATIENCE;
-        self.connections.values().for_each(|connection| connection.cut());
+        self.connections.iter().for_each(|connection| connection.cut());
         while !self.connections.is_empty() && is_readable(&self.woken, signals, deadline) {
             self.remove_ended();
         }
