@@ -215,6 +215,11 @@ fn a_message_leaves_the_screen_as_it_was(world: &World) {
     terminal.has_on_screen(message).has_on_screen("1st line");
     terminal.has_on_screen("last line").has_on_screen("1st line");
     terminal.closes();
+    // It never takes two lines.
+    let mut terminal =
+        Emulator::run(world, "stty cols 40; cage run -- sh -c 'stty raw; echo ready; cat -v'", &[]);
+    terminal.shows("ready").sends("\x1c").shows(&format!("\r\n{}\r\n", &message[..40]));
+    terminal.closes();
 }
 
 fn programs_know_the_terminal_and_the_encoding(world: &World) {
