@@ -24,6 +24,13 @@ pub fn info_below(in_line: bool, message: &str) {
     info(message);
 }
 
+/// Ends the line on which a terminal may have echoed Ctrl-C.
+pub fn end_line() {
+    if io::stderr().is_terminal() {
+        to_stderr("\n");
+    }
+}
+
 /// Prints a warning.
 pub fn warn(message: &str) {
     to_stderr(&format!("cage: warning: {}\n", escape(message)));

@@ -28,6 +28,8 @@ pub const OWNER_LABEL: &str = "cage.owner";
 pub const ENV_LABEL: &str = "cage.env";
 /// The label for digests of the findings in the project before its first cage.
 pub const SEEN_LABEL: &str = "cage.seen";
+/// The label for the variables of the terminal whose values come from the user or the image, and from no terminal.
+pub const TERMINAL_LABEL: &str = "cage.terminal";
 /// The label for the time of the scan for these findings, in Unix seconds.
 pub const SINCE_LABEL: &str = "cage.since";
 /// The label for the IDs that the engine maps to the user's, if it maps any. Every cage gets every label, possibly empty: otherwise a

@@ -5,7 +5,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::cage::existing::SEEN_LABEL;
+use crate::cage::existing::{SEEN_LABEL, TERMINAL_LABEL};
 use crate::engine::container::State;
 use crate::lifecycle::context::{Context, replaced_while_running};
 use crate::lifecycle::exec::ExecCommand;
@@ -54,7 +54,8 @@ impl Shell {
         if inside.command.is_empty() {
             plan.say(format!("Opening shell in {}", container.name));
         }
-        plan.push(inside.step(&session.host, &runtime, &container.id, &container.name));
+        let fixed = container.label(TERMINAL_LABEL).unwrap_or_default();
+        plan.push(inside.step(&session.host, &runtime, (&container.id, &container.name), fixed));
         let code = session.carry_out(&plan)?;
         if let Target::Project(project) = &target {
             session.tell_leftovers(project, container.label(SEEN_LABEL));

@@ -4,8 +4,12 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::base::console;
 
 /// The signals that would end cage. While a plan is carried out they are only noted, so that a half-done step can be undone;
 /// at all other times they have their usual effect.
@@ -14,6 +18,23 @@ pub struct Interrupts {
     numbers: Vec<i32>,
     idle: Arc<AtomicBool>,
     noted: Arc<AtomicBool>,
+    /// Stops waiting for Ctrl-\.
+    quit: Option<Handle>,
+}
+
+/// Ends cage with a word on Ctrl-\, which people press to detach, in another thread until the handle is closed. Without this thread
+/// the signal is only noted.
+fn quit_early() -> io::Result<Handle> {
+    let mut signals = Signals::new([SIGQUIT])?;
+    let handle = signals.handle();
+    thread::Builder::new().spawn(move || {
+        if signals.forever().next().is_some() {
+            console::end_line();
+            console::error("error: interrupted\n");
+            signal_hook::low_level::exit(128 + SIGQUIT);
+        }
+    })?;
+    Ok(handle)
 }
 
 impl Interrupts {
@@ -26,21 +47,19 @@ impl Interrupts {
             .collect();
         let (idle, noted) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
         for number in &numbers {
-            // If a handler can't be registered, the signal keeps its usual effect. Ctrl-\ is what people detach with: pressed too
-            // early it ends cage like Ctrl-C, without a core dump.
-            let idle = Arc::clone(&idle);
-            let _ = if *number == SIGQUIT {
-                signal_hook::flag::register_conditional_shutdown(*number, 128 + SIGQUIT, idle)
-            } else {
-                signal_hook::flag::register_conditional_default(*number, idle)
-            };
+            // If a handler can't be registered, the signal keeps its usual effect.
+            if *number != SIGQUIT {
+                let _ = signal_hook::flag::register_conditional_default(*number, Arc::clone(&idle));
+            }
             let _ = signal_hook::flag::register(*number, Arc::clone(&noted));
         }
-        Self { numbers, idle, noted }
+        let quit = numbers.contains(&SIGQUIT).then(|| quit_early().ok()).flatten();
+        Self { numbers, idle, noted, quit }
     }
 
     /// Runs `work`, during which a signal is only noted.
     pub fn hold<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.quit.iter().for_each(Handle::close);
         self.idle.store(false, Ordering::Relaxed);
         let result = work();
         self.idle.store(true, Ordering::Relaxed);

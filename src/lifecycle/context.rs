@@ -121,12 +121,13 @@ impl Context<'_> {
         })
     }
 
-    /// Returns the plan that enters a container that runs. `since` is the time of its start if it was running before.
-    pub(super) fn enter(&self, container: &str, since: Option<&str>, entry: &Entry) -> Plan {
+    /// Returns the plan that enters a container that runs. `since` is the time of its start if it was running before, `fixed` its
+    /// label of variables that don't come from a terminal.
+    pub(super) fn enter(&self, container: &str, since: Option<&str>, fixed: &str, entry: &Entry) -> Plan {
         let step = match entry {
             Entry::Name => Step::Print(self.project.name.clone()),
             Entry::Exec(inside) => {
-                inside.step(&self.session.host, self.runtime, container, &self.project.name)
+                inside.step(&self.session.host, self.runtime, (container, &self.project.name), fixed)
             }
             Entry::Attach => {
                 let mut attach = self.attach(container, &["attach"]);

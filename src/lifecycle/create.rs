@@ -11,7 +11,7 @@ use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{
     Cage, DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL, OWNER_LABEL,
-    SEEN_LABEL, SINCE_LABEL, SUCCESSOR, USER_LABEL,
+    SEEN_LABEL, SINCE_LABEL, SUCCESSOR, TERMINAL_LABEL, USER_LABEL,
 };
 use crate::cage::home::{PREPARE, helper, home_volume};
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
@@ -144,7 +144,7 @@ impl<'a> NewCage<'a> {
             plan.push(self.context.start_attached(name, self.settle(name)));
         } else {
             plan.append(self.start(name));
-            plan.append(self.context.enter(name, None, entry));
+            plan.append(self.context.enter(name, None, &self.fixed_variables(), entry));
         }
         plan
     }
@@ -173,7 +173,7 @@ impl<'a> NewCage<'a> {
         plan.append(self.start(&new));
         plan.run(remove(runtime, &old.id));
         plan.run(runtime.command(["rename", &new, name]));
-        plan.append(self.context.enter(name, None, entry));
+        plan.append(self.context.enter(name, None, &self.fixed_variables(), entry));
         plan
     }
 
@@ -421,6 +421,7 @@ impl<'a> NewCage<'a> {
             (KEEP_ID_LABEL, keep_id),
             (SEEN_LABEL, self.record.label.clone()),
             (SINCE_LABEL, self.record.since.to_string()),
+            (TERMINAL_LABEL, self.fixed_variables()),
         ];
         labels.map(|(label, value)| (label.to_owned(), value)).into()
     }

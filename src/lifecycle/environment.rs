@@ -2,19 +2,34 @@
 
 use crate::cage::ssh_agent::Agent;
 use crate::cage::variable::LOCALE;
+use crate::host::terminal_variables::NAMES;
 use crate::host::worktree::GitDir;
+use crate::lifecycle::context::Context;
 
 use super::create::NewCage;
 
 impl NewCage<'_> {
+    /// Returns the value of a variable that the user has chosen, by an option or in an env file.
+    fn chosen(&self, name: &str) -> Option<&str> {
+        let typed = self.options.variables().find(|variable| variable.name == name);
+        typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.preflight.env.get(name))
+    }
+
+    /// Returns the names of the terminal's variables that the user or the image sets, and not this terminal.
+    pub(super) fn fixed_variables(&self) -> String {
+        let Context { session, image, .. } = self.context;
+        let is_in_image = |name: &str| image.is_some_and(|image| image.sets(name));
+        let is_fixed = |name: &&str| {
+            self.chosen(name).is_some() || (is_in_image(name) && session.host.variable(name).is_none())
+        };
+        NAMES.into_iter().filter(is_fixed).collect::<Vec<_>>().join(" ")
+    }
+
     /// Returns the variables that are not secret.
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         let (host, image) = (&self.context.session.host, self.context.image);
         let mut env = Vec::new();
-        let set = |name: &str| {
-            let typed = self.options.variables().find(|variable| variable.name == name);
-            typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.preflight.env.get(name))
-        };
+        let set = |name: &str| self.chosen(name);
         let mut default = |name: &str, value: &str| {
             if set(name).is_none() {
                 env.push((name.to_owned(), value.to_owned()));

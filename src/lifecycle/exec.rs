@@ -31,15 +31,22 @@ pub struct ExecCommand {
 }
 
 impl ExecCommand {
-    /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here.
-    pub fn step(&self, host: &Host, runtime: &Runtime, container: &str, name: &str) -> Step {
+    /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here. The
+    /// variables of the terminal that are `fixed` stay as they are.
+    pub fn step(&self, host: &Host, runtime: &Runtime, (container, name): (&str, &str), fixed: &str) -> Step {
         let keys = runtime.kind.unused_keys(None);
         let session = format!("CAGE_SESSION={}", host.session);
         // The project's path may be gone inside, where root can rename the directories above it; and old versions of runc could be
         // led out of the container by a working directory (CVE-2024-21626).
         let mut args = vec!["exec", "--interactive", "--workdir", "/", "--env", &session];
         let is_interactive = host.is_interactive();
-        let variables = if is_interactive { host.terminal_variables() } else { Vec::new() };
+        // The container may have been created from another terminal.
+        let is_fixed = |name: &str| {
+            fixed.split(' ').any(|fixed| fixed == name)
+                || self.env.iter().any(|variable| variable.name == name)
+        };
+        let mut variables = if is_interactive { host.terminal_variables() } else { Vec::new() };
+        variables.retain(|(name, _)| !is_fixed(name));
         let assignments: Vec<String> =
             variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if is_interactive {
@@ -48,11 +55,7 @@ impl ExecCommand {
         }
         args.extend(self.user.iter().flat_map(|user| ["--user", user]));
         args.extend([container, "/bin/sh", "-c", EXEC_COMMAND, "sh", &self.workdir]);
-        // The container may have been created from another terminal.
-        let is_set = |name: &str| {
-            variables.iter().any(|(set, _)| *set == name)
-                || self.env.iter().any(|variable| variable.name == name)
-        };
+        let is_set = |name: &str| is_fixed(name) || variables.iter().any(|(set, _)| *set == name);
         let unset: Vec<&str> = NAMES.into_iter().filter(|name| !is_set(name)).collect();
         let unset = unset.join(" ");
         args.push(&unset);

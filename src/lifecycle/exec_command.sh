@@ -4,13 +4,13 @@
 # Runs as the user of the command; without COMMAND it becomes a login shell: $SHELL if the image sets that, otherwise zsh, bash
 # or sh. The engines' own `--workdir` is not used: its exit codes differ between engines, and docker 20.10 prints its errors to stdout.
 #
-# UNSET are names of variables that describe another terminal than this one. ROWS and COLUMNS are the terminal's size: docker 20.10
+# UNSET are names of variables that describe another terminal than this one; there may be none. ROWS and COLUMNS are the terminal's size: docker 20.10
 # sets it only after the command has started.
 #
 # shellcheck disable=SC2086  # names of variables are split on purpose
 
 directory=$1
-unset $2
+[ -z "$2" ] || unset $2
 if [ "$3" != -- ]; then
     if [ "$(stty size 2>/dev/null)" = "0 0" ]; then stty rows "$3" columns "$4" 2>/dev/null; fi
     shift 2

@@ -45,7 +45,7 @@ struct Content {
 impl KeptModes {
     /// Describes the file of the cage `name`.
     pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {
-        let foreground = runtime.command(["exec", container, "/bin/sh", "-c", FOREGROUND]);
+        let foreground = runtime.command(["exec", "--workdir", "/", container, "/bin/sh", "-c", FOREGROUND]);
         Self { path: host.state_file(name, "modes"), since: None, foreground: foreground.within(ANSWER) }
     }
 

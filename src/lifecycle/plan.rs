@@ -35,7 +35,7 @@ pub enum Step {
     Print(String),
     /// Set a link to the SSH agent.
     Link(Link),
-    /// Remove a link to the SSH agent.
+    /// Remove one of cage's own files or directories.
     Unlink(PathBuf),
     /// Write a word to one of cage's own files, and ignore a failure.
     Note(PathBuf, &'static str),
@@ -119,6 +119,7 @@ impl Plan {
             let mut execution = Execution { runner, interrupts, locks, undo: None, heeds_signals: true };
             let mut result = execution.steps(self);
             if result.is_err() && interrupts.came() {
+                console::end_line();
                 result = Err(Failure::new("interrupted").into());
             }
             if let (Err(_), Some(undo)) = (&result, execution.undo) {
@@ -151,7 +152,7 @@ impl<'a> Execution<'a> {
                 Step::Warn(message) => console::warn(message),
                 Step::Print(line) => console::data(line)?,
                 Step::Link(link) => link.set()?,
-                Step::Unlink(path) => drop(fs::remove_file(path)),
+                Step::Unlink(path) => drop(fs::remove_file(path).or_else(|_| fs::remove_dir_all(path))),
                 Step::Write(path, text) => file::write_private(path, text)
                     .with_context(|| format!("cannot write {}", escape(&path.to_string_lossy())))?,
                 Step::Note(path, word) => drop(fs::write(path, word)),
@@ -225,7 +226,7 @@ impl Step {
                 let dir = link.path.parent().map(path).unwrap_or_default();
                 format!("mkdir -p {dir} && ln -sfn {} {}", path(&link.target), path(&link.path))
             }
-            Self::Unlink(link) => format!("rm -f {}", path(link)),
+            Self::Unlink(link) => format!("rm -rf {}", path(link)),
             Self::Write(file, text) => {
                 let dir = file.parent().map(path).unwrap_or_default();
                 format!("mkdir -p {dir} && printf '%s' {} >{}", quote(text), path(file))

@@ -6,7 +6,7 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
-use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL};
+use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL, TERMINAL_LABEL};
 use crate::cage::options::{ALLOW_NESTED, NO_ROOT};
 use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
@@ -133,6 +133,7 @@ impl Context<'_> {
             plan.push(Step::Link(link));
         }
         let id = &container.id;
+        let fixed = container.label(TERMINAL_LABEL).unwrap_or_default();
         match container.state {
             State::Created | State::Stopped | State::Dead => {
                 plan.say(format!("Restarting {}", container.name));
@@ -143,7 +144,7 @@ impl Context<'_> {
                 } else {
                     plan.run(self.runtime.command(["start", id]));
                     plan.extend(settle.map(Step::Try));
-                    plan.append(self.enter(id, None, entry));
+                    plan.append(self.enter(id, None, fixed, entry));
                 }
                 return plan;
             }
@@ -157,7 +158,7 @@ impl Context<'_> {
                 }
             }
         }
-        plan.append(self.enter(id, Some(&container.started), entry));
+        plan.append(self.enter(id, Some(&container.started), fixed, entry));
         plan
     }
 

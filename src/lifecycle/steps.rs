@@ -37,7 +37,7 @@ pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
 
 /// Returns the steps that remove a cage's files on this machine.
 pub fn unlink(host: &Host, container: &Cage) -> Plan {
-    let kinds = ["agent", "modes", "ended", "accepted"];
+    let kinds = ["agent", "modes", "ended", "terminals", "accepted"];
     Plan::new(kinds.into_iter().filter_map(|kind| host.state_file(&container.name, kind)).map(Step::Unlink))
 }
 

@@ -20,6 +20,7 @@ on_each_engine!(
     the_detach_keys_are_kept_from_a_command_once,
     a_message_leaves_the_screen_as_it_was,
     programs_know_the_terminal_and_the_encoding,
+    variables_that_the_user_has_chosen_stay,
     a_session_that_ends_says_why,
     keys_that_come_early_do_no_harm,
 );
@@ -235,6 +236,15 @@ fn programs_know_the_terminal_and_the_encoding(world: &World) {
     // Without a terminal there is none to describe.
     world.cage("run -- sh -c 'echo is $TERM$COLORTERM$TERM_PROGRAM.'").ok().prints("is .\n");
     world.cage("run -e TERM=dumb -- sh -c 'echo is $TERM.'").ok().prints("is dumb.\n");
+}
+
+fn variables_that_the_user_has_chosen_stay(world: &World) {
+    world.cage("start -d -e TERM=vt220 -e COLORTERM=mine").ok();
+    let here = [("TERM", "xterm"), ("COLORTERM", "truecolor"), ("TERM_PROGRAM", "ghostty")];
+    let ask = "-- sh -c 'echo is $TERM $COLORTERM $TERM_PROGRAM.'";
+    Emulator::run(world, &format!("cage run {ask}"), &here).shows("is vt220 mine ghostty.");
+    Emulator::run(world, &format!("cage run -e TERM=dumb {ask}"), &here).shows("is dumb mine ghostty.");
+    world.cage(&format!("run {ask}")).ok().prints("is vt220 mine .\n");
 }
 
 fn a_session_that_ends_says_why(world: &World) {

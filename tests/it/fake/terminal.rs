@@ -26,12 +26,16 @@ fn machine(speaks: Speaks, client: &str) -> Machine {
 
 /// Starts cage in a terminal, and waits until the client runs.
 fn cage(machine: &Machine, args: &str) -> PtySession {
+    let mut session = start(machine, args);
+    session.exp_string("inside").unwrap();
+    session
+}
+
+fn start(machine: &Machine, args: &str) -> PtySession {
     let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
     command.args(args.split(' ')).stdin(Stdio::inherit());
     let options = Options::new().timeout_ms(Some(20_000));
-    let mut session = spawn_with_options(command, options).unwrap();
-    session.exp_string("inside").unwrap();
-    session
+    spawn_with_options(command, options).unwrap()
 }
 
 fn exits(mut session: PtySession, words: &str, code: i32) {
@@ -125,4 +129,27 @@ fn a_shell_that_ignores_a_signal_is_hung_up() {
     let signals = calls.iter().filter(|call| call.iter().any(|word| word.contains("/proc/")));
     let numbers: Vec<&str> = signals.map(|call| call.last().unwrap().as_str()).collect();
     assert_eq!(numbers, ["15", "1"]);
+}
+
+#[test]
+fn an_early_detach_key_ends_cage_with_a_word() {
+    let machine = machine(Speaks::Docker, "exit 0");
+    machine.engine().act("inspect", "echo asked >/dev/tty; exec /bin/sleep 20");
+    let mut session = start(&machine, "start");
+    session.exp_string("asked").unwrap();
+    session.send("\x1c").unwrap();
+    session.flush().unwrap();
+    exits(session, "\r\nerror: interrupted\r\n", 131);
+}
+
+#[test]
+fn nothing_is_left_of_a_cage_that_is_removed() {
+    let machine = Machine::in_story(Speaks::Docker, "stopped");
+    let name = Cage::of(&machine.project).name;
+    let dir = machine.home().join(".local/state/cage").join(format!("{name}.terminals"));
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("7"), "ended").unwrap();
+    assert_eq!(machine.cage("rm").code, 0);
+    let left = machine.state_files();
+    assert!(left.iter().all(|file| file.extension().is_some_and(|kind| kind == "lock")), "{left:?}");
 }
