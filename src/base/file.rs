@@ -31,6 +31,10 @@ pub fn read_small(kind: &str, path: &Path, flags: OFlags) -> Result<Option<Strin
         Ok(file) => File::from(file),
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         Err(Errno::LOOP) => return Err(refuse("it is a symbolic link").hint("make it a file").into()),
+        Err(Errno::AGAIN) => {
+            let hint = "a program in the cage may hold it: `cage stop` ends it";
+            return Err(refuse("another program holds a lease on it").hint(hint).into());
+        }
         Err(error) => return Err(refuse(&error.to_string()).into()),
     };
     let metadata = file.metadata().map_err(|error| refuse(&error.to_string()))?;

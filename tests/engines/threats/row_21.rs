@@ -9,6 +9,8 @@ use crate::yours::git;
 
 on_each_engine!(everybody: new_files_are_listed_and_earlier_ones_are_not);
 
+on_each_engine!(a_lease_does_not_hide_a_setting);
+
 on_each_engine!(clients: a_cage_that_replaces_another_keeps_its_record);
 
 /// A repository with a hook, settings of an editor and a repository in it, as people have them.
@@ -100,4 +102,32 @@ fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
     thread::sleep(Duration::from_millis(1100));
     world.cage("start -d").ok();
     world.cage("check").ok().prints("");
+}
+
+/// Takes a write lease on a file and holds it: whoever opens the file waits, or is told to come again.
+const LEASE: &str = r#"perl -e 'open(F, "+<", $ARGV[0]) && fcntl(F, 1024, 1) && print("held\n") && close(STDOUT) && sleep 100'"#;
+
+fn a_lease_does_not_hide_a_setting(world: &World) {
+    git(world, &world.project, "init -q .");
+    world.write(&world.project.join(".cage.env"), "A=1\n");
+    world.cage("start -d").ok();
+    world.cage("run git config core.fsmonitor ./x").ok();
+    // The control: without a lease it is found.
+    assert_eq!(told(&world.cage("check").exits(3)), [".git/config: core.fsmonitor=./x"]);
+    let hold = |file: &str| {
+        let script = shell_words::quote(&format!("{LEASE} {file} >held &")).into_owned();
+        world.cage(&format!("run -- sh -c {script}")).ok();
+        crate::common::eventually("the lease", || super::text(&world.project.join("held")) == "held\n");
+    };
+    hold(".git/config");
+    let check = world.cage("check").exits(3);
+    check.says("the project was not scanned completely: .git/config can't be read while another program holds a lease on it");
+    hold(".cage.env");
+    let restart = world.cage("restart").exits(1);
+    restart
+        .says("another program holds a lease on it")
+        .says("hint: a program in the cage may hold it: `cage stop` ends it");
+    world.cage("stop").ok();
+    world.cage("restart").ok();
+    assert_eq!(told(&world.cage("check").exits(3)), [".git/config: core.fsmonitor=./x"]);
 }
