@@ -1,4 +1,4 @@
-//! Arguments for the engine's own `create`: the ones that cage depends on, and the ones that it must know of.
+//! Arguments for the engine's own `create` that cage refuses or adapts to.
 
 use anyhow::{Result, ensure};
 
@@ -6,9 +6,9 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::engine::args::{Flag, MountSource, flags};
 
-/// Capabilities that every cage does without: creating device nodes and giving files capabilities, both of which other users
-/// of the host could use in the project. Package managers, sudo, debuggers and databases work without them. `AUDIT_WRITE`
-/// stays: without it sudo prints "unable to send audit message" each time, where the kernel has auditing.
+/// Capabilities that no cage has: they create device nodes and files with capabilities, which other users of the host could use in the
+/// project. Package managers, sudo, debuggers and databases work without them. `AUDIT_WRITE` stays: without it sudo prints "unable to
+/// send audit message" each time on a kernel with auditing.
 pub const DROPPED: [&str; 2] = ["MKNOD", "SETFCAP"];
 
 /// Arguments that cage itself depends on.
@@ -32,7 +32,7 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the capabilities to drop when these arguments go to the engine: podman refuses to drop what it is told to add.
+/// Returns the capabilities to drop, except those that these arguments add: podman refuses to add and drop the same capability.
 pub fn dropped(args: &[String]) -> Vec<&'static str> {
     let flags = flags(args);
     let is_added = |name: &str| {

@@ -18,13 +18,13 @@ use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 
-/// Prepares a home volume for a cage.
+/// The script that prepares a home volume for a cage.
 pub const PREPARE: &str = script::body(include_str!("prepare_home.sh"));
 
-/// Resets a home volume to the image's home directory.
+/// The script that resets a home volume to the image's home directory.
 const RESET: &str = script::body(include_str!("reset_home.sh"));
 
-/// Keeps `SELinux` from confining a container.
+/// The flag that keeps `SELinux` from confining a container.
 pub const UNCONFINED: &str = "--security-opt=label=disable";
 
 /// Returns the directory with the files for new homes, `~/.config/cage/home`, unless it is empty or missing.
@@ -61,7 +61,7 @@ pub fn helper(
     let mut args =
         vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/", "--user", "0"];
     args.extend(script::NO_LIBRARIES);
-    // What it takes to copy files and give them away.
+    // The capabilities to copy files and to change their owner.
     args.extend(["--cap-drop", "ALL"]);
     args.extend(["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"].iter().flat_map(|name| ["--cap-add", name]));
     args.extend(["--security-opt", "no-new-privileges"]);
@@ -79,7 +79,7 @@ pub fn below<'a>(home: &str, path: &'a str) -> Option<&'a str> {
     path.strip_prefix(home)?.strip_prefix('/').filter(|rest| !rest.is_empty())
 }
 
-/// Returns the command that removes the empty directories that were made as mount points for a project.
+/// Returns the command that removes the empty directories of a project's mount point.
 pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> Invocation {
     let script = [r#"cd /cage-home && rmdir -p -- "$1""#, "sh", rest];
     helper(runtime, image, &[], &[Mount::volume(volume, "/cage-home")], &script)
@@ -106,7 +106,7 @@ pub fn home_volume(host: &Host, project: &Project, options: &CreateOptions) -> S
     }
 }
 
-/// Returns the name of the volume that is the home of one cage alone.
+/// Returns the name of the volume that only one cage has as its home.
 pub fn own_home(host: &Host, name: &str) -> String {
     format!("{}-{}", host.home_volume, name.strip_prefix("cage-").unwrap_or(name))
 }

@@ -35,8 +35,8 @@ pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<St
     volumes.chain(passed.filter_map(|flag| place.weakness(&flag))).collect()
 }
 
-/// Returns how a container is less isolated than the options that it was made with say, a sentence each, not escaped: another program
-/// or an older cage may have made it.
+/// Returns how a container is less isolated than its options promise, a sentence each, not escaped: another program or an older cage
+/// may have made the container.
 pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<String> {
     let sockets = host.engine_sockets().collect();
     let place = Surroundings { project: cage.project(), here: Path::new("/"), sockets };

@@ -1,4 +1,4 @@
-//! When the image for a new cage is pulled: `--pull` and `CAGE_PULL`.
+//! The policy for pulling the image of a new cage: `--pull` and `CAGE_PULL`.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -37,7 +37,7 @@ impl PullFlag {
     /// Returns the policy that was typed, or the one in `CAGE_PULL`.
     ///
     /// # Errors
-    /// When `CAGE_PULL` has another value, even if a policy was typed.
+    /// When `CAGE_PULL` is invalid, even if a policy was typed.
     pub fn policy(self, host: &Host) -> Result<PullPolicy> {
         let variable = host.variable(VARIABLE).unwrap_or("always");
         let default = PullPolicy::from_str(variable, false).map_err(|_| {

@@ -1,4 +1,4 @@
-//! The image's user, and how it gets the IDs of the user outside, so that files in the project belong to that user.
+//! The image's user and its mapping to the host user, so that files in the project belong to the host user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -59,7 +59,7 @@ impl ImageUser {
         args.extend(["--entrypoint", "/bin/sh", image, "-c", WHO, "sh", directory.unwrap_or_default()]);
         let ask = runtime.command(args).slow("Looking at the image");
         let mut said = String::new();
-        // A busy podman now and then loses what a short-lived container printed.
+        // A busy podman sometimes loses the output of a short-lived container.
         for _ in 0..3 {
             said = runner.run(&ask)?;
             if let Some(user) = Self::parse(&said) {
@@ -75,7 +75,7 @@ impl ImageUser {
         )
     }
 
-    /// The user of the published image.
+    /// Returns the user of the published image.
     pub fn published() -> Self {
         Self { name: "vscode".to_owned(), ids: Ids { uid: 501, gid: 20 }, home: "/home/vscode".to_owned() }
     }
@@ -110,8 +110,7 @@ impl Mapping {
         person: Ids,
         seen_owner: Option<Ids>,
     ) -> Self {
-        // In a rootless engine, root inside is the user outside. In a rootful one, an image that runs as root keeps its user,
-        // because it may need root.
+        // In a rootless engine, root in the container is the host user. In a rootful engine, an image that runs as root may need root.
         if image.ids.uid == 0 {
             return Self::AsIs;
         }
@@ -126,7 +125,7 @@ impl Mapping {
     }
 
     fn renumber(image: &ImageUser, ids: Ids) -> Self {
-        // What has no name has no row in /etc/passwd.
+        // A user without a name has no row in /etc/passwd.
         if image.ids == ids || image.name.is_empty() { Self::AsIs } else { Self::Renumber(ids) }
     }
 
@@ -140,7 +139,7 @@ impl Mapping {
         }
     }
 
-    /// The numbers that the image's user has inside.
+    /// Returns the IDs of the image's user in a cage with this mapping.
     pub fn inside(self, image: &ImageUser) -> Ids {
         match self {
             Self::AsIs | Self::KeepId(_) => image.ids,
@@ -148,7 +147,7 @@ impl Mapping {
         }
     }
 
-    /// The flag that a container needs for it.
+    /// Returns the flag of a container with this mapping, if it needs one.
     pub fn flag(self) -> Option<String> {
         match self {
             Self::KeepId(Ids { uid, gid }) => Some(format!("--userns=keep-id:uid={uid},gid={gid}")),
@@ -161,7 +160,7 @@ impl Mapping {
 /// group with power on this machine is not taken from the project, whose group code in an earlier cage may have changed.
 ///
 /// # Errors
-/// When the project can't be looked at.
+/// When the owner of the project can't be read.
 pub fn person(host: &Host, project: &Project) -> Result<Ids> {
     if host.ids.uid != 0 {
         return Ok(host.ids);

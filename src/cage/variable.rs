@@ -10,7 +10,7 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::host::machine::Host;
 
-/// Engines drop this character at the beginning of an env file.
+/// The character that engines drop at the beginning of an env file.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The variables that tell programs the encoding of text.
@@ -44,7 +44,7 @@ impl FromStr for Variable {
 }
 
 impl Variable {
-    /// Takes the value from this machine if none was typed.
+    /// Takes the value from this machine if the command line has none.
     ///
     /// # Errors
     /// When the name is invalid, or there is no value, or an env file can't hold it.

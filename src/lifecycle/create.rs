@@ -157,9 +157,9 @@ impl<'a> NewCage<'a> {
         let new = format!("{name}{SUCCESSOR}");
         let mut plan = self.make(&new, || None);
         if old.state.is_up() {
-            // Both can't listen on the same ports.
+            // The containers can't listen on the same ports at the same time.
             halt(&mut plan, &session.host, runtime, &[old], "restarted");
-            // Code in the old cage could write until now, and may have put a link in the path of a mount of either container.
+            // Code in the old cage could write until now, and may have put a link in the path of a mount.
             plan.push(self.undo(&new, [Step::Say(format!("{name} is still the old one, and is stopped"))]));
             plan.extend(self.check_sources());
             let restore = [
@@ -199,7 +199,7 @@ impl<'a> NewCage<'a> {
             plan.push(Step::Undo(Plan::new(then())));
         }
         if self.options.home() == Some(Home::Project) {
-            // The label ties the volume to the project when both cage and directory are gone. An existing volume keeps its labels.
+            // The label names the project when the cage and the directory are gone. An existing volume keeps its labels.
             let label = format!("{}={}", host.label, project.path);
             plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &self.home()])));
         }
@@ -269,7 +269,7 @@ impl<'a> NewCage<'a> {
         plan
     }
 
-    /// Returns the messages for the first cage of all.
+    /// Returns the messages for the user's first cage.
     fn welcome(&self) -> Vec<String> {
         let host = &self.context.session.host;
         if !self.preflight.is_first || !host.terminal.stderr {
@@ -340,7 +340,7 @@ impl<'a> NewCage<'a> {
     /// Returns the other cages that can no longer write this home once it belongs to this project's owner.
     fn cages_losing_home(&self) -> impl Iterator<Item = &str> {
         let (volume, owner) = (self.home(), self.mapping.inside(&self.user).to_string());
-        // If the engine maps users, different IDs inside are the same user outside.
+        // If the engine maps users, different IDs in the containers are the same host user.
         let maps = matches!(self.mapping, Mapping::KeepId(_));
         let loses = move |other: &&Cage| {
             !maps
@@ -350,7 +350,7 @@ impl<'a> NewCage<'a> {
         self.preflight.others.iter().filter(loses).map(|other| other.name.as_str())
     }
 
-    /// Returns the flag that maps user IDs. Turns off docker's userns-remap, with which no user in the cage could write the project.
+    /// Returns the flag that maps user IDs, or turns off docker's userns-remap: no user in the cage could write the project with it.
     fn userns(&self) -> Option<String> {
         self.mapping.flag().or_else(|| self.engine.remaps.then(|| "--userns=host".to_owned()))
     }
@@ -360,7 +360,7 @@ impl<'a> NewCage<'a> {
         self.engine.selinux.then(|| home::UNCONFINED.to_owned())
     }
 
-    /// Returns the way in which the SSH agent gets into the cage, if it does.
+    /// Returns the mount of the SSH agent, if the cage has one.
     pub(super) fn agent(&self) -> Option<Agent<'_>> {
         let wsl = self.context.session.host.wsl;
         let decide = || Agent::decide(self.engine.machine, wsl, self.link.as_ref());
@@ -403,7 +403,7 @@ impl<'a> NewCage<'a> {
         }
     }
 
-    /// Returns the labels that keep what the cage was made with.
+    /// Returns the labels, which record how the cage was made.
     fn labels(&self) -> Vec<(String, String)> {
         let Self { context: Context { session, project, .. }, options, .. } = self;
         // A virtual machine has inode numbers of its own.
