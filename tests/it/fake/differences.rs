@@ -965,3 +965,22 @@ fn label_and_home_volume_can_be_chosen() {
     assert!(!told.contains(" ; rm "), "the cage has the other label: {told}");
     assert!(machine.cage("start").stderr.starts_with("error: container "));
 }
+
+#[test]
+fn a_podman_on_another_machine_is_refused_however_it_is_chosen() {
+    let address = "ssh://me@build:22/run/podman.sock";
+    let start = |choice: Option<(&'static str, &str)>| {
+        let mut machine = Machine::in_story(Speaks::Podman, "none");
+        // The answer of `system connection list`.
+        machine.engine().answer("system", 0, "", &format!(r#"[{{"Name":"build","URI":"{address}"}}]"#));
+        machine.env.extend(choice.map(|(name, value)| (name, value.into())));
+        machine.cage("start")
+    };
+    assert_eq!(start(None).code, 0, "the control");
+    for choice in [("CONTAINER_CONNECTION", "build"), ("CONTAINER_HOST", address)] {
+        let outcome = start(Some(choice));
+        let said = format!("the engine is on another machine, {address}");
+        assert!(outcome.code == 1 && outcome.stderr.contains(&said), "{choice:?}: {}", outcome.stderr);
+        assert!(outcome.changes().iter().all(|call| call[0] == "system"), "{:?}", outcome.changes());
+    }
+}
