@@ -249,7 +249,7 @@ impl Exec {
         let ended = client.run(filter, on_event, None::<fn(&Running)>)?;
         let complaint = String::from_utf8_lossy(&ended.stderr);
         if complaint.contains(DETACHED) {
-            // Whoever has sent docker's detach keys, the command runs on without a terminal.
+            // The command runs on without a terminal.
             pass_on(SIGHUP);
             console::info_below(
                 ended.in_line,
