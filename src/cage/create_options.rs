@@ -293,7 +293,7 @@ fn check_links(typed: &Path, links: &[PathBuf], project: &Path, real: &Path) -> 
         real.starts_with(project),
         Failure::new(format!(
             "volume source {} leads out of the project to {}, by the link {}",
-            shown(typed),
+            shown(&file::lexical(typed)),
             shown(real),
             shown(link)
         ))
