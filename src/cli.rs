@@ -3,9 +3,10 @@
 use anyhow::Result;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser};
 
-use crate::base::console;
+use crate::base::{console, text};
 use crate::commands;
 use crate::commands::Command;
 use crate::engine::signals::Interrupts;
@@ -52,7 +53,44 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// Commands that delete something: no typo may lead to one.
+const DELETING: [&str; 4] = ["obliterate", "prune", "rm", "rmconfig"];
+
+/// Replaces clap's tips: they name any command that is a bit like the one that was typed, and offer to pass a mistyped option on.
+fn with_own_tips(mut error: clap::Error) -> clap::Error {
+    let typed = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
+    if let Some(typed) = typed.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
+        let near = closest(&typed, &Cli::command());
+        if near.is_empty() {
+            error.remove(ContextKind::SuggestedSubcommand);
+            let tip = format!("to run a program in the cage, use 'cage run {}'", text::escape(&typed));
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        } else {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
+        }
+    } else if error.get(ContextKind::SuggestedArg).is_some() {
+        error.remove(ContextKind::Suggested);
+    }
+    error
+}
+
+/// Returns the commands that are closest to a mistyped one, at most two letters away, but for those that delete something.
+fn closest(typed: &str, cage: &clap::Command) -> Vec<String> {
+    let names = cage.get_subcommands().map(clap::Command::get_name).filter(|name| !DELETING.contains(name));
+    let distances = names.map(|name| (strsim::damerau_levenshtein(typed, name), name));
+    let mut near: Vec<_> = distances.filter(|(distance, _)| *distance <= 2).collect();
+    near.sort_unstable();
+    let least = near.first().map(|(distance, _)| *distance);
+    let is_closest = |(distance, _): &(usize, &str)| Some(*distance) == least;
+    near.into_iter().filter(is_closest).map(|(_, name)| name.to_owned()).collect()
+}
+
 impl Cli {
+    /// Reads the command line, or prints what is wrong with it and exits.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| with_own_tips(error).exit())
+    }
+
     /// Returns the exit code for an error: `run` keeps 1 to 124 for the command in the cage.
     pub fn failure_code(&self) -> u8 {
         if matches!(self.command, Some(Command::Run(_))) { 125 } else { 1 }
@@ -77,10 +115,64 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
+
+    /// Returns every word that is one letter away from another: left out, doubled, replaced or swapped with the next.
+    fn typos(word: &str) -> Vec<String> {
+        let letters: Vec<char> = word.chars().collect();
+        let mut typos = Vec::new();
+        for at in 0..letters.len() {
+            let change = |change: &dyn Fn(&mut Vec<char>)| {
+                let mut changed = letters.clone();
+                change(&mut changed);
+                changed.into_iter().collect::<String>()
+            };
+            typos.push(change(&|word| {
+                word.remove(at);
+            }));
+            typos.push(change(&|word| word.insert(at, word[at])));
+            typos.push(change(&|word| word[at] = 'x'));
+            if at + 1 < letters.len() {
+                typos.push(change(&|word| word.swap(at, at + 1)));
+            }
+        }
+        typos
+    }
+
+    #[test]
+    fn no_typo_leads_to_a_command_that_deletes() {
+        let commands = Cli::command();
+        let mut tried = 0;
+        for command in commands.get_subcommands() {
+            for once in typos(command.get_name()) {
+                for typo in typos(&once).iter().chain([&once]) {
+                    let near = closest(typo, &commands);
+                    assert!(!near.iter().any(|name| DELETING.contains(&name.as_str())), "{typo}: {near:?}");
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 5000, "{tried}");
+        // The control: clap itself suggests one.
+        let error = Cli::try_parse_from(["cage", "strat"]).unwrap_err();
+        assert!(error.to_string().contains("'obliterate'"), "{error}");
+        let said = with_own_tips(error).to_string();
+        assert!(said.contains("a similar subcommand exists: 'start'"), "{said}");
+    }
+
+    #[test]
+    fn an_unknown_word_may_be_a_program_and_an_unknown_option_is_not_passed_on() {
+        let said = |words: &[&str]| {
+            let words = ["cage"].iter().chain(words);
+            with_own_tips(Cli::try_parse_from(words).unwrap_err()).to_string()
+        };
+        assert!(said(&["claude", "--help-me"]).contains("use 'cage run claude'"));
+        let memory = said(&["start", "--memery", "4g"]);
+        assert!(memory.contains("'--memory'") && !memory.contains("-- --memery"), "{memory}");
+    }
 
     #[test]
     fn the_command_tree_is_sound() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -20,8 +20,6 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     if let Some(shell) = host::machine::asking_shell()
         && complete::answer(&shell, std::env::args_os().skip(1))
@@ -30,7 +28,7 @@ fn main() -> ExitCode {
     }
     // Before anything else, as people press Ctrl-\ early, too.
     let interrupts = engine::signals::Interrupts::register(host::machine::ignored_signals());
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read();
     let (failure_code, json) = (cli.failure_code(), cli.json());
     match cli.run(interrupts) {
         Ok(code) => ExitCode::from(code),

@@ -36,12 +36,14 @@ use crate::lifecycle::session::{Global, Session};
 pub enum Command {
     Start(start::Start),
     Shell(shell::Shell),
+    #[command(visible_alias = "exec")]
     Run(run::Run),
     Forward(forward::Forward),
     Stop(stop::Stop),
     Restart(restart::Restart),
     Rm(rm::Rm),
     Status(status::Status),
+    #[command(visible_aliases = ["ls", "ps"])]
     List(list::List),
     Check(check::Check),
     Doctor(doctor::Doctor),

@@ -10,9 +10,9 @@ use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::bring_up;
 
-/// Run a command in the project's cage, started if needed
+/// Run a command in the project's cage
 ///
-/// The command runs as the image's user, with a terminal if cage has one. Its exit code is passed through; 125
+/// A cage that isn't running is started. The command runs as the image's user, with a terminal if cage has one. Its exit code is passed through; 125
 /// means that the command could not be run.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
