@@ -38,7 +38,7 @@ impl Dice {
     }
 }
 
-const NAMES: [&[u8]; 20] = [
+const NAMES: [&[u8]; 27] = [
     b".git",
     b".cage.env",
     b".envrc",
@@ -59,9 +59,16 @@ const NAMES: [&[u8]; 20] = [
     "\u{202e}txt".as_bytes(),
     b"$(touch x)",
     b".gitattributes",
+    b"index",
+    b"info",
+    b"exclude",
+    b"packed-refs",
+    b"refs",
+    b"replace",
+    b"iptables",
 ];
 
-const TEXTS: [&[u8]; 12] = [
+const TEXTS: [&[u8]; 15] = [
     b"gitdir: /etc\n",
     b"gitdir: ../../home\n",
     b"gitdir: \x1b]0;x\x07\n",
@@ -74,6 +81,9 @@ const TEXTS: [&[u8]; 12] = [
     b"\xef\xbb\xbfKEY=bom\r\n",
     b"[core\n\"\\\n",
     b"* filter=x\n",
+    b"DIRC\0\0\0\x02\xff\xff\xff\xff",
+    b"DIRC\0\0\0\x04\0\0\0\x01\0\0\0\0",
+    b"1 refs/replace/\x1b[31m\n2 refs/heads/x\n",
 ];
 
 const TARGETS: [&str; 9] = [
