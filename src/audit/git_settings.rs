@@ -66,6 +66,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("status.showuntrackedfiles", "git status may not list new files"),
     ("core.excludesfile", "git status doesn't list new files that it names"),
     ("core.sparsecheckout", "git status and diff may not show changed or missing files"),
+    ("core.untrackedcache", "git status may not list new files"),
     ("core.ignorestat core.trustctime core.checkstat", "git status and diff may not show a changed file"),
     ("diff.ignoresubmodules submodule.*.ignore", "git status and diff don't show changes in submodules"),
     ("extensions.refstorage", "git reads its refs from a format that `cage check` doesn't know"),
@@ -74,6 +75,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 const FETCHES: &str = "git fetches missing objects from there by itself";
+const COLOR: &str = "git diff and status may show text in the color of the background";
 const LFS: &str = "git-lfs uploads files there and downloads them from there";
 
 /// The trigger of a repository's remotes.
@@ -97,7 +99,8 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
         ("submodule", "update") if starts(entry, b"!") => return Some("runs on git submodule update"),
         // With yes or no these choose a program that git has built in.
         ("core", "fsmonitor") | ("pager" | "color", _) if entry.boolean().is_some() => return None,
-        ("extensions", "worktreeconfig") | ("core", "sparsecheckout" | "ignorestat")
+        ("color", _) if !is_value(entry, &["auto", "always", "never"]) => return Some(COLOR),
+        ("extensions", "worktreeconfig") | ("core", "sparsecheckout" | "ignorestat" | "untrackedcache")
             if entry.boolean() == Some(false) =>
         {
             return None;

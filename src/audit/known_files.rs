@@ -123,11 +123,14 @@ impl KnownFiles {
     }
 }
 
-/// Returns whether a file at the top of the project has the name of a module that python and its tools import.
+/// Returns whether a file at the top of the project is a module that python and its tools import: source, bytecode or a library.
 fn shadows_module(dirs: &[&[u8]], name: &[u8]) -> bool {
+    let Some(dot) = name.iter().position(|c| *c == b'.') else { return false };
+    let (stem, end) = name.split_at(dot);
+    let is_code = [b".py".as_slice(), b".pyc", b".so", b".pyd"].iter().any(|suffix| end.ends_with(suffix));
     match dirs {
-        [] => name.strip_suffix(b".py").is_some_and(is_module),
-        [package] => name == b"__init__.py" && is_module(package),
+        [] => is_code && is_module(stem),
+        [package] => is_code && (stem == b"__init__" || stem == b"__main__") && is_module(package),
         _ => false,
     }
 }

@@ -73,6 +73,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("LocalPreferences.toml nim.cfg config.nims *.nims", "julia or nim runs it or takes options from it"),
     // <https://ctan.org/pkg/latexmk>: Perl code, which editors run to preview a document.
+    ("renv/activate.R .trunk/trunk.yaml .ncurc.* .secretlintrc.* .versionrc.* .actrc", OPTIONS),
     ("latexmkrc .latexmkrc texmf.cnf", "latexmk, which editors start, runs it"),
     (".valgrindrc .proverc .perltidyrc .perlcriticrc .rspec .rspec-local", OPTIONS),
     ("GNUmakefile", "make reads it instead of a Makefile"),
@@ -352,7 +353,7 @@ const AGENT: &str = "an agent runs it or the commands in it";
 
 /// Files that a Python interpreter runs as it starts, wherever they are: <https://docs.python.org/3/library/site.html>.
 pub const STARTUP: &[(&str, &str)] = &[(
-    "pyvenv.cfg *.pth *._pth sitecustomize.py usercustomize.py",
+    "pyvenv.cfg *.pth *._pth sitecustomize.* usercustomize.*",
     "the python of that environment, which editors start, runs it",
 )];
 

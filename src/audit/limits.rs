@@ -17,6 +17,8 @@ pub struct Limits {
     entries: Cell<usize>,
     bytes: Cell<u64>,
     findings: usize,
+    /// Whether only small files are read.
+    is_quick: bool,
     gaps: RefCell<Vec<String>>,
 }
 
@@ -25,7 +27,25 @@ impl Limits {
     pub fn new(time: Duration, entries: usize, bytes: u64, findings: usize) -> Self {
         let deadline = Instant::now() + time;
         let (entries, bytes) = (Cell::new(entries), Cell::new(bytes));
-        Self { deadline, is_late: Cell::new(false), entries, bytes, findings, gaps: RefCell::default() }
+        Self {
+            deadline,
+            is_late: Cell::new(false),
+            entries,
+            bytes,
+            findings,
+            is_quick: false,
+            gaps: RefCell::default(),
+        }
+    }
+
+    /// Reads small files only, for a scan that a user doesn't notice.
+    pub fn quick(self) -> Self {
+        Self { is_quick: true, ..self }
+    }
+
+    /// Returns whether only small files are read.
+    pub fn is_quick(&self) -> bool {
+        self.is_quick
     }
 
     /// Records why a part of the project was not read: the report is incomplete.

@@ -67,7 +67,7 @@ pub fn scan(project: &Path, scope: Scope) -> Report {
 
 /// Scans the top of a project in a time that a user doesn't notice.
 pub fn quick_scan(project: &Path) -> Report {
-    scan_within(project, Scope::Top, Limits::new(QUICK, TOP_ENTRIES, TOP_BYTES, QUICK_FINDINGS))
+    scan_within(project, Scope::Top, Limits::new(QUICK, TOP_ENTRIES, TOP_BYTES, QUICK_FINDINGS).quick())
 }
 
 fn scan_within(project: &Path, scope: Scope, limits: Limits) -> Report {

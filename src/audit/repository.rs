@@ -311,6 +311,10 @@ impl Repository<'_> {
 
     /// Adds what the index hides from `git status` and `git diff`.
     fn index(&mut self, dir: &Path) {
+        // That of a large repository takes longer than a user waits.
+        if self.tree.limits.is_quick() {
+            return;
+        }
         let shared =
             self.tree.names(dir).into_iter().filter(|name| name.as_bytes().starts_with(b"sharedindex."));
         for name in shared.chain(["index".into()]).collect::<Vec<_>>() {

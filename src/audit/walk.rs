@@ -134,7 +134,7 @@ impl Walk<'_> {
                 let content = if needs_digest { self.tree.digest(&file) } else { Vec::new() };
                 ("file".to_owned(), content, status.changed)
             }
-            Node::Link(target, _) if is_systems_python(&self.path, name, &target) => return,
+            Node::Link(target, _) if is_systems_python(&self.tree.path, &self.path, name, &target) => return,
             Node::Link(target, status) => {
                 let (content, changed) =
                     git_files::digest_of_link(self.tree, &self.path, &target, status.changed);
@@ -191,7 +191,9 @@ impl Walk<'_> {
     fn outward_link(&mut self, dir: BorrowedFd, file: &Path) {
         let Some(target) = self.tree.link_target(dir, file) else { return };
         let name = file.file_name().unwrap_or_default();
-        if !self.tree.leads_out(&self.path, &target) || is_systems_python(&self.path, name, &target) {
+        if !self.tree.leads_out(&self.path, &target)
+            || is_systems_python(&self.tree.path, &self.path, name, &target)
+        {
             return;
         }
         let Some(status) = self.tree.status(dir, file) else { return };
@@ -208,13 +210,13 @@ fn is_dot_git(name: &[u8]) -> bool {
 
 /// Returns whether a link is the `bin/python` of a virtual environment that leads to an installed interpreter, or to the link
 /// beside it, which is looked at as well.
-fn is_systems_python(dir: &Path, name: &OsStr, target: &Path) -> bool {
+fn is_systems_python(project: &Path, dir: &Path, name: &OsStr, target: &Path) -> bool {
     let is_python = |name: &OsStr| name.as_bytes().starts_with(b"python");
     let is_beside = target.components().count() == 1;
     dir.ends_with("bin")
         && is_python(name)
         && target.file_name().is_some_and(is_python)
-        && (is_beside || is_installed(target))
+        && (is_beside || (is_installed(target) && !target.starts_with(project)))
 }
 
 /// Returns whether a path is where a system or a manager of interpreters installs programs.

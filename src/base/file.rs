@@ -86,6 +86,14 @@ pub fn lexical(path: &Path) -> PathBuf {
     plain
 }
 
+/// Returns the path with all links resolved in the part of it that exists.
+pub fn resolved(path: &Path) -> PathBuf {
+    let found = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+    let Some((above, real)) = found else { return path.to_owned() };
+    path.strip_prefix(above)
+        .map_or(real.clone(), |rest| if rest == Path::new("") { real } else { real.join(rest) })
+}
+
 /// Checks that no component of a path that is about to be mounted is a symbolic link, because the engine would follow it.
 /// A component that doesn't exist passes: the engine refuses it, or finds it under another path in its virtual machine.
 ///

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 
-use crate::base::error::Failure;
-use crate::base::{file, text};
+use crate::base::file;
 use crate::cage::engine_args;
 use crate::cage::options::{Definition, HOME, Home, TABLE, Value};
 use crate::cage::variable::Variable;
@@ -192,11 +191,7 @@ impl CreateOptions {
                 Value::Mount(mount) => {
                     let typed = mount.source_path().map(|source| base.join(source));
                     let mount = mount.resolve(base)?;
-                    if let (Some(typed), Some(real)) = (typed, mount.source_path()) {
-                        let links = file::links(&typed);
-                        check_links(&typed, &links, base, Path::new(real))?;
-                        self.links.extend(links);
-                    }
+                    self.links.extend(typed.iter().flat_map(|typed| file::links(typed)));
                     Value::Mount(mount)
                 }
                 value => value,
@@ -283,25 +278,6 @@ impl CreateOptions {
         }
         missing
     }
-}
-
-/// Checks that no link in the project leads a source out of the project: code in a cage may have put the link there.
-fn check_links(typed: &Path, links: &[PathBuf], project: &Path, real: &Path) -> Result<()> {
-    let Some(link) = links.iter().find(|link| link.starts_with(project)) else { return Ok(()) };
-    let shown = |path: &Path| text::escape(&path.to_string_lossy());
-    ensure!(
-        real.starts_with(project),
-        Failure::new(format!(
-            "volume source {} leads out of the project to {}, by the link {}",
-            shown(&file::lexical(typed)),
-            shown(real),
-            shown(link)
-        ))
-        .hint(
-            "code in a cage can put links into the project; if you mean that place, name it by its own path"
-        )
-    );
-    Ok(())
 }
 
 /// Returns whether the words of `part` follow each other somewhere in `all`.

@@ -156,24 +156,29 @@ impl Mapping {
     }
 }
 
-/// Returns the user that cages act for: the one who runs cage, also by sudo. For root itself this is the owner of the project; but a
-/// group with power on this machine is not taken from the project, whose group code in an earlier cage may have changed.
+/// Returns the user that cages act for: the one who runs cage, also by sudo. For root itself this is the owner of the project, which
+/// code in an earlier cage may have changed. A group with power on this machine is nobody's inside, wherever it comes from.
 ///
 /// # Errors
-/// When the owner of the project can't be read.
+/// When the project can't be looked at.
 pub fn person(host: &Host, project: &Project) -> Result<Ids> {
-    if host.ids.uid != 0 {
-        return Ok(host.ids);
-    }
-    if let Some(user) = host.sudo_user {
-        return Ok(user);
-    }
-    let owner = fs::metadata(&project.path)
-        .with_context(|| format!("cannot look at {}", text::escape(&project.path)))?;
-    let (uid, gid) = (owner.uid(), owner.gid());
+    let user = match host.sudo_user {
+        _ if host.ids.uid != 0 => host.ids,
+        Some(user) => user,
+        None => {
+            let owner = fs::metadata(&project.path)
+                .with_context(|| format!("cannot look at {}", text::escape(&project.path)))?;
+            Ids { uid: owner.uid(), gid: owner.gid() }
+        }
+    };
     // Most systems give each user a group of the same number.
-    Ok(Ids { uid, gid: if host.powerful_groups.contains(&gid) { uid } else { gid } })
+    let groups = [user.gid, user.uid, NOBODY];
+    let gid = groups.into_iter().find(|gid| !host.powerful_groups.contains(gid) || user.uid == 0);
+    Ok(Ids { gid: gid.unwrap_or(NOBODY), ..user })
 }
+
+/// The group of nobody, in which no file is.
+const NOBODY: u32 = 65534;
 
 #[cfg(test)]
 mod tests {
@@ -285,9 +290,13 @@ mod tests {
         let owner = Ids { uid: owner.uid(), gid: owner.gid() };
         host.powerful_groups.clear();
         assert_eq!(person(&host, &project).unwrap(), owner);
-        host.powerful_groups.push(owner.gid);
-        assert_eq!(person(&host, &project).unwrap(), Ids { gid: owner.uid, ..owner });
         host.sudo_user = Some(Ids { uid: 7, gid: 8 });
         assert_eq!(person(&host, &project).unwrap(), Ids { uid: 7, gid: 8 });
+        host.powerful_groups = vec![8];
+        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 7, gid: 7 });
+        host.powerful_groups = vec![8, 7];
+        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 7, gid: NOBODY });
+        host.ids = Ids { uid: 9, gid: 8 };
+        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 9, gid: 9 }, "as after newgrp");
     }
 }

@@ -16,8 +16,8 @@ pub struct Runtime {
     /// The name by which the user chose it, for messages and command lines.
     pub name: String,
     pub(super) program: PathBuf,
-    /// The PATH with which it runs: engines look there for programs that they start, some as root.
-    pub(super) path: OsString,
+    /// Variables with which it runs: no entry of theirs can be written by code in a cage.
+    pub(super) variables: Vec<(&'static str, OsString)>,
 }
 
 /// A command line of a client, before it runs.
@@ -149,7 +149,7 @@ mod tests {
                 kind,
                 name: name.into(),
                 program: format!("/usr/bin/{name}").into(),
-                path: "/usr/bin".into(),
+                variables: Vec::new(),
             }
         }
     }

@@ -224,10 +224,12 @@ pub fn spawn<'scope, T: Send + 'scope>(
     thread::Builder::new().spawn_scoped(scope, work)
 }
 
-/// Returns the process to start, with a PATH and a directory from which it can't start a program of the project.
+/// Returns the process to start, with variables and a directory from which it can't start a program of the project.
 fn command(invocation: &Invocation) -> Command {
     let mut command = Command::new(&invocation.runtime.program);
-    command.args(&invocation.args).env("PATH", &invocation.runtime.path);
+    command
+        .args(&invocation.args)
+        .envs(invocation.runtime.variables.iter().map(|(name, value)| (name, value)));
     if !invocation.stays {
         command.current_dir("/");
     }

@@ -22,8 +22,8 @@ pub struct Candidate<'a> {
     pub name: &'a str,
     /// Its path.
     pub program: PathBuf,
-    /// The PATH with which it runs: engines look there for programs that they start, some as root.
-    path: OsString,
+    /// The variables with which it runs.
+    variables: Vec<(&'static str, OsString)>,
     /// Why an earlier program of this name is not used, if there is one.
     pub instead_of: Option<String>,
 }
@@ -42,17 +42,73 @@ impl Reach {
     /// Returns the place that a path is in, goes through or leads to.
     fn place_of(&self, path: &Path) -> Option<&Path> {
         let ways: Vec<PathBuf> =
-            [path.to_owned(), file::real(path)].into_iter().chain(file::links(path)).collect();
+            [path.to_owned(), file::resolved(path)].into_iter().chain(file::links(path)).collect();
         let is_way = |place: &&PathBuf| ways.iter().any(|way| way.starts_with(place));
         self.0.iter().find(is_way).map(PathBuf::as_path)
     }
 
-    /// Returns PATH without relative entries and those that code in a cage can write.
-    fn search_path(&self, host: &Host) -> Result<OsString> {
-        let dirs = host.path_variable("PATH").map(std::env::split_paths).into_iter().flatten();
-        Ok(std::env::join_paths(dirs.filter(|dir| dir.is_absolute() && self.place_of(dir).is_none()))?)
+    /// Returns PATH, where engines look for programs that they start, some as root, and the variables with libraries, without
+    /// relative entries and those that code in a cage can write.
+    fn variables(&self, host: &Host) -> Result<Vec<(&'static str, OsString)>> {
+        let is_safe =
+            |entry: &PathBuf| entry.is_absolute() && entry.exists() && self.place_of(entry).is_none();
+        let filtered = |name: &&'static str| {
+            let entries = std::env::split_paths(host.path_variable(name)?).filter(is_safe);
+            Some(std::env::join_paths(entries).map(|value| (*name, value)).map_err(Into::into))
+        };
+        LISTS.iter().filter_map(filtered).collect()
+    }
+
+    /// Checks that no variable leads an engine's client to settings or a socket that code in a cage can write.
+    fn check_settings(&self, host: &Host) -> Result<()> {
+        for name in SETTINGS {
+            let Some(value) = host.path_variable(name) else { continue };
+            let path = match value.to_str().and_then(|value| value.split_once("://")) {
+                None => value,
+                Some(("unix", path)) => Path::new(path),
+                // An engine elsewhere.
+                Some(_) => continue,
+            };
+            let path = host.cwd.as_deref().unwrap_or(Path::new("/")).join(path);
+            let place = self.place_of(&path).filter(|_| !value.as_os_str().is_empty());
+            if let Some(place) = place {
+                let place = text::escape(&place.to_string_lossy());
+                bail!(
+                    Failure::new(format!("{name} leads into {place}, which code in a cage can write"))
+                        .hint(format!("unset {name}, or move what it names"))
+                );
+            }
+        }
+        Ok(())
     }
 }
+
+/// Variables with lists of directories or libraries from which an engine's client starts or loads something.
+const LISTS: [&str; 8] = [
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "GCONV_PATH",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+    "DYLD_INSERT_LIBRARIES",
+];
+
+/// Variables that name settings or sockets of engines. Settings can name programs.
+const SETTINGS: [&str; 11] = [
+    "CONTAINERS_CONF",
+    "CONTAINERS_CONF_OVERRIDE",
+    "CONTAINERS_HELPER_BINARY_DIR",
+    "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "CONTAINER_HOST",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_HOST",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+];
 
 impl Runtime {
     /// Returns the programs to try, best first: the one that `choice` (`--runtime` or `CAGE_RUNTIME`) names, or each engine's usual
@@ -68,7 +124,8 @@ impl Runtime {
         let names =
             choice.map_or_else(|| Dialect::in_order().map(Dialect::program).collect(), |choice| vec![choice]);
         let reach = Reach::of(host, project)?;
-        let path = reach.search_path(host)?;
+        reach.check_settings(host)?;
+        let variables = reach.variables(host)?;
         let shown = |path: &Path| text::escape(&path.to_string_lossy());
         let (mut found, mut skipped) = (Vec::new(), None);
         for name in names {
@@ -77,7 +134,7 @@ impl Runtime {
             let mut instead_of = None;
             for program in programs.into_iter().flatten().filter(|program| program.is_absolute()) {
                 let Some(place) = reach.place_of(&program) else {
-                    found.push(Candidate { name, program, path: path.clone(), instead_of });
+                    found.push(Candidate { name, program, variables: variables.clone(), instead_of });
                     break;
                 };
                 let why =
@@ -86,10 +143,13 @@ impl Runtime {
                 skipped = skipped.or_else(|| instead_of.clone());
             }
         }
+        if let Some(first) = found.first_mut() {
+            first.instead_of = first.instead_of.take().or(skipped);
+            return Ok(found);
+        }
         let failure = match (skipped, choice) {
-            _ if !found.is_empty() => return Ok(found),
             (Some(why), _) => Failure::new(format!("no container runtime to trust: {why}"))
-                .hint("install it elsewhere, or start cage in a smaller directory"),
+                .hint("install it elsewhere, or start cage in a smaller directory; ~/.local/state/cage/writable.* has what cages can write"),
             (None, Some(choice)) => {
                 Failure::new(format!("container runtime `{}` not found", text::escape(choice)))
                     .hint("`--runtime` and CAGE_RUNTIME take docker, podman, or the path of one")
@@ -109,10 +169,10 @@ impl Runtime {
     ///
     /// # Errors
     /// When the program names no version, or is a client that cage can't use.
-    pub fn identify(runner: Runner, Candidate { name, program, path, .. }: Candidate) -> Result<Self> {
+    pub fn identify(runner: Runner, Candidate { name, program, variables, .. }: Candidate) -> Result<Self> {
         let real = file::real(&program);
         let real_name = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut runtime = Self { kind: Dialect::Docker, name: name.to_owned(), program, path };
+        let mut runtime = Self { kind: Dialect::Docker, name: name.to_owned(), program, variables };
         let says = if is_script(&real) { runner.run(&runtime.command(["--version"]))? } else { real_name };
         if says.contains("nerdctl") {
             bail!(
@@ -124,6 +184,22 @@ impl Runtime {
         }
         runtime.kind = Dialect::of_client(&says);
         Ok(runtime)
+    }
+}
+
+impl Runtime {
+    /// Checks that the client's program is not in a place that a new cage can write: no command could trust it afterwards.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn check_outside(&self, places: &[String]) -> Result<()> {
+        let reach = Reach(places.iter().map(PathBuf::from).collect());
+        let Some(place) = reach.place_of(&self.program) else { return Ok(()) };
+        let shown = |path: &Path| text::escape(&path.to_string_lossy());
+        bail!(
+            Failure::new(format!("the container runtime {} is in {}", shown(&self.program), shown(place)))
+                .hint("code in the cage could replace it: mount that place with `:ro`, or start cage in a smaller directory")
+        )
     }
 }
 
@@ -255,15 +331,17 @@ mod tests {
         host.home = Some(path("home").into());
         let found = |host: &Host| {
             let found = Runtime::candidates(host, None, None).unwrap();
-            (found[0].program.display().to_string(), found[0].path.to_str().unwrap().to_owned())
+            (found[0].program.display().to_string(), found[0].variables[0].1.to_str().unwrap().to_owned())
         };
         assert_eq!(found(&host), (path("other/bin/docker"), dirs.join(":")), "the control: no cage is known");
         host.keep_reach("docker", [path("other")]);
         assert_eq!(found(&host), (path("bin/docker"), format!("{}:{}", path("bin"), path("sbin"))));
+        host.keep_reach("docker", []);
+        assert_eq!(found(&host).0, path("bin/docker"), "what was planted stays when the cage is gone");
+        host.keep_reach("docker", ["/".to_owned(), path("")]);
+        assert_eq!(found(&host).0, path("bin/docker"), "nothing would be left");
         host.keep_reach("podman", [path("bin")]);
         assert!(Runtime::candidates(&host, None, None).is_err(), "both are in reach");
-        host.keep_reach("docker", ["/".to_owned()]);
-        assert_eq!(found(&host).0, path("other/bin/docker"), "it is of no use to name the whole system");
         fs::write(machine.0.path().join("home/.local/state/cage/writable.docker.cage.project"), "x").unwrap();
         assert!(Runtime::candidates(&host, None, None).is_err(), "it can't be read");
     }

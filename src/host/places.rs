@@ -72,6 +72,9 @@ impl Host {
         if let Some(why) = system_dir(path) {
             return Some(why.to_owned());
         }
+        if ["/etc", "/usr", "/Library", "/System"].iter().any(|dir| path.starts_with(dir)) {
+            return Some("it belongs to the system".to_owned());
+        }
         if self.home.as_ref().is_some_and(|home| file::real(home).starts_with(path)) {
             return Some("your whole home directory is in it".to_owned());
         }

@@ -3,6 +3,7 @@
 //! The engine knows them, but a program in one of them must not be run before the engine is asked. So a command that makes a cage
 //! keeps the answer in `~/.local/state/cage`, where no cage can write.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -42,12 +43,22 @@ impl Host {
         Ok(places)
     }
 
-    /// Keeps the places that the cages of an engine can write, in place of those that were kept of it.
+    /// Keeps the places that the cages of an engine can write, besides those that are kept already and still exist: what code in a
+    /// cage has planted stays when the cage is removed. A place with the whole home or system in it is not kept, as nothing would be
+    /// left to run.
     pub fn keep_reach(&self, engine: &str, places: impl IntoIterator<Item = String>) {
-        let mut places: Vec<String> =
-            places.into_iter().filter(|place| system_dir(Path::new(place)).is_none()).collect();
-        places.sort_unstable();
-        places.dedup();
+        let home = self.home.as_deref().map(file::real);
+        let is_limited = |place: &Path| {
+            system_dir(place).is_none() && !home.as_ref().is_some_and(|home| home.starts_with(place))
+        };
+        let kept = self
+            .reach()
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|place| place.into_os_string().into_string().ok());
+        let places = places.into_iter().chain(kept);
+        let places: BTreeSet<String> =
+            places.filter(|place| is_limited(Path::new(place)) && Path::new(place).exists()).collect();
         let Some(dir) = self.state_dir() else { return };
         let path = dir.join(format!("{START}{engine}.{}", self.label));
         let Ok(text) = serde_json::to_string(&places) else { return };

@@ -53,15 +53,17 @@ impl Acknowledged {
         self.keep()
     }
 
-    /// Returns whether these findings differ from those that were reported last, and remembers them.
-    pub fn are_news(&mut self, findings: &[Finding]) -> bool {
+    /// Returns whether these findings differ from those that were reported last, and remembers them if they are `complete`.
+    pub fn are_news(&mut self, findings: &[Finding], complete: bool) -> bool {
         let reported: Vec<String> = findings.iter().map(key).collect();
         if reported == self.reported {
             return false;
         }
-        self.reported = reported;
-        // If that fails, they are reported again.
-        let _ = self.keep();
+        if complete {
+            self.reported = reported;
+            // If that fails, they are reported again.
+            let _ = self.keep();
+        }
         true
     }
 

@@ -46,14 +46,15 @@ impl Entry {
     ///
     /// # Errors
     /// When it could be root.
-    pub(super) fn check_user(&self, options: &CreateOptions) -> Result<()> {
+    pub(super) fn check_user(&self, host: &Host, options: &CreateOptions) -> Result<()> {
         let Self::Exec(ExecCommand { user: Some(user), .. }) = self else { return Ok(()) };
-        let number = |text: &str| text.parse::<u32>().is_ok_and(|number| number != 0);
-        let is_ordinary = user.split_once(':').is_some_and(|(uid, gid)| number(uid) && number(gid));
+        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number != 0);
+        let numbers = user.split_once(':').and_then(|(uid, gid)| number(uid).zip(number(gid)));
+        let is_ordinary = numbers.is_some_and(|(_, gid)| !host.powerful_groups.contains(&gid));
         ensure!(
             is_ordinary || !options.has(NO_ROOT),
             Failure::new(format!("the cage has --no-root: `-u {}` may be root", text::escape(user)))
-                .hint("give numbers other than 0, as in `-u 1000:1000`; `cage restart --fresh` makes a cage with root")
+                .hint("give numbers without power, as in `-u 1000:1000`; `cage restart --fresh` makes a cage with root")
         );
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::cage::{isolation, nesting};
 use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
+use crate::host::worktree::GitDir;
 use crate::lifecycle::session::Session;
 
 /// The facts about a new cage that are known before its image is pulled.
@@ -52,7 +53,16 @@ impl Preflight {
         let mut others = session.cages(runtime)?;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
-        let places = sources.chain([project.path.as_str()]).map(str::to_owned);
+        let repository = match GitDir::of(&project.dir()) {
+            GitDir::Outside(dir) => Some(dir),
+            GitDir::None | GitDir::Inside | GitDir::Refused(_) => None,
+        };
+        let own =
+            others.iter().filter(|other| other.final_name() == project.name).flat_map(Cage::writable_sources);
+        let places = sources.chain([project.path.as_str()]).map(str::to_owned).chain(repository).chain(own);
+        let places: Vec<String> = places.collect();
+        nesting::check_links(&options.links, &places)?;
+        runtime.check_outside(&places)?;
         if !session.global.dry_run {
             let places = others.iter().flat_map(Cage::writable_sources).chain(places);
             session.host.keep_reach(runtime.kind.program(), places);

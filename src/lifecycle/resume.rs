@@ -43,7 +43,7 @@ pub(super) fn resume(
     ensure!(!changes.directory || !matches!(entry, Entry::Exec(_)), replaced_while_running(container));
     let kept = kept_options(container, options)?;
     check_isolation(container, &kept, options)?;
-    entry.check_user(&kept)?;
+    entry.check_user(&session.host, &kept)?;
     if !container.state.is_up() {
         kept.check_sources()?;
         nesting::check_mounts(container, &kept)?;

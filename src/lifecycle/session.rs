@@ -84,7 +84,7 @@ impl Session {
         for candidate in Runtime::candidates(&self.host, choice, dir.as_deref())? {
             let name = candidate.name;
             if let Some(why) = &candidate.instead_of {
-                console::warn(&format!("not using another {name}: {why}"));
+                console::warn(&format!("not used: {why}"));
             }
             let runtime = Runtime::identify(self.runner, candidate);
             let identified = runtime.is_ok();
@@ -171,7 +171,7 @@ impl Session {
         let record = Record { label: seen.to_owned(), since: 0 };
         let mut acknowledged = Acknowledged::of(&self.host, &project.name);
         let new = acknowledged.others(record.new_among(&report.findings));
-        if acknowledged.are_news(&new)
+        if acknowledged.are_news(&new, report.incomplete.is_none())
             && let Some(line) = audit::short_report(&new)
         {
             console::warn(&line);

@@ -72,7 +72,7 @@ fn try_to_bring_up(
     if let Some(cage) = found.usable() {
         return resume(context, cage, typed, entry);
     }
-    entry.check_user(&options)?;
+    entry.check_user(&session.host, &options)?;
     let preflight = Preflight::gather(session, &runtime, project, &options)?;
     self::pull(session, &runtime, pull, found.image.is_some())?;
     with_what_works(|features| {

@@ -234,6 +234,10 @@ fn a_virtual_environment_with_a_python_of_its_own_is_found() {
         project.link(".venv/bin/python", script);
         assert_eq!(project.top(), [format!(".venv/bin/python: link to {script}")]);
     }
+    let project = Project::repository();
+    let inside = project.path("x/python3").display().to_string();
+    project.link(".venv/bin/python", &inside);
+    assert_eq!(project.top(), [format!(".venv/bin/python: link to {inside}")]);
     let store = "/home/me/.local/share/uv/python/cpython-3.13-linux-x86_64-gnu/bin/python3.13";
     for installed in ["/opt/homebrew/bin/python3", "/root/.pyenv/versions/3.12.1/bin/python3", store] {
         let project = Project::repository();

@@ -24,7 +24,7 @@ fn a_link_in_a_cages_reach_does_not_choose_what_is_mounted(world: &World) {
     let absolute = world.project.join("data").display().to_string();
     for source in ["./data", "./data/", "./deep/../data", "./deep/er/secret", "./data/key", &absolute] {
         let refused = world.cage(&format!("start -d -v {source}:/data")).exits(1);
-        refused.says(" leads out of the project to ").says(&secret.display().to_string());
+        refused.says(" in a volume source leads out to ").says(&world.root().display().to_string());
         world.cage(&format!("run -v {source}:/data:ro true")).exits(125);
     }
     assert!(world.cages().is_empty());
@@ -36,6 +36,17 @@ fn a_link_in_a_cages_reach_does_not_choose_what_is_mounted(world: &World) {
     world.cage(&format!("start -d -v {}:/data -v ./inside:/in", own.display())).ok();
     world.cage("run cat /data/key").ok().prints("private");
     world.cage("rm").ok();
+
+    // Nor is one in another place that the cage can write, whether the cage is there or its mount is asked for again.
+    let shared = world.root().join("shared");
+    world.mkdir(&shared);
+    let mount = format!("-v {}:/shared", shared.display());
+    world.cage(&format!("start -d {mount}")).ok();
+    world.cage(&format!("run ln -s {} /shared/data", secret.display())).ok();
+    let typed = format!("-v {}/data:/data:ro", shared.display());
+    world.cage(&format!("restart {typed}")).exits(1).says(" in a volume source leads out to ");
+    world.cage("rm").ok();
+    world.cage(&format!("start -d {mount} {typed}")).exits(1).says(" in a volume source leads out to ");
 
     // Neither is it from the project of another cage, nor is a directory that is reached that way.
     world.cage("start -d").ok();

@@ -72,7 +72,30 @@ fn programs_in_the_project_are_not_what_engines_start(world: &World) {
     );
     world.program(&planted, &script);
     let list = world.cage("list").dir(&elsewhere).env("PATH", &path).ok();
-    list.says(&format!("not using another {}: {} is in ", world.engine.program(), planted.display()));
+    list.says(&format!("cage: warning: not used: {} is in ", planted.display()));
     assert_eq!(ran(), "");
+    // What was planted stays when the cage is gone.
+    world.cage("rm").ok();
+    world.cage("rm").dir(&elsewhere).run();
+    world.cage("start -d").dir(&elsewhere).ok();
+    world.cage("list").dir(&elsewhere).env("PATH", &path).ok().says("not used: ");
+    assert_eq!(ran(), "");
+
+    // Libraries and settings are as dangerous as programs.
+    let client = super::client_that(world, &format!("echo \"$LD_LIBRARY_PATH\" >>{}", canary.display()));
+    let status = |name: &str, value: &str| {
+        world.cage("status").dir(&elsewhere).env("CAGE_RUNTIME", &client).env(name, value)
+    };
+    let outside = world.home.join("lib");
+    world.mkdir(&outside);
+    world.mkdir(&world.project.join("lib"));
+    let lists = format!("{}:{}", world.project.join("lib").display(), outside.display());
+    status("LD_LIBRARY_PATH", &lists).ok();
+    assert!(ran().lines().all(|line| line == outside.display().to_string()));
+    for name in ["CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "DOCKER_CONFIG", "XDG_CONFIG_HOME"] {
+        let told = status(name, &bin.display().to_string()).exits(1);
+        told.says(&format!("{name} leads into {}, which code in a cage can write", world.project.display()));
+        assert_eq!(ran(), "", "{name}");
+    }
     world.cage("rm").dir(&elsewhere).ok();
 }

@@ -20,9 +20,21 @@ fn a_command_does_not_run_as_root(world: &World) {
     // The control: without the flag there is such a user.
     world.cage(&make("root")).ok().prints("0\n");
     world.cage("restart --no-root").ok();
-    for user in
-        ["root", "0", "0:0", "00", "+0", "0:1000", "1000:0", "1000", "root:root", "vscode:0", "nobody", ""]
-    {
+    for user in [
+        "root",
+        "0",
+        "0:0",
+        "00",
+        "+0",
+        "0:1000",
+        "1000:0",
+        "1000",
+        "root:root",
+        "vscode:0",
+        "nobody",
+        "",
+        "1000:42",
+    ] {
         let ran = world.cage(&make(&format!("'{user}'"))).exits(125);
         ran.says("the cage has --no-root");
     }

@@ -38,8 +38,10 @@ impl Dice {
     }
 }
 
-const NAMES: [&[u8]; 27] = [
+const NAMES: [&[u8]; 28] = [
     b".git",
+    b".cage.env",
+    // Twice, so that many trees have one at the top.
     b".cage.env",
     b".envrc",
     b".vscode",
