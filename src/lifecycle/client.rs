@@ -264,7 +264,16 @@ impl Client<'_> {
                             let _ = terminal.make_raw();
                         }
                         match number {
-                            SIGWINCH | SIGCONT => running.resize(0),
+                            SIGWINCH | SIGCONT => {
+                                running.resize(0);
+                                // podman without root, which is two processes, now and then loses one of several on a busy machine.
+                                // A size that is passed on again changes nothing.
+                                let _ = spawn(scope, || {
+                                    if !running.ends_within(Duration::from_millis(500)) {
+                                        running.resize(0);
+                                    }
+                                });
+                            }
                             number => on_event(&running, Event::Signal(number)),
                         }
                     }
