@@ -125,7 +125,11 @@ impl Runtime {
             return Ok(Inspected::default());
         }
         let invocation = self.command([verb, names].concat());
-        let output = runner.capture(&invocation)?;
+        let mut output = runner.capture(&invocation)?;
+        // Without objects the answer is `[]`. A busy podman now and then prints nothing.
+        if output.stdout.is_empty() {
+            output = runner.capture(&invocation)?;
+        }
         // The engine prints the objects that exist, and on stderr a line for each missing one. Other lines may be there, too:
         // podman's warnings and a notice of the package podman-docker.
         let error = EngineError::new(&invocation, output.status, &output.stderr);
