@@ -13,6 +13,13 @@ pub fn shorten(text: &str) -> String {
     text.chars().take(MAX_SHOWN - 1).chain(['…']).collect()
 }
 
+/// Returns the text of the first of these bytes, and how many more there are; `None` without any.
+pub fn first_of<T: AsRef<[u8]>>(all: &[T]) -> Option<String> {
+    let (first, rest) = all.split_first()?;
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    Some(format!("{}{more}", shorten(&String::from_utf8_lossy(first.as_ref()))))
+}
+
 /// Returns the text of a path.
 pub fn path(path: &Path) -> String {
     shorten(&path.to_string_lossy())

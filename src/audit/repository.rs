@@ -302,9 +302,7 @@ impl Repository<'_> {
         };
         let lines: Vec<&[u8]> =
             file.bytes.split(|c| *c == b'\n').map(<[u8]>::trim_ascii).filter(|line| matters(line)).collect();
-        if let Some(first) = lines.first() {
-            let more = if lines.len() > 1 { format!(" and {} more", lines.len() - 1) } else { String::new() };
-            let what = format!("{}{more}", display::shorten(&String::from_utf8_lossy(first)));
+        if let Some(what) = display::first_of(&lines) {
             self.add_text(&file, what, trigger, &lines.join(&b'\n'));
         }
     }
@@ -328,10 +326,8 @@ impl Repository<'_> {
                 continue;
             };
             for (flag, files) in hidden {
-                let first = display::shorten(&String::from_utf8_lossy(&files[0]));
-                let more =
-                    if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
-                let (path, what) = (shown.clone(), format!("{flag}: {first}{more}"));
+                let Some(first) = display::first_of(&files) else { continue };
+                let (path, what) = (shown.clone(), format!("{flag}: {first}"));
                 let (content, changed) = (files.join(&0), status.changed);
                 let trigger = "git status and diff don't show that these files have changed";
                 self.findings.add(Sighting { path, what, trigger, content: &content, changed });

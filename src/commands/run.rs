@@ -12,8 +12,8 @@ use crate::lifecycle::start::bring_up;
 
 /// Run a command in the project's cage
 ///
-/// A cage that isn't running is started. The command runs as the image's user, with a terminal if cage has one. Its exit code is passed through; 125
-/// means that the command could not be run.
+/// A cage that isn't running is started. The command runs as the image's user, with a terminal if cage has one.
+/// Its exit code is passed through; 125 means that the command could not be run.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage run claude -p 'Fix the tests'  Run an agent

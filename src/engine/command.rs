@@ -35,7 +35,7 @@ pub struct Invocation {
 /// Text that a command reads, and that must not be among its arguments.
 #[derive(Clone)]
 pub struct Secret {
-    /// The text.
+    /// The text, which is never shown.
     pub text: String,
     /// A shell command that prints the text.
     pub source: String,

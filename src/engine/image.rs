@@ -12,7 +12,7 @@ pub struct Image {
     pub id: String,
     /// The day of its creation, `YYYY-MM-DD`, if known.
     pub date: Option<String>,
-    /// The names.
+    /// The names that the engine has for it, `REPOSITORY:TAG`.
     pub tags: Vec<String>,
     /// The repositories from which it was pulled, `REPOSITORY@sha256:…`.
     pub digests: Vec<String>,

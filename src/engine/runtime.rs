@@ -20,7 +20,7 @@ use crate::host::machine::Host;
 pub struct Candidate<'a> {
     /// The name by which the user chose it.
     pub name: &'a str,
-    /// Its path.
+    /// The path of the program.
     pub program: PathBuf,
     /// The variables with which it runs.
     variables: Vec<(&'static str, OsString)>,

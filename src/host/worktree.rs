@@ -29,6 +29,14 @@ pub enum GitDir {
 }
 
 impl GitDir {
+    /// Returns the directory outside the project that the cage mounts, if there is one.
+    pub fn outside(&self) -> Option<&str> {
+        match self {
+            Self::Outside(dir) => Some(dir),
+            Self::None | Self::Inside | Self::Refused(_) => None,
+        }
+    }
+
     /// Reads the project's `.git`.
     pub fn of(project: &Path) -> Self {
         let file = project.join(".git");

@@ -185,7 +185,7 @@ impl<'a> NewCage<'a> {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
         plan.extend(self.warnings().into_iter().map(Step::Warn));
-        if let GitDir::Outside(dir) = &self.git {
+        if let Some(dir) = self.git.outside() {
             let dirs = [PathBuf::from(dir)];
             for other in nesting::neighbours(&project.name, &dirs, &self.preflight.others) {
                 plan.say(format!(
@@ -327,7 +327,7 @@ impl<'a> NewCage<'a> {
 
     /// Returns the steps that check the paths of the mounted files and directories of the host, except the SSH agent.
     fn check_sources(&self) -> impl Iterator<Item = Step> {
-        let git = if let GitDir::Outside(dir) = &self.git { Some(PathBuf::from(dir)) } else { None };
+        let git = self.git.outside().map(PathBuf::from);
         let sources = [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git);
         sources.map(Step::CheckUnlinked)
     }
@@ -371,7 +371,7 @@ impl<'a> NewCage<'a> {
         let Self { context: Context { session, runtime, project, .. }, options, .. } = self;
         let mut mounts =
             vec![Mount::volume(self.home(), &self.user.home), Mount::path(&project.path, &project.path)];
-        if let GitDir::Outside(dir) = &self.git {
+        if let Some(dir) = self.git.outside() {
             mounts.push(Mount::path(dir, dir));
         }
         mounts.extend(self.agent().and_then(Agent::mount));

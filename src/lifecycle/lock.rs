@@ -14,7 +14,7 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::engine::signals::Interrupts;
 
-/// How often a lock that another command holds is tried again.
+/// The pause before the next attempt to take a lock that another command holds.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A lock, held until it is dropped.

@@ -53,10 +53,8 @@ impl Preflight {
         let mut others = session.cages(runtime)?;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
-        let repository = match GitDir::of(&project.dir()) {
-            GitDir::Outside(dir) => Some(dir),
-            GitDir::None | GitDir::Inside | GitDir::Refused(_) => None,
-        };
+        let git = GitDir::of(&project.dir());
+        let repository = git.outside().map(str::to_owned);
         let own =
             others.iter().filter(|other| other.final_name() == project.name).flat_map(Cage::writable_sources);
         let places = sources.chain([project.path.as_str()]).map(str::to_owned).chain(repository).chain(own);

@@ -41,7 +41,7 @@ pub struct Lost {
 /// An object of a project.
 #[derive(Debug)]
 pub enum Object {
-    /// The cage.
+    /// The cage of the project.
     Cage(Box<Cage>),
     /// The volume with the project's own home.
     Home(String),
