@@ -94,9 +94,14 @@ pub fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
-/// Asks a yes-or-no question on the terminal; anything but yes is no.
+/// Asks a yes-or-no question on the terminal, also if stderr is redirected; anything but yes is no.
 pub fn confirm(question: &str) -> io::Result<bool> {
-    to_stderr(&format!("{question} [y/N] "));
+    let text = format!("{question} [y/N] ");
+    if io::stderr().is_terminal() {
+        to_stderr(&text);
+    } else {
+        File::options().write(true).open("/dev/tty")?.write_all(text.as_bytes())?;
+    }
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

@@ -21,7 +21,7 @@ use crate::lifecycle::unused::{Lost, Object, Unused};
 ///
 /// Running cages and the home that all cages share are kept. A project's own home (`start --home project`) is removed with
 /// the project. An image is removed only if it was the image for new cages, has no name now, and no container uses it.
-/// Without a terminal, projects that may be on a disk that is not mounted are kept, too.
+/// Of projects that may be on a disk that is not mounted, nothing is removed unless you agree or type --yes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +30,7 @@ Examples:
   cage prune --yes                Don't ask
   cage prune --yes --json         Print what was removed as one JSON object")]
 pub struct Prune {
-    /// Don't ask (cage never asks without a terminal)
+    /// Don't ask; needed without a terminal
     #[arg(short, long)]
     yes: bool,
 
@@ -54,12 +54,6 @@ impl Prune {
                 .hint("run `cage prune` there: only there it can see whether a project is gone")
         );
         let mut unused = Unused::find(session, &runtime, &cages)?;
-        ensure!(
-            self.yes || host.can_ask() || !host.terminal.stdin || dry_run,
-            Failure::new("cannot ask: stderr is not a terminal").hint(
-                "`cage prune --dry-run` shows what would be removed, `--yes` removes it without asking"
-            )
-        );
         if !self.yes && !host.can_ask() {
             unused.keep_doubtful();
         }

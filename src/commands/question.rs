@@ -30,18 +30,27 @@ impl Everything {
         Ok(Self { runtime, cages, home })
     }
 
-    /// Asks whether to continue. The question lists the `affected` cages, with a verb such as `removes`, and the home.
-    /// If nothing is lost there is no question.
+    /// Asks whether to continue. The question lists the `affected` cages, with a verb such as `removes`, the shared home, and
+    /// `homes` of single projects. If nothing is lost there is no question.
     ///
     /// # Errors
-    /// When the terminal can't be read.
-    pub fn confirm(&self, session: &Session, yes: bool, verb: &str, affected: &[&Cage]) -> Result<bool> {
+    /// When there is no terminal, or it can't be read.
+    pub fn confirm(
+        &self,
+        session: &Session,
+        yes: bool,
+        (verb, affected): (&str, &[&Cage]),
+        homes: &[(String, String)],
+    ) -> Result<bool> {
         let cages =
             affected.iter().map(|cage| format!("this {verb} {} ({})\n", cage.name, escape(cage.project())));
         let home = self.home.iter().map(|home| {
             format!("this removes everything in {home}: logins, settings, histories of all cages\n")
         });
-        let losses: String = cages.chain(home).collect();
+        let homes = homes.iter().map(|(volume, project)| {
+            format!("this removes the home {volume}, with its logins ({})\n", escape(project))
+        });
+        let losses: String = cages.chain(home).chain(homes).collect();
         Ok(losses.is_empty() || session.confirm(yes, &format!("{losses}Continue?"))?)
     }
 

@@ -19,7 +19,7 @@ use crate::lifecycle::steps::halt;
   cage rmconfig         Show what will be lost, and ask
   cage rmconfig --yes   Don't ask")]
 pub struct Rmconfig {
-    /// Don't ask (cage never asks without a terminal)
+    /// Don't ask; needed without a terminal
     #[arg(short, long)]
     yes: bool,
 }
@@ -48,7 +48,7 @@ impl Rmconfig {
         } else {
             everything.remove_home(&mut plan);
         }
-        if !everything.confirm(session, self.yes, "stops", &running)? {
+        if !everything.confirm(session, self.yes, ("stops", &running), &[])? {
             return Ok(1);
         }
         session.carry_out(&plan)

@@ -187,9 +187,9 @@ impl Host {
         self.terminal.stdin && self.terminal.stdout
     }
 
-    /// Returns whether cage can ask a question: stdin and stderr are terminals.
+    /// Returns whether cage can ask a question: the answer comes from a terminal.
     pub fn can_ask(&self) -> bool {
-        self.terminal.stdin && self.terminal.stderr
+        self.terminal.stdin
     }
 
     /// Returns the value of an environment variable that is set, not empty, and UTF-8.

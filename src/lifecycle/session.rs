@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::audit;
 use crate::audit::Record;
 use crate::base::console;
+use crate::base::error::Failure;
 use crate::cage::existing::Cage;
 use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::runner::Runner;
@@ -134,15 +135,20 @@ impl Session {
         Ok(with_status.collect())
     }
 
-    /// Asks before an action that can't be undone. Without a terminal there is no question.
+    /// Asks before an action that can't be undone, unless the user typed `--yes`.
     ///
     /// # Errors
-    /// When the terminal can't be read.
+    /// When there is no terminal, or it can't be read.
     pub fn confirm(&self, yes: bool, question: &str) -> Result<bool> {
-        if yes || self.global.dry_run || !self.host.can_ask() {
+        if yes || self.global.dry_run {
             return Ok(true);
         }
-        let agreed = console::confirm(question)?;
+        ensure!(
+            self.host.can_ask(),
+            Failure::new("cannot ask without a terminal")
+                .hint("`--dry-run` shows what would be done, `--yes` does it without asking")
+        );
+        let agreed = console::confirm(question).context("cannot ask on the terminal")?;
         if !agreed {
             console::info("nothing was done");
         }

@@ -146,52 +146,28 @@ impl Unused {
         }
     }
 
-    /// Returns the cages without a directory, each with the path of its project.
-    fn lost_cages(&self) -> impl Iterator<Item = (&Cage, &str)> {
+    /// Returns the cages without a directory.
+    fn lost_cages(&self) -> impl Iterator<Item = &Cage> {
         self.lost.iter().filter_map(|lost| match &lost.object {
-            Object::Cage(cage) => Some((&**cage, lost.project.as_str())),
+            Object::Cage(cage) => Some(&**cage),
             Object::Home(_) => None,
         })
     }
 
     fn find_homes(&mut self, session: &Session, runtime: &Runtime, cages: &[Cage]) -> Result<()> {
-        let homes = self.homes_with_project(session, runtime)?;
+        let homes = homes_of_projects(session, runtime, self.lost_cages())?;
         for (volume, project) in &homes {
             let object = Object::Home(volume.clone());
             let Some(lost) = self.lost(&session.host, object, project) else { continue };
             let users = runtime.users_of(session.runner, "volume", volume)?;
-            if let Some(user) = users.iter().find(|id| self.lost_cages().all(|(cage, _)| cage.id != **id)) {
+            if let Some(user) = users.iter().find(|id| self.lost_cages().all(|cage| cage.id != **id)) {
                 self.left.push(format!("keeping {}: container {user} uses it", lost.object));
             } else {
                 self.lost.push(lost);
             }
         }
-        for volume in runtime.volumes(session.runner)? {
-            let is_known = homes.iter().any(|(home, _)| *home == volume)
-                || cages.iter().any(|cage| cage.mount_point_of(&volume).is_some());
-            if !is_known && is_name_of_home(&session.host, &volume) {
-                self.left.push(format!(
-                    "keeping the home {volume}: its project is unknown; `{} volume rm {volume}` removes it",
-                    escape(&runtime.name)
-                ));
-            }
-        }
+        self.left.extend(unknown_homes(session, runtime, &homes, cages)?);
         Ok(())
-    }
-
-    /// Returns the homes of single projects with the path of each project, from the volume's label or the cage that has the
-    /// volume. The volume's name has only a hash of the path.
-    fn homes_with_project(&self, session: &Session, runtime: &Runtime) -> Result<Vec<(String, String)>> {
-        let host = &session.host;
-        let mut homes = runtime.labelled_volumes(session.runner, &host.label)?;
-        homes.retain(|(volume, project)| *volume == own_home(host, &cage_name(project)));
-        for (cage, project) in self.lost_cages() {
-            let volume = own_home(host, cage.final_name());
-            if cage.mount_point_of(&volume).is_some() && !homes.iter().any(|(home, _)| *home == volume) {
-                homes.push((volume, project.to_owned()));
-            }
-        }
-        Ok(homes)
     }
 
     fn find_images(&mut self, session: &Session, runtime: &Runtime) -> Result<()> {
@@ -235,6 +211,54 @@ impl Unused {
     pub fn look_again(&mut self, host: &Host) {
         self.lost.retain(|lost| matches!(Directory::look(host, &lost.project), Directory::Gone(_)));
     }
+}
+
+/// Returns the homes of single projects with the path of each project, from the volume's label or the cage that has the
+/// volume. The volume's name has only a hash of the path.
+///
+/// # Errors
+/// When the engine doesn't answer.
+pub fn homes_of_projects<'a>(
+    session: &Session,
+    runtime: &Runtime,
+    cages: impl IntoIterator<Item = &'a Cage>,
+) -> Result<Vec<(String, String)>> {
+    let host = &session.host;
+    let mut homes = runtime.labelled_volumes(session.runner, &host.label)?;
+    homes.retain(|(volume, project)| *volume == own_home(host, &cage_name(project)));
+    for cage in cages {
+        let volume = own_home(host, cage.final_name());
+        if cage.mount_point_of(&volume).is_some() && !homes.iter().any(|(home, _)| *home == volume) {
+            homes.push((volume, cage.project().to_owned()));
+        }
+    }
+    Ok(homes)
+}
+
+/// Returns a sentence for each volume that has the name of a project's home, and is neither one of `homes` nor used by a cage.
+///
+/// # Errors
+/// When the engine doesn't answer.
+pub fn unknown_homes(
+    session: &Session,
+    runtime: &Runtime,
+    homes: &[(String, String)],
+    cages: &[Cage],
+) -> Result<Vec<String>> {
+    let is_unknown = |volume: &String| {
+        is_name_of_home(&session.host, volume)
+            && !homes.iter().any(|(home, _)| home == volume)
+            && !cages.iter().any(|cage| cage.mount_point_of(volume).is_some())
+    };
+    let unknown = runtime.volumes(session.runner)?.into_iter().filter(is_unknown);
+    let client = escape(&runtime.name);
+    Ok(unknown
+        .map(|volume| {
+            format!(
+                "keeping the home {volume}: its project is unknown; `{client} volume rm {volume}` removes it"
+            )
+        })
+        .collect())
 }
 
 /// Returns whether a volume's name is that of a project's own home.

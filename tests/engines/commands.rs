@@ -54,8 +54,8 @@ fn commands_without_a_cage_fail_and_create_nothing(world: &World) {
     for command in ["stop", "rm", "shell"] {
         world.cage(&format!("{command} cage-nobody-00000000")).exits(1).says("cage-nobody-00000000");
     }
-    world.cage("obliterate").ok().says("cage: No cage containers to remove\n");
-    world.cage("rmconfig").ok().says("cage: No shared home volume to remove\n");
+    world.cage("obliterate --yes").ok().says("cage: No cage containers to remove\n");
+    world.cage("rmconfig --yes").ok().says("cage: No shared home volume to remove\n");
     assert!(world.cages().is_empty());
     assert!(!world.has_volume());
 }
@@ -197,7 +197,10 @@ fn rmconfig_without_cages_removes_the_home(world: &World) {
     world.cage("start").ok();
     world.cage("rm").ok();
     assert!(world.has_volume());
-    world.cage("rmconfig").ok().says(&format!("cage: Removing shared home volume {}\n", world.volume()));
+    world
+        .cage("rmconfig --yes")
+        .ok()
+        .says(&format!("cage: Removing shared home volume {}\n", world.volume()));
     assert!(!world.has_volume());
 }
 
@@ -207,7 +210,7 @@ fn obliterate_removes_everything(world: &World) {
     world.cage("start").ok();
     world.cage("start").dir(&second).ok();
     world.cage("stop").dir(&second).ok();
-    world.cage("obliterate").dir(&world.home).ok().says("cage: Removing all cage containers\n");
+    world.cage("obliterate --yes").dir(&world.home).ok().says("cage: Removing all cage containers\n");
     assert!(world.cages().is_empty());
     assert!(!world.has_volume());
 }

@@ -200,7 +200,7 @@ fn rmconfig_empties_a_home_that_is_in_use(world: &World) {
     world.cage("run -- sh -c 'touch ~/mine ~/.hidden; mkdir -p ~/dir/sub; echo changed >~/.zshrc'").ok();
     world.cage("start").dir(&second).ok();
     world.cage("stop").dir(&second).ok();
-    world.cage("rmconfig").dir(&world.home).ok();
+    world.cage("rmconfig --yes").dir(&world.home).ok();
     assert_eq!((world.state().as_str(), world.cages().len()), ("exited", 2));
 
     world.cage("start").ok();
@@ -350,7 +350,7 @@ fn anonymous_volumes_are_removed_with_the_cage(world: &World) {
         mounts.lines().filter(|name| name.len() == 64).map(str::to_owned).collect::<Vec<_>>()
     };
     let exists = |volume: &str| world.engine(&format!("volume inspect {volume}")).run().code == 0;
-    for command in ["rm", "restart", "obliterate"] {
+    for command in ["rm", "restart", "obliterate --yes"] {
         world.cage("start").env("CAGE_IMAGE", &image).ok();
         let mine = volumes();
         assert!(mine.len() == 1 && exists(&mine[0]), "the control: there is one");

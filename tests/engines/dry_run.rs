@@ -17,8 +17,8 @@ fn a_script_does_the_same_as_its_command(world: &World) {
         ("start -v /kept", "restart"),
         ("start|stop", "run -- sh -c 'echo \"$A\" > made; exit 7'"),
         ("start", "shell"),
-        ("run touch /home/vscode/mine", "rmconfig"),
-        ("start", "obliterate"),
+        ("run touch /home/vscode/mine", "rmconfig --yes"),
+        ("start", "obliterate --yes"),
     ] {
         let (done, after) = attempt(world, before, command, |command| world.cage(command).stdin("pwd").run());
         let (shown, after_script) = attempt(world, before, command, |command| script(world, command));
@@ -31,7 +31,7 @@ fn a_script_does_the_same_as_its_command(world: &World) {
 
 /// Brings the world into a state, runs a command, and returns the world's new state.
 fn attempt(world: &World, before: &str, command: &str, act: impl Fn(&str) -> Ran) -> (Ran, Vec<String>) {
-    world.cage("obliterate").ok();
+    world.cage("obliterate --yes").ok();
     let _ = fs::remove_file(world.project.join("made"));
     world.mkdir(&world.project.join("data"));
     for words in before.split('|').filter(|words| !words.is_empty()) {

@@ -41,7 +41,7 @@ fn only_cages_without_directory_are_removed(world: &World) {
     let dry = world.cage("prune --dry-run").ok();
     assert!(dry.out.contains(&format!("Removing {name} ({} is gone)", project.display())), "{dry}");
     assert_eq!(world.cages().len(), 2);
-    let ran = world.cage("prune --json").ok().says(&format!("cage: Removing {name}"));
+    let ran = world.cage("prune --yes --json").ok().says(&format!("cage: Removing {name}"));
     let printed: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(printed["cages"][0]["name"], name.as_str());
     assert_eq!((&printed["homes"], &printed["images"]), (&json!([]), &json!([])));
@@ -86,7 +86,10 @@ fn the_home_of_a_deleted_project_is_removed(world: &World) {
         assert!(has_volume(world, &home(&name)), "the control");
         world.cage("prune").ok().says("cage: nothing to prune\n");
         fs::remove_dir_all(&project).unwrap();
-        world.cage("prune").ok().says(&format!("cage: Removing the home {}, with its logins", home(&name)));
+        world
+            .cage("prune --yes")
+            .ok()
+            .says(&format!("cage: Removing the home {}, with its logins", home(&name)));
         assert!(!has_volume(world, &home(&name)) && has_volume(world, &home(&first)));
     }
     // A home without a project's label.
@@ -125,7 +128,7 @@ fn a_replaced_image_is_removed_when_unused(world: &World) {
         world.engine(&format!("rmi {older}")).ok();
     }
     assert_eq!(id(&old).code, 0, "the control");
-    cage("prune").ok().says("cage: Removing the old image ");
+    cage("prune --yes").ok().says("cage: Removing the old image ");
     assert_ne!(id(&old).code, 0);
     assert_eq!(id(&image).code, 0);
     world.cage("run true").env("CAGE_IMAGE", &image).ok();

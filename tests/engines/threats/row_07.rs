@@ -17,8 +17,8 @@ fn a_stranger_with_the_cages_name_is_left_alone(world: &World) {
             world.cage(command).exits(1).says(&format!("error: container {name} ")).says("hint: ");
         }
         world.cage("run true").exits(125).says(&format!("error: container {name} "));
-        world.cage("rmconfig").ok();
-        world.cage("obliterate").ok().says("No cage containers to remove");
+        world.cage("rmconfig --yes").ok();
+        world.cage("obliterate --yes").ok().says("No cage containers to remove");
         let list = world.cage("list").ok().out;
         assert!(!list.contains(&name), "{list}");
         let now = world.inspect_container(&name, "{{.Id}} {{.State.Status}}");

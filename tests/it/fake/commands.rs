@@ -471,19 +471,19 @@ fn upgrade() {
 fn rmconfig() {
     stories(
         r"
-        none: cage rmconfig
+        none: cage rmconfig --yes
           > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home ; volume rm cage-home
           cage: Removing shared home volume cage-home
 
-        none, no home: cage rmconfig
+        none, no home: cage rmconfig --yes
           > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home
           cage: No shared home volume to remove
 
-        stopped or created or dead: cage rmconfig
+        stopped or created or dead: cage rmconfig --yes
           > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
           cage: Emptying shared home volume cage-home
 
-        running: cage rmconfig
+        running: cage rmconfig --yes
           > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; stop -t 5 ID ; run --mount type=volume,source=cage-home,target=/cage-home IMAGE_ID RESET
           cage: Stopping running cage containers
           cage: Emptying shared home volume cage-home
@@ -493,7 +493,7 @@ fn rmconfig() {
           cage: Stopping running cage containers
           cage: Emptying shared home volume cage-home
 
-        running, no home: cage rmconfig
+        running, no home: cage rmconfig --yes
           > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; stop -t 5 ID
           cage: Stopping running cage containers
           cage: No shared home volume to remove
@@ -505,25 +505,37 @@ fn rmconfig() {
 fn obliterate() {
     stories(
         r"
-        none: cage obliterate
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home ; volume rm cage-home
+        none: cage obliterate --yes
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home ; HOMES ; image inspect IMAGE ; volume rm cage-home
           cage: No cage containers to remove
           cage: Removing shared home volume cage-home
+          cage: still on this machine; to remove all that is of cage, run
+          cage:   docker rmi IMAGE_ID
+          cage:   rm -r ROOT/home/.config/cage
 
-        none, no home: cage obliterate
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home
+        none, no home: cage obliterate --yes
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; HOME cage-home ; HOMES ; image inspect IMAGE
           cage: No cage containers to remove
           cage: No shared home volume to remove
+          cage: still on this machine; to remove all that is of cage, run
+          cage:   docker rmi IMAGE_ID
+          cage:   rm -r ROOT/home/.config/cage
 
-        stopped or created or dead or running or paused or restarting: cage obliterate
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; rm --force --volumes ID ; volume rm cage-home
+        stopped or created or dead or running or paused or restarting: cage obliterate --yes
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; HOMES ; image inspect IMAGE_ID IMAGE ; rm --force --volumes ID ; volume rm cage-home
           cage: Removing all cage containers
           cage: Removing shared home volume cage-home
+          cage: still on this machine; to remove all that is of cage, run
+          cage:   docker rmi IMAGE_ID
+          cage:   rm -r ROOT/home/.config/cage
 
         stopped, no home: cage obliterate --yes
-          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; rm --force --volumes ID
+          > ps --all --filter label=cage.project --format {{.ID}} {{.Status}} ; container inspect ID ; HOME cage-home ; HOMES ; image inspect IMAGE_ID IMAGE ; rm --force --volumes ID
           cage: Removing all cage containers
           cage: No shared home volume to remove
+          cage: still on this machine; to remove all that is of cage, run
+          cage:   docker rmi IMAGE_ID
+          cage:   rm -r ROOT/home/.config/cage
         ",
     );
 }

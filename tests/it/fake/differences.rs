@@ -239,7 +239,7 @@ fn docker_and_podman() -> Machine {
 #[test]
 fn podman_is_used_with_a_warning_if_docker_does_not_answer() {
     // 4
-    for command in ["start", "status", "list", "update", "obliterate", "run true"] {
+    for command in ["start", "status", "list", "update", "obliterate --yes", "run true"] {
         let machine = docker_and_podman();
         assert!(machine.engines[1].all_calls().is_empty());
         machine.cage(command);
@@ -875,7 +875,7 @@ fn podman_named_docker_or_with_warnings_is_supported() {
         engine.tell_cages(if status.is_empty() { &[] } else { std::slice::from_ref(&cage) });
         let list = machine.cage("list");
         assert_eq!(list.stdout.contains(&cage.name), status == "running", "{}", list.stderr);
-        for command in ["status", "start", "obliterate"] {
+        for command in ["status", "start", "obliterate --yes"] {
             let outcome = machine.cage(command);
             assert_eq!(outcome.code, 0, "{name}, {status}: {command}: {}", outcome.stderr);
         }
@@ -960,7 +960,7 @@ fn reattaching_needs_one_query_and_list_three() {
 fn label_and_home_volume_can_be_chosen() {
     let mut machine = Machine::in_story(Speaks::Docker, "running");
     machine.env.extend([("CAGE_LABEL", "my.label".into()), ("CAGE_HOME_VOLUME", "my-home".into())]);
-    let told = machine.transcript(&machine.cage("obliterate"));
+    let told = machine.transcript(&machine.cage("obliterate --yes"));
     assert!(told.contains("--filter label=my.label ") && told.contains(" ; volume rm my-home\n"), "{told}");
     assert!(!told.contains(" ; rm "), "the cage has the other label: {told}");
     assert!(machine.cage("start").stderr.starts_with("error: container "));

@@ -41,14 +41,14 @@ const CASES: &[(&str, &str)] = &[
     ("running, newer image", "upgrade"),
     ("stopped, newer image", "upgrade"),
     ("running, offline", "upgrade"),
-    ("none", "rmconfig"),
-    ("none, no home", "rmconfig"),
-    ("stopped", "rmconfig"),
-    ("running", "rmconfig"),
-    ("paused", "rmconfig"),
-    ("none", "obliterate"),
-    ("none, no home", "obliterate"),
-    ("running", "obliterate"),
+    ("none", "rmconfig --yes"),
+    ("none, no home", "rmconfig --yes"),
+    ("stopped", "rmconfig --yes"),
+    ("running", "rmconfig --yes"),
+    ("paused", "rmconfig --yes"),
+    ("none", "obliterate --yes"),
+    ("none, no home", "obliterate --yes"),
+    ("running", "obliterate --yes"),
 ];
 
 /// Returns the effect of a run: the calls that change something, what the engine read, the data, cage's files, and

@@ -266,6 +266,11 @@ impl Machine {
             }
             calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
         }
+        let all = "volume ls --format {{.Name}}";
+        calls = calls.replace(
+            &format!("volume ls --filter label=cage.project --format {{{{.Name}}}} ; {all}"),
+            "HOMES",
+        );
         let mut text = if calls.is_empty() { String::new() } else { format!("> {calls}\n") };
         // On a busy machine any step may print its message for slow steps.
         let is_slow =
@@ -394,7 +399,7 @@ impl Outcome {
         let is_query = |call: &[String]| {
             call[..2.min(call.len())]
                 .iter()
-                .any(|word| ["inspect", "ps", "info", "context"].contains(&word.as_str()))
+                .any(|word| ["inspect", "ps", "info", "context", "ls", "images"].contains(&word.as_str()))
                 || call.iter().any(|word| script_name(word) == Some("ASK-USER"))
                 || call.ends_with(&["/bin/sh", "-c", ":"].map(str::to_owned))
         };
@@ -636,7 +641,10 @@ fn alike(transcript: &str) -> String {
         long if long.starts_with("error: `") && long.len() > 150 => {
             format!("{} …`{}", &long[..21], long.rsplit('`').next().unwrap())
         }
-        line => line.replace("`podman ", "`docker ").replace("exit status 125", "exit status 1"),
+        line => line
+            .replace("`podman ", "`docker ")
+            .replace("cage:   podman ", "cage:   docker ")
+            .replace("exit status 125", "exit status 1"),
     };
     transcript.lines().map(line).collect::<Vec<_>>().join("\n").replace("`podman create", "`docker create")
 }

@@ -1,5 +1,6 @@
 //! Tests with a fake engine: cage's calls and output.
 
+mod asking;
 mod bad_input;
 mod below;
 mod check;

@@ -60,7 +60,7 @@ fn a_cage_without_directory_is_removed_with_its_link() {
                 lost.machine.home().join(".local/state/cage").join(format!("{}.agent", lost.cage.name));
             fs::create_dir_all(link.parent().unwrap()).unwrap();
             fs::write(&link, "").unwrap();
-            let outcome = lost.machine.cage("prune");
+            let outcome = lost.machine.cage("prune --yes");
             assert_eq!(outcome.code, 0, "{}", outcome.stderr);
             assert_eq!(
                 lost.removes(&outcome),
@@ -90,7 +90,7 @@ fn running_cages_and_existing_projects_are_kept() {
         let there = Cage { status: "exited".into(), ..Cage::of(&lost.machine.project) };
         lost.has(&[&there, &lost.cage]);
         // The control: the cage beside it without a directory is removed.
-        assert_eq!(lost.removes(&lost.machine.cage("prune")), ["rm --volumes GONE"]);
+        assert_eq!(lost.removes(&lost.machine.cage("prune --yes")), ["rm --volumes GONE"]);
         // A file at the path counts as existing.
         fs::write(lost.gone(), "").unwrap();
         assert_eq!(lost.machine.cage("prune").stderr, "cage: nothing to prune\n");
@@ -158,7 +158,7 @@ fn the_home_of_a_deleted_project_is_removed() {
         let own = lost.cage.name.replace("cage-", "cage-home-");
         let path = lost.gone();
         volumes(&lost, &["cage-home", &own], &[(&own, &path)]);
-        let outcome = lost.machine.cage("prune");
+        let outcome = lost.machine.cage("prune --yes");
         assert_eq!(lost.removes(&outcome), [format!("volume rm {own}")], "{}", outcome.stderr);
         assert!(outcome.stderr.contains(&format!("the home {own}, with its logins ({path} is gone)")));
 
@@ -215,7 +215,7 @@ fn only_former_images_for_new_cages_are_removed() {
     for speaks in BOTH {
         let mut lost = Lost::new(speaks, "");
         let id = old_image(&lost, speaks, "ghcr.io/pacificsky/devcontainer-lite");
-        let outcome = lost.machine.cage("prune");
+        let outcome = lost.machine.cage("prune --yes");
         assert_eq!(lost.removes(&outcome), [format!("rmi {id}")], "{}", outcome.stderr);
         assert!(outcome.stderr.contains("the old image abababab, 2026-09-01 (up to 1.2 GB)"));
         // A container uses it.
@@ -241,7 +241,7 @@ fn json_output_and_dry_run() {
     let outcome = lost.machine.cage("prune --dry-run");
     assert_eq!(lost.removes(&outcome), [""; 0]);
     assert!(outcome.stdout.contains(&format!("docker rm --volumes {}", &lost.cage.id[..12])));
-    for (args, dry_run) in [("prune --json --dry-run", true), ("prune --json", false)] {
+    for (args, dry_run) in [("prune --json --dry-run", true), ("prune --yes --json", false)] {
         let outcome = lost.machine.cage(args);
         assert_eq!(lost.removes(&outcome).is_empty(), dry_run);
         let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
@@ -269,7 +269,7 @@ fn messages_are_escaped() {
     fs::create_dir_all(lost.gone()).unwrap();
     lost.cage = Cage { status: "exited".into(), ..Cage::of(&path) };
     lost.has(&[&lost.cage]);
-    for args in ["prune --yes --dry-run", "prune --yes --json", "prune --json", "prune --yes", "prune"] {
+    for args in ["prune --yes --dry-run", "prune --json --dry-run", "prune --yes --json", "prune --yes"] {
         let outcome = lost.machine.cage(args);
         assert_eq!(outcome.code, 0);
         outcome.assert_harmless();
