@@ -39,6 +39,8 @@ Environment:
 Files:
   ~/.config/cage/env    Variables for every cage, KEY=VALUE
   .cage.env             Variables for this project's cage, over those above
+  ~/.config/cage/mounts, ~/.config/cage/ports
+                        -v and -p of every cage, one value a line
   ~/.config/cage/home/  Files copied to the home of new cages, never overwriting";
 
 /// Run coding agents in an isolated container: the project mounted at its own path, everything else out of reach

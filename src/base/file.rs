@@ -16,6 +16,9 @@ use crate::base::text;
 /// memory of each of its processes.
 const MAX_SIZE: u64 = 64 * 1024;
 
+/// The number of links that the system follows on the way to a file (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
 /// Reads a small regular file, or returns `None` if there is none. The file is opened once, without waiting (a FIFO would
 /// block), so that the file that was checked is the file that is read. `kind` names the file in errors (`env file`).
 ///
@@ -123,17 +126,26 @@ pub fn check_unlinked(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the symbolic links on the way to `path`, each by its real path.
+/// Returns the symbolic links on the way to `path`, each by its real path, also those that another link leads to.
 pub fn links(path: &Path) -> Vec<PathBuf> {
+    let parts =
+        |path: &Path| path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>();
     let mut links = Vec::new();
     let mut here = PathBuf::from("/");
-    for part in path.components() {
-        let next = here.join(part);
-        if fs::symlink_metadata(&next).is_ok_and(|metadata| metadata.is_symlink()) {
-            links.push(next.clone());
+    let mut rest = parts(path);
+    while let Some(part) = rest.pop() {
+        // `/` at the beginning of a link's target replaces the path so far.
+        let next = here.join(&part);
+        match fs::symlink_metadata(&next) {
+            _ if part == ".." => drop(here.pop()),
+            Ok(metadata) if metadata.is_symlink() && links.len() < MOST_LINKS => {
+                let Ok(target) = fs::read_link(&next) else { return links };
+                rest.extend(parts(&target));
+                links.push(next);
+            }
+            Ok(metadata) if !metadata.is_symlink() => here = next,
+            Ok(_) | Err(_) => return links,
         }
-        let Ok(real) = fs::canonicalize(&next) else { return links };
-        here = real;
     }
     links
 }

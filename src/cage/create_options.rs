@@ -31,13 +31,13 @@ pub struct CreateOptions {
 pub(super) struct Choice {
     pub option: &'static Definition,
     pub value: Value,
-    /// Whether the value comes from the option's variable.
-    pub by_variable: bool,
+    /// Whether the value comes from the option's variable or file.
+    pub is_default: bool,
 }
 
 impl Choice {
     pub fn typed(option: &'static Definition, value: Value) -> Self {
-        Self { option, value, by_variable: false }
+        Self { option, value, is_default: false }
     }
 
     pub fn words(&self) -> Vec<String> {
@@ -45,12 +45,12 @@ impl Choice {
     }
 
     /// Returns whether this choice takes the place of `old`.
-    fn replaces(&self, old: &Self) -> bool {
+    pub fn replaces(&self, old: &Self) -> bool {
         self.option == old.option && self.option.clashes.is_none_or(|clash| clash(&self.value, &old.value))
     }
 
     /// Returns whether a cage created with `made` satisfies this choice.
-    fn is_met_by(&self, made: &CreateOptions) -> bool {
+    pub fn is_met_by(&self, made: &CreateOptions) -> bool {
         let mut same = made.chosen.iter().filter(|made| made.option == self.option).peekable();
         let is_default = || self.option.default.is_some_and(|default| self.value.to_string() == default);
         self.option.permits
@@ -188,12 +188,7 @@ impl CreateOptions {
         for choice in &mut self.chosen {
             choice.value = match choice.value.clone() {
                 Value::Variable(variable) => Value::Variable(variable.resolve(host)?),
-                Value::Mount(mount) => {
-                    let typed = mount.source_path().map(|source| base.join(source));
-                    let mount = mount.resolve(base)?;
-                    self.links.extend(typed.iter().flat_map(|typed| file::links(typed)));
-                    Value::Mount(mount)
-                }
+                Value::Mount(mount) => Value::Mount(resolve(mount, base, &mut self.links)?),
                 value => value,
             };
         }
@@ -225,14 +220,17 @@ impl CreateOptions {
         shell_words::join(self.words().concat())
     }
 
-    /// Reads the options from the texts of their labels: the options, and the names of the variables that some of them come from.
+    /// Reads the options from the texts of their labels: the options, and the names of the variables and files that some of them come
+    /// from.
     /// Returns `None` for a text that this version of cage doesn't write. The values of `-e` come from the container's `environment`.
     pub fn from_labels(text: &str, defaults: &str, environment: &[String]) -> Option<Self> {
         let mut options = Self::from_label(text, environment)?;
         for name in defaults.split_whitespace() {
-            let is_of =
-                |choice: &&mut Choice| choice.option.variable.is_some_and(|variable| variable.name == name);
-            options.chosen.iter_mut().find(is_of)?.by_variable = true;
+            let is_of = |choice: &&mut Choice| {
+                !choice.is_default && choice.option.default_name().is_some_and(|of| of == name)
+            };
+            // Those from a file are the first ones of the option.
+            options.chosen.iter_mut().find(is_of)?.is_default = true;
         }
         Some(options)
     }
@@ -254,12 +252,17 @@ impl CreateOptions {
         Some(options)
     }
 
+    /// Returns whether one of these options takes the place of `old`.
+    pub(super) fn replaces(&self, old: &Choice) -> bool {
+        self.chosen.iter().any(|new| new.replaces(old))
+    }
+
     /// Returns these options, and those of `kept` that they don't replace: a port of the host and a path in the cage can be used only
     /// once.
     #[must_use]
     pub fn over(mut self, mut kept: Self) -> Self {
         kept.links.append(&mut self.links);
-        kept.chosen.retain(|old| !self.chosen.iter().any(|new| new.replaces(old)));
+        kept.chosen.retain(|old| !self.replaces(old));
         kept.chosen.append(&mut self.chosen);
         kept.chosen.sort_by_key(|choice| TABLE.iter().position(|option| option == choice.option));
         if !holds(&kept.engine_args, &self.engine_args) {
@@ -278,6 +281,16 @@ impl CreateOptions {
         }
         missing
     }
+}
+
+/// Makes the source of a mount absolute, relative to `base`, and adds the links in its path to `links`.
+pub(super) fn resolve(mount: Mount, base: &Path, links: &mut Vec<PathBuf>) -> Result<Mount> {
+    let typed = mount.clone();
+    let mount = mount.resolve(base)?;
+    // A path alone is a source only now.
+    let source = typed.source_path().or_else(|| mount.source_path().map(|_| typed.target()));
+    links.extend(source.into_iter().flat_map(|source| file::links(&base.join(source))));
+    Ok(mount)
 }
 
 /// Returns whether the words of `part` follow each other somewhere in `all`.

@@ -1,7 +1,6 @@
-//! The user's own defaults: variables that stand for options of a new cage.
+//! The user's own defaults for options of a new cage: variables, and the files of [`option_files`].
 //!
-//! Options on the command line, and those of a cage that is replaced, override them. cage reads the variables each time it creates a
-//! cage.
+//! Options on the command line, and those of a cage that is replaced, override them. cage reads them each time it creates a cage.
 
 use anyhow::{Result, bail};
 
@@ -9,7 +8,7 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::create_options::{Choice, CreateOptions};
 use crate::cage::options::{Definition, EnvVar, TABLE};
-use crate::cage::pull;
+use crate::cage::{option_files, pull};
 use crate::host::machine;
 use crate::host::machine::Host;
 
@@ -40,45 +39,47 @@ fn choice(option: &Definition, variable: EnvVar, value: &str) -> Result<Option<C
         Failure::new(format!("{} `{value}` is not a value for {}", variable.name, option.flag))
             .hint("`cage help start` explains the option")
     })?;
-    Ok(options.chosen.into_iter().next().map(|choice| Choice { by_variable: true, ..choice }))
+    Ok(options.chosen.into_iter().next().map(|choice| Choice { is_default: true, ..choice }))
 }
 
 impl CreateOptions {
-    /// Returns an error for each variable with an invalid value.
+    /// Returns an error for each variable with an invalid value, and the first error in a file.
     pub fn wrong_defaults(host: &Host) -> Vec<anyhow::Error> {
-        set(host).filter_map(|(option, variable, value)| choice(option, variable, value).err()).collect()
+        let wrong = set(host).filter_map(|(option, variable, value)| choice(option, variable, value).err());
+        wrong.chain(option_files::read(host, &Self::default(), &mut Self::default()).err()).collect()
     }
 
-    /// Adds the options that come from variables, except those that were chosen otherwise.
+    /// Adds the options that come from variables and files, except those that were chosen otherwise.
     ///
     /// # Errors
-    /// When a variable has a value that the option can't have.
+    /// When a variable or a file has a value that the option can't have.
     pub fn with_defaults(self, host: &Host) -> Result<Self> {
         let mut defaults = Self::default();
         for (option, variable, value) in set(host) {
             let choice = choice(option, variable, value)?;
             defaults.chosen.extend(choice.filter(|_| !self.has(option.flag)));
         }
+        option_files::read(host, &self, &mut defaults)?;
         Ok(self.over(defaults))
     }
 
-    /// Returns the options that don't come from variables.
+    /// Returns the options that don't come from variables or files.
     #[must_use]
     pub fn without_defaults(&self) -> Self {
         let mut options = self.clone();
-        options.chosen.retain(|choice| !choice.by_variable);
+        options.chosen.retain(|choice| !choice.is_default);
         options
     }
 
-    /// Returns the options that come from variables, as words, each with the variable's name.
-    pub fn by_variable(&self) -> Vec<(Vec<String>, &'static str)> {
-        let by_variable = self.chosen.iter().filter(|choice| choice.by_variable);
-        by_variable.filter_map(|choice| Some((choice.words(), choice.option.variable?.name))).collect()
+    /// Returns the options that come from variables and files, as words, each with the name of the variable or file.
+    pub fn defaults(&self) -> Vec<(Vec<String>, &'static str)> {
+        let defaults = self.chosen.iter().filter(|choice| choice.is_default);
+        defaults.filter_map(|choice| Some((choice.words(), choice.option.default_name()?))).collect()
     }
 
-    /// Returns the text of the label that keeps the names of these variables.
+    /// Returns the text of the label that keeps these names.
     pub fn to_defaults_label(&self) -> String {
-        self.by_variable().into_iter().map(|(_, variable)| variable).collect::<Vec<_>>().join(" ")
+        self.defaults().into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -101,10 +102,10 @@ mod tests {
         ]);
         let made = options("-p 3000:3000 --memory 8g").with_defaults(&host).unwrap();
         assert_eq!(made.to_label(), "-p 127.0.0.1:3000:3000 --home project --no-ssh --memory 8g --cpus 2");
-        let by_variable: Vec<_> =
-            made.by_variable().into_iter().map(|(words, variable)| (words.join(" "), variable)).collect();
+        let defaults: Vec<_> =
+            made.defaults().into_iter().map(|(words, variable)| (words.join(" "), variable)).collect();
         assert_eq!(
-            by_variable,
+            defaults,
             [
                 ("--home project".to_owned(), "CAGE_HOME"),
                 ("--no-ssh".to_owned(), "CAGE_SSH"),

@@ -8,6 +8,7 @@ pub mod existing;
 pub mod home;
 pub mod isolation;
 pub mod nesting;
+pub mod option_files;
 pub mod options;
 pub mod pull;
 pub mod seccomp;

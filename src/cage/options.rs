@@ -32,6 +32,7 @@ const LIMITS: &str = "Limits";
 pub static TABLE: [Definition; 13] = [
     Definition {
         short: Some('p'),
+        file: Some(OptionFile { name: "ports", parse: |text| text.parse().map(Value::Port) }),
         takes: Some(("HOST:PORT", || parsed(Value::Port))),
         clashes: Some(|new, old| match (new, old) {
             (Value::Port(new), Value::Port(old)) => new == old || new.clashes_with(old),
@@ -45,13 +46,21 @@ pub static TABLE: [Definition; 13] = [
     },
     Definition {
         short: Some('v'),
+        file: Some(OptionFile {
+            name: "mounts",
+            parse: |text| Ok(Value::Mount(text.parse::<Mount>()?.at_its_own_path())),
+        }),
         takes: Some(("SOURCE:TARGET", || parsed(Value::Mount))),
         complete: Some(completion::path),
         clashes: Some(|new, old| match (new, old) {
             (Value::Mount(new), Value::Mount(old)) => new.target() == old.target(),
             _ => false,
         }),
-        ..Definition::new("--volume", MOUNTS, "Mount a directory, file or volume: SOURCE:TARGET[:ro]")
+        ..Definition::new(
+            "--volume",
+            MOUNTS,
+            "Mount a directory, file or volume: SOURCE:TARGET[:ro]; PATH[::ro] for the same path inside",
+        )
     },
     Definition {
         short: Some('e'),
@@ -153,6 +162,8 @@ pub struct Definition {
     complete: Option<fn(&OsStr) -> Vec<CompletionCandidate>>,
     /// The variable with the user's own default.
     pub variable: Option<EnvVar>,
+    /// The name of the file in `~/.config/cage` with the user's own values, one per line.
+    pub file: Option<OptionFile>,
     /// The value that a cage has without the option.
     pub default: Option<&'static str>,
     /// For an option that can be given more than once: whether a new value takes the place of an old one.
@@ -170,6 +181,15 @@ pub struct Definition {
 /// Returns the option's own flag and value, for an option that the engines have, too.
 fn same(option: &Definition, _: Dialect, value: &str) -> Vec<String> {
     vec![option.flag.to_owned(), value.to_owned()]
+}
+
+/// A file in `~/.config/cage` that has values of an option, one per line; `.cage.NAME` in a project suggests some.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionFile {
+    /// The name of the file.
+    pub name: &'static str,
+    /// Reads a line.
+    pub parse: fn(&str) -> Result<Value, String>,
 }
 
 /// An environment variable that stands for an option.
@@ -207,6 +227,7 @@ impl Definition {
             takes: None,
             complete: None,
             variable: None,
+            file: None,
             default: None,
             clashes: None,
             isolates: false,
@@ -225,7 +246,8 @@ impl Definition {
     pub fn arg(&self) -> Arg {
         let default = self.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
         let variable = self.variable.map(|variable| format!(" [env: {variable}]")).unwrap_or_default();
-        let help = format!("{}{default}{variable}", self.help);
+        let file = self.file.map(|file| format!(" [file: ~/.config/cage/{}]", file.name)).unwrap_or_default();
+        let help = format!("{}{default}{variable}{file}", self.help);
         let arg = Arg::new(self.flag).long(self.flag.trim_start_matches('-')).short(self.short);
         let arg = arg.help(help).help_heading(self.heading);
         let Some((name, parser)) = self.takes else { return arg.action(ArgAction::SetTrue) };
@@ -239,6 +261,11 @@ impl Definition {
             Some(complete) => arg.add(ArgValueCompleter::new(complete)),
             None => arg,
         }
+    }
+
+    /// Returns the name of the variable or file with the user's own default.
+    pub fn default_name(&self) -> Option<&'static str> {
+        self.variable.map(|variable| variable.name).or(self.file.map(|file| file.name))
     }
 
     /// Returns the words that give the option this value on a command line, and in a label.

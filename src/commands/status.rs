@@ -83,7 +83,7 @@ struct Details<'a> {
     can_be_root: bool,
     mounts: Vec<&'a Mounted>,
     options: Vec<String>,
-    /// The options that come from variables, each with its variable.
+    /// The options that come from variables and files, each with the name of its variable or file.
     defaults: Vec<(String, &'static str)>,
     engine_args: Vec<String>,
     warnings: Vec<String>,
@@ -103,7 +103,7 @@ impl<'a> Details<'a> {
         warnings.extend(isolation::undeclared(host, cage, &options));
         let mut chosen = options.without_defaults();
         chosen.engine_args.clear();
-        let defaults = options.by_variable().into_iter();
+        let defaults = options.defaults().into_iter();
         Self {
             cage,
             runtime,
@@ -112,7 +112,7 @@ impl<'a> Details<'a> {
             can_be_root: !security.into_iter().any(|option| option.starts_with("no-new-privileges")),
             mounts,
             options: chosen.words().iter().map(shell_words::join).collect(),
-            defaults: defaults.map(|(words, variable)| (shell_words::join(words), variable)).collect(),
+            defaults: defaults.map(|(words, name)| (shell_words::join(words), name)).collect(),
             engine_args: options.engine_args,
             warnings,
         }
@@ -172,7 +172,10 @@ impl<'a> Details<'a> {
             "capabilities_added": capabilities(config.cap_add.as_ref()),
             "options": self.options,
             "defaults": defaults
-                .map(|(option, variable)| json!({"option": option, "variable": variable}))
+                .map(|(option, name)| match file(name) {
+                    Some(file) => json!({"option": option, "variable": null, "file": file}),
+                    None => json!({"option": option, "variable": name, "file": null}),
+                })
                 .collect::<Value>(),
             "engine_args": self.engine_args,
             "warnings": self.warnings,
@@ -217,12 +220,19 @@ impl<'a> Details<'a> {
         let options = self.options.join(" ");
         lines.extend((!options.is_empty()).then(|| line("Options:", &options)));
         let defaults = self.defaults.iter();
-        lines.extend(defaults.map(|(option, variable)| line("Default:", &format!("{option} ({variable})"))));
+        let defaults =
+            defaults.map(|(option, name)| format!("{option} ({})", file(name).as_deref().unwrap_or(name)));
+        lines.extend(defaults.map(|default| line("Default:", &default)));
         let passed = shell_words::join(&self.engine_args);
         lines.extend((!passed.is_empty()).then(|| line("Passed on:", &passed)));
         lines.extend(self.warnings.iter().map(|warning| line("Warning:", warning)));
         lines
     }
+}
+
+/// Returns the path of the file with this name, unless it is the name of a variable.
+fn file(name: &str) -> Option<String> {
+    (!name.starts_with("CAGE_")).then(|| format!("~/.config/cage/{name}"))
 }
 
 fn line(title: &str, text: &str) -> String {

@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::base::error::Failure;
 use crate::base::name::{is_engine_name, is_mountable};
-use crate::base::text;
+use crate::base::{file, text};
 
 /// A mount of a container. It is always passed as `--mount`: `-v` can't express a path with a colon, and creates a directory, owned
 /// by root, for a missing source.
@@ -18,13 +18,19 @@ pub struct Mount {
     is_path: bool,
     /// Empty for a new volume without a name, which the engine removes with the container.
     source: String,
+    /// Empty until [`Mount::resolve`] for a source that is mounted at its own path.
     target: String,
     readonly: bool,
 }
 
 const UNREADABLE: &str = "engines can't read a path with \\r\\n in it";
 
-const EXPECTED: &str = "expected SOURCE:TARGET[:ro], such as ./data:/data or /etc/ssl:/etc/ssl:ro";
+const EXPECTED: &str =
+    "expected SOURCE:TARGET[:ro], such as ./data:/data, or PATH[::ro] for the same path in the cage";
+
+/// Why the engines' option to relabel is refused.
+const RELABEL: &str = "would relabel your files for SELinux, for good; cage turns that confinement off for the container instead, \
+                       so leave it out";
 
 impl Mount {
     /// Returns a writable mount of a file or directory of the host.
@@ -80,11 +86,26 @@ impl Mount {
         bail!(Failure::new(format!("volume source {}{problem}", text::escape(source))).hint(hint))
     }
 
-    /// Resolves the source against the directory `base`, and symbolic links in its path.
+    /// Returns a path without a source as a mount of that path of the host at the same path.
+    #[must_use]
+    pub fn at_its_own_path(self) -> Self {
+        if self.source.is_empty() {
+            Self { readonly: self.readonly, ..Self::path(self.target, "") }
+        } else {
+            self
+        }
+    }
+
+    /// Resolves the source against the directory `base`, the project, and symbolic links in its path. A path alone stands for itself
+    /// in the cage if it exists on the host, outside of the project; otherwise it is a new volume, as for the engines.
     ///
     /// # Errors
     /// When a source on the host doesn't exist.
-    pub fn resolve(self, base: &Path) -> Result<Self> {
+    pub fn resolve(mut self, base: &Path) -> Result<Self> {
+        let bare = Path::new(&self.target);
+        if bare.exists() && !bare.starts_with(base) {
+            self = self.at_its_own_path();
+        }
         let Some(source) = self.source_path() else { return Ok(self) };
         let failure =
             |problem: &str| Failure::new(format!("volume source {}: {problem}", text::escape(source)));
@@ -97,7 +118,14 @@ impl Mount {
         let found = found.into_os_string().into_string();
         let Ok(found) = found else { bail!(failure("its path is not valid UTF-8")) };
         ensure!(is_mountable(&found), failure(UNREADABLE));
-        Ok(Self { source: found, ..self })
+        let target = if self.target.is_empty() {
+            let path = file::lexical(&base.join(source)).to_string_lossy().into_owned();
+            check_target(path.trim_start_matches('/')).map_err(|why| failure(&why))?;
+            path
+        } else {
+            self.target
+        };
+        Ok(Self { source: found, target, ..self })
     }
 
     /// Returns the value of `--mount`: comma-separated fields, quoted for the engines' CSV readers.
@@ -120,6 +148,8 @@ impl Mount {
         let end = if self.readonly { ":ro" } else { "" };
         if self.source.is_empty() {
             self.target.clone()
+        } else if self.target.is_empty() {
+            format!("{}{}", self.source, if self.readonly { "::ro" } else { "" })
         } else {
             format!("{}:{}{end}", self.source, self.target)
         }
@@ -135,6 +165,12 @@ impl FromStr for Mount {
 }
 
 fn parse(text: &str) -> Result<Mount, String> {
+    // A path alone, which is relative or has an option.
+    let (path, readonly) = text.strip_suffix("::ro").map_or((text, false), |path| (path, true));
+    let is_alone = !path.contains(':') && (readonly || !path.starts_with('/'));
+    if is_alone && is_path(path) && path.trim_matches('/') != "" && is_mountable(path) {
+        return Ok(Mount { readonly, ..Mount::path(path, "") });
+    }
     // The target is the last part that is a path, so a source may have colons in its name.
     let (rest, options) = match text.rsplit_once(':') {
         Some((rest, options)) if !options.starts_with('/') && rest.contains(":/") => (rest, options),
@@ -146,6 +182,7 @@ fn parse(text: &str) -> Result<Mount, String> {
             "ro" | "readonly" => readonly = true,
             // The last three are hints for old Docker Desktops, which newer ones ignore too.
             "rw" | "cached" | "delegated" | "consistent" => {}
+            "z" | "Z" => return Err(format!("`:{option}` {RELABEL}")),
             _ => return Err(format!("unknown option `{option}`")),
         }
     }
@@ -159,6 +196,27 @@ fn parse(text: &str) -> Result<Mount, String> {
         };
     };
     let target = target.trim_end_matches('/');
+    check_target(target)?;
+    if source.is_empty() {
+        return Err("no source".into());
+    }
+    let is_path = is_path(source);
+    if !is_path && !is_engine_name(source) {
+        return Err(format!("`{source}` is neither a path (start it with `/` or `./`) nor a volume's name"));
+    }
+    if !is_mountable(source) || !is_mountable(target) {
+        return Err(UNREADABLE.into());
+    }
+    Ok(Mount { is_path, source: source.into(), target: format!("/{target}"), readonly })
+}
+
+/// Returns whether a source is a path, not the name of a volume.
+fn is_path(source: &str) -> bool {
+    matches!(source.split('/').next(), Some("" | "." | ".."))
+}
+
+/// Checks a target, without the slash that it begins with.
+fn check_target(target: &str) -> Result<(), String> {
     if target.is_empty() {
         return Err("the target can't be `/`".into());
     }
@@ -169,17 +227,7 @@ fn parse(text: &str) -> Result<Mount, String> {
     if matches!(target, "etc" | "etc/passwd" | "etc/group") {
         return Err(format!("the target can't be `/{target}`"));
     }
-    if source.is_empty() {
-        return Err("no source".into());
-    }
-    let is_path = matches!(source.split('/').next(), Some("" | "." | ".."));
-    if !is_path && !is_engine_name(source) {
-        return Err(format!("`{source}` is neither a path (start it with `/` or `./`) nor a volume's name"));
-    }
-    if !is_mountable(source) || !is_mountable(target) {
-        return Err(UNREADABLE.into());
-    }
-    Ok(Mount { is_path, source: source.into(), target: format!("/{target}"), readonly })
+    Ok(())
 }
 
 fn csv_field(field: &str) -> String {
@@ -219,7 +267,9 @@ mod tests {
 
     #[test]
     fn what_is_rendered_as_an_option_reads_back_the_same() {
-        for text in ["/data:/data", "/x/a:b:/t:ro", "pg:/var/lib/pg", "/cache"] {
+        for text in
+            ["/data:/data", "/x/a:b:/t:ro", "pg:/var/lib/pg", "/cache", "./data", "../data::ro", "/data::ro"]
+        {
             let mount: Mount = text.parse().unwrap();
             assert_eq!(mount.to_volume_option(), text);
             assert_eq!(mount.to_volume_option().parse::<Mount>().unwrap(), mount);
@@ -239,8 +289,43 @@ mod tests {
         assert_eq!(why("/a:/x/../etc"), "the target has `.`, `..` or an empty part");
         assert_eq!(why("/a://etc"), "the target has `.`, `..` or an empty part");
         assert_eq!(why("/a:/b:rx"), "unknown option `rx`");
-        assert_eq!(why("/a:/b:z"), "unknown option `z`");
+        assert!(why("/a:/b:z").starts_with("`:z` would relabel your files for SELinux"));
+        assert!(why("vol:/b:ro,Z").starts_with("`:Z` would relabel"));
+        assert_eq!(why("::ro"), "the target is not an absolute path");
         assert_eq!(why("~/a:/b"), "`~/a` is neither a path (start it with `/` or `./`) nor a volume's name");
+    }
+
+    #[test]
+    fn a_path_alone_has_the_same_path_in_the_cage() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let [project, data] = ["project", "data"].map(|name| root.join(name));
+        for dir in [&project.join("node_modules"), &data] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        std::os::unix::fs::symlink(&data, root.join("link")).unwrap();
+        let resolved = |text: &str| {
+            let mount = text.parse::<Mount>().unwrap().resolve(&project)?;
+            anyhow::Ok(mount.to_volume_option().replace(root.to_str().unwrap(), ""))
+        };
+        let typed = |path: &str, end: &str| format!("{}{path}{end}", root.display());
+        for (text, mount) in [
+            (typed("/data", ""), "/data:/data"),
+            (typed("/data/", ""), "/data:/data"),
+            (typed("/data", "::ro"), "/data:/data:ro"),
+            // The path as it was typed, and the file that it leads to.
+            (typed("/link", ""), "/data:/link"),
+            ("../data".into(), "/data:/data"),
+            ("./node_modules/../../data::ro".into(), "/data:/data:ro"),
+            // The engines' new volume, if there is no such path, or the cage has it already.
+            (typed("/gone", ""), "/gone"),
+            (typed("/project/node_modules", ""), "/project/node_modules"),
+        ] {
+            assert_eq!(resolved(&text).unwrap(), mount, "{text}");
+        }
+        assert!(resolved("/gone::ro").is_err() && resolved("./gone").is_err());
+        let refused = "/etc::ro".parse::<Mount>().unwrap().resolve(&project).unwrap_err();
+        assert_eq!(refused.to_string(), "volume source /etc: the target can't be `/etc`");
     }
 
     #[test]

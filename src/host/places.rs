@@ -39,6 +39,8 @@ impl Host {
                 ".config/cage",
                 ".config/cage/env",
                 ".config/cage/home",
+                ".config/cage/mounts",
+                ".config/cage/ports",
                 ".config/containers",
                 ".config/gcloud",
                 ".config/gh",

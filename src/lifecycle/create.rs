@@ -185,6 +185,7 @@ impl<'a> NewCage<'a> {
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
         plan.extend(self.warnings().into_iter().map(Step::Warn));
+        plan.extend(self.preflight.suggestions.iter().cloned().map(Step::Say));
         if let Some(dir) = self.git.outside() {
             let dirs = [PathBuf::from(dir)];
             for other in nesting::neighbours(&project.name, &dirs, &self.preflight.others) {

@@ -9,7 +9,7 @@ use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED};
-use crate::cage::{isolation, nesting};
+use crate::cage::{isolation, nesting, option_files};
 use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
@@ -25,6 +25,8 @@ pub struct Preflight {
     pub(super) endpoint: String,
     /// The other cages.
     pub(super) others: Vec<Cage>,
+    /// Messages about the project's own files with mounts and ports, which are not used.
+    pub(super) suggestions: Vec<String>,
     /// Whether this is the first cage: there is no shared home yet.
     pub(super) is_first: bool,
 }
@@ -61,8 +63,9 @@ impl Preflight {
         let places: Vec<String> = places.collect();
         nesting::check_links(&options.links, &places)?;
         runtime.check_outside(&places)?;
+        let places: Vec<String> = others.iter().flat_map(Cage::writable_sources).chain(places).collect();
+        option_files::check_places(&session.host, options, &places)?;
         if !session.global.dry_run {
-            let places = others.iter().flat_map(Cage::writable_sources).chain(places);
             session.host.keep_reach(runtime.kind.program(), places);
         }
         others.retain(|other| other.final_name() != project.name);
@@ -73,6 +76,7 @@ impl Preflight {
         let volume = runtime.volume(session.runner, &home)?;
         let is_first = volume.is_none() && home == session.host.home_volume;
         nesting::check_home(volume)?;
-        Ok(Self { env, endpoint, others, is_first })
+        let suggestions = option_files::suggestions(&session.host, project, options);
+        Ok(Self { env, endpoint, others, suggestions, is_first })
     }
 }

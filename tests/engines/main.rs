@@ -69,6 +69,7 @@ mod forward;
 mod interrupted;
 mod machines;
 mod modes;
+mod option_files;
 mod people;
 mod places;
 mod prune;
