@@ -6,3 +6,4 @@ pub mod file;
 pub mod name;
 pub mod script;
 pub mod text;
+pub mod time;

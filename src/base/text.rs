@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
+use unicode_width::UnicodeWidthStr as _;
 
 /// A number of bytes for people: `193 MB`, in powers of 1000 as the engines have it.
 pub fn bytes(number: u64) -> String {
@@ -60,6 +61,20 @@ static INVISIBLE: LazyLock<Vec<ClassUnicodeRange>> = LazyLock::new(|| {
         _ => vec![ClassUnicodeRange::new('\u{80}', char::MAX)],
     }
 });
+
+/// Shortens text to `room` columns of a terminal: the middle gives way, and the end, which is more specific, keeps more than the start.
+pub fn keep_ends(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let start = text.char_indices().map(|(at, _)| &text[..at]);
+    let start =
+        start.take_while(|start| start.width() <= room.saturating_sub(1) / 3).last().unwrap_or_default();
+    let left = room.saturating_sub(start.width() + 1);
+    let end = text.char_indices().rev().map(|(at, _)| &text[at..]);
+    let end = end.take_while(|end| end.width() <= left).last().unwrap_or_default();
+    if room == 0 { String::new() } else { format!("{start}…{end}") }
+}
 
 fn escape_if(text: &str, unsafe_char: impl Fn(char) -> bool) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -121,6 +136,15 @@ mod tests {
         }
         let ordinary = "plain ÄÖé 日本語 한국어 עברית العربية हिन्दी 🦀 ½ — “”";
         assert_eq!(escape(ordinary), ordinary);
+    }
+
+    #[test]
+    fn shortened_text_keeps_both_ends() {
+        let shortened = |room| keep_ends("~/src/日本語/docs", room);
+        assert_eq!(
+            [17, 16, 12, 5, 1, 0].map(shortened),
+            ["~/src/日本語/docs", "~/src…本語/docs", "~/s…語/docs", "~…ocs", "…", ""]
+        );
     }
 
     #[test]

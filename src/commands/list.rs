@@ -1,6 +1,5 @@
 //! `cage list`: all cages.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -8,16 +7,17 @@ use clap::Args;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::base::{console, text};
+use crate::base::{console, text, time};
 use crate::cage::existing::Cage;
-use crate::engine::image::short_id;
+use crate::engine::container::Published;
+use crate::host::machine::Host;
 use crate::lifecycle::session::Session;
 
 /// List all cages
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cage list                       Show every cage, its state, image and project
+  cage list                       Show every cage, its state, ports and image
   cage list --quiet               Print only names, one per line
   cage list --json                Print one JSON object, for a script")]
 pub struct List {
@@ -36,22 +36,26 @@ impl List {
     /// # Errors
     /// When no engine answers.
     pub fn run(&self, session: &Session) -> Result<u8> {
-        let (runtime, cages) = session.ask(None, |runtime| session.cages_with_status(runtime))?;
+        let (_, mut cages) = session.ask(None, |runtime| session.cages(runtime))?;
         if self.json {
-            let cages = cages.iter().map(|(cage, _)| to_json(cage)).collect::<Value>();
+            let cages = cages.iter().map(to_json).collect::<Value>();
             console::json(&json!({"version": console::JSON_VERSION, "cages": cages}))?;
         } else if self.quiet {
-            for (cage, _) in &cages {
+            for cage in &cages {
                 console::data(&cage.name)?;
             }
+        } else if cages.is_empty() {
+            console::info("no cages yet: run `cage start` in a project");
         } else {
-            let mut image_ids: Vec<&str> = cages.iter().map(|(cage, _)| cage.image_id.as_str()).collect();
-            image_ids.sort_unstable();
-            image_ids.dedup();
-            let images = runtime.images(session.runner, &image_ids)?;
-            let dates = images.into_iter().filter_map(|image| Some((image.id, image.date?))).collect();
-            let rows: Vec<Row> = cages.iter().map(|(cage, status)| row(cage, status, &dates)).collect();
-            for line in table(&rows, session.host.size.map(|(columns, _)| columns.into())) {
+            let here = session.project().ok();
+            let here = here.as_ref().and_then(|project| {
+                let mut paths = std::iter::once(project.path.as_str()).chain(project.above());
+                paths.find(|path| cages.iter().any(|cage| cage.project() == *path))
+            });
+            cages.sort_by_key(|cage| (!cage.state.is_up(), cage.project().to_owned()));
+            let host = &session.host;
+            let rows = cages.iter().map(|cage| row(cage, host, here == Some(cage.project())));
+            for line in table(rows.collect(), host.size.map(|(columns, _)| columns.into())) {
                 console::data(&line)?;
             }
         }
@@ -73,94 +77,106 @@ fn to_json(cage: &Cage) -> Value {
     })
 }
 
-type Row = [String; 4];
+/// The columns, each with the width below which it is not shortened.
+const COLUMNS: [(&str, usize); 5] =
+    [("  PROJECT", 20), ("STATE", 12), ("PORTS", 9), ("IMAGE", 16), ("NAME", 22)];
 
-fn row(cage: &Cage, status: &str, dates: &HashMap<String, String>) -> Row {
+/// The column of the image, which is left out on narrow terminals.
+const IMAGE: usize = 3;
+
+/// The width in columns from which a terminal has room for the image.
+const WIDE: usize = 100;
+
+/// The space between two columns.
+const GAP: usize = 2;
+
+type Row = [String; 5];
+
+/// Returns the cells of a cage; `is_here` marks the cage of the current directory.
+fn row(cage: &Cage, host: &Host, is_here: bool) -> Row {
     let project = cage.project();
+    let mark = if is_here { "* " } else { "  " };
     let gone = if Path::new(project).is_dir() { "" } else { " (directory gone)" };
-    let image = image(cage.image_name(), &cage.image_id, dates.get(&cage.image_id).map(String::as_str));
-    [cage.name.clone(), text::escape(status), image, format!("{}{gone}", text::escape(project))]
+    let (is_up, age) = (cage.state.is_up(), cage.changed().map(time::age));
+    let ports = cage.ports.iter().filter(|_| is_up).map(Published::brief);
+    [
+        format!("{mark}{}{gone}", text::escape(&host.with_tilde(project))),
+        format!("{} {}", cage.state.name(), age.unwrap_or_default()).trim_end().to_owned(),
+        text::escape(&ports.collect::<Vec<_>>().join(" ")),
+        text::escape(cage.image_name()),
+        cage.name.clone(),
+    ]
 }
 
-/// Returns `TAG (ID, DATE)` without the parts that are unknown.
-fn image(name: &str, id: &str, date: Option<&str>) -> String {
-    // A colon before the last slash belongs to a registry's port.
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let tag = last.split_once(':').filter(|(base, _)| *base != "sha256").map(|(_, tag)| tag);
-    let id = short_id(id);
-    let text = match (tag, date) {
-        _ if id.is_empty() => name.to_owned(),
-        (Some(tag), Some(date)) => format!("{tag} ({id}, {date})"),
-        (Some(tag), None) => format!("{tag} ({id})"),
-        (None, Some(date)) => format!("{id} ({date})"),
-        (None, None) => id.to_owned(),
-    };
-    text::escape(&text)
-}
-
-/// Formats rows in columns as wide as their content. The last column is cut so that a row fits `width`.
-fn table(rows: &[Row], width: Option<usize>) -> Vec<String> {
-    let header = ["NAMES", "STATUS", "IMAGE", "PROJECT"].map(str::to_owned);
-    let all: Vec<&Row> = std::iter::once(&header).chain(rows).collect();
-    let widths = [0, 1, 2].map(|column| all.iter().map(|row| row[column].width()).max().unwrap_or_default());
-    let room = width.map(|width| width.saturating_sub(widths.iter().sum::<usize>() + 6).max(12));
-    all.into_iter()
+/// Formats rows in columns as wide as their content. For a terminal of this `width`, cells are shortened so that no line is wrapped.
+fn table(rows: Vec<Row>, width: Option<usize>) -> Vec<String> {
+    let header = COLUMNS.map(|(title, _)| title.to_owned());
+    let rows: Vec<Row> = std::iter::once(header).chain(rows).collect();
+    let is_narrow = width.is_some_and(|width| width < WIDE);
+    let shown: Vec<usize> = (0..COLUMNS.len()).filter(|column| *column != IMAGE || !is_narrow).collect();
+    let widest = |column: usize| rows.iter().map(|row: &Row| row[column].width()).max().unwrap_or_default();
+    let mut widths: Vec<usize> = shown.iter().map(|column| widest(*column)).collect();
+    let room = width.unwrap_or(usize::MAX).saturating_sub(GAP * (shown.len() - 1));
+    while widths.iter().sum::<usize>() > room {
+        let spare = |at: &usize| widths[*at].saturating_sub(COLUMNS[shown[*at]].1);
+        // The longest name keeps its end, which tells cages apart; the path of a project can be guessed from less.
+        let Some(at) = (0..shown.len()).max_by_key(spare).filter(|at| spare(at) > 0) else { break };
+        widths[at] -= 1;
+    }
+    rows.iter()
         .map(|row| {
-            let cells = row.iter().zip(widths);
-            let mut line: String = cells.map(|(cell, width)| pad(cell, width + 2)).collect();
-            line.push_str(&keep_end(&row[3], room.unwrap_or(usize::MAX)));
-            line
+            let cells = shown.iter().zip(&widths).map(|(column, width)| {
+                let cell = text::keep_ends(&row[*column], *width);
+                let space = " ".repeat(width - cell.width() + GAP);
+                cell + &space
+            });
+            let line: String = cells.collect();
+            text::keep_ends(line.trim_end(), width.unwrap_or(usize::MAX))
         })
         .collect()
-}
-
-/// Adds spaces up to `width` columns; formatting would count characters.
-fn pad(cell: &str, width: usize) -> String {
-    cell.to_owned() + &" ".repeat(width - cell.width())
-}
-
-/// Cuts text to `room` columns and keeps its end: the end of a path is more specific than its beginning.
-fn keep_end(text: &str, room: usize) -> String {
-    if text.width() <= room {
-        return text.to_owned();
-    }
-    let starts = text.char_indices().rev().map(|(start, _)| &text[start..]);
-    format!("…{}", starts.take_while(|end| end.width() < room).last().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_image_is_tag_id_and_date_as_far_as_known() {
-        let id = "sha256:84961777dbfb0467";
-        assert_eq!(image("ghcr.io/x/y:latest", id, Some("2026-11-23")), "latest (84961777, 2026-11-23)");
-        assert_eq!(image("localhost:5000/y", id, Some("2026-11-23")), "84961777 (2026-11-23)");
-        assert_eq!(image("localhost:5000/y:1", id, None), "1 (84961777)");
-        assert_eq!(image("y", id, None), "84961777");
-        assert_eq!(image("y:1", "", None), "y:1");
-        assert_eq!(image("sha256:84961777dbfb", id, None), "84961777");
+    fn rows() -> Vec<Row> {
+        let row = |project: &str, state: &str, ports: &str, name: &str| {
+            [project, state, ports, "ghcr.io/pacificsky/devcontainer-lite:latest", name].map(str::to_owned)
+        };
+        vec![
+            row("* ~/src/docs", "running 3m", "3000 8080:80", "cage-docs-0123abcd"),
+            row("  ~/src/customers/a-company/frontend", "stopped 2h", "", "cage-frontend-89abcdef"),
+            row("  /srv/日本語日本語日本語日本語/app (directory gone)", "created", "", "cage-app-01234567"),
+        ]
     }
 
     #[test]
-    fn columns_fit_their_content_and_the_terminal() {
-        let rows = [
-            ["cage-a-1", "Up 5 minutes", "latest (84961777)", "/home/me/a"].map(str::to_owned),
-            ["cage-longer-2", "Exited (0)", "1 (11111111)", "/home/me/日本語日本語 (directory gone)"]
-                .map(str::to_owned),
-        ];
-        insta::assert_snapshot!(table(&rows, None).join("\n"), @"
-        NAMES          STATUS        IMAGE              PROJECT
-        cage-a-1       Up 5 minutes  latest (84961777)  /home/me/a
-        cage-longer-2  Exited (0)    1 (11111111)       /home/me/日本語日本語 (directory gone)
+    fn columns_fit_their_content() {
+        insta::assert_snapshot!(table(rows(), None).join("\n"), @"
+          PROJECT                                             STATE       PORTS         IMAGE                                        NAME
+        * ~/src/docs                                          running 3m  3000 8080:80  ghcr.io/pacificsky/devcontainer-lite:latest  cage-docs-0123abcd
+          ~/src/customers/a-company/frontend                  stopped 2h                ghcr.io/pacificsky/devcontainer-lite:latest  cage-frontend-89abcdef
+          /srv/日本語日本語日本語日本語/app (directory gone)  created                   ghcr.io/pacificsky/devcontainer-lite:latest  cage-app-01234567
         ");
-        insta::assert_snapshot!(table(&rows, Some(72)).join("\n"), @"
-        NAMES          STATUS        IMAGE              PROJECT
-        cage-a-1       Up 5 minutes  latest (84961777)  /home/me/a
-        cage-longer-2  Exited (0)    1 (11111111)       …日本語 (directory gone)
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        insta::assert_snapshot!(table(rows(), Some(80)).join("\n"), @"
+          PROJECT                       STATE       PORTS         NAME
+        * ~/src/docs                    running 3m  3000 8080:80  cage-docs-0123abcd
+          ~/src/c…s/a-company/frontend  stopped 2h                cage-frontend-89abcdef
+          /srv/日…app (directory gone)  created                   cage-app-01234567
         ");
-        assert!(table(&rows, Some(72)).iter().all(|line| line.width() <= 72));
-        assert_eq!(table(&[], Some(5)).len(), 1);
+        insta::assert_snapshot!(table(rows(), Some(120)).join("\n"), @"
+          PROJECT                             STATE       PORTS         IMAGE                             NAME
+        * ~/src/docs                          running 3m  3000 8080:80  ghcr.io/pa…container-lite:latest  cage-docs-0123abcd
+          ~/src/customers/a-company/frontend  stopped 2h                ghcr.io/pa…container-lite:latest  cage-frontend-89abcdef
+          /srv/日本…語/app (directory gone)   created                   ghcr.io/pa…container-lite:latest  cage-app-01234567
+        ");
+        for width in 1..200 {
+            assert!(table(rows(), Some(width)).iter().all(|line| line.width() <= width), "{width}");
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::time::SystemTime;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::base::time;
 use crate::engine::json::{at, or_default};
 
 /// The state of a container, with the engines' names for it.
@@ -69,6 +71,8 @@ pub struct Container {
     pub created: Option<String>,
     /// The time of its last start, as the engine writes it.
     pub started: String,
+    /// The time of its last end, as the engine writes it.
+    pub finished: String,
     /// The published ports.
     pub ports: Vec<Published>,
     /// The mounted files, directories and volumes.
@@ -126,6 +130,22 @@ impl fmt::Display for Published {
     }
 }
 
+impl Published {
+    /// Returns the port as a user would type it after `-p`; only the number if it is the same on both sides.
+    pub fn brief(&self) -> String {
+        let Self { port, protocol, host_address, host_port } = self;
+        let address =
+            if host_address.contains(':') { format!("[{host_address}]") } else { host_address.clone() };
+        let protocol = if protocol == "tcp" { String::new() } else { format!("/{protocol}") };
+        let host_port = host_port.map(|port| port.to_string()).unwrap_or_default();
+        match address.as_str() {
+            "127.0.0.1" if host_port == port.to_string() => format!("{port}{protocol}"),
+            "127.0.0.1" => format!("{host_port}:{port}{protocol}"),
+            address => format!("{address}:{host_port}:{port}{protocol}"),
+        }
+    }
+}
+
 /// The limits and privileges of a container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -168,6 +188,7 @@ impl Container {
             labels: or_default(object, "/Config/Labels")?,
             created: at(object, "/Created")?,
             started: or_default(object, "/State/StartedAt")?,
+            finished: or_default(object, "/State/FinishedAt")?,
             ports: ports.collect(),
             mounts: or_default(object, "/Mounts")?,
             host_config: or_default(object, "/HostConfig")?,
@@ -180,6 +201,16 @@ impl Container {
     pub fn mount_point_of(&self, volume: &str) -> Option<&str> {
         let mut mounts = self.mounts.iter();
         mounts.find(|mount| mount.volume() == Some(volume)).map(|mount| mount.destination.as_str())
+    }
+
+    /// Returns when the container got into its state, if that is known.
+    pub fn changed(&self) -> Option<SystemTime> {
+        time::parse(match self.state {
+            State::Running | State::Paused => &self.started,
+            State::Stopped => &self.finished,
+            State::Created => self.created.as_ref()?,
+            State::Changing | State::Dead => return None,
+        })
     }
 
     /// Iterates over the mounted files and directories of the host.
@@ -224,6 +255,7 @@ mod tests {
         pub fn sample(name: &str, path: &str, state: State) -> Self {
             Self {
                 started: String::new(),
+                finished: String::new(),
                 id: "0123456789ab".into(),
                 name: name.into(),
                 state,

@@ -137,16 +137,12 @@ impl Runtime {
         Inspected::parse(&output.stdout).with_context(|| format!("cannot read the answer of `{invocation}`"))
     }
 
-    /// Returns the ID of every container with `label`, and the engine's text for its state (`Up 5 minutes`).
+    /// Returns the ID of every container with `label`.
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub fn labelled(&self, runner: Runner, label: &str) -> Result<Vec<(String, String)>> {
-        let filter = format!("label={label}");
-        let format = "{{.ID}} {{.Status}}";
-        let lines = runner.run(&self.command(["ps", "--all", "--filter", &filter, "--format", format]))?;
-        let rows = lines.lines().filter_map(|line| line.split_once(' '));
-        Ok(rows.map(|(id, status)| (id.to_owned(), status.to_owned())).collect())
+    pub fn labelled(&self, runner: Runner, label: &str) -> Result<Vec<String>> {
+        self.lines(runner, &["ps", "--all", "--filter", &format!("label={label}"), "--format", "{{.ID}}"])
     }
 
     /// Returns the volume of this name, if there is one.

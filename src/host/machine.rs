@@ -223,6 +223,16 @@ impl Host {
         self.environment.get(&OsString::from(name)).map(Path::new)
     }
 
+    /// Returns a path as users write it: with `~` for their home.
+    pub fn with_tilde(&self, path: &str) -> String {
+        let home = self.home.as_ref().and_then(|home| home.to_str());
+        let rest = home.and_then(|home| path.strip_prefix(home.trim_end_matches('/')));
+        match rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            Some(rest) => format!("~{rest}"),
+            None => path.to_owned(),
+        }
+    }
+
     /// Returns the directory of the user's settings for cage: `~/.config/cage`, on every system.
     pub fn config_dir(&self) -> Option<PathBuf> {
         Some(self.home.as_ref()?.join(".config/cage"))

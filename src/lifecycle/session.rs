@@ -115,24 +115,10 @@ impl Session {
     /// # Errors
     /// When the engine doesn't answer.
     pub fn cages(&self, runtime: &Runtime) -> Result<Vec<Cage>> {
-        Ok(self.cages_with_status(runtime)?.into_iter().map(|(cage, _)| cage).collect())
-    }
-
-    /// Returns all cages of a runtime, each with the engine's description of its state, such as `Up 5 minutes`.
-    ///
-    /// # Errors
-    /// When the engine doesn't answer.
-    pub fn cages_with_status(&self, runtime: &Runtime) -> Result<Vec<(Cage, String)>> {
-        let labelled = runtime.labelled(self.runner, &self.host.label)?;
-        let ids: Vec<&str> = labelled.iter().map(|(id, _)| id.as_str()).collect();
+        let ids = runtime.labelled(self.runner, &self.host.label)?;
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let cages = runtime.containers(self.runner, &ids)?.into_iter();
-        let cages = cages.filter_map(|container| Cage::recognise(container, &self.host.label));
-        let with_status = cages.map(|cage| {
-            let status = labelled.iter().find(|(id, _)| *id == cage.id).map(|(_, status)| status.as_str());
-            let status = status.unwrap_or(cage.state.name()).to_owned();
-            (cage, status)
-        });
-        Ok(with_status.collect())
+        Ok(cages.filter_map(|container| Cage::recognise(container, &self.host.label)).collect())
     }
 
     /// Asks before an action that can't be undone, unless the user typed `--yes`.

@@ -100,7 +100,7 @@ fn complaint(speaks: Speaks, words: &str, command: &str) -> Option<String> {
 #[test]
 fn list_and_status_print_the_same_in_a_dry_run() {
     let machine = Machine::in_story(Speaks::Docker, "running, published");
-    for (command, start) in [("list", "NAMES  "), ("status", "Container: ")] {
+    for (command, start) in [("list", "  PROJECT"), ("status", "Container: ")] {
         let outcome = machine.cage(command);
         assert!(outcome.stdout.starts_with(start) && outcome.changes().is_empty(), "{}", outcome.stdout);
         assert_eq!(machine.cage(&format!("--dry-run {command}")).stdout, outcome.stdout);

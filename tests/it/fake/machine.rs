@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -258,8 +259,7 @@ impl Machine {
         let calls: Vec<String> = calls.filter(|call| !call.is_empty()).collect();
         let mut calls = calls.join(" ; ");
         // The safety queries before a cage is created.
-        let (all, home) =
-            ("ps --all --filter label=cage.project --format {{.ID}} {{.Status}}", "HOME cage-home");
+        let (all, home) = ("ps --all --filter label=cage.project --format {{.ID}}", "HOME cage-home");
         if calls.starts_with("LOOK") {
             for others in ["", " ; container inspect ID"] {
                 calls = calls.replace(&format!("{all}{others} ; {home}"), "SAFE");
@@ -498,13 +498,7 @@ impl Engine {
 
     /// Makes `ps` list these.
     pub fn tell_cages(&self, cages: &[Cage]) {
-        let lines = cages.iter().fold(String::new(), |lines, cage| {
-            format!(
-                "{lines}{} {}\n",
-                &cage.id[..12],
-                if cage.status == "running" { "Up 5 minutes" } else { &cage.status }
-            )
-        });
+        let lines = cages.iter().fold(String::new(), |lines, cage| format!("{lines}{}\n", &cage.id[..12]));
         self.answer("ps", 0, "", &lines);
     }
 
@@ -565,6 +559,8 @@ pub struct Cage {
     pub image_id: &'static str,
     /// The source of the agent's mount, if there is one.
     pub agent: Option<&'static str>,
+    /// How long it has been in its state.
+    pub since: Duration,
     /// The states in the following queries.
     pub then: &'static [&'static str],
 }
@@ -584,6 +580,7 @@ impl Cage {
             agent: None,
             image: IMAGE,
             image_id: IMAGE_ID,
+            since: Duration::from_secs(300),
             then: &[],
         }
     }
@@ -611,6 +608,7 @@ impl Cage {
             }
             Speaks::Podman => (self.name.clone(), json!("/usr/local/bin/entrypoint.sh"), json!(1)),
         };
+        let changed = humantime::format_rfc3339(SystemTime::now() - self.since).to_string();
         let mut mounts = vec![json!({"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"})];
         mounts.extend(self.agent.map(|source| {
             json!({"Type": "bind", "Source": source, "Destination": "/run/host-services/ssh-auth.sock", "RW": true})
@@ -618,7 +616,10 @@ impl Cage {
         json!({
             "Id": self.id, "Name": name, "Image": engine.image_id(self.image_id),
             "Created": "2026-11-23T14:56:50.18856206Z",
-            "State": {"Status": self.status, "Running": self.status == "running", "ExitCode": 0},
+            "State": {
+                "Status": self.status, "Running": self.status == "running", "ExitCode": 0,
+                "StartedAt": changed, "FinishedAt": changed,
+            },
             "Config": {"Image": self.image, "Labels": labels, "Entrypoint": entrypoint, "StopSignal": signal},
             "HostConfig": {"PortBindings": ports},
             "NetworkSettings": {"Ports": if self.status == "running" { ports } else { json!({}) }},

@@ -14,5 +14,6 @@ mod list;
 mod locks;
 pub mod machine;
 mod prune;
+mod screens;
 mod secrets;
 mod terminal;
