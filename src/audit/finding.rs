@@ -13,8 +13,11 @@ use super::limits::Limits;
 /// A file or setting that the host would run or trust.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The path, relative to the project. Not escaped.
+    /// The path, relative to the project, as it is shown. Not escaped.
     pub path: String,
+    /// The path, which may not be UTF-8.
+    #[serde(skip)]
+    pub place: PathBuf,
     /// The kind of file, or the setting: `core.fsmonitor=./x`. Not escaped.
     pub what: String,
     /// When the host runs or trusts it.
@@ -111,14 +114,15 @@ impl Findings {
             self.listed.extend([shown, identity]);
             let path = seen.path.to_string_lossy().into_owned();
             let changed = self.dates_by_change.then_some(seen.changed.max(self.not_before));
-            self.list.push(Finding { path, what: seen.what, trigger: seen.trigger, identity, changed });
+            let Sighting { path: place, what, trigger, .. } = seen;
+            self.list.push(Finding { path, place, what, trigger, identity, changed });
         }
     }
 
     /// Returns the findings, sorted by path.
     pub fn into_sorted(self) -> Vec<Finding> {
         let mut list = self.list;
-        list.sort_by(|a, b| (&a.path, &a.what).cmp(&(&b.path, &b.what)));
+        list.sort_by(|a, b| (&a.path, &a.place, &a.what).cmp(&(&b.path, &b.place, &b.what)));
         list
     }
 }

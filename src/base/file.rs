@@ -1,8 +1,8 @@
 //! Reading files and checking paths that code in a cage may be changing at the same time.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -49,13 +49,34 @@ pub fn read_small(kind: &str, path: &Path, flags: OFlags) -> Result<Option<Strin
     Ok(Some(text))
 }
 
+/// Creates a directory that only this user can open, or closes one to others.
+///
+/// # Errors
+/// When it can't be created or closed, as one that belongs to another user.
+pub fn private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let metadata = fs::metadata(dir)?;
+    if is_foreign(dir) {
+        return Err(io::Error::new(ErrorKind::PermissionDenied, "it belongs to another user"));
+    }
+    let mode = metadata.mode() & 0o7777;
+    let private = mode & 0o700;
+    if mode == private { Ok(()) } else { fs::set_permissions(dir, Permissions::from_mode(private)) }
+}
+
+/// Returns whether a file or directory belongs to another user. Root may use those of the user for whom it works.
+pub fn is_foreign(path: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    user != 0 && fs::metadata(path).is_ok_and(|metadata| metadata.uid() != user)
+}
+
 /// Writes a file that only its owner can read, or replaces it in one step. Creates the directory.
 ///
 /// # Errors
 /// When it can't be written; nothing is left behind.
 pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
+        private_dir(dir)?;
     }
     let mut new = path.as_os_str().to_owned();
     new.push(format!(".{}", std::process::id()));
@@ -148,4 +169,27 @@ pub fn links(path: &Path) -> Vec<PathBuf> {
         }
     }
     links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_for_private_files_is_closed_to_others() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("state/cage");
+        let mode = |dir: &Path| fs::metadata(dir).unwrap().mode() & 0o777;
+        write_private(&dir.join("new"), "x").unwrap();
+        assert_eq!((mode(&dir), mode(&dir.join("new"))), (0o700, 0o600));
+        for open in [0o755, 0o777, 0o750] {
+            fs::set_permissions(&dir, Permissions::from_mode(open)).unwrap();
+            write_private(&dir.join("again"), "x").unwrap();
+            assert_eq!(mode(&dir), 0o700, "{open:o}");
+        }
+        if rustix::process::geteuid().as_raw() != 0 {
+            assert!(is_foreign(Path::new("/")) && private_dir(Path::new("/")).is_err());
+        }
+        assert!(!is_foreign(&dir));
+    }
 }

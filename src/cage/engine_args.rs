@@ -11,8 +11,9 @@ use crate::engine::args::{Flag, MountSource, flags};
 /// send audit message" each time on a kernel with auditing.
 pub const DROPPED: [&str; 2] = ["MKNOD", "SETFCAP"];
 
-/// Arguments that cage itself depends on.
-const OWN: [&str; 5] = ["name", "rm", "cidfile", "pull", "label-file"];
+/// Arguments that cage itself depends on. podman reads `--purge` as `--rm`:
+/// <https://github.com/containers/podman/blob/v4.3.1/cmd/podman/utils/alias.go>.
+const OWN: [&str; 8] = ["name", "rm", "purge", "replace", "rootfs", "cidfile", "pull", "label-file"];
 
 /// Checks arguments for the engine's `create`. `label` is the label that marks cages.
 ///

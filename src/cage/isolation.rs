@@ -10,7 +10,7 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
 use crate::cage::nesting;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, NETWORK};
-use crate::engine::args::{Flag, flags};
+use crate::engine::args::{Flag, flags, turns_on};
 use crate::engine::container::Mounted;
 use crate::engine::mount::Mount;
 use crate::host::machine::Host;
@@ -52,11 +52,14 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
         }
     }
     let passed = flags(&options.engine_args);
-    let is_passed = |names: &[&str]| passed.iter().any(|flag| names.contains(&flag.name));
-    if cage.host_config.privileged && !is_passed(&["privileged"]) {
+    let is_passed = |names: &[&str]| {
+        passed.iter().any(|flag| names.contains(&flag.name) && place.weakness(flag).is_some())
+    };
+    if cage.host_config.privileged && !turns_on(&passed, "privileged") {
         told.push("the container is privileged: root in the cage is root on this machine".to_owned());
     }
-    let chose_network = options.text(NETWORK).is_some() || is_passed(&["network", "net"]);
+    let chose_network = options.text(NETWORK).is_some_and(|network| is_host_network(&network))
+        || is_passed(&["network", "net"]);
     if is_host_network(&cage.host_config.network_mode) && !chose_network {
         told.push("the container reaches everything that listens on this machine".to_owned());
     }
@@ -94,20 +97,23 @@ struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     fn weakness(&self, flag: &Flag) -> Option<String> {
-        let &Flag { name, value, is_inline } = flag;
-        let is_on = !(is_inline && matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False"));
-        let is_switch = matches!(name, "privileged" | "use-api-socket");
+        let &Flag { name, value, .. } = flag;
+        let is_switch = matches!(name, "privileged" | "use-api-socket" | "env-host");
         let shown = if is_switch { format!("--{name}") } else { format!("--{name} {value}") };
         let why = match name {
-            "privileged" if is_on => "root in the cage is root on this machine".to_owned(),
-            "use-api-socket" if is_on => return Some(format!("`{shown}` {SOCKET_TOLD}")),
+            "privileged" if flag.is_on() => "root in the cage is root on this machine".to_owned(),
+            "use-api-socket" if flag.is_on() => return Some(format!("`{shown}` {SOCKET_TOLD}")),
+            "env-host" if flag.is_on() => "it has all variables of your environment".to_owned(),
             "network" | "net" if is_host_network(value) => {
                 "the cage reaches everything that listens on this machine".to_owned()
             }
-            "pid" | "ipc" | "uts" | "userns" | "cgroupns" if value == "host" => {
+            "pid" | "ipc" | "uts" | "userns" | "cgroupns" | "network" | "net"
+                if value == "host" || value.starts_with("ns:") =>
+            {
                 "the cage shares it with this machine".to_owned()
             }
             "cap-add" => "it gives root in the cage more power over this machine".to_owned(),
+            "seccomp-policy" => "it changes a protection of the engine's".to_owned(),
             "security-opt" if !hardens(value) => "it changes a protection of the engine's".to_owned(),
             "device" => "the cage can use that device of this machine".to_owned(),
             "volume" | "mount" => {
@@ -191,6 +197,11 @@ mod tests {
             "--security-opt no-new-privileges=false",
             "--device /dev/kvm",
             "--use-api-socket",
+            "--privileged=T",
+            "--env-host",
+            "--network=ns:/proc/1/ns/net",
+            "--pid ns:/proc/1/ns/pid",
+            "--seccomp-policy image",
             "-v /var/run/docker.sock:/var/run/docker.sock",
             "-v/run/podman/podman.sock:/x:ro",
             "-v /run:/run:ro",
@@ -232,6 +243,7 @@ mod tests {
         for words in [
             "",
             "--privileged=false",
+            "--privileged=F --env-host=0 --use-api-socket=f",
             "--network none",
             "--network hostile",
             "-v /home/me/data:/data:ro",
@@ -269,6 +281,11 @@ mod tests {
             "--memory 1g --rm",
             "--init --rm",
             "--what-is-this --rm",
+            "--rm=true",
+            "--rm=false",
+            "--purge",
+            "--replace=true",
+            "--rootfs",
             "--label cage.project=/x",
             "-lcage.image=x",
             "-l=cage.x=y",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::base::console;
 use crate::cage::create_options::CreateOptions;
-use crate::engine::args::{Flag, flags};
+use crate::engine::args::{Flag, flags, turns_on};
 use crate::engine::dialect::Dialect;
 use crate::engine::info::Engine;
 use crate::host::machine::Host;
@@ -30,12 +30,7 @@ pub fn filter(
     engine: &Engine,
     options: &CreateOptions,
 ) -> Option<(PathBuf, String)> {
-    let is_choice = |flag: Flag| match flag.name {
-        "privileged" => true,
-        "security-opt" => flag.value.starts_with("seccomp"),
-        _ => false,
-    };
-    if !kind.shares_keyrings(host, engine) || flags(&options.engine_args).into_iter().any(is_choice) {
+    if !kind.shares_keyrings(host, engine) || is_chosen(&flags(&options.engine_args)) {
         return None;
     }
     let profile = PROFILES.iter().find_map(|path| fs::read_to_string(path).ok());
@@ -47,6 +42,12 @@ pub fn filter(
         );
     }
     filter
+}
+
+/// Returns whether the user has chosen a filter, or none: a privileged container has none.
+fn is_chosen(flags: &[Flag]) -> bool {
+    turns_on(flags, "privileged")
+        || flags.iter().any(|flag| flag.name == "security-opt" && flag.value.starts_with("seccomp"))
 }
 
 /// Returns podman's profile without keyrings and new user namespaces; `None` if it can't be read.
@@ -70,6 +71,20 @@ fn stricter(profile: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_privileged_container_or_a_choice_goes_without_this_filter() {
+        for (words, expected) in [
+            ("--privileged", true),
+            ("--privileged=false --privileged=T", true),
+            ("--security-opt seccomp=unconfined", true),
+            ("--privileged=false", false),
+            ("--privileged --privileged=F", false),
+            ("--security-opt label=disable --init=false -e --privileged", false),
+        ] {
+            assert_eq!(is_chosen(&flags(&shell_words::split(words).unwrap())), expected, "{words}");
+        }
+    }
 
     #[test]
     fn keyrings_and_user_namespaces_are_taken_out_and_nothing_else() {

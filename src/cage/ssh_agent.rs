@@ -61,7 +61,7 @@ impl Link {
         let place = || format!("cannot set {}", text::escape(&self.path.to_string_lossy()));
         let new = self.path.with_extension(format!("{}", std::process::id()));
         if let Some(dir) = self.path.parent() {
-            fs::create_dir_all(dir).with_context(place)?;
+            file::private_dir(dir).with_context(place)?;
         }
         // A link can't be changed, so a new one replaces it in one step.
         symlink(&self.target, &new).and_then(|()| fs::rename(&new, &self.path)).with_context(place)

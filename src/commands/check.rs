@@ -110,7 +110,7 @@ fn within(findings: Vec<Finding>, project: &Project, here: &Path, paths: &[PathB
         return Ok(findings);
     }
     let is_in = |finding: &Finding, path: &Path| {
-        project.dir().join(&finding.path).starts_with(file::lexical(&here.join(path)))
+        project.dir().join(&finding.place).starts_with(file::lexical(&here.join(path)))
     };
     for path in paths {
         ensure!(

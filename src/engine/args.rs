@@ -62,6 +62,11 @@ fn short<'a>(cluster: &'a str, next: &'a str) -> Option<Flag<'a>> {
     Some(Flag { name, value, is_inline: !rest.is_empty() })
 }
 
+/// Returns whether these flags turn a switch on: the last one counts.
+pub fn turns_on(flags: &[Flag], name: &str) -> bool {
+    flags.iter().rev().find(|flag| flag.name == name).is_some_and(Flag::is_on)
+}
+
 /// A file or directory of the host, or a volume, that a flag mounts.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MountSource {
@@ -79,6 +84,11 @@ impl MountSource {
 }
 
 impl Flag<'_> {
+    /// Returns whether a switch is on. Engines read a value after `=` only, as Go's `strconv.ParseBool` does.
+    pub fn is_on(&self) -> bool {
+        !(self.is_inline && matches!(self.value, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+    }
+
     /// Returns the sources that the flag mounts.
     pub fn sources(&self) -> Vec<MountSource> {
         match self.name {
@@ -155,6 +165,22 @@ mod tests {
             ("--what-is-this --rm", "what-is-this --rm, rm "),
         ] {
             assert_eq!(read(words), flags, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_last_value_of_a_switch_counts() {
+        for (words, on) in [
+            ("--init", true),
+            ("--init=true", true),
+            ("--init false", true),
+            ("--init=false", false),
+            ("--init=F --memory 1g", false),
+            ("--init --init=0", false),
+            ("--init=0 --init=1", true),
+            ("-e --init", false),
+        ] {
+            assert_eq!(turns_on(&flags(&shell_words::split(words).unwrap()), "init"), on, "{words}");
         }
     }
 

@@ -26,7 +26,9 @@ pub struct Acknowledged {
 impl Acknowledged {
     /// Reads the file of the cage `name`. Without one that can be read, nothing is accepted.
     pub fn of(host: &Host, name: &str) -> Self {
-        let path = host.state_file(name, "accepted");
+        // Another user could accept findings for this one.
+        let path = host.state_dir().filter(|dir| !file::is_foreign(dir));
+        let path = path.and_then(|_| host.state_file(name, "accepted"));
         let read = |path: &PathBuf| serde_json::from_str(&fs::read_to_string(path).ok()?).ok();
         Self { path: path.clone(), ..path.as_ref().and_then(read).unwrap_or_default() }
     }

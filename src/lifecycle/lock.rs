@@ -2,16 +2,16 @@
 //!
 //! They are on files of their own in `~/.local/state/cage`, which no other user and no cage can open, and end with the process.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::{console, file};
 use crate::engine::signals::Interrupts;
 
 /// The pause before the next attempt to take a lock that another command holds.
@@ -62,7 +62,7 @@ impl Drop for Lock {
 }
 
 fn open(path: &Path) -> Option<File> {
-    let _ = DirBuilder::new().recursive(true).mode(0o700).create(path.parent()?);
+    file::private_dir(path.parent()?).ok()?;
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).ok()
 }
 

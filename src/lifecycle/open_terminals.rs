@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use rustix::process::{Pid, test_kill_process};
 
+use crate::base::file;
 use crate::host::machine::Host;
 
 /// The content of the file of a terminal that has ended with the cage.
@@ -31,7 +32,7 @@ impl OpenTerminals {
     /// Notes the terminal of this process. Without a note it is not counted.
     pub fn open(&self) -> OpenTerminal {
         let path = self.0.join(std::process::id().to_string());
-        let _ = fs::create_dir_all(&self.0).and_then(|()| fs::write(&path, ""));
+        let _ = file::private_dir(&self.0).and_then(|()| fs::write(&path, ""));
         OpenTerminal { path, ended_with_cage: false }
     }
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::audit;
 use crate::audit::Record;
-use crate::base::console;
 use crate::base::error::Failure;
+use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
 use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::runner::Runner;
@@ -144,8 +144,13 @@ impl Session {
     /// Waits until no other cage command of this user is creating or removing one of these cages.
     ///
     /// # Errors
-    /// When a signal came meanwhile.
+    /// When a signal came meanwhile, or another user has the directory of cage's files.
     pub fn lock<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Locks> {
+        if let Some(dir) = self.host.state_dir().filter(|dir| file::is_foreign(dir)) {
+            let shown = text::escape(&dir.to_string_lossy());
+            let hint = "remove it, or name another directory with XDG_STATE_HOME";
+            bail!(Failure::new(format!("{shown} belongs to another user")).hint(hint));
+        }
         // In order, so that no two commands wait for each other.
         let names: BTreeSet<&str> = names.into_iter().filter(|_| !self.global.dry_run).collect();
         let paths = names.into_iter().filter_map(|name| self.host.state_file(name, "lock"));

@@ -1,6 +1,8 @@
 //! `cage check` without a real engine.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
 use super::machine::{Cage, Machine, Speaks, stories};
@@ -150,6 +152,26 @@ fn accepted_findings_are_not_new_until_they_change() {
     fs::write(machine.project.join("deep/.envrc"), "").unwrap();
     assert_eq!(new("check"), 2);
     assert_eq!((new("check --accept"), machine.cage("check --accept --all").code), (2, 2));
+}
+
+#[test]
+fn a_finding_at_a_path_that_is_not_utf_8_can_be_accepted_and_no_other_with_it() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    let names = [b"a\xff", b"a\xfe"].map(|name| OsStr::from_bytes(name));
+    for name in names {
+        fs::create_dir(machine.project.join(name)).unwrap();
+        fs::write(machine.project.join(name).join(".envrc"), "").unwrap();
+    }
+    let mut cage = Cage { status: "running".into(), ..Cage::of(&machine.project) };
+    cage.labels.push(("cage.seen".into(), String::new()));
+    cage.labels.push(("cage.since".into(), "0".into()));
+    machine.engine().add(&cage);
+    // What changed in this second may change once more.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(machine.cage("check").stdout.lines().count(), 2, "the control");
+    let accept = machine.cage_args([OsStr::new("check"), OsStr::new("--accept"), names[0]]);
+    assert_eq!((accept.code, accept.stdout.lines().count()), (0, 1), "{}", accept.stderr);
+    assert_eq!(machine.cage("check").stdout.lines().count(), 1);
 }
 
 #[test]
