@@ -129,7 +129,8 @@ pub fn gitmodules(tree: &Tree, path: &Path, findings: &mut Findings) {
     let Node::File(status) = tree.node(path) else { return };
     let Some(text) = tree.read(path) else { return };
     for entry in git_config::entries(&text).filter(|entry| entry.section == "submodule") {
-        if let Some(trigger) = git_settings::trigger(&entry) {
+        // git reads few settings of this file, other programs keep theirs in it.
+        if let Some(trigger) = git_settings::trigger(&entry).filter(|it| *it != git_settings::UNKNOWN) {
             let (path, what) = (tree.shown(path), git_settings::show(&entry));
             let content = entry.value.as_deref().unwrap_or_default();
             findings.add(Sighting { path, what, trigger, content, changed: status.changed });

@@ -1,4 +1,4 @@
-//! Git's index: the files that it hides from `git status` and `git diff`.
+//! Git's index: what it hides from `git status` and `git diff`.
 //!
 //! The format: <https://git-scm.com/docs/index-format>.
 
@@ -17,18 +17,24 @@ const NAME_LENGTH: u16 = 0xfff;
 /// In the second 16 flags of an entry.
 const SKIP_WORKTREE: u16 = 1 << 14;
 
-/// The paths of files that have a flag.
-type Marked<'a> = (&'static str, Vec<Vec<u8>>);
+/// Extensions in which git keeps what it found out about the working tree. They may be wrong.
+const EXTENSIONS: [(&[u8; 4], &str); 2] = [
+    (b"UNTR", "an untracked cache, by which git status may not list new files"),
+    (b"FSMN", "answers of a file system monitor"),
+];
 
-/// Returns the flags by which files are hidden, each with the paths of these files; `None` if this is not an index.
-pub fn hidden(index: &[u8]) -> Option<Vec<Marked<'_>>> {
+/// The kind of a thing that hides changes, and the paths of files that it hides, if it names any.
+type Hidden = (&'static str, Vec<Vec<u8>>);
+
+/// Returns what hides changes; `None` if this is not an index.
+pub fn hidden(index: &[u8]) -> Option<Vec<Hidden>> {
     if index.is_empty() {
         return Some(Vec::new());
     }
     OBJECT_NAMES.into_iter().find_map(|size| read(index, size))
 }
 
-fn read(index: &[u8], object_name: usize) -> Option<Vec<Marked<'_>>> {
+fn read(index: &[u8], object_name: usize) -> Option<Vec<Hidden>> {
     let mut rest = index.strip_prefix(b"DIRC")?;
     let (version, count) = (u32::from_be_bytes(take(&mut rest)?), u32::from_be_bytes(take(&mut rest)?));
     let (mut unchanged, mut skipped) = (Vec::new(), Vec::new());
@@ -62,7 +68,22 @@ fn read(index: &[u8], object_name: usize) -> Option<Vec<Marked<'_>>> {
         }
     }
     let all = [("marked assume-unchanged", unchanged), ("marked skip-worktree", skipped)];
-    Some(all.into_iter().filter(|(_, files)| !files.is_empty()).collect())
+    let marked = all.into_iter().filter(|(_, files)| !files.is_empty());
+    Some(marked.chain(extensions(rest, object_name)?).collect())
+}
+
+/// Returns the extensions by which git may pass over a file. They are between the entries and a hash.
+fn extensions(mut rest: &[u8], object_name: usize) -> Option<Vec<Hidden>> {
+    let mut found = Vec::new();
+    while rest.len() > object_name {
+        let name: [u8; 4] = take(&mut rest)?;
+        let size = u32::from_be_bytes(take(&mut rest)?);
+        rest = rest.get(usize::try_from(size).ok()?..)?;
+        found.extend(
+            EXTENSIONS.iter().find(|(known, _)| **known == name).map(|(_, what)| (*what, Vec::new())),
+        );
+    }
+    (rest.len() == object_name).then_some(found)
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -100,6 +121,29 @@ mod tests {
             Command::new("git").current_dir(dir).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null").output();
         let ran = ran.unwrap();
         assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    #[test]
+    fn extensions_and_a_split_index_hide_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = |args: &[&str]| git(dir.path(), args);
+        let found = |file: &str| hidden(&fs::read(dir.path().join(file)).unwrap()).unwrap();
+        git(&["init", "-q"]);
+        for name in ["a", "b"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        git(&["add", "."]);
+        assert_eq!(found(".git/index"), [], "the control");
+        git(&["update-index", "--split-index", "--assume-unchanged", "a"]);
+        // In a split index the entry has no name, which the shared one has.
+        assert_eq!(found(".git/index"), [("marked assume-unchanged", vec![b"".to_vec()])]);
+        git(&["update-index", "--no-split-index", "--no-assume-unchanged", "a"]);
+        git(&["update-index", "--force-untracked-cache"]);
+        git(&["status"]);
+        assert_eq!(found(".git/index"), [(EXTENSIONS[0].1, Vec::new())]);
+        git(&["update-index", "--no-untracked-cache"]);
+        git(&["-c", "core.fsmonitor=true", "update-index", "--fsmonitor"]);
+        assert_eq!(found(".git/index"), [(EXTENSIONS[1].1, Vec::new())]);
     }
 
     /// Has git hide files, in an index of this version, and returns the index.

@@ -1,4 +1,5 @@
-//! Settings in git's configuration that run a program, or fetch from or send to another place.
+//! Settings in git's configuration that run a program, fetch from or send to another place, or hide changes: all but those that git
+//! writes by itself.
 
 use super::display;
 use crate::host::git_config::Entry;
@@ -63,71 +64,100 @@ const SETTINGS: &[(&str, &str)] = &[
         "commit.gpgsign tag.gpgsign tag.forcesignannotated push.gpgsign gpg.*",
         "changes how git signs commits and tags",
     ),
-    ("status.showuntrackedfiles", "git status may not list new files"),
     ("core.excludesfile", "git status doesn't list new files that it names"),
-    ("core.sparsecheckout", "git status and diff may not show changed or missing files"),
-    ("core.untrackedcache", "git status may not list new files"),
+    ("core.sparsecheckout index.sparse", "git status and diff may not show changed or missing files"),
+    ("core.untrackedcache status.showuntrackedfiles", "git status may not list new files"),
     ("core.ignorestat core.trustctime core.checkstat", "git status and diff may not show a changed file"),
+    ("core.ignorecase", "git status may not list a new file whose name differs from another in case only"),
+    ("core.filemode", "git status and diff don't show that a file has become a program"),
+    ("core.symlinks", "git status and diff may not show that a file has become a link"),
+    ("core.bigfilethreshold", "git diff doesn't show the content of larger files"),
+    ("fsmonitor.*", "git asks the process there which files have changed"),
     ("diff.ignoresubmodules submodule.*.ignore", "git status and diff don't show changes in submodules"),
+    ("diff.* blame.*", "changes what git diff, show, log or blame show"),
+    ("log.* mailmap.* notes.* core.notesref", "changes what git log shows"),
+    ("status.*", "changes what git status shows"),
+    ("http.*.extraheader", "git sends it to servers"),
+    ("http.*.sslverify", "git trusts any server on fetch, pull and push"),
+    ("http.* credential.*", "changes how git logs in to servers, and what it sends them"),
+    ("remote.*.push remote.*.mirror push.*", "changes what git push sends"),
+    ("remote.pushdefault branch.*.pushremote", "git push goes to that remote"),
+    ("remote.*.fetch", "git fetch and pull change local branches or other refs"),
+    ("sendemail.*", "git send-email uses it"),
+    (
+        "receive.* uploadpack.* uploadarchive.* transfer.*",
+        "changes what others may push to and fetch from here",
+    ),
+    ("submodule.*.update", "runs on git submodule update"),
+    ("branch.*.mergeoptions pull.twohead pull.octopus", "git merge and pull may run a program that it names"),
     ("extensions.refstorage", "git reads its refs from a format that `cage check` doesn't know"),
     ("gitflow.path.hooks", "git flow takes its hooks from there"),
     ("tig.*", "tig runs it or binds keys to it"),
+    ("color.*", "git diff and status may show text in the color of the background"),
 ];
 
 const FETCHES: &str = "git fetches missing objects from there by itself";
-const COLOR: &str = "git diff and status may show text in the color of the background";
 const LFS: &str = "git-lfs uploads files there and downloads them from there";
+
+/// Values with which these settings do no harm. `true` and `false` stand for all words that git takes for them.
+const HARMLESS: &[(&str, &str)] = &[
+    // With yes or no these choose a program that git has built in.
+    ("core.fsmonitor pager.*", "true false"),
+    ("color.*", "true false auto always never"),
+    ("core.filemode core.symlinks core.trustctime core.protecthfs core.protectntfs http.*.sslverify", "true"),
+    (
+        "core.sparsecheckout core.ignorestat core.untrackedcache core.ignorecase extensions.worktreeconfig",
+        "false",
+    ),
+    ("core.checkstat", "default"),
+    ("status.showuntrackedfiles", "normal all true"),
+    ("diff.ignoresubmodules submodule.*.ignore", "none"),
+    ("submodule.*.update", "none checkout rebase merge"),
+    ("protocol.*.allow", "never"),
+    ("extensions.refstorage", "files"),
+];
+
+/// Other settings that git writes by itself, when it makes a repository, a branch, a remote, a submodule or a worktree, and those of
+/// common programs; with any value. <https://git-scm.com/docs/git-config>
+const ORDINARY: &[&str] = &[
+    "core.repositoryformatversion core.bare core.logallrefupdates core.precomposeunicode core.hidedotfiles",
+    "extensions.objectformat extensions.compatobjectformat extensions.preciousobjects extensions.noop",
+    "extensions.relativeworktrees branch.* remote.*.tagopt remote.*.prune remote.*.skipfetchall",
+    "remote.*.skipdefaultupdate remote.*.gh-resolved remote.*.github-pr-remote remote.*.followremotehead",
+    "submodule.active submodule.*.active submodule.*.url submodule.*.path submodule.*.branch submodule.*.shallow",
+    "submodule.*.fetchrecursesubmodules maintenance.auto maintenance.strategy",
+    "annex.uuid annex.version remote.*.annex-uuid remote.*.annex-ignore",
+    "lfs.repositoryformatversion lfs.*.access lfs.*.locksverify gui.wmstate gui.geometry advice.* completion.*",
+];
 
 /// The trigger of a repository's remotes.
 pub const REMOTE: &str = "git fetch, pull and push go there";
 
-/// Ends of names that are commands in any section: git and programs around it add new ones.
-const ENDINGS: &[&str] = &[
-    "cmd", "command", "program", "prog", "hook", "helper", "askpass", "editor", "pager", "browser", "tunnel",
-];
+/// The trigger of settings that are in no list: git and programs around it add new ones.
+pub const UNKNOWN: &str = "git, or a program that reads its configuration, may run it or act on it";
 
 /// Returns when git runs or trusts a setting, if it does.
 pub fn trigger(entry: &Entry) -> Option<&'static str> {
-    let name = entry.name.as_str();
+    let has = |keys: &str| keys.split(' ').any(|key| is_named(entry, key));
     if let Some(trigger) = url(entry) {
         return Some(trigger);
     }
-    match (entry.section.as_str(), name) {
-        ("http", "sslverify") if entry.boolean() == Some(false) => {
-            return Some("git trusts any server on fetch, pull and push");
-        }
-        ("submodule", "update") if starts(entry, b"!") => return Some("runs on git submodule update"),
-        // With yes or no these choose a program that git has built in.
-        ("core", "fsmonitor") | ("pager" | "color", _) if entry.boolean().is_some() => return None,
-        ("color", _) if !is_value(entry, &["auto", "always", "never"]) => return Some(COLOR),
-        ("extensions", "worktreeconfig") | ("core", "sparsecheckout" | "ignorestat" | "untrackedcache")
-            if entry.boolean() == Some(false) =>
-        {
-            return None;
-        }
-        ("core", "protecthfs" | "protectntfs") if entry.boolean() != Some(false) => return None,
-        ("status", "showuntrackedfiles") if is_value(entry, &["normal", "all", "true"]) => return None,
-        ("core", "trustctime") if entry.boolean() == Some(true) => return None,
-        ("core", "checkstat") if is_value(entry, &["default"]) => return None,
-        ("diff" | "submodule", "ignoresubmodules" | "ignore") if is_value(entry, &["none"]) => return None,
-        ("extensions", "refstorage") if is_value(entry, &["files"]) => return None,
-        ("protocol", "allow") if entry.value.as_deref() == Some(b"never") => return None,
-        ("advice" | "completion", _) => return None,
-        _ => {}
+    if HARMLESS.iter().any(|(keys, values)| has(keys) && is_value(entry, values)) || fetches_as_usual(entry) {
+        return None;
     }
     if goes_to(entry) {
         return Some(REMOTE);
     }
-    let listed = SETTINGS
-        .iter()
-        .find(|(keys, _)| keys.split(' ').any(|key| is_named(entry, key)))
-        .map(|(_, trigger)| *trigger);
-    let is_annex = entry.section == "annex" || (entry.section == "remote" && name.starts_with("annex-"));
-    if is_annex && name.ends_with("options") {
-        return Some("git-annex runs programs with these options");
-    }
-    let command = || ENDINGS.iter().any(|end| name.ends_with(end)) && entry.boolean().is_none();
-    listed.or_else(|| command().then_some("git, or a program that reads its configuration, may run it"))
+    let listed = SETTINGS.iter().find(|(keys, _)| has(keys)).map(|(_, trigger)| *trigger);
+    listed.or_else(|| (!ORDINARY.iter().any(|keys| has(keys))).then_some(UNKNOWN))
+}
+
+/// Returns whether a setting has git fetch to the refs of a remote or to tags.
+fn fetches_as_usual(entry: &Entry) -> bool {
+    let value = entry.value.as_deref().unwrap_or_default();
+    let to = value.iter().position(|c| *c == b':').map_or(b"".as_slice(), |colon| &value[colon + 1..]);
+    let is_usual = || to.is_empty() || to.starts_with(b"refs/remotes/") || to.starts_with(b"refs/tags/");
+    entry.section == "remote" && entry.name == "fetch" && is_usual()
 }
 
 /// Returns whether a setting has the name `key` in the table.
@@ -188,20 +218,29 @@ fn is_command(url: &[u8]) -> bool {
     url.starts_with(b"-") || (helper > 0 && url[helper..].starts_with(b"::"))
 }
 
-fn is_value(entry: &Entry, values: &[&str]) -> bool {
-    values.iter().any(|value| entry.value.as_deref() == Some(value.as_bytes()))
+fn is_value(entry: &Entry, values: &str) -> bool {
+    values.split(' ').any(|value| match value {
+        "true" | "false" => entry.boolean().is_some_and(|is_on| is_on == (value == "true")),
+        value => entry.value.as_deref() == Some(value.as_bytes()),
+    })
 }
 
 fn starts(entry: &Entry, with: &[u8]) -> bool {
     entry.value.as_deref().is_some_and(|value| value.starts_with(with))
 }
 
-/// Returns the text of a setting: shortened, and without passwords in addresses.
+/// Names, or parts of them, of settings whose values are for no eyes.
+const SECRETS: [&str; 5] = ["pass", "token", "secret", "extraheader", "apikey"];
+
+/// Returns the text of a setting: shortened, and without passwords.
 pub fn show(entry: &Entry) -> String {
     let mut text = entry.key();
+    // These are commands.
+    let is_shown = matches!(entry.section.as_str(), "alias" | "pager") || entry.name.ends_with("askpass");
+    let is_secret = !is_shown && SECRETS.iter().any(|part| entry.name.contains(part));
     if let Some(value) = &entry.value {
         text.push('=');
-        text.push_str(&String::from_utf8_lossy(value));
+        text.push_str(if is_secret { "…".into() } else { String::from_utf8_lossy(value) }.as_ref());
     }
     display::shorten(&display::mask(&text))
 }

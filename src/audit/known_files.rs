@@ -1,6 +1,11 @@
 //! Looking up files in the table of known names.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::base::text::is_unsafe;
 
 use super::known_names::{FILES, PYTHON, PYTHON_MODULES, STARTUP};
 
@@ -137,6 +142,18 @@ fn shadows_module(dirs: &[&[u8]], name: &[u8]) -> bool {
 
 fn is_module(name: &[u8]) -> bool {
     PYTHON_MODULES.split_ascii_whitespace().any(|module| module.as_bytes() == name)
+}
+
+/// Returns a name as a file system compares it that ignores case in all scripts and what can't be seen: there `.vſcode` is `.vscode`.
+/// An ASCII name is returned as it is.
+pub fn folded(name: &OsStr) -> Cow<'_, [u8]> {
+    match name.to_str() {
+        Some(text) if !text.is_ascii() => {
+            let visible: String = text.chars().filter(|c| !is_unsafe(*c)).collect();
+            visible.to_uppercase().to_lowercase().into_bytes().into()
+        }
+        _ => name.as_bytes().into(),
+    }
 }
 
 fn ends_with(dirs: &[&[u8]], names: &[Name]) -> bool {

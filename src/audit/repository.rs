@@ -35,12 +35,15 @@ const OTHER_FILES: &[(&str, &str)] = &[
     ("branches", OLD_REMOTE),
     ("rebase-merge/git-rebase-todo", "git rebase --continue runs the exec lines in it"),
     ("lazygit.yml", "lazygit runs the commands in it"),
+    ("fsmonitor--daemon.ipc", "git status and diff may ask the process there which files have changed"),
     ("info/sparse-checkout", "git status and diff may not show changes of files that it leaves out"),
     ("info/grafts", REPLACES),
     ("refs/replace", REPLACES),
 ];
 
 const REPLACES: &str = "git log, show and diff show another commit or file instead of one";
+
+const ATTRIBUTES: &str = "git status and diff may not show changes in files that it names";
 
 const EXCLUDES: &str = "git status doesn't list new files that it names";
 
@@ -132,6 +135,8 @@ impl Repository<'_> {
         }
         // `git init` creates a file with nothing but comments.
         self.lines(dir, "info/exclude", EXCLUDES, |line| !line.is_empty() && !line.starts_with(b"#"));
+        // git never makes this one. `git diff` shows a change of `.gitattributes`, but none of this file.
+        self.lines(dir, "info/attributes", ATTRIBUTES, |line| !line.is_empty() && !line.starts_with(b"#"));
         let is_replacement = |line: &[u8]| line.windows(14).any(|part| part == b" refs/replace/");
         self.lines(dir, "packed-refs", REPLACES, is_replacement);
         self.index(dir);
@@ -181,7 +186,19 @@ impl Repository<'_> {
                     self.findings.add(Sighting { path, what, trigger, content, changed });
                     self.tree.resolve(&real, &target)?
                 }
-                Node::Absent | Node::Special(_) => return None,
+                Node::Absent => return None,
+                // A program may answer each read differently.
+                Node::Special(status) => {
+                    let (path, what) = (self.tree.shown(&entry), status.kind_name().to_owned());
+                    self.findings.add(Sighting {
+                        path,
+                        what,
+                        trigger,
+                        content: b"",
+                        changed: status.changed,
+                    });
+                    return None;
+                }
             };
         }
         Some(real)
@@ -225,7 +242,7 @@ impl Repository<'_> {
     /// Adds a setting that runs a command or is trusted. Returns the file that it includes.
     fn setting(&mut self, file: &Text, entry: &Entry) -> Option<PathBuf> {
         let trigger = git_settings::trigger(entry)?;
-        if self.is_own_working_tree(&file.path, entry) {
+        if self.is_own_working_tree(&file.path, entry) || self.ignores_case(&file.path, entry) {
             return None;
         }
         let (content, changed) = self.command_content(entry);
@@ -257,6 +274,16 @@ impl Repository<'_> {
         (entry.section == "core" && entry.name == "worktree" && entry.subsection.is_none())
             && is_module
             && self.follow(self.tree, dir, value).is_some_and(|tree| !tree.starts_with(".git"))
+    }
+
+    /// Returns whether a setting says truly that the file system ignores case, as git finds out when it makes a repository.
+    fn ignores_case(&self, config: &Path, entry: &Entry) -> bool {
+        let probe = config.with_file_name("CoNfIg");
+        let dir = config.parent().unwrap_or(Path::new(""));
+        entry.section == "core"
+            && entry.name == "ignorecase"
+            && self.tree.has(&probe)
+            && !self.tree.names(dir).iter().any(|name| name == "CoNfIg")
     }
 
     /// Returns the whole value of a setting with digests of the project's programs that it names, and the time of their last
@@ -325,11 +352,11 @@ impl Repository<'_> {
                 self.tree.limits.note_gap(format!("{} is not an index that cage can read", shown.display()));
                 continue;
             };
-            for (flag, files) in hidden {
-                let Some(first) = display::first_of(&files) else { continue };
-                let (path, what) = (shown.clone(), format!("{flag}: {first}"));
+            for (kind, files) in hidden {
+                let what = display::first_of(&files).map(|first| format!("{kind}: {first}"));
+                let (path, what) = (shown.clone(), what.unwrap_or_else(|| kind.to_owned()));
                 let (content, changed) = (files.join(&0), status.changed);
-                let trigger = "git status and diff don't show that these files have changed";
+                let trigger = "git status and diff may not show that files have changed";
                 self.findings.add(Sighting { path, what, trigger, content: &content, changed });
             }
         }

@@ -12,6 +12,7 @@ mod hidden;
 mod hostile;
 mod known_files;
 mod record;
+mod settings;
 mod unreadable;
 
 /// A project for one test.
@@ -290,6 +291,7 @@ fn submodules_worktrees_and_other_parts_of_a_repository_are_scanned() {
     assert_eq!(
         project.top(),
         [
+            ".git/info/attributes: * filter=evil",
             ".git/info/attributes: filter=evil",
             ".git/modules/a/b/config: core.pager=x",
             ".git/modules/a/b/modules/c/hooks/pre-push: executable hook",

@@ -9,7 +9,7 @@ use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use super::finding::{Findings, Sighting, path_bytes};
-use super::known_files::KnownFiles;
+use super::known_files::{KnownFiles, folded};
 use super::tree::{Node, Status, Tree};
 use super::{display, git_dir, git_files};
 
@@ -61,8 +61,9 @@ impl Walk<'_> {
     fn directory(&mut self, mut dir: Dir, path: &Path) -> Vec<OsString> {
         path.clone_into(&mut self.path);
         let entries = self.tree.entries(&mut dir, path);
-        let names: Vec<&[u8]> = path.iter().map(OsStr::as_bytes).collect();
-        let in_git = names.iter().any(|name| is_dot_git(name));
+        let in_git = path.iter().any(|name| name == ".git");
+        let parts: Vec<_> = path.iter().map(folded).collect();
+        let names: Vec<&[u8]> = parts.iter().map(|name| &**name).collect();
         // The project's own repository is scanned before the walk.
         let finds_nested = self.scope == Scope::Whole && !in_git && !names.is_empty();
         if finds_nested && git_dir::looks_bare(|name| entries.iter().any(|(entry, _)| entry == name)) {
@@ -77,6 +78,10 @@ impl Walk<'_> {
                 return subdirs;
             }
         };
+        // Asked for by name: the file system may find it under another, such as `.GIT`.
+        if finds_nested && self.tree.status(fd, &path.join(".git")).is_some() {
+            git_dir::scan_dot_git(self.tree, path, self.findings);
+        }
         for (count, (name, mut kind)) in entries.into_iter().enumerate() {
             if count.is_multiple_of(64) && self.tree.limits.is_late() {
                 break;
@@ -85,11 +90,8 @@ impl Walk<'_> {
                 let Some(status) = self.tree.status(fd, &path.join(&name)) else { continue };
                 kind = status.kind;
             }
-            if finds_nested && is_dot_git(name.as_bytes()) {
-                git_dir::scan_dot_git(self.tree, path, self.findings);
-            }
             if kind == FileType::Directory {
-                if self.scope == Scope::Whole || self.known.may_be_below(&names, name.as_bytes(), true) {
+                if self.scope == Scope::Whole || self.known.may_be_below(&names, &folded(&name), true) {
                     subdirs.push(name);
                 }
                 continue;
@@ -111,20 +113,17 @@ impl Walk<'_> {
 
     /// Adds a file that some program runs or trusts because of its name, or because of the directory `tree` that it is in.
     fn known_file(&mut self, names: &[&[u8]], name: &OsStr, kind: FileType, tree: Option<Known>) {
-        let is_link = kind == FileType::Symlink;
-        if kind != FileType::RegularFile && !is_link {
-            return;
-        }
+        let (is_link, bytes) = (kind == FileType::Symlink, folded(name));
         let file = || self.path.join(name);
-        match name.as_bytes() {
-            b".gitattributes" => return git_files::attributes(self.tree, &file(), self.findings),
-            b".gitmodules" => return git_files::gitmodules(self.tree, &file(), self.findings),
-            _ => {}
+        if bytes.eq_ignore_ascii_case(b".gitattributes") {
+            return git_files::attributes(self.tree, &file(), self.findings);
+        } else if bytes.eq_ignore_ascii_case(b".gitmodules") {
+            return git_files::gitmodules(self.tree, &file(), self.findings);
         }
-        let known = self.known.trigger(names, name.as_bytes()).or(tree);
+        let known = self.known.trigger(names, &bytes).or(tree);
         // A link may stand for a directory with known files.
         let stands_for_directory =
-            || is_link && self.known.may_be_below(names, name.as_bytes(), self.scope == Scope::Top);
+            || is_link && self.known.may_be_below(names, &bytes, self.scope == Scope::Top);
         let linked = || stands_for_directory().then_some(("tools look there for files that they run", 0));
         let Some((trigger, parents)) = known.or_else(linked) else { return };
         let file = file();
@@ -140,7 +139,9 @@ impl Walk<'_> {
                     git_files::digest_of_link(self.tree, &self.path, &target, status.changed);
                 (display::link(&target), content, changed)
             }
-            _ => return,
+            // A program may answer each read differently.
+            Node::Special(status) => (status.kind_name().to_owned(), Vec::new(), status.changed),
+            Node::Dir(_) | Node::Absent => return,
         };
         // A renamed directory can make an old file a known one.
         let parents = self.path.ancestors().take(parents).filter_map(|dir| self.tree.node(dir).status());
@@ -201,11 +202,6 @@ impl Walk<'_> {
         let trigger = "a program that reads or writes it leaves the project";
         self.findings.add(Sighting { path, what, trigger, content, changed: status.changed });
     }
-}
-
-/// Returns whether git takes this name for `.git`. File systems of a Mac ignore case.
-fn is_dot_git(name: &[u8]) -> bool {
-    name == b".git" || (cfg!(target_os = "macos") && name.eq_ignore_ascii_case(b".git"))
 }
 
 /// Returns whether a link is the `bin/python` of a virtual environment that leads to an installed interpreter, or to the link

@@ -139,6 +139,7 @@ fn each_file_in_a_linked_worktrees_directory_is_scanned() {
             ".git/worktrees/w/config: core.pager=x",
             ".git/worktrees/w/config.worktree: core.editor=x",
             ".git/worktrees/w/hooks/pre-commit: executable hook",
+            ".git/worktrees/w/info/attributes: * filter=evil",
             ".git/worktrees/w/info/attributes: filter=evil",
             ".git/worktrees/w/modules/s/config: core.askpass=x",
             ".git/worktrees/w/rebase-merge/git-rebase-todo: file",
@@ -213,6 +214,44 @@ fn known_names_in_another_case_are_found() {
         project.whole(),
         [".VSCode/Tasks.json: file", "Claude.md: file", "a/.ENVRC: file", "b/.Vscode: link to ../c"]
     );
+}
+
+#[test]
+fn known_names_in_letters_that_some_file_systems_take_for_the_same_are_found() {
+    let project = Project::new();
+    let names =
+        [".v\u{17f}code/ta\u{17f}ks.json", "CLAUDE\u{200d}.md", "deep/MI\u{17f}E.toml", ".\u{feff}envrc"];
+    for name in names {
+        project.write(name, "");
+    }
+    project.write(".git\u{200c}attributes", "* filter=x\n");
+    let found = project.whole();
+    for name in names {
+        assert!(found.contains(&format!("{name}: file")), "{name}: {found:#?}");
+    }
+    assert!(found.contains(&".git\u{200c}attributes: filter=x".into()), "{found:#?}");
+    assert_eq!(found.len(), 5);
+    // The control: other letters make another name.
+    let project = Project::new();
+    project.write(".v\u{442}code/tasks.json", "").write("CLAÜDE.md", "").write(".envrç", "");
+    assert_eq!(project.whole(), NOTHING);
+}
+
+#[test]
+fn what_is_no_file_at_a_known_name_is_found() {
+    let project = Project::repository();
+    fs::remove_file(project.path(".git/config")).unwrap();
+    project.fifo(".git/config").fifo(".envrc").fifo(".git/info/exclude").fifo("deep/CLAUDE.md");
+    let _listener =
+        std::os::unix::net::UnixListener::bind(project.path(".git/fsmonitor--daemon.ipc")).unwrap();
+    let top = [
+        ".envrc: FIFO",
+        ".git/config: FIFO",
+        ".git/fsmonitor--daemon.ipc: socket",
+        ".git/info/exclude: FIFO",
+    ];
+    assert_eq!(project.top(), top);
+    assert_eq!(project.whole(), [&top[..], &["deep/CLAUDE.md: FIFO"]].concat());
 }
 
 #[test]
@@ -317,12 +356,14 @@ fn files_by_which_git_hides_changes_are_found() {
     project
         .write(".git/info/exclude", "# comment\nevil.sh\n*.log\n")
         .write(".git/info/sparse-checkout", "/*\n")
+        .write(".git/info/attributes", "# x\n* -diff\n")
         .write(".git/info/grafts", "1 2\n")
         .write(".git/refs/replace/0123", "4567\n")
         .write(".git/packed-refs", "# pack-refs\n1 refs/heads/main\n2 refs/replace/3\n");
     assert_eq!(
         project.top(),
         [
+            ".git/info/attributes: * -diff",
             ".git/info/exclude: evil.sh and 1 more",
             ".git/info/grafts: file",
             ".git/info/sparse-checkout: file",
@@ -332,34 +373,4 @@ fn files_by_which_git_hides_changes_are_found() {
     );
     project.write(".git/index", "DIRC broken");
     assert_eq!(project.scan(Scope::Top).incomplete.unwrap(), ".git/index is not an index that cage can read");
-}
-
-#[test]
-fn settings_that_hide_changes_or_change_who_commits_are_found() {
-    let project = Project::repository();
-    project.config(
-        "[status]\nshowUntrackedFiles = normal\n[core]\ntrustctime = true\ncheckStat = default\nsparseCheckout = false\n\
-         [diff]\nignoreSubmodules = none\n[extensions]\nrefStorage = files\n",
-    );
-    assert_eq!(project.top(), [] as [&str; 0], "the control: as git has them by itself");
-    let settings = [
-        ("[user]\nname = x", "user.name=x"),
-        ("[user]\nsigningkey = x", "user.signingkey=x"),
-        ("[author]\nemail = x", "author.email=x"),
-        ("[committer]\nname = x", "committer.name=x"),
-        ("[commit]\ngpgsign = false", "commit.gpgsign=false"),
-        ("[gpg]\nformat = ssh", "gpg.format=ssh"),
-        ("[status]\nshowUntrackedFiles = no", "status.showuntrackedfiles=no"),
-        ("[core]\nexcludesFile = x", "core.excludesfile=x"),
-        ("[core]\nsparseCheckout", "core.sparsecheckout"),
-        ("[core]\ntrustctime = false", "core.trustctime=false"),
-        ("[core]\ncheckStat = minimal", "core.checkstat=minimal"),
-        ("[submodule \"x\"]\nignore = all", "submodule.x.ignore=all"),
-        ("[diff]\nignoreSubmodules = all", "diff.ignoresubmodules=all"),
-        ("[extensions]\nrefStorage = reftable", "extensions.refstorage=reftable"),
-    ];
-    for (text, shown) in settings {
-        project.config(text);
-        assert_eq!(project.top(), [format!(".git/config: {shown}")]);
-    }
 }

@@ -89,7 +89,7 @@ fn known_files_are_found_at_the_top_and_below() {
         .write("v/tasks.json", "")
         .fifo(".npmrc")
         .write("CLAUDE.md/x", "");
-    assert_eq!(project.top(), [".envrc: link to /x", ".vscode: link to v"]);
+    assert_eq!(project.top(), [".envrc: link to /x", ".npmrc: FIFO", ".vscode: link to v"]);
 }
 
 #[test]
