@@ -1,4 +1,4 @@
-# Builds cage from source; the form for releases comes with the first one.
+# Builds cage from source. `scripts/formula` prints the form for a release.
 class Cage < Formula
   desc "Run AI coding agents in an isolated container per project"
   homepage "https://github.com/pacificsky/cage"
@@ -13,8 +13,16 @@ class Cage < Formula
     system bin/"cage", "man", man1
   end
 
+  def caveats
+    <<~EOS
+      cage needs docker, podman or colima. In a project directory:
+        cage run claude --dangerously-skip-permissions
+      Cages and homes of the shell script of the same name keep working.
+    EOS
+  end
+
   test do
-    assert_match "cage 1.0.0", shell_output("#{bin}/cage version")
+    assert_match "cage #{version}", shell_output("#{bin}/cage version") unless build.head?
     assert_match "CAGE_COMPLETE", (bash_completion/"cage").read
     assert_path_exists man1/"cage-start.1"
     # Without an engine in PATH cage says so, and what to do.

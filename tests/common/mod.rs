@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub mod forwarding;
+pub mod releases;
 
 /// How long anything may take that is waited for. Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -70,6 +70,7 @@ mod interrupted;
 mod machines;
 mod modes;
 mod option_files;
+mod package;
 mod people;
 mod places;
 mod prune;

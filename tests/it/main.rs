@@ -14,7 +14,9 @@
 mod common;
 mod completions;
 mod fake;
+mod formula;
 mod help;
+mod install;
 mod layers;
 mod manual;
 mod repository;

@@ -80,12 +80,13 @@ fn every_command_that_the_documents_mention_exists() {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 11] = [
+const OTHERS_OPTIONS: [&str; 12] = [
     "--dangerously-skip-permissions", // Claude Code
     "--global",                       // git config
     "--internal",                     // docker network create
     "--locked",                       // cargo install
     "--test",                         // cargo test
+    "--uninstall",                    // install.sh
     "--path",                         // cargo install
     "--cap-add",                      // the engines' create
     "--security-opt",
@@ -125,17 +126,12 @@ fn options_in(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn manifest_changelog_and_formula_agree_on_the_version() {
+fn manifest_and_changelog_agree_on_the_version() {
     let version = env!("CARGO_PKG_VERSION");
     let changelog = read("CHANGELOG.md");
     let top = changelog.lines().find_map(|line| line.strip_prefix("## ")).expect("an entry");
     let top = top.trim_start_matches(['[', 'v']).split([' ', ']']).next();
     assert_eq!(top, Some(version), "CHANGELOG.md");
-
-    let formula = read("Formula/cage.rb");
-    let numbers = formula.split(|c: char| !c.is_ascii_digit() && c != '.').map(|word| word.trim_matches('.'));
-    let versions: BTreeSet<&str> = numbers.filter(|word| word.matches('.').count() == 2).collect();
-    assert_eq!(versions, BTreeSet::from([version]), "Formula/cage.rb");
 }
 
 /// Returns the columns of a table's row, without the outer bars.
