@@ -4,25 +4,28 @@ use anyhow::Result;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::base::{console, text};
 use crate::commands;
 use crate::commands::Command;
+use crate::commands::help::{HEADING, with_help};
 use crate::engine::signals::Interrupts;
 use crate::lifecycle::session::Global;
 
 const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::Green.on_default().bold())
-    .usage(AnsiColor::Green.on_default().bold())
+    .header(HEADING)
+    .usage(HEADING)
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
 const AFTER_HELP: &str = "\
 Examples:
+  cage run claude --dangerously-skip-permissions
+                             Create this project's cage and run an agent in it
   cage start                 Create this project's cage and open a shell in it
   cage shell                 Open another shell, in a second terminal
-  cage run -- npm test       Run one command, also in a script or a pipe
+  cage run npm test          Run one command, also in a script or a pipe
   cage restart -p 3000:3000  Get a clean box, with a port on 127.0.0.1
   cage help start            Show what a cage can see and what it can't
 
@@ -41,9 +44,9 @@ Files:
   .cage.env             Variables for this project's cage, over those above
   ~/.config/cage/mounts, ~/.config/cage/ports
                         -v and -p of every cage, one value a line
-  ~/.config/cage/home/  Files copied to the home of new cages, never overwriting";
+  ~/.config/cage/home/  Files for the home of new cages, never overwriting";
 
-/// Run coding agents in an isolated container: the project mounted at its own path, everything else out of reach
+/// Run coding agents in a container that sees this project and little else
 #[derive(Debug, Parser)]
 #[command(name = "cage", version, styles = STYLES, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
@@ -63,11 +66,13 @@ fn with_own_tips(mut error: clap::Error) -> clap::Error {
     let typed = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
     if let Some(typed) = typed.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
         let near = closest(&typed, &Cli::command());
-        if near.is_empty() {
-            error.remove(ContextKind::SuggestedSubcommand);
+        error.remove(ContextKind::SuggestedSubcommand);
+        // A short word is as likely a program: `bun`.
+        if near.is_empty() || is_short(&typed) {
             let tip = format!("to run a program in the cage, use 'cage run {}'", text::escape(&typed));
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-        } else {
+        }
+        if !near.is_empty() {
             error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
         }
     } else if error.get(ContextKind::SuggestedArg).is_some() {
@@ -76,11 +81,17 @@ fn with_own_tips(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// Returns whether one letter makes most of a word.
+fn is_short(word: &str) -> bool {
+    word.chars().count() < 4
+}
+
 /// Returns the commands that are closest to a mistyped one, at most two letters away, but for those that delete something.
 fn closest(typed: &str, cage: &clap::Command) -> Vec<String> {
     let names = cage.get_subcommands().map(clap::Command::get_name).filter(|name| !DELETING.contains(name));
     let distances = names.map(|name| (strsim::damerau_levenshtein(typed, name), name));
-    let mut near: Vec<_> = distances.filter(|(distance, _)| *distance <= 2).collect();
+    let most = if is_short(typed) { 1 } else { 2 };
+    let mut near: Vec<_> = distances.filter(|(distance, _)| *distance <= most).collect();
     near.sort_unstable();
     let least = near.first().map(|(distance, _)| *distance);
     let is_closest = |(distance, _): &(usize, &str)| Some(*distance) == least;
@@ -90,7 +101,9 @@ fn closest(typed: &str, cage: &clap::Command) -> Vec<String> {
 impl Cli {
     /// Reads the command line, or prints what is wrong with it and exits.
     pub fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|error| with_own_tips(error).exit())
+        let parsed =
+            with_help(Self::command()).try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.unwrap_or_else(|error| with_own_tips(error).exit())
     }
 
     /// Returns the exit code for an error: `run` keeps 1 to 124 for the command in the cage.
@@ -109,7 +122,9 @@ impl Cli {
     /// Those of the command.
     pub fn run(self, interrupts: Interrupts) -> Result<u8> {
         match self.command {
-            None => console::ignore_broken_pipe(Self::command().print_help()).map(|()| 0).map_err(Into::into),
+            None => console::ignore_broken_pipe(with_help(Self::command()).print_help())
+                .map(|()| 0)
+                .map_err(Into::into),
             Some(command) => commands::run(command, self.global, interrupts, Self::command()),
         }
     }
@@ -168,7 +183,13 @@ mod tests {
             let words = ["cage"].iter().chain(words);
             with_own_tips(Cli::try_parse_from(words).unwrap_err()).to_string()
         };
-        assert!(said(&["claude", "--help-me"]).contains("use 'cage run claude'"));
+        for program in ["claude", "codex", "git", "bun", "vi", "npm"] {
+            assert!(
+                said(&[program, "--help-me"]).contains(&format!("use 'cage run {program}'")),
+                "{program}"
+            );
+        }
+        assert!(said(&["rn"]).contains("exists: 'run'") && !said(&["strat"]).contains("cage run"));
         let memory = said(&["start", "--memery", "4g"]);
         assert!(memory.contains("'--memory'") && !memory.contains("-- --memery"), "{memory}");
     }

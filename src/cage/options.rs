@@ -247,9 +247,11 @@ impl Definition {
         let default = self.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
         let variable = self.variable.map(|variable| format!(" [env: {variable}]")).unwrap_or_default();
         let file = self.file.map(|file| format!(" [file: ~/.config/cage/{}]", file.name)).unwrap_or_default();
-        let help = format!("{}{default}{variable}{file}", self.help);
+        let details = format!("{}{default}{variable}{file}", self.help);
+        let end = [": ", "; ", " ["].into_iter().filter_map(|end| self.help.find(end)).min();
+        let brief = &self.help[..end.unwrap_or(self.help.len())];
         let arg = Arg::new(self.flag).long(self.flag.trim_start_matches('-')).short(self.short);
-        let arg = arg.help(help).help_heading(self.heading);
+        let arg = arg.help(brief).long_help(details).help_heading(self.heading);
         let Some((name, parser)) = self.takes else { return arg.action(ArgAction::SetTrue) };
         let is_list = self.clashes.is_some();
         let arg = arg

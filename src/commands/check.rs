@@ -24,7 +24,7 @@ use crate::lifecycle::session::Session;
 /// The exit code when there are findings, or the scan is incomplete.
 const FINDINGS: u8 = 3;
 
-/// List files and settings in the project that this machine would run or trust
+/// List files in the project that this machine would run or trust
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage check                   List findings since the cage; exit with 3 if any

@@ -8,7 +8,7 @@ use clap_complete::env::Shells;
 use crate::base::console;
 use crate::host::machine::COMPLETE;
 
-/// Print a script that makes your shell complete cage's commands, options and cages
+/// Print a script that makes your shell complete cage's commands
 #[derive(Debug, Args)]
 #[command(after_help = r#"Examples:
   cage completions bash         For ~/.bashrc:  eval "$(cage completions bash)"

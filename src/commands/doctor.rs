@@ -19,7 +19,7 @@ const PROBLEMS: u8 = 1;
 /// The width of the widest level and the space after it.
 const LEVEL_WIDTH: usize = "problem  ".len();
 
-/// Check engine, image, home, SSH agent and project, and suggest fixes
+/// Check engine, image, home, SSH agent and project; suggest fixes
 ///
 /// Works without an engine, too. Nothing that doctor creates remains: to see whether your SSH agent works inside, it runs
 /// a short-lived container of the image, if that is on this machine. Exits 1 if there is a problem, 0 otherwise.

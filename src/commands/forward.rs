@@ -14,7 +14,7 @@ use crate::engine::forward::{Forwarding, Port};
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 
-/// Reach ports inside the running cage at this machine's 127.0.0.1, until Ctrl-C
+/// Reach ports inside the running cage at 127.0.0.1, until Ctrl-C
 ///
 /// This includes servers that listen only on the cage's own localhost, and servers that start later. The cage is not
 /// restarted. At most 200 connections are open at once; more wait.

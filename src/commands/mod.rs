@@ -5,6 +5,7 @@ mod complete;
 pub mod completions;
 pub mod doctor;
 pub mod forward;
+pub mod help;
 pub mod list;
 pub mod man;
 pub mod obliterate;

@@ -17,7 +17,7 @@ use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::clean_up;
 use crate::lifecycle::unused::{Lost, Object, Unused};
 
-/// Remove cages whose directory is gone, their homes, and images that newer ones have replaced
+/// Remove cages and homes of deleted projects, and replaced images
 ///
 /// Running cages and the home that all cages share are kept. A project's own home (`start --home project`) is removed with
 /// the project. An image is removed only if it was the image for new cages, has no name now, and no container uses it.

@@ -9,6 +9,13 @@ use crate::lifecycle::context::Entry;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::bring_up;
 
+const BRIEF: &str = "Examples:
+  cage start                           Create this directory's cage and enter it
+  cage start -d -C ~/src/app           Start another one in the background
+  cage start -p 3000:3000              Publish a port on 127.0.0.1
+  cage start -v ~/datasets:/data:ro    Mount another directory, read-only
+  cage help start                      Show what a cage can see, and all options";
+
 const EXAMPLES: &str = "Examples:
   cage start                           Create this directory's cage and enter it
   cage start -d -C ~/src/app           Start another one in the background
@@ -42,7 +49,7 @@ Leaving:
 
 /// Create the project's cage, or re-attach to it
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{WHAT_IT_HAS}\n{EXAMPLES}"))]
+#[command(after_help = BRIEF, after_long_help = format!("{WHAT_IT_HAS}\n{EXAMPLES}"))]
 pub struct Start {
     #[command(flatten)]
     options: CreateOptions,

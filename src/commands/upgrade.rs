@@ -11,7 +11,7 @@ use crate::lifecycle::resume::tell_ignored;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::fetch;
 
-/// Pull the latest image and, if the project's cage has another one, replace the cage
+/// Pull the latest image, and replace a cage that has another one
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cage upgrade        Pull, and replace the cage if its image is another one

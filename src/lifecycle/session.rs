@@ -30,21 +30,21 @@ use crate::lifecycle::plan::Plan;
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Act as if started in DIR
-    #[arg(short = 'C', long, value_name = "DIR", global = true)]
+    #[arg(short = 'C', long, value_name = "DIR", global = true, hide_short_help = true)]
     #[arg(add = ArgValueCompleter::new(completion::project))]
     pub directory: Option<PathBuf>,
 
     /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
-    #[arg(long, value_name = "RUNTIME", global = true)]
+    #[arg(long, value_name = "RUNTIME", global = true, hide_short_help = true)]
     #[arg(add = ArgValueCandidates::new(completion::runtimes))]
     pub runtime: Option<String>,
 
     /// Echo each engine command as it runs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub verbose: bool,
 
     /// Print what would be done, as a script for bash or zsh, and do nothing
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub dry_run: bool,
 }
 

@@ -34,10 +34,9 @@ fn printed(words: &str, columns: &str) -> String {
     outcome.stdout.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// Returns the part of a page below the options.
-fn below_the_options(page: &str) -> Vec<&str> {
-    let (_, rest) = page.split_once("\nGlobal options:\n").expect("every command has them");
-    rest.lines().skip_while(|line| line.is_empty() || line.starts_with(' ')).collect()
+/// Returns the part of a page that is aligned by hand.
+fn aligned_by_hand(page: &str) -> Vec<&str> {
+    page.lines().skip_while(|line| !["Work:", "What the cage can see:", "Examples:"].contains(line)).collect()
 }
 
 /// Returns the command lines below `Examples:`.
@@ -83,19 +82,55 @@ fn help_fits_eighty_columns() {
             for line in narrow.lines() {
                 assert!(line.chars().count() <= 80, "{words}: {line}");
             }
-            // Its columns are aligned by hand: they must not be wrapped.
-            assert_eq!(below_the_options(&narrow), below_the_options(&wide), "{words}");
+            // The options of cage itself come last.
+            let by_hand =
+                |page: &'static str| aligned_by_hand(page.split("\nOptions:\n  -C").next().unwrap());
+            assert_eq!(by_hand(narrow.leak()), by_hand(wide.leak()), "{words}");
         }
     }
-    assert!(
-        below_the_options(&printed("start -h", "40")) != below_the_options(&printed("start -h", "80")),
-        "the control"
-    );
+    let by_hand = |columns| printed("start -h", columns).leak();
+    assert!(aligned_by_hand(by_hand("40")) != aligned_by_hand(by_hand("80")), "the control");
+}
+
+#[test]
+fn the_short_help_is_one_screen_with_every_command_in_a_group() {
+    let page = printed("-h", "80");
+    assert_eq!(printed("", "80"), page);
+    assert!(page.lines().count() <= 22, "{page}");
+    let headings: Vec<&str> = page.lines().filter(|line| line.ends_with(':')).collect();
+    assert_eq!(headings, ["Work:", "Look:", "Clean up:", "Set up:"]);
+    let long = printed("--help", "80");
+    let names = |page: &str| -> BTreeSet<String> {
+        page.split(|c: char| !c.is_ascii_lowercase()).map(str::to_owned).collect()
+    };
+    for command in pages() {
+        let is_shown = |page: &str| command.is_empty() || names(page).contains(&command);
+        assert!(is_shown(&long) && (command == "version" || is_shown(&page)), "{command}: {page}");
+    }
+    assert!(printed("start -h", "80").lines().count() <= 40);
+    for words in ["Environment:", "CAGE_IMAGE", "Files:", "~/.config/cage/env", "--dry-run"] {
+        assert!(long.contains(words) && !page.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn global_options_are_shown_where_they_mean_something() {
+    let shows = |command: &str, option: &str| printed(&format!("help {command}"), "80").contains(option);
+    for (option, command, others) in [
+        ("--dry-run", "start", ["list", "status", "doctor", "version"]),
+        ("--runtime", "list", ["version", "completions", "man", "version"]),
+        ("--directory", "status", ["obliterate", "rmconfig", "prune", "version"]),
+    ] {
+        assert!(shows(command, option), "{command} {option}");
+        for other in others {
+            assert!(!shows(other, option), "{other} {option}");
+        }
+    }
 }
 
 #[test]
 fn options_are_grouped_and_the_global_ones_come_last() {
-    let page = printed("start -h", "80");
+    let page = printed("start --help", "80");
     let headings: Vec<&str> =
         page.lines().filter(|line| line.ends_with(':') && !line.starts_with([' ', '$'])).collect();
     let wanted =
@@ -103,7 +138,7 @@ fn options_are_grouped_and_the_global_ones_come_last() {
     let places: Vec<_> =
         wanted.iter().map(|wanted| headings.iter().position(|heading| heading == wanted)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{headings:?}");
-    let isolation = page.split("\nIsolation:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let isolation = page.split("\nIsolation:\n").nth(1).unwrap().split("\nLimits:\n").next().unwrap();
     for option in ["--no-ssh", "--no-root", "--network", "--allow-nested", "--allow-dangerous-dir"] {
         assert!(isolation.contains(option), "{option}");
     }
