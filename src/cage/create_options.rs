@@ -9,6 +9,7 @@ use crate::base::file;
 use crate::cage::engine_args;
 use crate::cage::options::{Definition, HOME, Home, TABLE, Value};
 use crate::cage::variable::Variable;
+use crate::engine::args::flags;
 use crate::engine::dialect::Dialect;
 use crate::engine::info::Limit;
 use crate::engine::mount::Mount;
@@ -170,8 +171,10 @@ impl CreateOptions {
 
     /// Returns the arguments for the engine's `create` of these options, and of defaults for the others.
     pub fn to_engine_args(&self, runtime: Dialect) -> Vec<String> {
+        let flags = flags(&self.engine_args);
         let args = |option: &Definition| {
-            let chosen = self.text(option.flag).or_else(|| option.default.map(str::to_owned));
+            let default = option.default.filter(|_| !flags.iter().any(option.default_unless));
+            let chosen = self.text(option.flag).or_else(|| default.map(str::to_owned));
             chosen.map(|value| (option.engine)(option, runtime, &value))
         };
         TABLE.iter().filter_map(args).flatten().collect()

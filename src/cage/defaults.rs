@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::create_options::{Choice, CreateOptions};
-use crate::cage::options::{Definition, EnvVar, TABLE};
+use crate::cage::options::{Definition, EnvVar, TABLE, Value};
 use crate::cage::{option_files, pull};
 use crate::host::machine;
 use crate::host::machine::Host;
@@ -60,7 +60,12 @@ impl CreateOptions {
             defaults.chosen.extend(choice.filter(|_| !self.has(option.flag)));
         }
         option_files::read(host, &self, &mut defaults)?;
-        Ok(self.over(defaults))
+        let mut options = self.over(defaults);
+        // Ports of every cage are not meant for one that can't publish any.
+        let is_vain = |choice: &Choice| choice.is_default && matches!(choice.value, Value::Port(_));
+        let has_network = options.has_network();
+        options.chosen.retain(|choice| has_network || !is_vain(choice));
+        Ok(options)
     }
 
     /// Returns the options that don't come from variables or files.

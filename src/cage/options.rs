@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use crate::cage::variable::Variable;
+use crate::engine::args::Flag;
 use crate::engine::dialect::Dialect;
 use crate::engine::info::Limit;
 use crate::engine::mount::Mount;
@@ -29,7 +30,7 @@ const ISOLATION: &str = "Isolation";
 const LIMITS: &str = "Limits";
 
 /// The options, in the order of help, of labels and of the engine's command line.
-pub static TABLE: [Definition; 13] = [
+pub static TABLE: [Definition; 14] = [
     Definition {
         short: Some('p'),
         file: Some(OptionFile { name: "ports", parse: |text| text.parse().map(Value::Port) }),
@@ -138,6 +139,16 @@ pub static TABLE: [Definition; 13] = [
         ..Definition::new("--pids-limit", LIMITS, "Limit the number of processes")
     },
     Definition {
+        takes: Some(("SIZE", || checked(size))),
+        engine: same,
+        // Browsers crash with the engines' 64 MB.
+        default: Some("1g"),
+        // podman accepts no size for memory that isn't the container's own; docker ignores it.
+        default_unless: |flag| flag.name == "ipc" && !matches!(flag.value, "private" | "shareable"),
+        variable: Some(EnvVar::value("CAGE_SHM_SIZE")),
+        ..Definition::new("--shm-size", LIMITS, "Limit shared memory, which browsers and databases need")
+    },
+    Definition {
         takes: Some(("GPUS", || checked(word))),
         engine: |_, dialect, value| dialect.gpu_args(value),
         variable: Some(EnvVar::value("CAGE_GPUS")),
@@ -166,6 +177,8 @@ pub struct Definition {
     pub file: Option<OptionFile>,
     /// The value that a cage has without the option.
     pub default: Option<&'static str>,
+    /// Whether a flag for the engine leaves no use for the default.
+    pub default_unless: fn(&Flag) -> bool,
     /// For an option that can be given more than once: whether a new value takes the place of an old one.
     pub clashes: Option<fn(&Value, &Value) -> bool>,
     /// Whether a cage without the option is less isolated.
@@ -229,6 +242,7 @@ impl Definition {
             variable: None,
             file: None,
             default: None,
+            default_unless: |_| false,
             clashes: None,
             isolates: false,
             permits: false,

@@ -139,6 +139,13 @@ impl Mapping {
         }
     }
 
+    /// Returns the mapping for a cage in a namespace of another container: a user namespace of the cage's own, as `keep-id` makes
+    /// it, has no power over that namespace, and can't be entered. Without it, root inside is the host user.
+    #[must_use]
+    pub fn without_namespace(self, image: &ImageUser) -> Self {
+        if let Self::KeepId(_) = self { Self::renumber(image, Ids::ROOT) } else { self }
+    }
+
     /// Returns the IDs of the image's user in a cage with this mapping.
     pub fn inside(self, image: &ImageUser) -> Ids {
         match self {
@@ -210,6 +217,8 @@ mod tests {
         assert_eq!(decide(Docker, Mode::Rootless, &user), Mapping::Renumber(Ids::ROOT));
         assert_eq!(decide(Podman, Mode::Rootless, &user), Mapping::KeepId(Ids { uid: 501, gid: 20 }));
         assert_eq!(decide(Docker, Mode::Rootful, &image(1000, 1000)), Mapping::AsIs);
+        let kept = decide(Podman, Mode::Rootless, &user);
+        assert_eq!(kept.without_namespace(&user), Mapping::Renumber(Ids::ROOT));
         for kind in [Docker, Podman] {
             for mode in [Mode::Rootful, Mode::Rootless] {
                 assert_eq!(decide(kind, mode, &image(0, 0)), Mapping::AsIs);

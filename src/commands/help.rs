@@ -35,7 +35,8 @@ const TEMPLATE: &str = "{about-with-newline}{usage-heading} {usage}{after-help}\
 pub const HEADING: Style = AnsiColor::Green.on_default().bold();
 
 /// Options that `-h` leaves out.
-const RARE: [&str; 5] = ["--allow-nested", "--allow-dangerous-dir", "--pids-limit", "--gpus", "engine_args"];
+const RARE: [&str; 6] =
+    ["--allow-nested", "--allow-dangerous-dir", "--pids-limit", "--shm-size", "--gpus", "engine_args"];
 
 /// Global options, each with the commands for which they mean nothing.
 const POINTLESS: [(&str, &[&str]); 4] = [

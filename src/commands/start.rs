@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
   cage start --home project            Use a home for this project alone
   cage start --no-ssh --network none   Keep the SSH agent and the network out
   cage start --memory 8g --cpus 4      Limit memory and CPUs
-  cage start -- --shm-size 1g          Pass arguments on to the engine";
+  cage start -- --dns 9.9.9.9          Pass arguments on to the engine";
 
 const WHAT_IT_HAS: &str = "What the cage can see:
   this directory    at its own path, read-write; with the repository, if it is a

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::engine::containers_conf;
 use crate::engine::info::{self, Engine, Info, Mode};
+use crate::engine::proxies::{self, Proxies};
 use crate::host::machine::{Host, Os};
 
 /// The command-line dialect of a container engine's client.
@@ -245,6 +246,15 @@ impl Dialect {
         match self {
             Self::Docker => false,
             Self::Podman => true,
+        }
+    }
+
+    /// Returns the variables of proxies that the client gives to a new container; `endpoint` is the engine's address.
+    pub fn proxies(self, host: &Host, endpoint: &str) -> Proxies {
+        match self {
+            Self::Docker => proxies::of_docker(host, endpoint),
+            Self::Podman if containers_conf::mentions(host, "http_proxy") => Proxies::default(),
+            Self::Podman => proxies::of_podman(host),
         }
     }
 

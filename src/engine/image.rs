@@ -42,7 +42,13 @@ impl Image {
 
     /// Returns whether the image sets a variable.
     pub fn sets(&self, name: &str) -> bool {
-        self.environment.iter().any(|variable| variable.split('=').next() == Some(name))
+        self.variable(name).is_some()
+    }
+
+    /// Returns the value of a variable that the image sets.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let mut variables = self.environment.iter().filter_map(|variable| variable.split_once('='));
+        variables.find(|(of, _)| *of == name).map(|(_, value)| value)
     }
 }
 

@@ -23,6 +23,11 @@ const EXPECTED: &str = "expected [[ADDRESS:]HOST:]PORT[/tcp|udp|sctp], such as 3
                         0.0.0.0:80:8080";
 
 impl Publish {
+    /// Returns whether it names the port of the host.
+    pub fn has_host_port(&self) -> bool {
+        self.host.is_some()
+    }
+
     /// Returns whether both need the same port of the host.
     pub fn clashes_with(&self, other: &Self) -> bool {
         let overlap = |a: Ports, b: Ports| a.first <= b.last && b.first <= a.last;

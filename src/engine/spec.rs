@@ -9,8 +9,8 @@ use super::publish::Publish;
 pub struct ContainerSpec {
     /// The container's name.
     pub name: String,
-    /// The hostname inside.
-    pub hostname: String,
+    /// The hostname inside, unless that is shared.
+    pub hostname: Option<String>,
     /// The directory of the first process.
     pub workdir: String,
     /// The image, which must be on this machine.
@@ -48,10 +48,10 @@ pub struct ContainerSpec {
 impl ContainerSpec {
     /// Returns the arguments of the engine's client, in a fixed order.
     pub fn create_args(&self) -> Vec<String> {
-        let named = [("--name", &self.name), ("--hostname", &self.hostname), ("--workdir", &self.workdir)];
-        let flags = named
-            .map(|(flag, value)| (flag, value.clone()))
+        let flags = [("--name", self.name.clone())]
             .into_iter()
+            .chain(self.hostname.iter().map(|hostname| ("--hostname", hostname.clone())))
+            .chain([("--workdir", self.workdir.clone())])
             .chain(self.labels.iter().map(|(label, value)| ("--label", format!("{label}={value}"))))
             .chain(self.mounts.iter().map(|mount| ("--mount", mount.to_flag())))
             .chain(self.publish.iter().map(|publish| ("--publish", publish.to_string())))

@@ -112,9 +112,16 @@ impl Context<'_> {
     /// It runs as root with the container's variables, so `LD_PRELOAD` from the project's env file would let project code run as root.
     /// With `--no-root` it is therefore run only for the SSH agent's socket of a virtual machine (`machines_agent`), where root is
     /// not the host's root.
-    pub(super) fn settle(&self, container: &str, machines_agent: bool, no_root: bool) -> Option<Invocation> {
+    pub(super) fn settle(
+        &self,
+        container: &str,
+        machines_agent: bool,
+        options: &CreateOptions,
+    ) -> Option<Invocation> {
         let socket = if machines_agent { SOCKET } else { "" };
-        (machines_agent || (self.runtime.kind.names_host_at_start() && !no_root)).then(|| {
+        let names_host =
+            self.runtime.kind.names_host_at_start() && !options.has(NO_ROOT) && options.has_hosts();
+        (machines_agent || names_host).then(|| {
             let mut settle = vec!["exec", "--workdir", "/", "--user", "0"];
             settle.extend(script::NO_LIBRARIES);
             settle.extend([container, "/bin/sh", "-c", SETTLE, "sh", socket]);

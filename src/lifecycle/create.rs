@@ -29,7 +29,7 @@ use crate::host::worktree::GitDir;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
-use crate::lifecycle::steps::{halt, remove, remove_all};
+use crate::lifecycle::steps::{halt, remove, remove_all, tell_ports};
 
 /// The facts that decide about a new cage.
 #[derive(Debug)]
@@ -92,6 +92,9 @@ impl<'a> NewCage<'a> {
         let (user, looks) = image_user(context, old, &engine)?;
         let person = user::person(host, project)?;
         let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, looks);
+        if options.joins_container() {
+            mapping = mapping.without_namespace(&user);
+        }
         let no_root = options.has(NO_ROOT);
         if no_root && engine.mode == Mode::Rootful && engine.machine.is_none() {
             mapping = mapping.without_root(&user, person).ok_or_else(|| {
@@ -108,6 +111,9 @@ impl<'a> NewCage<'a> {
             Failure::new(format!("the project {} is where the image has its user's home", project.path))
                 .hint("move the project into a directory of its own")
         );
+        let has_processes = options.has_processes();
+        let add_host = || runtime.kind.add_host(&engine, no_root, machine::address);
+        let add_host = options.has_hosts().then(add_host).flatten();
         Ok(Self {
             context,
             seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
@@ -117,10 +123,13 @@ impl<'a> NewCage<'a> {
             link: Link::of(host, &project.name),
             advice: ssh_agent::advice(engine.machine, &preflight.endpoint),
             seed,
-            features: Features { init: features.init && !runtime.kind.lacks_init(host), ..features },
+            features: Features {
+                init: features.init && has_processes && !runtime.kind.lacks_init(host),
+                ..features
+            },
             // A replacement must not hide findings.
             record: old.and_then(Cage::record).unwrap_or_else(|| scan(context)),
-            add_host: runtime.kind.add_host(&engine, no_root, machine::address),
+            add_host,
             preflight: preflight.clone(),
             engine,
             user,
@@ -140,7 +149,7 @@ impl<'a> NewCage<'a> {
         plan.push(self.undo(name, unlink()));
         plan.extend(self.welcome().into_iter().map(Step::Say));
         plan.extend(self.check_sources());
-        if let Entry::Attach = entry {
+        if let (Entry::Attach, false) = (entry, self.options.has_port_of_choice()) {
             plan.push(self.context.start_attached(name, self.settle(name)));
         } else {
             plan.append(self.start(name));
@@ -254,7 +263,7 @@ impl<'a> NewCage<'a> {
 
     /// Returns the command to run in a container of this name once it has started, if any.
     fn settle(&self, name: &str) -> Option<Invocation> {
-        self.context.settle(name, self.agent() == Some(Agent::Machine), self.options.has(NO_ROOT))
+        self.context.settle(name, self.agent() == Some(Agent::Machine), &self.options)
     }
 
     /// Returns the plan that starts the container of this name and checks that it keeps running: with the engine's init as the first
@@ -267,6 +276,7 @@ impl<'a> NewCage<'a> {
         plan.run(runtime.command(["start", name]));
         plan.run(self.settle(name).unwrap_or_else(look));
         plan.push(Step::Keep);
+        plan.extend(tell_ports(runtime, name, &self.options));
         plan
     }
 
@@ -306,6 +316,7 @@ impl<'a> NewCage<'a> {
                 warnings.push(advice.clone());
             }
         }
+        warnings.extend(self.proxy_warning());
         warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
         for other in self.cages_losing_home() {
             warnings.push(format!(
@@ -341,8 +352,8 @@ impl<'a> NewCage<'a> {
     /// Returns the other cages that can no longer write this home once it belongs to this project's owner.
     fn cages_losing_home(&self) -> impl Iterator<Item = &str> {
         let (volume, owner) = (self.home(), self.mapping.inside(&self.user).to_string());
-        // If the engine maps users, different IDs in the containers are the same host user.
-        let maps = matches!(self.mapping, Mapping::KeepId(_));
+        // If the engine can map users, different IDs in the containers are the same host user.
+        let maps = self.engine.mode == Mode::Rootless && self.context.runtime.kind.keeps_ids();
         let loses = move |other: &&Cage| {
             !maps
                 && other.mount_point_of(&volume).is_some()
@@ -384,7 +395,7 @@ impl<'a> NewCage<'a> {
         let has_user = self.mapping != Mapping::AsIs && !self.user.name.is_empty();
         ContainerSpec {
             name: name.to_owned(),
-            hostname: project.name.clone(),
+            hostname: options.has_hostname().then(|| project.name.clone()),
             workdir: project.path.clone(),
             image: session.host.image.clone(),
             labels: self.labels(),

@@ -1,7 +1,10 @@
 //! The variables of a new cage that are not secret.
 
+use crate::cage::proxy;
 use crate::cage::ssh_agent::Agent;
 use crate::cage::variable::LOCALE;
+use crate::engine::args::flags;
+use crate::engine::proxies::Proxies;
 use crate::host::terminal_variables::NAMES;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::context::Context;
@@ -13,6 +16,20 @@ impl NewCage<'_> {
     fn chosen(&self, name: &str) -> Option<&str> {
         let typed = self.options.variables().find(|variable| variable.name == name);
         typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.preflight.env.get(name))
+    }
+
+    /// Returns the warning about proxies that can't be reached from the cage.
+    pub(super) fn proxy_warning(&self) -> Option<String> {
+        let Context { session, runtime, image, .. } = self.context;
+        let passed = flags(&self.options.engine_args);
+        let is_off = passed.iter().any(|flag| flag.name == "http-proxy" && flag.value == "false");
+        let client = if is_off {
+            Proxies::default()
+        } else {
+            runtime.kind.proxies(&session.host, &self.preflight.endpoint)
+        };
+        let of_image = |name: &str| image.and_then(|image| image.variable(name));
+        proxy::warning(|name| self.chosen(name), &client, of_image).filter(|_| self.options.has_network())
     }
 
     /// Returns the names of the terminal's variables that the user or the image sets, and not this terminal.

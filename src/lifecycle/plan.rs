@@ -49,6 +49,8 @@ pub enum Step {
     Run(Invocation),
     /// Run a command that must succeed, and give its output to another one.
     Pipe(Invocation, Invocation),
+    /// Print the published ports that a command lists, and ignore a failure.
+    TellPorts(Invocation),
     /// Run a command, and ignore a failure.
     Try(Invocation),
     /// Stop here, successfully, if a command prints this text.
@@ -165,6 +167,13 @@ impl<'a> Execution<'a> {
                     }
                 }
                 Step::Pipe(from, to) => self.runner.pipe(from, to)?,
+                Step::TellPorts(command) => {
+                    let output = self.runner.capture(command)?;
+                    String::from_utf8_lossy(&output.stdout)
+                        .lines()
+                        .filter_map(port)
+                        .for_each(|line| console::info(&line));
+                }
                 Step::Try(command) => drop(self.runner.capture(command)?),
                 Step::StopIfPrints(command, text) => {
                     if self.runner.run(command)?.trim() == text {
@@ -238,6 +247,7 @@ impl Step {
             }
             Self::Run(command) => format!("{command} >/dev/null"),
             Self::Pipe(from, to) => format!("{from} | {to} >/dev/null"),
+            Self::TellPorts(command) => format!("{command} >&2 || true"),
             Self::Try(command) => format!("{command} >/dev/null 2>&1 || true"),
             Self::StopIfPrints(command, text) => format!("[ \"$({command})\" != {} ] || exit 0", quote(text)),
             Self::Pull(pull, None) => format!("{pull} >&2"),
@@ -252,6 +262,12 @@ impl Step {
             Self::Forward(forwarding) => forwarding.script(),
         })
     }
+}
+
+/// Returns the message about a published port, of which the engine says `3000/tcp -> 127.0.0.1:49153`.
+fn port(line: &str) -> Option<String> {
+    let (inside, outside) = line.split_once(" -> ")?;
+    Some(format!("published {outside} → {}", inside.trim_end_matches("/tcp")))
 }
 
 /// Renders a message for stderr. `echo` would interpret backslashes in some shells.

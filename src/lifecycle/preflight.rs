@@ -44,6 +44,7 @@ impl Preflight {
     ) -> Result<Self> {
         project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
         isolation::check_writable(&session.host, options)?;
+        options.check_ports()?;
         let env = EnvFiles::read(&session.host, project)?;
         let endpoint = runtime.endpoint(&session.host, session.runner)?;
         ensure!(

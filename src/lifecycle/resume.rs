@@ -7,12 +7,13 @@ use crate::base::error::Failure;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL, TERMINAL_LABEL};
-use crate::cage::options::{ALLOW_NESTED, NO_ROOT};
+use crate::cage::options::ALLOW_NESTED;
 use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
 use crate::engine::image::is_local;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
 use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::steps::tell_ports;
 
 /// What has changed on the host since a cage was created or started.
 #[derive(Debug, Clone, Copy, Default)]
@@ -138,12 +139,13 @@ impl Context<'_> {
             State::Created | State::Stopped | State::Dead => {
                 plan.say(format!("Restarting {}", container.name));
                 plan.extend(nesting::mounted_sources(container, kept).into_iter().map(Step::CheckUnlinked));
-                let settle = self.settle(id, container.mounts_machines_agent(), kept.has(NO_ROOT));
-                if let Entry::Attach = entry {
+                let settle = self.settle(id, container.mounts_machines_agent(), kept);
+                if let (Entry::Attach, false) = (entry, kept.has_port_of_choice()) {
                     plan.push(self.start_attached(id, settle));
                 } else {
                     plan.run(self.runtime.command(["start", id]));
                     plan.extend(settle.map(Step::Try));
+                    plan.extend(tell_ports(self.runtime, id, kept));
                     plan.append(self.enter(id, None, fixed, entry));
                 }
                 return plan;

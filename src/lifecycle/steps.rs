@@ -2,6 +2,7 @@
 
 use super::ending;
 use super::plan::{Plan, Step};
+use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
 use crate::cage::home;
 use crate::engine::command::Invocation;
@@ -28,6 +29,11 @@ pub fn halt(plan: &mut Plan, host: &Host, runtime: &Runtime, containers: &[&Cage
         plan.extend(notes.map(|path| Step::Note(path, how)));
         plan.run(runtime.command(["stop", "-t", "5"].into_iter().chain(up)));
     }
+}
+
+/// Returns the step that tells the addresses of ports if the engine chose one, which it does when a container starts.
+pub fn tell_ports(runtime: &Runtime, container: &str, options: &CreateOptions) -> Option<Step> {
+    options.has_port_of_choice().then(|| Step::TellPorts(runtime.command(["port", container])))
 }
 
 /// Returns the command that removes a container with its anonymous volumes.

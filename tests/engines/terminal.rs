@@ -25,6 +25,7 @@ on_each_engine!(
     a_second_terminal_can_open_a_shell,
     a_command_gets_the_terminal,
     restart_enters_the_new_cage,
+    a_chosen_port_is_told_before_the_prompt,
     destructive_commands_ask_first,
     prune_asks_first,
     the_terminal_modes_are_restored,
@@ -286,6 +287,21 @@ fn restart_enters_the_new_cage(world: &World) {
     let mut terminal = Terminal::cage(world, "start --detach");
     terminal.shows(&world.name()).shows("code=0.").ends();
     assert_eq!(world.state(), "running");
+}
+
+fn a_chosen_port_is_told_before_the_prompt(world: &World) {
+    Terminal::cage(world, "start -p 80")
+        .shows("published 127.0.0.1:")
+        .prompts()
+        .types("exit")
+        .shows("code=0.")
+        .ends();
+    Terminal::cage(world, "start")
+        .shows("published 127.0.0.1:")
+        .prompts()
+        .types(ASK)
+        .shows(ANSWER)
+        .detaches();
 }
 
 fn destructive_commands_ask_first(world: &World) {

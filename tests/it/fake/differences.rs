@@ -100,7 +100,7 @@ fn a_cage_has_project_home_and_agent() {
         sandbox,
         "--env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock",
         "--add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP",
-        "--pids-limit 4096 --log-driver none --stop-signal SIGHUP --init IMAGE",
+        "--pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init IMAGE",
     ];
     assert_eq!(create, shell_words::split(&expected.join(" ")).unwrap());
 }
