@@ -14,7 +14,8 @@ use crate::base::error::Failure;
 use crate::base::file::read_small;
 use crate::base::text;
 use crate::base::text::quote;
-use crate::cage::variable::{BYTE_ORDER_MARK, Variable, is_name};
+use crate::cage::defaults;
+use crate::cage::variable::{BYTE_ORDER_MARK, LINE_BREAKS, Variable, is_name};
 use crate::engine::command::Secret;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -27,6 +28,7 @@ const PROJECT_FILE: &str = ".cage.env";
 pub struct EnvFiles {
     variables: BTreeMap<String, String>,
     files: Vec<PathBuf>,
+    notes: Vec<String>,
 }
 
 impl EnvFiles {
@@ -46,6 +48,11 @@ impl EnvFiles {
     /// Returns the number of variables.
     pub fn count(&self) -> usize {
         self.variables.len()
+    }
+
+    /// Returns the warnings about lines that other programs read in another way.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Returns the value of a variable, if it is set.
@@ -95,16 +102,22 @@ impl EnvFiles {
         // The user's own file may be a link, as dotfile managers make it.
         let flags = if host.is_some() { OFlags::empty() } else { OFlags::NOFOLLOW };
         let Some(text) = read_small("env file", &file, flags)? else { return Ok(()) };
-        for (number, line) in text.trim_start_matches(BYTE_ORDER_MARK).lines().enumerate() {
-            let failure = |why: &str| {
-                let file = text::escape(&file.to_string_lossy());
-                Failure::new(format!("{file}, line {}: {why}", number + 1))
-            };
+        let mut lines = text.trim_start_matches(BYTE_ORDER_MARK).lines().enumerate().peekable();
+        while let Some((number, line)) = lines.next() {
+            let place = format!("{}, line {}", text::escape(&file.to_string_lossy()), number + 1);
+            let failure = |why: &str| Failure::new(format!("{place}: {why}"));
             // Engines drop carriage returns at the end of each line that they read.
             let line = line.trim_end_matches('\r');
             let Some((key, value)) = parse_line(line).map_err(failure)? else { continue };
             let value = match (value, host) {
-                (Some(value), _) => value,
+                (Some(value), _) => {
+                    let next = lines.peek().map(|(_, next)| *next);
+                    let why = format!("the value of {} continues on the next line", text::escape(key));
+                    ensure!(!continues(value, next), failure(&why).hint(LINE_BREAKS));
+                    let notes = notes(key, value).map(|note| format!("{place}: {note}"));
+                    self.notes.extend(notes);
+                    value
+                }
                 (None, None) => bail!(
                     failure("a name without a value")
                         .hint("write KEY=VALUE; values of the host pass only through ~/.config/cage/env")
@@ -112,7 +125,7 @@ impl EnvFiles {
                 (None, Some(host)) => {
                     let Some(value) = host.any_variable(key) else { continue };
                     let why = format!("the value of {} has line breaks", text::escape(key));
-                    ensure!(!value.contains(['\n', '\0']), failure(&why));
+                    ensure!(!value.contains(['\n', '\0']), failure(&why).hint(LINE_BREAKS));
                     value
                 }
             };
@@ -121,6 +134,45 @@ impl EnvFiles {
         self.files.push(file);
         Ok(())
     }
+}
+
+/// Returns what another program than docker would read otherwise in a line. The value may be secret, and is not part of it.
+fn notes(key: &str, value: &str) -> impl Iterator<Item = String> {
+    let shown = text::escape(key);
+    let value = value.trim();
+    let is_quoted = value.starts_with(['"', '\'']);
+    let quotes = is_quoted.then(|| format!("the quotes are a part of the value of {shown}: leave them out"));
+    let value = value.trim_start_matches(['"', '\'']);
+    let is_path = ["~", "$HOME", "${HOME}"].iter().any(|home| {
+        value.strip_prefix(home).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '"', '\'']))
+    });
+    let home = is_path
+        .then(|| format!("`~` and `$HOME` in the value of {shown} are not replaced: write the whole path"));
+    let has_comment = value.starts_with("# ") || value.contains(" #") || value.contains("\t#");
+    let comment = has_comment.then(|| format!("` #` and the text after it are a part of the value of {shown}: write the comment on a line of its own"));
+    let setting = defaults::settings().find(|setting| *setting == key);
+    let setting = setting.map(|_| {
+        format!(
+            "{shown} sets a variable inside; cage itself takes it only from its environment, or by the option"
+        )
+    });
+    [quotes, home, comment, setting].into_iter().flatten()
+}
+
+/// Returns whether a value was meant to continue on the `next` line: a quote or a key in PEM format isn't closed, or a backslash is at
+/// the end.
+fn continues(value: &str, next: Option<&str>) -> bool {
+    let value = value.trim();
+    let is_open = |quote: char| value.strip_prefix(quote).is_some_and(|rest| !rest.contains(quote));
+    let is_new = |line: &str| {
+        let line = line.trim();
+        let name = line.split_once('=').map(|(name, _)| name);
+        let is_usual = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        line.is_empty() || line.starts_with('#') || name.is_some_and(is_usual)
+    };
+    let is_continued = is_open('"') || is_open('\'') || value.ends_with('\\');
+    value.contains("-----BEGIN ") && !value.contains("-----END ")
+        || is_continued && next.is_some_and(|next| !is_new(next))
 }
 
 /// Parses a line as docker does: without quotes or `export`, and with everything after the first `=` as the value. Returns the
@@ -251,6 +303,66 @@ mod tests {
             ("A=\0secret", "a NUL byte in a value"),
         ] {
             assert_eq!(Files::new("", line).error(), format!("/app/.cage.env, line 1: {why}"));
+        }
+    }
+
+    #[test]
+    fn what_other_programs_read_otherwise_is_noted_without_the_value() {
+        let notes = |line: &str| Files::new("", &format!("A=1\n{line}\n")).read().unwrap().notes;
+        for (line, part) in [
+            ("B=\"secret\"", "the quotes are a part of the value of B"),
+            ("B='secret' ", "the quotes are a part of the value of B"),
+            ("B=\"secret", "the quotes are a part of the value of B"),
+            ("B=~/secret", "`~` and `$HOME` in the value of B are not replaced"),
+            ("B=$HOME/secret", "`~` and `$HOME` in the value of B are not replaced"),
+            ("B=secret # mine", "` #` and the text after it are a part of the value of B"),
+            ("B=\t# secret", "` #` and the text after it are a part of the value of B"),
+            ("CAGE_IMAGE=secret", "CAGE_IMAGE sets a variable inside"),
+        ] {
+            let noted = notes(line);
+            assert_eq!(noted.len(), 1, "{line}: {noted:?}");
+            let has_place = noted[0].contains("/app/.cage.env, line 2: ");
+            assert!(has_place && noted[0].contains(part) && !noted[0].contains("secret"), "{noted:?}");
+        }
+        assert_eq!(notes("B='~/secret' # mine").len(), 3);
+        let plain = [
+            "B=",
+            "B=it's",
+            "B=a#b",
+            "B=#fff",
+            "B=a~/b",
+            "B={\"a\": \"b\"}",
+            "B=a=\"b\"",
+            "B=$HOMER?",
+            "CAGE_X=1",
+        ];
+        for line in plain {
+            assert_eq!(notes(line), [] as [String; 0], "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_continues_is_refused_with_ways_round() {
+        for lines in [
+            "B=\"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\"",
+            "B=-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0c2VjcmV0=\n",
+            "B='{\n  \"secret\": 1\n}'",
+            "B=secret \\\n  more",
+        ] {
+            for files in [Files::new("", lines), Files::new(lines, "")] {
+                let error = files.read().unwrap_err();
+                let told = error.to_string();
+                assert!(told.ends_with("line 1: the value of B continues on the next line"), "{told}");
+                let hint = error.downcast_ref::<Failure>().and_then(Failure::advice).unwrap();
+                assert!(hint.contains("-v FILE") && hint.contains("base64"), "{hint}");
+            }
+        }
+        for lines in ["B=\"secret\nC=1", "B='a\n# x", "B=\"a\n\nC=1", "B=\"a", "B=c:\\", "B=\"a\\nb\"\nC=1"] {
+            assert_eq!(
+                Files::new("", lines).read().map(drop).map_err(|error| error.to_string()),
+                Ok(()),
+                "{lines}"
+            );
         }
     }
 

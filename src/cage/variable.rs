@@ -10,6 +10,10 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::host::machine::Host;
 
+/// The ways round a value with line breaks, which no engine takes from an env file.
+pub const LINE_BREAKS: &str = "a value has one line: mount the file with `-v FILE:/PATH:ro` and set the variable to its path, or set it to \
+                               `base64 <FILE | tr -d '\\n'` and decode that inside";
+
 /// The character that engines drop at the beginning of an env file.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -60,7 +64,7 @@ impl Variable {
         })?;
         ensure!(
             !value.contains(['\n', '\0']) && !value.ends_with('\r'),
-            Failure::new(format!("-e: the value of {shown} has line breaks"))
+            Failure::new(format!("-e: the value of {shown} has line breaks")).hint(LINE_BREAKS)
         );
         Ok(Self { name: self.name, value: Some(value) })
     }

@@ -316,6 +316,7 @@ impl<'a> NewCage<'a> {
                 warnings.push(advice.clone());
             }
         }
+        warnings.extend(self.preflight.env.notes().iter().cloned());
         warnings.extend(self.proxy_warning());
         warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
         for other in self.cages_losing_home() {

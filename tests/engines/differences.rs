@@ -318,6 +318,26 @@ fn env_files_set_variables_inside(world: &World) {
     world.cage(print).ok().prints(&expected);
     assert!(!world.cage("restart --dry-run").ok().out.contains("stolen"), "values are not for the screen");
 
+    // Values that other programs read otherwise are used as they are, and told when the cage is made.
+    world.write(&world.project.join(".cage.env"), "\nA=\"secret\" # ~\nCAGE_IMAGE=x\n");
+    let told = world.cage("restart").ok().says(".cage.env, line 2: the quotes are a part of the value of A");
+    told.says(".cage.env, line 2: ` #`").says(".cage.env, line 3: CAGE_IMAGE sets").says_not("secret");
+    world.cage("start").ok().says_not("line 2");
+    world.cage("run -- sh -c 'printf %s \"$A\"'").ok().prints("\"secret\" # ~");
+
+    let (id, key) = (world.container_id(), "-----BEGIN KEY-----\nsecret\n-----END KEY-----");
+    world.write(&world.project.join(".cage.env"), &format!("A=1\nKEY=\"{key}\"\n"));
+    let ran =
+        world.cage("restart").exits(1).says(".cage.env, line 2: the value of KEY continues on the next line");
+    ran.says("hint: a value has one line").says("-v FILE").says("base64").says_not("secret");
+    let ran = world
+        .cage("restart -e KEY")
+        .env("KEY", key)
+        .exits(1)
+        .says("the value of KEY has line breaks\nhint: ");
+    ran.says_not("secret");
+    assert_eq!(world.container_id(), id);
+
     world.write(&world.project.join(".cage.env"), "NO NAME=x\n");
     let id = world.container_id();
     world.cage("restart").exits(1).says(".cage.env, line 1: ");
