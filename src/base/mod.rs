@@ -3,6 +3,7 @@
 pub mod console;
 pub mod error;
 pub mod file;
+pub mod mount_point;
 pub mod name;
 pub mod script;
 pub mod text;

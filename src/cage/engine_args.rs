@@ -1,10 +1,12 @@
 //! Arguments for the engine's own `create` that cage refuses or adapts to.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
-use crate::base::text;
-use crate::engine::args::{Flag, MountSource, flags};
+use crate::base::{file, text};
+use crate::engine::args::{Content, Flag, MountSource, Place, flags};
 
 /// Capabilities that no cage has: they create device nodes and files with capabilities, which other users of the host could use in the
 /// project. Package managers, sudo, debuggers and databases work without them. `AUDIT_WRITE` stays: without it sudo prints "unable to
@@ -48,4 +50,16 @@ pub fn dropped(args: &[String]) -> Vec<&'static str> {
 /// Returns the sources that these arguments mount.
 pub fn all_mounted(args: &[String]) -> Vec<MountSource> {
     flags(args).iter().flat_map(Flag::sources).collect()
+}
+
+/// Returns the places at which these arguments mount something. Links in the paths of sources, which the engine follows, are resolved.
+pub fn places(args: &[String]) -> Vec<Place> {
+    let real = |place: Place| match place.content {
+        Content::Path(path) => {
+            let path = file::real(&Path::new("/").join(path)).to_string_lossy().into_owned();
+            Place { content: Content::Path(path), ..place }
+        }
+        _ => place,
+    };
+    flags(args).iter().filter_map(Flag::place).map(real).collect()
 }

@@ -10,6 +10,7 @@ use crate::base::error::Failure;
 use crate::base::{script, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, KEEP_ID_LABEL, OWNER_LABEL};
+use crate::cage::mount_points::MountPoints;
 use crate::cage::options::Home;
 use crate::cage::user::Mapping;
 use crate::engine::command::Invocation;
@@ -20,6 +21,9 @@ use crate::host::project::Project;
 
 /// The script that prepares a home volume for a cage.
 pub const PREPARE: &str = script::body(include_str!("prepare_home.sh"));
+
+/// The script that gives new volumes to the user of a cage.
+const GIVE_VOLUMES: &str = script::body(include_str!("give_volumes.sh"));
 
 /// The script that resets a home volume to the image's home directory.
 const RESET: &str = script::body(include_str!("reset_home.sh"));
@@ -85,17 +89,55 @@ pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> 
     helper(runtime, image, &[], &[Mount::volume(volume, "/cage-home")], &script)
 }
 
+/// Returns the command that gives new volumes of a container to a cage's user, and the directories on the way to mounts in them.
+pub fn give_volumes(
+    runtime: &Runtime,
+    image: &str,
+    mut flags: Vec<String>,
+    container: &str,
+    (owner, points): (&str, &MountPoints),
+) -> Invocation {
+    flags.push(format!("--volumes-from={container}"));
+    let mut command = vec![GIVE_VOLUMES, "sh", owner];
+    command.extend(points.volumes.iter().map(|(_, path)| path.as_str()));
+    command.push("--");
+    command.extend(points.in_volumes.iter().flat_map(|(volume, rest)| [volume.as_str(), rest]));
+    helper(runtime, image, &flags, &[], &command).slow("Making the volumes ready")
+}
+
 /// Returns the command that empties a home and copies the image's home directory into it, as the engine did when the volume was new.
 /// `cage` has the volume mounted at `home`.
 ///
 /// # Errors
 /// When the labels of the cage can't be read.
 pub fn reset(runtime: &Runtime, cage: &Cage, volume: &str, home: &str) -> Result<Invocation> {
-    let flag = cage.ids(KEEP_ID_LABEL)?.and_then(|ids| Mapping::KeepId(ids).flag());
-    let owner = cage.ids(OWNER_LABEL)?.map(|ids| ids.to_string()).unwrap_or_default();
-    let flags: Vec<String> = flag.into_iter().collect();
+    let (flags, owner) = ids_of(cage)?;
     let script = [RESET, "sh", home, &owner];
     Ok(helper(runtime, &cage.image_id, &flags, &[Mount::volume(volume, "/cage-home")], &script))
+}
+
+/// Returns the command that creates mount points in the home of a stopped cage, which code in other cages may have removed.
+///
+/// # Errors
+/// When the labels of the cage can't be read.
+pub fn make_mount_points(
+    runtime: &Runtime,
+    cage: &Cage,
+    (volume, home): (&str, &str),
+    points: &MountPoints,
+) -> Result<Invocation> {
+    let (flags, owner) = ids_of(cage)?;
+    let words = points.words_for_home();
+    let script: Vec<&str> =
+        [PREPARE, "sh", home, &owner, ""].into_iter().chain(words.iter().map(String::as_str)).collect();
+    Ok(helper(runtime, &cage.image_id, &flags, &[Mount::volume(volume, home)], &script))
+}
+
+/// Returns the flags with which a helper has the users of a cage, and the IDs of the cage's user.
+fn ids_of(cage: &Cage) -> Result<(Vec<String>, String)> {
+    let flag = cage.ids(KEEP_ID_LABEL)?.and_then(|ids| Mapping::KeepId(ids).flag());
+    let owner = cage.ids(OWNER_LABEL)?.map(|ids| ids.to_string()).unwrap_or_default();
+    Ok((flag.into_iter().collect(), owner))
 }
 
 /// Returns the name of the volume that is a cage's home.

@@ -7,6 +7,7 @@ pub mod env_file;
 pub mod existing;
 pub mod home;
 pub mod isolation;
+pub mod mount_points;
 pub mod nesting;
 pub mod network;
 pub mod option_files;

@@ -83,10 +83,45 @@ impl MountSource {
     }
 }
 
+/// A place in a container, and what is mounted there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The path in the container.
+    pub target: String,
+    /// What is mounted there.
+    pub content: Content,
+    /// Whether it is mounted read-only.
+    pub readonly: bool,
+}
+
+/// What a mount shows in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A file or directory of the host.
+    Path(String),
+    /// A volume that the engine keeps in a directory of its own; without a name it is a new one.
+    Volume(String),
+    /// An empty file system, an image, or a volume with options.
+    Other,
+}
+
 impl Flag<'_> {
     /// Returns whether a switch is on. Engines read a value after `=` only, as Go's `strconv.ParseBool` does.
     pub fn is_on(&self) -> bool {
         !(self.is_inline && matches!(self.value, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+    }
+
+    /// Returns the place at which the flag mounts something.
+    pub fn place(&self) -> Option<Place> {
+        match self.name {
+            "mount" => place_of_mount(self.value),
+            "volume" => Some(place_of_volume(self.value)),
+            "tmpfs" => {
+                let target = self.value.split(':').next().unwrap_or_default().to_owned();
+                Some(Place { target, content: Content::Other, readonly: false })
+            }
+            _ => None,
+        }
     }
 
     /// Returns the sources that the flag mounts.
@@ -97,6 +132,40 @@ impl Flag<'_> {
             _ => Vec::new(),
         }
     }
+}
+
+fn place_of_volume(value: &str) -> Place {
+    let mut parts = value.split(':');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let Some(target) = parts.next() else {
+        return Place { target: first, content: Content::Volume(String::new()), readonly: false };
+    };
+    let readonly =
+        parts.flat_map(|options| options.split(',')).any(|option| matches!(option, "ro" | "readonly"));
+    let is_path = first.starts_with(['/', '.', '~']);
+    let content = if is_path { Content::Path(first) } else { Content::Volume(first) };
+    Place { target: target.to_owned(), content, readonly }
+}
+
+fn place_of_mount(value: &str) -> Option<Place> {
+    let (mut kind, mut source, mut target, mut readonly) = ("volume".to_owned(), None, None, false);
+    for field in csv(value) {
+        let (name, value) = field.split_once('=').unwrap_or((&field, "true"));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "type" if kind != "other" => kind = value.to_ascii_lowercase(),
+            "source" | "src" => source = Some(value.to_owned()),
+            "target" | "destination" | "dst" => target = Some(value.to_owned()),
+            "readonly" | "ro" => readonly = !matches!(value, "false" | "0"),
+            "volume-opt" | "volume-driver" => "other".clone_into(&mut kind),
+            _ => {}
+        }
+    }
+    let content = match kind.as_str() {
+        "bind" => Content::Path(source?),
+        "volume" => Content::Volume(source.unwrap_or_default()),
+        _ => Content::Other,
+    };
+    Some(Place { target: target?, content, readonly })
 }
 
 fn by_volume(value: &str) -> Option<MountSource> {
@@ -181,6 +250,42 @@ mod tests {
             ("-e --init", false),
         ] {
             assert_eq!(turns_on(&flags(&shell_words::split(words).unwrap()), "init"), on, "{words}");
+        }
+    }
+
+    #[test]
+    fn the_places_of_mounts_are_found() {
+        let places = |words: &str| {
+            let args = shell_words::split(words).unwrap();
+            let shown = |Place { target, content, readonly }| {
+                let content = match content {
+                    Content::Path(path) => path,
+                    Content::Volume(name) => format!("volume {name}"),
+                    Content::Other => "other".to_owned(),
+                };
+                format!("{target} {content}{}", if readonly { ":ro" } else { "" })
+            };
+            flags(&args).iter().filter_map(Flag::place).map(shown).collect::<Vec<_>>().join(", ")
+        };
+        for (words, found) in [
+            (
+                "-v /a:/b --volume=./e:/f:z,ro -v name:/x -itv/y",
+                "/b /a, /f ./e:ro, /x volume name, /y volume ",
+            ),
+            ("--tmpfs /t:size=1m --tmpfs=/u", "/t other, /u other"),
+            (
+                "--mount type=bind,src=/c,dst=/d,ro --mount Type=bind,source=/c,destination=/e",
+                "/d /c:ro, /e /c",
+            ),
+            ("--mount target=/v --mount type=volume,src=n,target=/w", "/v volume , /w volume n"),
+            (
+                "--mount type=tmpfs,target=/t --mount 'type=bind,source=/s,\"target=/a,b\"'",
+                "/t other, /a,b /s",
+            ),
+            ("--mount volume-opt=device=/srv,volume-opt=o=bind,type=volume,target=/o", "/o other"),
+            ("--mount type=bind,target=/x --mount type=bind,source=/x", ""),
+        ] {
+            assert_eq!(places(words), found, "{words}");
         }
     }
 

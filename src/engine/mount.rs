@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use crate::base::error::Failure;
 use crate::base::name::{is_engine_name, is_mountable};
 use crate::base::{file, text};
+use crate::engine::args::{Content, Place};
 
 /// A mount of a container. It is always passed as `--mount`: `-v` can't express a path with a colon, and creates a directory, owned
 /// by root, for a missing source.
@@ -63,6 +64,13 @@ impl Mount {
     /// Returns the path in the container.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// Returns the place of the mount.
+    pub fn place(&self) -> Place {
+        let source = self.source.clone();
+        let content = if self.is_path { Content::Path(source) } else { Content::Volume(source) };
+        Place { target: self.target.clone(), content, readonly: self.readonly }
     }
 
     /// Checks that the source, if it is a file or directory of the host, still exists, and that its path has no symbolic links.

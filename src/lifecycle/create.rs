@@ -14,6 +14,7 @@ use crate::cage::existing::{
     SEEN_LABEL, SINCE_LABEL, SUCCESSOR, TERMINAL_LABEL, USER_LABEL,
 };
 use crate::cage::home::{PREPARE, helper, home_volume};
+use crate::cage::mount_points::MountPoints;
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
@@ -27,6 +28,7 @@ use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::context::{Context, Entry};
+use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::steps::{halt, remove, remove_all, tell_ports};
@@ -60,6 +62,8 @@ pub struct NewCage<'a> {
     pub record: Record,
     /// The entry for the host's name, if the engine adds none.
     pub add_host: Option<String>,
+    /// The mount points that lie in other mounts.
+    pub points: MountPoints,
     /// The path and the text of a filter of system calls that replaces the engine's.
     pub seccomp: Option<(PathBuf, String)>,
 }
@@ -111,15 +115,18 @@ impl<'a> NewCage<'a> {
             Failure::new(format!("the project {} is where the image has its user's home", project.path))
                 .hint("move the project into a directory of its own")
         );
+        let git = GitDir::of(&project.dir());
+        let inside = mapping.inside(&user);
         let has_processes = options.has_processes();
         let add_host = || runtime.kind.add_host(&engine, no_root, machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
         Ok(Self {
             context,
+            points: mount_points::gather(context, &options, git.outside(), (&user.home, inside))?,
             seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
             options,
             mapping,
-            git: GitDir::of(&project.dir()),
+            git,
             link: Link::of(host, &project.name),
             advice: ssh_agent::advice(engine.machine, &preflight.endpoint),
             seed,
@@ -148,7 +155,7 @@ impl<'a> NewCage<'a> {
         plan.run(runtime.command(["rename", &new, name]));
         plan.push(self.undo(name, unlink()));
         plan.extend(self.welcome().into_iter().map(Step::Say));
-        plan.extend(self.check_sources());
+        plan.extend(self.ready_mounts(name));
         if let (Entry::Attach, false) = (entry, self.options.has_port_of_choice()) {
             plan.push(self.context.start_attached(name, self.settle(name)));
         } else {
@@ -170,14 +177,14 @@ impl<'a> NewCage<'a> {
             halt(&mut plan, &session.host, runtime, &[old], "restarted");
             // Code in the old cage could write until now, and may have put a link in the path of a mount.
             plan.push(self.undo(&new, [Step::Say(format!("{name} is still the old one, and is stopped"))]));
-            plan.extend(self.check_sources());
+            plan.extend(self.ready_mounts(&new));
             let restore = [
                 Step::Run(runtime.command(["start", &old.id])),
                 Step::Say(format!("{name} is the old one again; its programs have ended")),
             ];
             plan.push(self.undo(&new, restore));
         } else {
-            plan.extend(self.check_sources());
+            plan.extend(self.ready_mounts(&new));
         }
         plan.append(self.start(&new));
         plan.run(remove(runtime, &old.id));
@@ -222,6 +229,8 @@ impl<'a> NewCage<'a> {
             // https://github.com/containers/podman/issues/20845
             create = create.slow("Preparing the image for your user, once");
         }
+        // docker creates what is missing as soon as a file is copied into the container.
+        plan.extend(mount_points::steps(self.context, &self.points));
         plan.run(create);
         plan.push(self.undo(name, then()));
         if let Some(seed) = &self.seed {
@@ -241,15 +250,16 @@ impl<'a> NewCage<'a> {
 
     /// Returns the step that prepares the home, and renumbers the user in the container of this name if necessary.
     fn prepare_home(&self, name: &str) -> Step {
-        let Context { session, runtime, project, .. } = self.context;
+        let Context { session, runtime, .. } = self.context;
         let home = &self.user.home;
         let mut mounts = vec![Mount::volume(self.home(), home)];
         mounts.extend(self.seed.as_ref().map(|seed| Mount::path(seed, "/cage-seed").readonly()));
         let renumbers = matches!(self.mapping, Mapping::Renumber(_));
         let renumbered = if renumbers { &self.user.name } else { "" };
-        let room = home::below(home, &project.path).unwrap_or_default();
         let owner = self.mapping.inside(&self.user).to_string();
-        let script = [PREPARE, "sh", home, &owner, room, renumbered];
+        let points = self.points.words_for_home();
+        let mut script = vec![PREPARE, "sh", home, &owner, renumbered];
+        script.extend(points.iter().map(String::as_str));
         let flags: Vec<String> = self.userns().into_iter().chain(self.security()).collect();
         let prepare = helper(runtime, &session.host.image, &flags, &mounts, &script);
         let prepare = prepare.slow("Making the home ready");
@@ -338,11 +348,23 @@ impl<'a> NewCage<'a> {
         warnings
     }
 
-    /// Returns the steps that check the paths of the mounted files and directories of the host, except the SSH agent.
-    fn check_sources(&self) -> impl Iterator<Item = Step> {
+    /// Returns the step that gives new volumes to the user, if there are any.
+    fn give_volumes(&self, name: &str) -> Option<Step> {
+        let Context { session, runtime, .. } = self.context;
+        let is_needed = !self.points.volumes.is_empty() || !self.points.in_volumes.is_empty();
+        let flags = self.userns().into_iter().chain(self.security()).collect();
+        let owner = self.mapping.inside(&self.user).to_string();
+        let give = || home::give_volumes(runtime, &session.host.image, flags, name, (&owner, &self.points));
+        is_needed.then(|| Step::Run(give()))
+    }
+
+    /// Returns the steps before the start of the container of this name: they check the paths of the mounted files and directories of
+    /// the host, except the SSH agent, create mount points in them, and give new volumes to the user.
+    fn ready_mounts(&self, name: &str) -> impl Iterator<Item = Step> {
         let git = self.git.outside().map(PathBuf::from);
         let sources = [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git);
-        sources.map(Step::CheckUnlinked)
+        let points = mount_points::steps(self.context, &self.points);
+        sources.map(Step::CheckUnlinked).chain(points).chain(self.give_volumes(name))
     }
 
     /// Returns the name of the volume that is the cage's home.

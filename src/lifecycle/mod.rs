@@ -11,6 +11,7 @@ pub mod exec;
 pub mod find;
 pub mod kept_modes;
 pub mod lock;
+mod mount_points;
 mod open_terminals;
 pub mod plan;
 pub mod preflight;

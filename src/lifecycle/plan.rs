@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::attach::{Attach, Exec};
 use crate::base::error::Failure;
+use crate::base::mount_point::{MountPoint, Owner};
 use crate::base::text::{escape, quote};
 use crate::base::{console, file};
 use crate::cage::ssh_agent::Link;
@@ -45,6 +46,8 @@ pub enum Step {
     Lock(PathBuf),
     /// Check that the path of a file or directory that is about to be mounted has no symbolic links.
     CheckUnlinked(PathBuf),
+    /// Create a mount point in a directory that is about to be mounted, for this owner.
+    MakeMountPoint(MountPoint, Owner),
     /// Run a command that must succeed.
     Run(Invocation),
     /// Run a command that must succeed, and give its output to another one.
@@ -160,6 +163,7 @@ impl<'a> Execution<'a> {
                 Step::Note(path, word) => drop(fs::write(path, word)),
                 Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
                 Step::CheckUnlinked(path) => file::check_unlinked(path)?,
+                Step::MakeMountPoint(point, owner) => point.make(*owner)?,
                 Step::Run(command) => {
                     let output = self.runner.run_for_output(command)?;
                     if let Some(mismatch) = other_platform(&output.stderr) {
@@ -244,6 +248,13 @@ impl Step {
             Self::CheckUnlinked(source) => {
                 let source = path(source);
                 format!("[ \"$(realpath {source})\" = {source} ]")
+            }
+            Self::MakeMountPoint(point, _) => {
+                let target = point.path();
+                let dir = target.parent().filter(|_| point.is_file).unwrap_or(&target);
+                let touch =
+                    if point.is_file { format!(" && touch {}", path(&target)) } else { String::new() };
+                format!("[ -e {} ] || {{ mkdir -p {}{touch}; }}", path(&target), path(dir))
             }
             Self::Run(command) => format!("{command} >/dev/null"),
             Self::Pipe(from, to) => format!("{from} | {to} >/dev/null"),

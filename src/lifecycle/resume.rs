@@ -12,6 +12,7 @@ use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
 use crate::engine::image::is_local;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
+use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::steps::tell_ports;
 
@@ -55,7 +56,9 @@ pub(super) fn resume(
     for warning in isolation::undeclared(&session.host, container, &kept) {
         console::warn(&warning);
     }
-    let plan = context.resume_plan((container, &kept), options, changes, entry);
+    let points =
+        if container.state.is_up() { Vec::new() } else { mount_points::restore(context, container, &kept)? };
+    let plan = context.resume_plan((container, &kept), options, changes, (points, entry));
     let code = session.carry_out(&plan)?;
     Ok(leave(context, entry, code, container.label(SEEN_LABEL)))
 }
@@ -106,13 +109,13 @@ pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOpti
 }
 
 impl Context<'_> {
-    /// Returns the plan that enters an existing cage, and starts it if it doesn't run.
+    /// Returns the plan that enters an existing cage, and starts it if it doesn't run, after its mount points are there.
     pub(super) fn resume_plan(
         &self,
         (container, kept): (&Cage, &CreateOptions),
         options: &CreateOptions,
         changes: Changes,
-        entry: &Entry,
+        (points, entry): (Vec<Step>, &Entry),
     ) -> Plan {
         let mut plan = tell_ignored(container, kept, options);
         if !matches!(entry, Entry::Exec(_)) {
@@ -139,6 +142,7 @@ impl Context<'_> {
             State::Created | State::Stopped | State::Dead => {
                 plan.say(format!("Restarting {}", container.name));
                 plan.extend(nesting::mounted_sources(container, kept).into_iter().map(Step::CheckUnlinked));
+                plan.extend(points);
                 let settle = self.settle(id, container.mounts_machines_agent(), kept);
                 if let (Entry::Attach, false) = (entry, kept.has_port_of_choice()) {
                     plan.push(self.start_attached(id, settle));

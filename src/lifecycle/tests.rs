@@ -14,6 +14,7 @@ use crate::base::text::quote;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, IMAGE_LABEL};
 use crate::cage::home::PREPARE;
+use crate::cage::mount_points::MountPoints;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::container::State;
@@ -28,6 +29,7 @@ use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
 use crate::host::worktree::GitDir;
 use crate::lifecycle::exec::EXEC_COMMAND;
+use crate::lifecycle::mount_points;
 
 /// Who runs the containers, and in which virtual machine.
 type Where = (Mode, Option<Product>);
@@ -47,9 +49,11 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
     let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
     let host = &context.session.host;
     let mapping = Mapping::decide(context.runtime.kind, &engine, &user, host.ids, None);
+    let places = mount_points::places(&user.home, &context.project.path, None, &options);
     let address = || Some(Ipv4Addr::new(10, 1, 2, 3).into());
     NewCage {
         context: *context,
+        points: MountPoints::of(&user.home, &places).unwrap(),
         options,
         preflight: Preflight::default(),
         link: Link::of(host, &context.project.name),
@@ -100,7 +104,7 @@ fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String 
             (&container, &container.options().unwrap()),
             &options(typed),
             Changes::default(),
-            entry,
+            (Vec::new(), entry),
         )
     })
     .replace(&quote(SETTLE), "SETTLE")
@@ -127,7 +131,7 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -139,7 +143,7 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
+    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -154,7 +158,7 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -169,7 +173,7 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 '' vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -182,7 +186,7 @@ fn a_new_cage_in_every_mode() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -202,7 +206,7 @@ fn a_project_below_the_home_gets_a_directory_there() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
     docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 src/app vscode | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode d:src/app | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
     docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
     # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
     [ "$(realpath /home/vscode/src/app)" = /home/vscode/src/app ]
@@ -239,7 +243,7 @@ fn seeds_and_an_agent_come_along() {
     docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
     # undo: docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
     printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 '' vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
     docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
     # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -rf /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
     [ "$(realpath '/p/it'\''s')" = '/p/it'\''s' ]
@@ -373,7 +377,7 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
     { echo restarted >/home/me/.local/state/cage/cage-app-f6965073.ended; } 2>/dev/null || true
     docker stop -t 5 0123456789ab >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is still the old one, and is stopped' >&2
@@ -390,7 +394,7 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null
-    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' '' >/dev/null
+    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
     [ "$(realpath /p/app)" = /p/app ]
     podman start cage-app-f6965073.new >/dev/null
     podman exec --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= cage-app-f6965073.new /bin/sh -c SETTLE sh '' >/dev/null

@@ -69,6 +69,7 @@ mod forward;
 mod interrupted;
 mod machines;
 mod modes;
+mod mounts;
 mod networks;
 mod option_files;
 mod package;
