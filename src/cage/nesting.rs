@@ -137,7 +137,7 @@ mod tests {
             path: "/p/app".into(),
             name: cage_name("/p/app"),
             inode: 1,
-            gid: 0,
+            owner: crate::host::ids::Ids::ROOT,
             reached: "/p/app".into(),
         };
         let check = |target: &str, options: &str| {

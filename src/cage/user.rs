@@ -1,9 +1,6 @@
 //! The image's user and its mapping to the host user, so that files in the project belong to the host user.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
 use crate::base::{script, text};
@@ -14,7 +11,6 @@ use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
-use crate::host::project::Project;
 
 /// The user of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,25 +159,14 @@ impl Mapping {
     }
 }
 
-/// Returns the user that cages act for: the one who runs cage, also by sudo. For root itself this is the owner of the project, which
-/// code in an earlier cage may have changed. A group with power on this machine is nobody's inside, wherever it comes from.
-///
-/// # Errors
-/// When the project can't be looked at.
-pub fn person(host: &Host, project: &Project) -> Result<Ids> {
-    let user = match host.sudo_user {
-        _ if host.ids.uid != 0 => host.ids,
-        Some(user) => user,
-        None => {
-            let owner = fs::metadata(&project.path)
-                .with_context(|| format!("cannot look at {}", text::escape(&project.path)))?;
-            Ids { uid: owner.uid(), gid: owner.gid() }
-        }
-    };
+/// Returns the user that cages act for: the one who runs cage, also by sudo. For root itself this is the `owner` of the project before
+/// its first cage, in which code could change it. A group with power on this machine is nobody's inside, wherever it comes from.
+pub fn person(host: &Host, owner: Ids) -> Ids {
+    let user = if host.ids.uid == 0 { host.sudo_user.unwrap_or(owner) } else { host.ids };
     // Most systems give each user a group of the same number.
     let groups = [user.gid, user.uid, NOBODY];
     let gid = groups.into_iter().find(|gid| !host.powerful_groups.contains(gid) || user.uid == 0);
-    Ok(Ids { gid: gid.unwrap_or(NOBODY), ..user })
+    Ids { gid: gid.unwrap_or(NOBODY), ..user }
 }
 
 /// The group of nobody, in which no file is.
@@ -289,23 +274,18 @@ mod tests {
 
     #[test]
     fn for_root_it_is_the_owner_of_the_project() {
-        let dir = tempfile::tempdir().unwrap();
-        let owner = fs::metadata(dir.path()).unwrap();
-        let mut host = Host::sample(&[]);
-        let project = Project::locate(&host, Some(dir.path())).unwrap();
+        let (mut host, owner) = (Host::sample(&[]), Ids { uid: 33, gid: 44 });
         host.ids = Ids { uid: 7, gid: 8 };
-        assert_eq!(person(&host, &project).unwrap(), host.ids);
+        assert_eq!(person(&host, owner), host.ids);
         host.ids = Ids::ROOT;
-        let owner = Ids { uid: owner.uid(), gid: owner.gid() };
-        host.powerful_groups.clear();
-        assert_eq!(person(&host, &project).unwrap(), owner);
+        assert_eq!(person(&host, owner), owner);
         host.sudo_user = Some(Ids { uid: 7, gid: 8 });
-        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 7, gid: 8 });
+        assert_eq!(person(&host, owner), Ids { uid: 7, gid: 8 });
         host.powerful_groups = vec![8];
-        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 7, gid: 7 });
+        assert_eq!(person(&host, owner), Ids { uid: 7, gid: 7 });
         host.powerful_groups = vec![8, 7];
-        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 7, gid: NOBODY });
+        assert_eq!(person(&host, owner), Ids { uid: 7, gid: NOBODY });
         host.ids = Ids { uid: 9, gid: 8 };
-        assert_eq!(person(&host, &project).unwrap(), Ids { uid: 9, gid: 9 }, "as after newgrp");
+        assert_eq!(person(&host, owner), Ids { uid: 9, gid: 9 }, "as after newgrp");
     }
 }

@@ -17,7 +17,9 @@ use crate::engine::container::State;
 use crate::engine::error;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
+use crate::host::worktree::GitDir;
 use crate::lifecycle::acknowledged::Acknowledged;
+use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::session::Session;
 
@@ -56,15 +58,18 @@ impl Check {
         // A cage may have been started here with --allow-dangerous-dir.
         project.check(&session.host, true)?;
         let here = project.dir();
-        let Found { project, record, cage } = find(session, project);
-        let report = scan(session, &project, cage.as_ref())?;
+        let Found { project, record, runtime } = find(session, project);
+        let report = scan(session, &project, runtime.as_ref())?;
         let mut acknowledged = Acknowledged::of(&session.host, &project.name);
         let mut new = match &record {
             Some(record) => acknowledged.others(record.new_among(&report.findings)),
             None => audit::without_remotes(&report.findings),
         };
         if let Some(paths) = &self.accept {
-            ensure!(record.is_some(), Failure::new("there is no cage here whose findings could be accepted"));
+            ensure!(
+                record.is_some(),
+                Failure::new("there is and was no cage here whose findings could be accepted")
+            );
             new = within(new, &project, &here, paths)?;
         }
         let listed = if self.all { &report.findings } else { &new };
@@ -121,49 +126,75 @@ fn within(findings: Vec<Finding>, project: &Project, here: &Path, paths: &[PathB
     Ok(findings.into_iter().filter(|finding| paths.iter().any(|path| is_in(finding, path))).collect())
 }
 
-/// The project to scan, and its cage.
+/// The project to scan, and its record.
 struct Found {
     project: Project,
     record: Option<Record>,
-    cage: Option<(Runtime, Cage)>,
+    /// The engine, if it answers.
+    runtime: Option<Runtime>,
 }
 
-/// Scans the project while its cage is paused, if it runs: code in it could swap files around the scan.
+/// Scans the project while the cages that can write there are paused: code in them could swap files around the scan.
 ///
 /// # Errors
-/// When the cage can't be continued.
-fn scan(session: &Session, project: &Project, cage: Option<&(Runtime, Cage)>) -> Result<Report> {
+/// When a cage can't be continued.
+fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Result<Report> {
     let scan = || audit::scan(&project.dir(), Scope::Whole);
-    let running = cage.filter(|(_, cage)| cage.state == State::Running && !session.global.dry_run);
-    let Some((runtime, cage)) = running else { return Ok(scan()) };
+    let Some(runtime) = runtime.filter(|_| !session.global.dry_run) else { return Ok(scan()) };
+    let writers = writers(session, runtime, project).unwrap_or_else(|error| {
+        console::warn(&format!("cages that can write here are not paused: {}", chain(&error, str::to_owned)));
+        Vec::new()
+    });
     session.interrupts.hold(|| {
-        let pause = session.runner.capture(&runtime.command(["pause", &cage.id]).within(PATIENCE))?;
+        let (mut paused, mut running) = (Vec::new(), Vec::new());
+        for cage in &writers {
+            let pause = session.runner.capture(&runtime.command(["pause", &cage.id]).within(PATIENCE));
+            let is_paused = pause.is_ok_and(|pause| pause.status.success());
+            if is_paused { paused.push(&cage.id) } else { running.push(&cage.name) }
+        }
         let report = scan();
-        if pause.status.success() {
-            session.runner.run(&runtime.command(["unpause", &cage.id]))?;
-        } else {
-            console::info(
-                "the cage can't be paused and ran during the scan: to be sure, `cage stop`, then check",
-            );
+        let continued =
+            paused.iter().map(|id| session.runner.run(&runtime.command(["unpause", id])).map(drop));
+        // Each is tried before an error is returned.
+        continued.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()?;
+        for name in running {
+            console::info(&format!(
+                "{name} can't be paused and ran during the scan: to be sure, `cage stop {name}`, then check"
+            ));
         }
         Ok(report)
     })
 }
 
-/// Finds the project of the nearest cage, with that cage and its record. Tells the user if there is none.
+/// Returns the running cages that can write in the project or its repository.
+fn writers(session: &Session, runtime: &Runtime, project: &Project) -> Result<Vec<Cage>> {
+    let repository = GitDir::of(&project.dir());
+    let places = [project.path.as_str()].into_iter().chain(repository.outside());
+    let places: Vec<&Path> = places.map(Path::new).collect();
+    let can_write = |cage: &Cage| {
+        cage.writable_sources().iter().any(|source| {
+            places.iter().any(|place| place.starts_with(source) || Path::new(source).starts_with(place))
+        })
+    };
+    let mut cages = session.cages(runtime)?;
+    cages.retain(|cage| cage.state == State::Running && can_write(cage));
+    Ok(cages)
+}
+
+/// Finds the project of the nearest cage, with that cage and its record, or that of a former one. Tells the user if there is none.
 fn find(session: &Session, here: Project) -> Found {
-    let (project, cage) = match session.find_nearest(None) {
+    let (project, runtime) = match session.find_nearest(None) {
         Ok((Target::Project(project), runtime, Some(cage))) => {
             let record = cage.record();
             if record.is_some() {
-                return Found { project, record, cage: Some((runtime, cage)) };
+                return Found { project, record, runtime: Some(runtime) };
             }
             console::info("the cage has no record of what was here before");
-            (project, Some((runtime, cage)))
+            (project, Some(runtime))
         }
-        Ok(_) => {
+        Ok((_, runtime, _)) => {
             console::info("there is no cage here");
-            (here, None)
+            (here, Some(runtime))
         }
         Err(error) => {
             let said = chain(&error, str::to_owned);
@@ -172,8 +203,14 @@ fn find(session: &Session, here: Project) -> Found {
             (here, None)
         }
     };
-    console::info("listing all files, new or not");
-    Found { project, record: None, cage }
+    let kept = Baseline::kept(&session.host, &project).unwrap_or_else(|error| {
+        console::warn(&chain(&error, str::to_owned));
+        None
+    });
+    if kept.is_none() {
+        console::info("listing all files, new or not");
+    }
+    Found { project, record: kept.map(|kept| kept.record()), runtime }
 }
 
 /// Returns the number of new findings in words.

@@ -12,7 +12,7 @@ use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
-use crate::lifecycle::plan::Plan;
+use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::clean_up;
 use crate::lifecycle::unused::{Lost, Object, Unused};
@@ -107,6 +107,10 @@ fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
             Object::Cage(cage) => {
                 plan.run(runtime.command(["rm", "--volumes", &cage.id]));
                 plan.append(clean_up(host, runtime, cage));
+                let kinds = ["accepted", "baseline"];
+                plan.extend(
+                    kinds.into_iter().filter_map(|kind| host.state_file(&cage.name, kind)).map(Step::Unlink),
+                );
             }
             Object::Home(volume) => plan.run(runtime.command(["volume", "rm", volume])),
         }

@@ -53,7 +53,6 @@ impl Rm {
         }
         let code = session.carry_out(&plan)?;
         if let (Target::Project(project), Some(cage)) = (&target, &found) {
-            // The record of earlier files is removed with the cage.
             session.tell_leftovers(project, cage.label(SEEN_LABEL));
         }
         Ok(code)

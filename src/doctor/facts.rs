@@ -144,7 +144,7 @@ impl Resources {
         let directory = project.filter(|_| engine.machine.is_some()).map(|project| project.path.as_str());
         let image_user =
             probed.map(|id| ImageUser::probe(runtime, runner, id, directory).map(|(user, _)| user));
-        let person = project.and_then(|project| user::person(host, project).ok()).unwrap_or(host.ids);
+        let person = project.map_or(host.ids, |project| user::person(host, project.owner));
         let cage = project.and_then(|project| cages.iter().find(|cage| cage.name == project.name));
         let agent = Probe { host, runner, runtime, engine, person }.run(cage, probed);
         Ok(Self { cages, has_image: image.is_some(), image_user, home, agent })

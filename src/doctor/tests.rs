@@ -86,7 +86,13 @@ fn error(message: &str) -> anyhow::Error {
 
 fn project() -> Project {
     let path = "/home/me/app";
-    Project { path: path.into(), name: cage_name(path), inode: 1, gid: 1000, reached: path.into() }
+    Project {
+        path: path.into(),
+        name: cage_name(path),
+        inode: 1,
+        owner: Ids { uid: 1000, gid: 1000 },
+        reached: path.into(),
+    }
 }
 
 /// Returns the facts of a machine with these clients and nothing wrong.

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::base::error::Failure;
 use crate::base::name::{is_mountable, is_name_char};
 use crate::base::{file, text};
+use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::places;
 
@@ -25,8 +26,8 @@ pub struct Project {
     pub name: String,
     /// The directory's inode number, which tells it from another one at the same path.
     pub inode: u64,
-    /// The directory's group.
-    pub gid: u32,
+    /// The directory's owner and group.
+    pub owner: Ids,
     /// The path by which it was reached, with any links.
     pub reached: PathBuf,
 }
@@ -69,7 +70,13 @@ impl Project {
             return Err(unusable("its path is not valid UTF-8").hint("rename the directory").into());
         };
         ensure!(is_mountable(&path), unusable("engines can't read a path with \\r\\n in it"));
-        Ok(Self { name: cage_name(&path), path, inode: metadata.ino(), gid: metadata.gid(), reached })
+        Ok(Self {
+            name: cage_name(&path),
+            path,
+            inode: metadata.ino(),
+            owner: Ids { uid: metadata.uid(), gid: metadata.gid() },
+            reached,
+        })
     }
 
     /// Checks that the directory may be a project. `dangerous` allows directories that need `--allow-dangerous-dir`.
@@ -204,8 +211,13 @@ mod tests {
         let host =
             Host::sample(&[("SSH_AUTH_SOCK", "/home/me/agents/one"), ("XDG_RUNTIME_DIR", "/run/user/1000")]);
         let check = |path: &str, dangerous: bool| {
-            let project =
-                Project { path: path.into(), name: cage_name(path), inode: 1, gid: 0, reached: path.into() };
+            let project = Project {
+                path: path.into(),
+                name: cage_name(path),
+                inode: 1,
+                owner: Ids::ROOT,
+                reached: path.into(),
+            };
             project.check(&host, dangerous).map_err(|error| error.to_string())
         };
         for path in ["/", "/etc", "/usr/bin", "/proc/1", "/run", "/dev/shm/x"] {

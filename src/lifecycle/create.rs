@@ -1,11 +1,10 @@
 //! A new cage: the facts that decide about it, and the plans that create it or replace another one by it.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 
-use crate::audit::{self, Record, Scope};
+use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
@@ -27,6 +26,7 @@ use crate::host::ids::Ids;
 use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::worktree::GitDir;
+use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
@@ -60,6 +60,8 @@ pub struct NewCage<'a> {
     pub features: Features,
     /// The record of the project before its first cage, so that `cage check` can tell what is new.
     pub record: Record,
+    /// The path and the text of the file that keeps this record, if it is missing.
+    pub baseline: Option<(PathBuf, String)>,
     /// The entry for the host's name, if the engine adds none.
     pub add_host: Option<String>,
     /// The mount points that lie in other mounts.
@@ -94,7 +96,8 @@ impl<'a> NewCage<'a> {
         let host = &session.host;
         let engine = runtime.engine(host, session.runner)?;
         let (user, looks) = image_user(context, old, &engine)?;
-        let person = user::person(host, project)?;
+        let baseline = Baseline::of(host, project, old)?;
+        let person = user::person(host, baseline.owner(host, project));
         let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, looks);
         if options.joins_container() {
             mapping = mapping.without_namespace(&user);
@@ -134,8 +137,8 @@ impl<'a> NewCage<'a> {
                 init: features.init && has_processes && !runtime.kind.lacks_init(host),
                 ..features
             },
-            // A replacement must not hide findings.
-            record: old.and_then(Cage::record).unwrap_or_else(|| scan(context)),
+            record: baseline.record(),
+            baseline: baseline.to_file(host, project),
             add_host,
             preflight: preflight.clone(),
             engine,
@@ -149,7 +152,8 @@ impl<'a> NewCage<'a> {
         let Context { runtime, project, .. } = self.context;
         let name = &project.name;
         let new = format!("{name}{SUCCESSOR}");
-        let unlink = || self.link.iter().map(|link| Step::Unlink(link.path.clone()));
+        let files = self.link.iter().map(|link| &link.path).chain(self.baseline.iter().map(|(path, _)| path));
+        let unlink = || files.clone().cloned().map(Step::Unlink);
         let mut plan = remove_all(runtime, remains);
         plan.append(self.make(&new, unlink));
         plan.run(runtime.command(["rename", &new, name]));
@@ -233,6 +237,7 @@ impl<'a> NewCage<'a> {
         plan.extend(mount_points::steps(self.context, &self.points));
         plan.run(create);
         plan.push(self.undo(name, then()));
+        plan.extend(self.baseline.iter().map(|(path, text)| Step::Write(path.clone(), text.clone())));
         if let Some(seed) = &self.seed {
             plan.say(format!("Seeding home directory from {seed}"));
         }
@@ -467,8 +472,9 @@ impl<'a> NewCage<'a> {
         let Context { session, project, .. } = self.context;
         let Host { groups, powerful_groups, .. } = &session.host;
         // Code in an earlier cage may have given the directory to any group.
-        let is_harmless = groups.contains(&project.gid) && !powerful_groups.contains(&project.gid);
-        (project.gid != person.gid && is_harmless).then_some(project.gid)
+        let is_harmless =
+            groups.contains(&project.owner.gid) && !powerful_groups.contains(&project.owner.gid);
+        (project.owner.gid != person.gid && is_harmless).then_some(project.owner.gid)
     }
 }
 
@@ -487,12 +493,4 @@ fn image_user(context: Context, old: Option<&Cage>, engine: &Engine) -> Result<(
     }
     let directory = engine.machine.is_some().then_some(project.path.as_str());
     ImageUser::probe(runtime, session.runner, &session.host.image, directory)
-}
-
-/// Records the findings in the project.
-fn scan(context: Context) -> Record {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // A finding that this scan misses counts as new later.
-    let findings = audit::scan(&context.project.dir(), Scope::Top).findings;
-    Record::new(&findings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }

@@ -2,6 +2,7 @@
 
 pub mod acknowledged;
 pub mod attach;
+pub mod baseline;
 mod client;
 pub mod context;
 pub mod create;

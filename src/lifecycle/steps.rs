@@ -41,9 +41,9 @@ pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
     runtime.command(["rm", "--force", "--volumes", container])
 }
 
-/// Returns the steps that remove a cage's files on this machine.
+/// Returns the steps that remove a cage's files on this machine, but for those about findings.
 pub fn unlink(host: &Host, container: &Cage) -> Plan {
-    let kinds = ["agent", "modes", "ended", "terminals", "accepted"];
+    let kinds = ["agent", "modes", "ended", "terminals"];
     Plan::new(kinds.into_iter().filter_map(|kind| host.state_file(&container.name, kind)).map(Step::Unlink))
 }
 

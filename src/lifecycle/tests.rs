@@ -40,7 +40,7 @@ const MACHINE: Where = (Mode::Rootful, Some(Product::Colima));
 const NEWER: &str = "sha256:2222222222";
 
 fn project(path: &str) -> Project {
-    Project { path: path.into(), name: cage_name(path), inode: 7, gid: 0, reached: path.into() }
+    Project { path: path.into(), name: cage_name(path), inode: 7, owner: Ids::ROOT, reached: path.into() }
 }
 
 fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOptions) -> NewCage<'a> {
@@ -67,6 +67,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         seed: None,
         features: Features { init: true, agent: true },
         record: Record::default(),
+        baseline: None,
     }
 }
 

@@ -95,13 +95,32 @@ fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
         let check = world.cage("check").exits(3);
         assert_eq!(told(&check), expected, "after {renew}");
     }
-    // A removed cage takes its record with it, and a new cage records what is there.
+    // The record outlives the cage, also one that the engine removes, and a move of the project.
     world.cage("rm").ok();
-    let check = world.cage("check").exits(3).says("there is no cage here");
-    assert_eq!(told(&check).len(), 6);
-    thread::sleep(Duration::from_millis(1100));
+    assert_eq!(told(&world.cage("check").exits(3).says("there is no cage here")), expected);
     world.cage("start -d").ok();
-    world.cage("check").ok().prints("");
+    assert_eq!(told(&world.cage("check").exits(3)), expected);
+    world.engine(&format!("rm -f {}", world.name())).ok();
+    let moved = world.project.with_file_name("moved");
+    std::fs::rename(&world.project, &moved).unwrap();
+    let there = |words: &str| world.cage(words).dir(&moved);
+    there("start -d").ok();
+    assert_eq!(told(&there("check").exits(3)), expected);
+    there("check --accept").ok();
+    there("rm").ok();
+    there("start -d").ok();
+    there("check").ok().prints("");
+    there("rm").ok();
+
+    // The control: another directory at the same path has a record of its own.
+    std::fs::rename(&moved, world.home.join("aside")).unwrap();
+    world.mkdir(&moved);
+    world.write(&moved.join(".envrc"), "");
+    thread::sleep(Duration::from_millis(1100));
+    there("start -d").ok();
+    there("check").ok().prints("");
+    there("rm").ok();
+    std::fs::rename(world.home.join("aside"), &world.project).unwrap();
 }
 
 /// Takes a write lease on a file and holds it: whoever opens the file waits, or is told to come again.

@@ -4,6 +4,8 @@ use crate::lab::{PATH, World};
 
 on_each_engine!(a_file_that_hides_from_the_scan_is_found);
 
+on_each_engine!(clients: a_neighbours_cage_is_paused_too);
+
 /// Hides a planted file while there is a sign of a scan.
 const WATCHER: &str = "while [ ! -e stop ]; do
     if [ -e sign ]; then rm -f .envrc; elif [ ! -e .envrc ]; then echo planted >.envrc; fi
@@ -29,7 +31,7 @@ fn a_file_that_hides_from_the_scan_is_found(world: &World) {
         let _ = std::fs::remove_file(world.project.join("sign"));
         (
             !check.out.contains(".envrc: file"),
-            check.err.contains("the cage can't be paused and ran during the scan"),
+            check.err.contains(&format!("{} can't be paused and ran during the scan", world.name())),
         )
     };
     // The control: where the engine can't pause, the file hides, and the report says so.
@@ -47,4 +49,43 @@ fn a_file_that_hides_from_the_scan_is_found(world: &World) {
         world.engine(&format!("unpause {}", world.name())).ok();
     }
     world.engine(&format!("exec --workdir {project} {} touch stop", world.name())).ok();
+}
+
+fn a_neighbours_cage_is_paused_too(world: &World) {
+    let (repository, other) = crate::yours::linked_worktrees(world);
+    let cage = |dir: &std::path::Path, words: &str| world.cage(&format!("-C {} {words}", dir.display()));
+    let stranger = world.root().join("stranger");
+    world.mkdir(&stranger);
+    for dir in [&repository, &other, &stranger] {
+        cage(dir, "start -d").ok();
+    }
+    world.cage("start -d").ok();
+    // At the end of the scan, these are paused.
+    let log = world.home.join("paused");
+    let client = super::client_that(
+        world,
+        &format!(
+            "case $1 in unpause) PATH={PATH} {} ps --filter status=paused --format '{{{{.Names}}}}' >>{} ;; esac",
+            world.engine.program(),
+            log.display()
+        ),
+    );
+    let check = world.cage("check").env("CAGE_RUNTIME", &client).run();
+    let (paused, can_pause) = (super::text(&log), !check.err.contains("can't be paused"));
+    assert!(can_pause || world.engine.is_rootless(), "this engine can pause");
+    for (name, writes_here) in [
+        ("cage-project-", true),
+        ("cage-repository-", true),
+        ("cage-other-", true),
+        ("cage-stranger-", false),
+    ] {
+        assert_eq!(paused.contains(name), writes_here && can_pause, "{name}: {paused}");
+        let is_told = check.err.lines().any(|line| line.contains(name) && line.contains("can't be paused"));
+        assert_eq!(is_told, writes_here && !can_pause, "{name}: {check}");
+    }
+    for dir in [&repository, &other, &stranger] {
+        assert!(cage(dir, "status").ok().out.contains("State:     running\n"));
+        cage(dir, "rm").ok();
+    }
+    assert_eq!(world.state(), "running");
 }

@@ -23,13 +23,13 @@ fn an_empty_project_has_no_findings() {
     stories(
         r"
         none: cage check
-          > container inspect NAME NAME.new ; ABOVE
+          > container inspect NAME NAME.new ; ABOVE ; ps --all --filter label=cage.project --format {{.ID}}
           cage: there is no cage here
           cage: listing all files, new or not
           cage: no files or settings that this machine would run or trust
 
         running: cage check
-          > container inspect NAME NAME.new ; pause ID ; unpause ID
+          > container inspect NAME NAME.new ; ps --all --filter label=cage.project --format {{.ID}} ; container inspect ID ; pause ID ; unpause ID
           cage: the cage has no record of what was here before
           cage: listing all files, new or not
           cage: no files or settings that this machine would run or trust
@@ -126,7 +126,7 @@ fn accepted_findings_are_not_new_until_they_change() {
     let none = machine.cage("check --accept");
     assert_eq!(none.code, 1);
     assert!(
-        none.stderr.contains("there is no cage here whose findings could be accepted"),
+        none.stderr.contains("there is and was no cage here whose findings could be accepted"),
         "{}",
         none.stderr
     );

@@ -796,7 +796,7 @@ fn a_failed_first_start_leaves_nothing_and_names_the_port() {
             assert_eq!(machine.state_files(), Vec::<PathBuf>::new());
             machine.engine().answer("start", 0, "", "");
             machine.cage("start");
-            assert_eq!(machine.state_files().len(), 1, "the control");
+            assert_eq!(machine.state_files().len(), 2, "the control");
         }
     }
 }
