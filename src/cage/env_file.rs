@@ -16,7 +16,7 @@ use crate::base::text;
 use crate::base::text::quote;
 use crate::cage::defaults;
 use crate::cage::variable::{BYTE_ORDER_MARK, LINE_BREAKS, Variable, is_name};
-use crate::engine::command::Secret;
+use crate::engine::command::Input;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 
@@ -75,7 +75,7 @@ impl EnvFiles {
     }
 
     /// Returns the variables and `more`, which override them, as one env file; `None` if there are none.
-    pub fn to_secret<'a>(&self, more: impl IntoIterator<Item = &'a Variable>) -> Option<Secret> {
+    pub fn to_input<'a>(&self, more: impl IntoIterator<Item = &'a Variable>) -> Option<Input> {
         let more: Vec<&Variable> = more.into_iter().collect();
         let mut all = self.clone();
         for variable in &more {
@@ -94,7 +94,7 @@ impl EnvFiles {
         }));
         let source =
             if source.len() == 1 { source.concat() } else { format!("{{ {}; }}", source.join("; ")) };
-        Some(Secret { text: all.text(), source })
+        Some(Input { data: all.text().into_bytes(), source })
     }
 
     /// Adds the variables of a file. A name without a value stands for the variable of `host`; a file without a host has values only.
@@ -234,7 +234,11 @@ mod tests {
         }
 
         fn text(&self) -> String {
-            self.read().unwrap().to_secret(&[]).map(|stdin| stdin.text).unwrap_or_default()
+            self.read()
+                .unwrap()
+                .to_input(&[])
+                .map(|stdin| String::from_utf8(stdin.data).unwrap())
+                .unwrap_or_default()
         }
 
         fn error(&self) -> String {
@@ -257,9 +261,9 @@ mod tests {
     #[test]
     fn without_files_there_is_nothing() {
         let files = Files::new("", "# nothing\n");
-        assert!(files.read().unwrap().to_secret(&[]).is_none());
+        assert!(files.read().unwrap().to_input(&[]).is_none());
         fs::remove_file(files.project_file()).unwrap();
-        assert!(files.read().unwrap().to_secret(&[]).is_none());
+        assert!(files.read().unwrap().to_input(&[]).is_none());
     }
 
     #[test]
@@ -369,7 +373,7 @@ mod tests {
     #[test]
     fn a_script_reads_the_files_and_never_shows_them() {
         let files = Files::new("A=secret\n", "B=secret\n");
-        let source = files.read().unwrap().to_secret(&[]).unwrap().source;
+        let source = files.read().unwrap().to_input(&[]).unwrap().source;
         let root = files.dir.path().canonicalize().unwrap();
         let home = files.dir.path().join("home/.config/cage/env");
         assert_eq!(
@@ -377,8 +381,8 @@ mod tests {
             format!("{{ awk 1 {}; awk 1 {}/app/.cage.env; }}", home.display(), root.display())
         );
         let typed = ["KEY=secret".parse().unwrap()];
-        let stdin = EnvFiles::default().to_secret(&typed).unwrap();
-        assert_eq!(stdin.text, "KEY=secret\n");
+        let stdin = EnvFiles::default().to_input(&typed).unwrap();
+        assert_eq!(stdin.data, b"KEY=secret\n");
         assert_eq!(stdin.source, r#"printf '%s=%s\n' KEY "$(printenv KEY || echo 'set KEY first' >&2)""#);
     }
 

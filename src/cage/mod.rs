@@ -1,11 +1,13 @@
 //! The model of a cage: its options, labels, user, home, environment, SSH agent and isolation.
 
+pub mod accounts;
 pub mod create_options;
 pub mod defaults;
 pub mod engine_args;
 pub mod env_file;
 pub mod existing;
 pub mod home;
+pub mod image_facts;
 pub mod isolation;
 pub mod mount_points;
 pub mod nesting;

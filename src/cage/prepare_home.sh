@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prepares a home volume for a cage: prepare_home.sh HOME UID:GID USER [d:DIRECTORY|f:FILE]...
+# Prepares a home volume for a cage: prepare_home.sh HOME UID:GID [d:DIRECTORY|f:FILE]...
 #
 # Runs as root in a short-lived container of the cage's image, with the volume mounted at HOME, before the cage starts.
 #
@@ -10,7 +10,6 @@
 #   to the working directory, which code in other cages can't turn into a link.
 # - Copies from /cage-seed what the volume lacks. Directories that exist on both sides are merged; any other existing
 #   file, including a symbolic link, is left alone.
-# - If USER is not empty, prints a tar archive of the image's /etc/passwd and /etc/group in which USER has UID:GID.
 #
 # System directories come first in PATH: the image's PATH may lead into the home, where an agent can have put programs.
 #
@@ -18,8 +17,8 @@
 
 set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-home=$1 owner=$2 user=$3
-shift 3
+home=$1 owner=$2
+shift 2
 
 now=$(set -- $(ls -ldn "$home"); echo "$3:$4")
 if [ "$now" != "$owner" ]; then
@@ -83,18 +82,3 @@ fill() {
     done
 }
 if [ -d /cage-seed ]; then fill /cage-seed "$home"; fi
-
-if [ -n "$user" ]; then
-    mkdir /cage-user
-    while IFS=: read -r name password _ _ rest || [ -n "$name" ]; do
-        if [ "$name" = "$user" ]; then echo "$name:$password:$owner:$rest"; fi
-    done </etc/passwd >/cage-user/passwd
-    [ -s /cage-user/passwd ] || { echo "the image has no $user in /etc/passwd" >&2; exit 1; }
-    echo "$user:x:${owner#*:}:" >/cage-user/group
-    for file in passwd group; do
-        while IFS= read -r line || [ -n "$line" ]; do
-            case $line in "$user":*) ;; *) printf '%s\n' "$line" ;; esac
-        done </etc/$file >>/cage-user/$file
-    done
-    tar -C /cage-user -cf - passwd group
-fi

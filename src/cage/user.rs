@@ -1,14 +1,7 @@
 //! The image's user and its mapping to the host user, so that files in the project belong to the host user.
 
-use anyhow::{Result, bail};
-
-use crate::base::error::Failure;
-use crate::base::{script, text};
 use crate::engine::dialect::Dialect;
 use crate::engine::info::{Engine, Mode};
-use crate::engine::mount::Mount;
-use crate::engine::runner::Runner;
-use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
 
@@ -23,13 +16,11 @@ pub struct ImageUser {
     pub home: String,
 }
 
-/// Prints the image's user.
-const WHO: &str = script::body(include_str!("image_user.sh"));
-
 impl ImageUser {
     /// Reads the user from the label of a cage with the same image.
     pub fn from_label(text: &str) -> Option<Self> {
-        Self::parse(&text.replacen(':', "\n", 3))
+        let fields: Vec<&str> = text.splitn(4, ':').collect();
+        Self::parse(fields.try_into().ok()?)
     }
 
     /// Returns the text of that label.
@@ -37,51 +28,16 @@ impl ImageUser {
         format!("{}:{}:{}", self.name, self.ids, self.home)
     }
 
-    /// Runs a short-lived container to find the image's user, because the image's configuration may hold a name without an ID.
-    /// Also returns the owner of `directory` as seen there, if the user can't write it.
-    ///
-    /// # Errors
-    /// When the image isn't here, nothing can run in it, or the engine can't see the directory.
-    pub fn probe(
-        runtime: &Runtime,
-        runner: Runner,
-        image: &str,
-        directory: Option<&str>,
-    ) -> Result<(Self, Option<Ids>)> {
-        let mut args = vec!["run", "--rm", "--pull", "never", "--network", "none", "--workdir", "/"];
-        args.extend(script::NO_LIBRARIES);
-        let mount = directory.map(|directory| Mount::path(directory, directory).to_flag());
-        args.extend(mount.iter().flat_map(|mount| ["--mount", mount]));
-        args.extend(["--entrypoint", "/bin/sh", image, "-c", WHO, "sh", directory.unwrap_or_default()]);
-        let ask = runtime.command(args).slow("Looking at the image");
-        let mut said = String::new();
-        // A busy podman sometimes loses the output of a short-lived container.
-        for _ in 0..3 {
-            said = runner.run(&ask)?;
-            if let Some(user) = Self::parse(&said) {
-                return Ok((user, said.lines().nth(4).and_then(|owner| owner.parse().ok())));
-            }
-        }
-        bail!(
-            Failure::new(format!(
-                "cannot tell the user of image {image} from `{}`",
-                text::escape(said.trim())
-            ))
-            .hint("an image for cage has `id` and a POSIX `/bin/sh`, and a user with a home directory")
-        )
-    }
-
     /// Returns the user of the published image.
     pub fn published() -> Self {
         Self { name: "vscode".to_owned(), ids: Ids { uid: 501, gid: 20 }, home: "/home/vscode".to_owned() }
     }
 
-    fn parse(said: &str) -> Option<Self> {
-        let mut lines = said.lines();
-        let name = lines.next()?.to_owned();
-        let ids = Ids { uid: lines.next()?.parse().ok()?, gid: lines.next()?.parse().ok()? };
-        let home = lines.next().filter(|home| home.len() > 1 && home.starts_with('/'))?.to_owned();
-        Some(Self { name, ids, home })
+    /// Parses name, UID, GID and home directory.
+    pub(super) fn parse([name, uid, gid, home]: [&str; 4]) -> Option<Self> {
+        let ids = Ids { uid: uid.parse().ok()?, gid: gid.parse().ok()? };
+        let is_proper = home.len() > 1 && home.starts_with('/');
+        is_proper.then(|| Self { name: name.to_owned(), ids, home: home.to_owned() })
     }
 }
 
@@ -262,13 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn what_an_image_says_of_its_user() {
-        assert_eq!(ImageUser::parse("vscode\n501\n20\n/home/vscode\n"), Some(image(501, 20)));
-        assert_eq!(ImageUser::from_label(&image(501, 20).to_label()), Some(image(501, 20)));
-        let unnamed = ImageUser::parse("\n7\n7\n/srv\n").unwrap();
-        assert_eq!((unnamed.name.as_str(), unnamed.ids.uid), ("", 7));
-        for said in ["", "a\n1\n", "a\nx\n1\n/h\n", "a\n1\n1\n/\n", "a\n1\n1\nh\n"] {
-            assert_eq!(ImageUser::parse(said), None, "{said:?}");
+    fn a_label_keeps_the_user() {
+        for user in [image(501, 20), ImageUser { name: String::new(), home: "/a:b".into(), ..image(7, 7) }] {
+            assert_eq!(ImageUser::from_label(&user.to_label()), Some(user));
+        }
+        for label in ["", "a:1", "a:x:1:/h", "a:1:1:/", "a:1:1:h"] {
+            assert_eq!(ImageUser::from_label(label), None, "{label:?}");
         }
     }
 

@@ -122,7 +122,7 @@ impl Renewal<'_> {
             let new = NewCage::gather(context, Some(old), self.options_after(old)?, &preflight, features)?;
             plan.append(remove_all(runtime, found.left_over.iter()));
             new.options.check_sources()?;
-            plan.append(new.replace(old, &Entry::enter(&session.host, self.flags.detach)));
+            plan.append(new.replace(old, &Entry::enter(&session.host, self.flags.detach))?);
             session.carry_out_locked(&plan, lock)
         })?;
         session.tell_leftovers(project, old.label(SEEN_LABEL));

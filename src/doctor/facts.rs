@@ -10,6 +10,7 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::defaults::settings;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
+use crate::cage::image_facts::ImageFacts;
 use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{engine_args, nesting, ssh_agent, user};
@@ -143,7 +144,7 @@ impl Resources {
         // A virtual machine may not have the project's directory.
         let directory = project.filter(|_| engine.machine.is_some()).map(|project| project.path.as_str());
         let image_user =
-            probed.map(|id| ImageUser::probe(runtime, runner, id, directory).map(|(user, _)| user));
+            probed.map(|id| ImageFacts::ask(runtime, runner, id, directory).map(|facts| facts.user));
         let person = project.map_or(host.ids, |project| user::person(host, project.owner));
         let cage = project.and_then(|project| cages.iter().find(|cage| cage.name == project.name));
         let agent = Probe { host, runner, runtime, engine, person }.run(cage, probed);

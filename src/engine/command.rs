@@ -25,25 +25,25 @@ pub struct Runtime {
 pub struct Invocation {
     pub(super) runtime: Runtime,
     pub(super) args: Vec<String>,
-    pub(super) stdin: Option<Secret>,
-    pub(super) env_file: Option<Secret>,
+    pub(super) stdin: Option<Input>,
+    pub(super) env_file: Option<Input>,
     pub(super) slow: Option<&'static str>,
     pub(super) within: Option<Duration>,
     pub(super) stays: bool,
 }
 
-/// Text that a command reads, and that must not be among its arguments.
+/// Data that a command reads, and that must not be among its arguments.
 #[derive(Clone)]
-pub struct Secret {
-    /// The text, which is never shown.
-    pub text: String,
-    /// A shell command that prints the text.
+pub struct Input {
+    /// The data, which may be secret and is never shown.
+    pub data: Vec<u8>,
+    /// A shell command that prints the data.
     pub source: String,
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secret").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Input").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
@@ -63,9 +63,9 @@ impl Runtime {
 }
 
 impl Invocation {
-    /// Sets the text that the command reads from stdin.
+    /// Sets the data that the command reads from stdin.
     #[must_use]
-    pub fn stdin(mut self, stdin: Option<Secret>) -> Self {
+    pub fn stdin(mut self, stdin: Option<Input>) -> Self {
         self.stdin = stdin;
         self
     }
@@ -73,7 +73,7 @@ impl Invocation {
     /// Sets an env file, which the command reads from another descriptor than stdin. Only
     /// [`Runner::start`](crate::engine::runner::Runner::start) passes it on.
     #[must_use]
-    pub fn env_file(mut self, env_file: Option<Secret>) -> Self {
+    pub fn env_file(mut self, env_file: Option<Input>) -> Self {
         self.env_file = env_file;
         self
     }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_a_command_reads_is_never_shown() {
-        let stdin = Secret { text: "TOKEN=secret".into(), source: "cat file".into() };
+        let stdin = Input { data: "TOKEN=secret".into(), source: "cat file".into() };
         let invocation = Runtime::sample(Dialect::Docker).command(["create"]).stdin(Some(stdin));
         assert_eq!(invocation.to_string(), "cat file | docker create");
         assert!(!format!("{invocation:?}").contains("secret"));

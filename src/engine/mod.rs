@@ -11,6 +11,7 @@ pub mod image;
 pub mod info;
 mod json;
 pub mod mount;
+pub mod new_file;
 pub mod proxies;
 pub mod publish;
 pub mod query;

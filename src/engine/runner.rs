@@ -94,15 +94,6 @@ impl Runner {
         succeeded(invocation, self.capture(invocation)?)
     }
 
-    /// Runs a command, then another that reads the output of the first.
-    ///
-    /// # Errors
-    /// When one of them doesn't start or fails.
-    pub fn pipe(self, from: &Invocation, to: &Invocation) -> Result<(), EngineError> {
-        let printed = self.run_for_output(from)?.stdout;
-        succeeded(to, self.capture_with(to, Some(&printed), &Cancel::default())?).map(drop)
-    }
-
     /// Runs a command and captures its output, whatever its status.
     ///
     /// # Errors
@@ -116,16 +107,7 @@ impl Runner {
     /// # Errors
     /// When it doesn't start.
     pub fn capture_unless(self, invocation: &Invocation, cancel: &Cancel) -> Result<Output, EngineError> {
-        let input = invocation.stdin.as_ref().map(|stdin| stdin.text.as_bytes());
-        self.capture_with(invocation, input, cancel)
-    }
-
-    fn capture_with(
-        self,
-        invocation: &Invocation,
-        input: Option<&[u8]>,
-        cancel: &Cancel,
-    ) -> Result<Output, EngineError> {
+        let input = invocation.stdin.as_ref().map(|stdin| stdin.data.as_slice());
         self.echo(invocation);
         let mut command = command(invocation);
         // Ctrl-C doesn't reach another process group. If it ended the client, the engine would still finish the request, and cage
@@ -195,7 +177,7 @@ impl Runner {
             let child = connect(command(&invocation), streams)?.spawn()?;
             drop(reader);
             // A client that doesn't read it has failed, and says why.
-            let _ = writer.write_all(env_file.text.as_bytes());
+            let _ = writer.write_all(&env_file.data);
             Ok(child)
         };
         start().map_err(|error: io::Error| EngineError::not_started(invocation, &error))

@@ -1,6 +1,6 @@
 //! A container to be created, and the arguments of `create` that make it.
 
-use super::command::Secret;
+use super::command::Input;
 use super::mount::Mount;
 use super::publish::Publish;
 
@@ -40,7 +40,7 @@ pub struct ContainerSpec {
     /// Variables that are not secret.
     pub env: Vec<(String, String)>,
     /// Variables that may be secret, as the text of an env file.
-    pub env_file: Option<Secret>,
+    pub env_file: Option<Input>,
     /// Whether the engine's init is the first process; it passes signals on and reaps zombies.
     pub init: bool,
 }

@@ -13,16 +13,17 @@ use crate::cage::existing::{
     SEEN_LABEL, SINCE_LABEL, SUCCESSOR, TERMINAL_LABEL, USER_LABEL,
 };
 use crate::cage::home::{PREPARE, helper, home_volume};
+use crate::cage::image_facts::{ImageFacts, Memory};
 use crate::cage::mount_points::MountPoints;
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
-use crate::cage::{engine_args, home, isolation, nesting, seccomp, ssh_agent, user};
+use crate::cage::{accounts, engine_args, home, isolation, nesting, seccomp, ssh_agent, user};
 use crate::engine::command::{Invocation, PATIENCE};
 use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
+use crate::engine::new_file::NewFile;
 use crate::engine::spec::ContainerSpec;
-use crate::host::ids::Ids;
 use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::worktree::GitDir;
@@ -48,6 +49,8 @@ pub struct NewCage<'a> {
     pub user: ImageUser,
     /// The mapping of that user to the user outside.
     pub mapping: Mapping,
+    /// The files to put into the container before it starts.
+    pub new_files: Vec<NewFile>,
     /// The directory that git needs besides the project.
     pub git: GitDir,
     /// The link to the SSH agent.
@@ -80,8 +83,7 @@ pub struct Features {
 }
 
 impl<'a> NewCage<'a> {
-    /// Gathers the facts. The image must be on this machine, except in a dry run. The image's user is known from `old`, the cage
-    /// to be replaced, if that has the same image.
+    /// Gathers the facts. The image must be on this machine, except in a dry run. `old` is the cage to be replaced.
     ///
     /// # Errors
     /// When the image can't be used, or not with this project.
@@ -95,10 +97,11 @@ impl<'a> NewCage<'a> {
         let Context { session, runtime, project, .. } = context;
         let host = &session.host;
         let engine = runtime.engine(host, session.runner)?;
-        let (user, looks) = image_user(context, old, &engine)?;
+        let facts = image_facts(context, old, &engine, &preflight.endpoint)?;
         let baseline = Baseline::of(host, project, old)?;
         let person = user::person(host, baseline.owner(host, project));
-        let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, looks);
+        let user = facts.user.clone();
+        let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, facts.seen_owner);
         if options.joins_container() {
             mapping = mapping.without_namespace(&user);
         }
@@ -111,6 +114,11 @@ impl<'a> NewCage<'a> {
                 ))
                 .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
             })?;
+        }
+        let mut new_files = Vec::new();
+        let has_files = context.image.is_some() || !session.global.dry_run;
+        if let (Mapping::Renumber(ids), true) = (mapping, has_files) {
+            new_files.extend(accounts::renumbered(&facts, ids)?);
         }
         let seed = home::seed_dir(host)?;
         ensure!(
@@ -129,6 +137,7 @@ impl<'a> NewCage<'a> {
             seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
             options,
             mapping,
+            new_files,
             git,
             link: Link::of(host, &project.name),
             advice: ssh_agent::advice(engine.machine, &preflight.endpoint),
@@ -148,14 +157,17 @@ impl<'a> NewCage<'a> {
 
     /// Returns the plan that creates the cage. The container gets its final name last, so that a cage of that name is always complete.
     /// `remains` are containers that the engine could not remove, or that an earlier attempt left behind.
-    pub fn create<'b>(&self, remains: impl IntoIterator<Item = &'b Cage>, entry: &Entry) -> Plan {
+    ///
+    /// # Errors
+    /// When a file for the container has an impossible path.
+    pub fn create<'b>(&self, remains: impl IntoIterator<Item = &'b Cage>, entry: &Entry) -> Result<Plan> {
         let Context { runtime, project, .. } = self.context;
         let name = &project.name;
         let new = format!("{name}{SUCCESSOR}");
         let files = self.link.iter().map(|link| &link.path).chain(self.baseline.iter().map(|(path, _)| path));
         let unlink = || files.clone().cloned().map(Step::Unlink);
         let mut plan = remove_all(runtime, remains);
-        plan.append(self.make(&new, unlink));
+        plan.append(self.make(&new, unlink)?);
         plan.run(runtime.command(["rename", &new, name]));
         plan.push(self.undo(name, unlink()));
         plan.extend(self.welcome().into_iter().map(Step::Say));
@@ -166,16 +178,19 @@ impl<'a> NewCage<'a> {
             plan.append(self.start(name));
             plan.append(self.context.enter(name, None, &self.fixed_variables(), entry));
         }
-        plan
+        Ok(plan)
     }
 
     /// Returns the plan that replaces `old` by the cage; `old` is removed only when the new container runs. They have the same link
     /// to the SSH agent.
-    pub fn replace(&self, old: &Cage, entry: &Entry) -> Plan {
+    ///
+    /// # Errors
+    /// When a file for the container has an impossible path.
+    pub fn replace(&self, old: &Cage, entry: &Entry) -> Result<Plan> {
         let Context { session, runtime, project, .. } = self.context;
         let name = &project.name;
         let new = format!("{name}{SUCCESSOR}");
-        let mut plan = self.make(&new, || None);
+        let mut plan = self.make(&new, || None)?;
         if old.state.is_up() {
             // The containers can't listen on the same ports at the same time.
             halt(&mut plan, &session.host, runtime, &[old], "restarted");
@@ -194,12 +209,12 @@ impl<'a> NewCage<'a> {
         plan.run(remove(runtime, &old.id));
         plan.run(runtime.command(["rename", &new, name]));
         plan.append(self.context.enter(name, None, &self.fixed_variables(), entry));
-        plan
+        Ok(plan)
     }
 
     /// Returns the plan that makes a container of this name, complete but not started. If a later step fails, the container is
     /// removed, and `then` follows.
-    fn make<T: IntoIterator<Item = Step>>(&self, name: &str, then: impl Fn() -> T) -> Plan {
+    fn make<T: IntoIterator<Item = Step>>(&self, name: &str, then: impl Fn() -> T) -> Result<Plan> {
         let Context { session, runtime, project, .. } = self.context;
         let host = &session.host;
         let mut plan = Plan::default();
@@ -243,8 +258,9 @@ impl<'a> NewCage<'a> {
         }
         // Cages of other projects may be preparing the same home.
         plan.extend(host.state_file(&self.home(), "home.lock").map(Step::Lock));
-        plan.push(self.prepare_home(name));
-        plan
+        plan.run(self.prepare_home());
+        plan.extend(runtime.place(name, &self.new_files)?.map(Step::Run));
+        Ok(plan)
     }
 
     /// Returns the step that removes a container, followed by others, if a later step fails.
@@ -253,27 +269,18 @@ impl<'a> NewCage<'a> {
         Step::Undo(Plan::new([remove].into_iter().chain(then)))
     }
 
-    /// Returns the step that prepares the home, and renumbers the user in the container of this name if necessary.
-    fn prepare_home(&self, name: &str) -> Step {
+    /// Returns the command that prepares the home.
+    fn prepare_home(&self) -> Invocation {
         let Context { session, runtime, .. } = self.context;
         let home = &self.user.home;
         let mut mounts = vec![Mount::volume(self.home(), home)];
         mounts.extend(self.seed.as_ref().map(|seed| Mount::path(seed, "/cage-seed").readonly()));
-        let renumbers = matches!(self.mapping, Mapping::Renumber(_));
-        let renumbered = if renumbers { &self.user.name } else { "" };
         let owner = self.mapping.inside(&self.user).to_string();
         let points = self.points.words_for_home();
-        let mut script = vec![PREPARE, "sh", home, &owner, renumbered];
+        let mut script = vec![PREPARE, "sh", home, &owner];
         script.extend(points.iter().map(String::as_str));
         let flags: Vec<String> = self.userns().into_iter().chain(self.security()).collect();
-        let prepare = helper(runtime, &session.host.image, &flags, &mounts, &script);
-        let prepare = prepare.slow("Making the home ready");
-        if !renumbers {
-            return Step::Run(prepare);
-        }
-        let to = format!("{name}:/etc");
-        let copy = ["cp"].into_iter().chain(runtime.kind.cp_flags().iter().copied()).chain(["-", &to]);
-        Step::Pipe(prepare, runtime.command(copy))
+        helper(runtime, &session.host.image, &flags, &mounts, &script).slow("Making the home ready")
     }
 
     /// Returns the command to run in a container of this name once it has started, if any.
@@ -438,7 +445,7 @@ impl<'a> NewCage<'a> {
             mounts,
             publish: options.ports().cloned().collect(),
             env: self.variables(),
-            env_file: self.preflight.env.to_secret(options.variables()),
+            env_file: self.preflight.env.to_input(options.variables()),
             init: self.features.init,
         }
     }
@@ -478,19 +485,30 @@ impl<'a> NewCage<'a> {
     }
 }
 
-/// Returns the image's user and, if the image's user can't write the project, the owner that the project seems to have inside.
-fn image_user(context: Context, old: Option<&Cage>, engine: &Engine) -> Result<(ImageUser, Option<Ids>)> {
+/// Returns the facts about the image. `old` is the cage to be replaced.
+fn image_facts(context: Context, old: Option<&Cage>, engine: &Engine, endpoint: &str) -> Result<ImageFacts> {
     let Context { session, runtime, project, image } = context;
-    let same = old.filter(|old| image.is_some_and(|image| image.id == old.image_id));
-    let known = same
-        .and_then(|old| Some((ImageUser::from_label(old.label(USER_LABEL)?)?, old.ids(OWNER_LABEL).ok()?)));
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    if session.global.dry_run && image.is_none() {
-        console::warn("the image is not here yet: assuming that its user is vscode, as in the published one");
-        return Ok((ImageUser::published(), None));
-    }
+    let (host, runner) = (&session.host, session.runner);
     let directory = engine.machine.is_some().then_some(project.path.as_str());
-    ImageUser::probe(runtime, session.runner, &session.host.image, directory)
+    let Some(image) = image else {
+        if session.global.dry_run {
+            console::warn(
+                "the image is not here yet: assuming that its user is vscode, as in the published one, with your IDs",
+            );
+            return Ok(ImageFacts::published());
+        }
+        return ImageFacts::ask(runtime, runner, &host.image, directory);
+    };
+    let memory = Memory::of(host, runtime, endpoint, &image.id);
+    // A virtual machine shows the project with an owner that cages of the same image have seen.
+    let same = old.filter(|old| old.image_id == image.id);
+    let seen_owner = same.and_then(|old| old.ids(OWNER_LABEL).ok()?);
+    let remembered = memory.as_ref().filter(|_| directory.is_none() || seen_owner.is_some());
+    if let Some(facts) = remembered.and_then(Memory::read) {
+        return Ok(ImageFacts { seen_owner, ..facts });
+    }
+    match memory {
+        Some(memory) if !session.global.dry_run => memory.ask(runtime, runner, &image.id, directory),
+        _ => ImageFacts::ask(runtime, runner, &image.id, directory),
+    }
 }

@@ -72,7 +72,7 @@ impl ExecCommand {
         signal.extend([container, "/bin/sh", "-c", SIGNAL, "sh", &session]);
         Step::Exec(Box::new(Exec {
             ending: Ending::of(host, runtime, container, name),
-            client: runtime.command(args).env_file(EnvFiles::default().to_secret(&self.env)),
+            client: runtime.command(args).env_file(EnvFiles::default().to_input(&self.env)),
             keys: is_interactive.then(|| host.detach_keys.clone()),
             signal: runtime.command(signal).within(PATIENCE),
         }))

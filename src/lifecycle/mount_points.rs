@@ -80,7 +80,7 @@ pub(super) fn places(
 /// Returns the steps that create the mount points on this machine. They belong to the user, also when root runs cage.
 pub(super) fn steps(context: Context, points: &MountPoints) -> Vec<Step> {
     let host = &context.session.host;
-    let person = (host.ids.uid == 0).then(|| user::person(host, context.project).ok()).flatten();
+    let person = (host.ids.uid == 0).then(|| user::person(host, context.project.owner));
     let owner = person.map(|Ids { uid, gid }| (uid, gid));
     points.here.iter().map(|point| Step::MakeMountPoint(point.clone(), owner)).collect()
 }

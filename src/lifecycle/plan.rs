@@ -50,8 +50,6 @@ pub enum Step {
     MakeMountPoint(MountPoint, Owner),
     /// Run a command that must succeed.
     Run(Invocation),
-    /// Run a command that must succeed, and give its output to another one.
-    Pipe(Invocation, Invocation),
     /// Print the published ports that a command lists, and ignore a failure.
     TellPorts(Invocation),
     /// Run a command, and ignore a failure.
@@ -60,7 +58,7 @@ pub enum Step {
     StopIfPrints(Invocation, String),
     /// Pull an image and show the progress. If that fails and the second command, which looks for an image, succeeds, continue with
     /// a warning.
-    Pull(Invocation, Option<Invocation>),
+    Pull(Invocation, Option<Box<Invocation>>),
     /// If a later step fails, execute this plan.
     Undo(Plan),
     /// Discard the undo plan; interrupts no longer stop the plan.
@@ -170,7 +168,6 @@ impl<'a> Execution<'a> {
                         console::warn(&format!("{mismatch} (programs run slowly, if at all)"));
                     }
                 }
-                Step::Pipe(from, to) => self.runner.pipe(from, to)?,
                 Step::TellPorts(command) => {
                     let output = self.runner.capture(command)?;
                     String::from_utf8_lossy(&output.stdout)
@@ -184,7 +181,7 @@ impl<'a> Execution<'a> {
                         return Ok(0);
                     }
                 }
-                Step::Pull(pull, unless) => self.pull(pull, unless.as_ref())?,
+                Step::Pull(pull, unless) => self.pull(pull, unless.as_deref())?,
                 Step::Undo(plan) => self.undo = Some(plan),
                 Step::Keep => {
                     self.undo = None;
@@ -257,7 +254,6 @@ impl Step {
                 format!("[ -e {} ] || {{ mkdir -p {}{touch}; }}", path(&target), path(dir))
             }
             Self::Run(command) => format!("{command} >/dev/null"),
-            Self::Pipe(from, to) => format!("{from} | {to} >/dev/null"),
             Self::TellPorts(command) => format!("{command} >&2 || true"),
             Self::Try(command) => format!("{command} >/dev/null 2>&1 || true"),
             Self::StopIfPrints(command, text) => format!("[ \"$({command})\" != {} ] || exit 0", quote(text)),

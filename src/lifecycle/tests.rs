@@ -21,6 +21,7 @@ use crate::engine::container::State;
 use crate::engine::dialect::Dialect;
 use crate::engine::image::Image;
 use crate::engine::info::{Engine, Mode, Product};
+use crate::engine::new_file::NewFile;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
@@ -60,6 +61,10 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         add_host: context.runtime.kind.add_host(&engine, false, address),
         seccomp: None,
         engine,
+        new_files: match mapping {
+            Mapping::Renumber(_) => vec![NewFile::readable("/etc/passwd", user.name.as_str())],
+            _ => Vec::new(),
+        },
         user,
         mapping,
         git: GitDir::None,
@@ -92,9 +97,19 @@ fn script(kind: Dialect, variables: &[(&str, &str)], path: &str, plan: impl Fn(&
 
 fn create(kind: Dialect, place: Where, path: &str, entry: &Entry) -> String {
     let text = script(kind, &[("CAGE_IMAGE", "local")], path, |context| {
-        new_cage(context, place, options("-p 3000:3000 -v pg:/pg:ro")).create(None, entry)
+        new_cage(context, place, options("-p 3000:3000 -v pg:/pg:ro")).create(None, entry).unwrap()
     });
-    text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
+    brief(&text)
+}
+
+/// Returns a script without the text of scripts and files in it.
+fn brief(script: &str) -> String {
+    let file = |line: &str| match line.split_once(" | base64 -d | ") {
+        Some((_, command)) => format!("FILES | {command}"),
+        None => line.to_owned(),
+    };
+    let lines: Vec<String> = script.lines().map(file).collect();
+    lines.join("\n").replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
 }
 
 fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String {
@@ -117,7 +132,7 @@ fn replace(kind: Dialect, state: State, entry: &Entry) -> String {
         let container = Cage::sample(context.project, state);
         let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
         let place = if kind.keeps_ids() { podman_machine } else { MACHINE };
-        new_cage(context, place, options("-p 3000:3000")).replace(&container, entry)
+        new_cage(context, place, options("-p 3000:3000")).replace(&container, entry).unwrap()
     })
     .replace(&quote(PREPARE), "PREPARE")
     .replace(&quote(SETTLE), "SETTLE")
@@ -132,7 +147,8 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 >/dev/null
+    FILES | docker cp - cage-app-f6965073.new:/ >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -144,7 +160,8 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode | podman cp -a=false - cage-app-f6965073.new:/etc >/dev/null
+    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 >/dev/null
+    FILES | podman cp -a=false - cage-app-f6965073.new:/ >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -159,7 +176,7 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
+    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -174,7 +191,8 @@ fn a_new_cage_in_every_mode() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=0:0 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-f6965073.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env IS_SANDBOX=1 --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:10.1.2.3 --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 vscode | docker cp - cage-app-f6965073.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 >/dev/null
+    FILES | docker cp - cage-app-f6965073.new:/ >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -187,7 +205,7 @@ fn a_new_cage_in_every_mode() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
@@ -207,7 +225,8 @@ fn a_project_below_the_home_gets_a_directory_there() {
     # undo: rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
     docker create --interactive --tty --pull never --name cage-app-4fe250cd.new --hostname cage-app-4fe250cd --workdir /home/vscode/src/app --label cage.project=/home/vscode/src/app --label cage.image=local --label cage.inode=7 --label 'cage.options=-p 127.0.0.1:3000:3000 -v pg:/pg:ro' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/vscode/src/app,target=/home/vscode/src/app --mount type=bind,source=/home/me/.local/state/cage/cage-app-4fe250cd.agent,target=/run/host-services/ssh-auth.sock --mount type=volume,source=pg,target=/pg,ro --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-4fe250cd.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode d:src/app | docker cp - cage-app-4fe250cd.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 d:src/app >/dev/null
+    FILES | docker cp - cage-app-4fe250cd.new:/ >/dev/null
     docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
     # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
     [ "$(realpath /home/vscode/src/app)" = /home/vscode/src/app ]
@@ -234,9 +253,9 @@ fn seeds_and_an_agent_come_along() {
             features: Features { init: false, agent: true },
             ..new_cage(context, ROOTFUL, CreateOptions::default())
         };
-        new.create(None, &Entry::Name)
+        new.create(None, &Entry::Name).unwrap()
     });
-    insta::assert_snapshot!(text.replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE"), @r#"
+    insta::assert_snapshot!(brief(&text), @r#"
     printf '%s\n' 'cage: Creating cage-it-s-86c97e5b' >&2
     printf '%s\n' 'cage: warning: advice' >&2
     mkdir -p /home/me/.local/state/cage && ln -sfn /dev/null /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
@@ -244,7 +263,8 @@ fn seeds_and_an_agent_come_along() {
     docker create --interactive --tty --pull never --name cage-it-s-86c97e5b.new --hostname cage-it-s-86c97e5b --workdir '/p/it'\''s' --label 'cage.project=/p/it'\''s' --label cage.image=local --label cage.inode=7 --label cage.options= --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=1000:1000 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount 'type=bind,source=/p/it'\''s,target=/p/it'\''s' --mount type=bind,source=/home/me/.local/state/cage/cage-it-s-86c97e5b.agent,target=/run/host-services/ssh-auth.sock --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --user vscode --add-host host.docker.internal:host-gateway --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --security-opt=label=disable local >/dev/null
     # undo: docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
     printf '%s\n' 'cage: Seeding home directory from /home/me/.config/cage/home' >&2
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 vscode | docker cp - cage-it-s-86c97e5b.new:/etc >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 >/dev/null
+    FILES | docker cp - cage-it-s-86c97e5b.new:/ >/dev/null
     docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
     # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -rf /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
     [ "$(realpath '/p/it'\''s')" = '/p/it'\''s' ]
@@ -286,7 +306,7 @@ fn particulars(os: Os, wsl: bool, info: &str, looks: Option<(u32, u32)>) -> Stri
     let looks = looks.map(|(uid, gid)| Ids { uid, gid });
     new.mapping = Mapping::decide(runtime.kind, &engine, &new.user, Ids { uid: 501, gid: 20 }, looks);
     new.engine = engine;
-    let script = new.create(None, &Entry::Name).script();
+    let script = new.create(None, &Entry::Name).unwrap().script();
     let words =
         shell_words::split(script.lines().find(|line| line.starts_with("docker create")).unwrap()).unwrap();
     let value = |flag: &str, part: &str| {
@@ -378,7 +398,7 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     docker create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id= --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --mount type=bind,source=/run/host-services/ssh-auth.sock,target=/run/host-services/ssh-auth.sock --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --init local >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null
-    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
+    docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     { echo restarted >/home/me/.local/state/cage/cage-app-f6965073.ended; } 2>/dev/null || true
     docker stop -t 5 0123456789ab >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is still the old one, and is stopped' >&2
@@ -395,7 +415,7 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     printf '%s\n' 'cage: Creating cage-app-f6965073' >&2
     podman create --interactive --tty --pull never --name cage-app-f6965073.new --hostname cage-app-f6965073 --workdir /p/app --label cage.project=/p/app --label cage.image=local --label cage.inode= --label 'cage.options=-p 127.0.0.1:3000:3000' --label cage.defaults= --label cage.user=vscode:501:20:/home/vscode --label cage.owner=501:20 --label cage.env=e3b0 --label cage.keep-id=501:20 --label cage.seen= --label cage.since=0 --label cage.terminal= --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/p/app,target=/p/app --publish 127.0.0.1:3000:3000 --env UV_PROJECT_ENVIRONMENT=.cage-venv --env TZ=Europe/Berlin --user vscode --cap-drop MKNOD --cap-drop SETFCAP --pids-limit 4096 --shm-size 1g --log-driver none --stop-signal SIGHUP --userns=keep-id:uid=501,gid=20 --init local >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null
-    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 '' >/dev/null
+    podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     [ "$(realpath /p/app)" = /p/app ]
     podman start cage-app-f6965073.new >/dev/null
     podman exec --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= cage-app-f6965073.new /bin/sh -c SETTLE sh '' >/dev/null

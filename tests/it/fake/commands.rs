@@ -230,7 +230,7 @@ fn restart() {
           = 1
 
         stopped or created or dead: cage restart
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
@@ -242,19 +242,19 @@ fn restart() {
           | NAME
 
         running: cage restart
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         paused: cage restart
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
 
         restarting, settles running: cage restart --detach
-          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Pulling latest image...
           cage: Creating NAME
           | NAME
@@ -268,7 +268,7 @@ fn restart() {
           = 1
 
         stopped, local image: cage restart
-          > LOOK ; SAFE ; LOOK ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Creating NAME
           | NAME
         ",

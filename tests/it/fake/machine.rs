@@ -82,7 +82,8 @@ impl Machine {
             "image missing" => {
                 engine.answer("run.before-pull", 125, "Error: No such image: lab", "");
                 // The image's user is the one that a dry run assumes.
-                engine.answer("run", 0, "", "vscode\n501\n20\n/home/vscode\n");
+                let user = ["vscode", "501", "20", "/home/vscode"].map(str::to_owned);
+                engine.answer("run", 0, "", &image_facts(&user));
             }
             "created" | "running" | "paused" | "dead" | "restarting" | "removing" => cage.status = word.into(),
             "stopped" => cage.status = "exited".into(),
@@ -175,7 +176,7 @@ impl Machine {
             "",
             r#"{"OperatingSystem": "Debian GNU/Linux 12 (bookworm)", "Name": "vm"}"#,
         );
-        engine.answer("run", 0, "", &format!("{}\n", engine.image_user().join("\n")));
+        engine.answer("run", 0, "", &image_facts(&engine.image_user()));
         for (call, words) in missing {
             fs::write(engine.dir.join(format!("missing-{call}")), format!("{code}\n{words}\n")).unwrap();
         }
@@ -209,7 +210,9 @@ impl Machine {
         let files = fs::read_dir(self.home().join(".local/state/cage"));
         let mut files: Vec<PathBuf> =
             files.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
-        let is_of_engine = |name: &str| name.starts_with("writable.") || name == "podman.seccomp";
+        let is_of_engine = |name: &str| {
+            name.starts_with("writable.") || name.starts_with("image.") || name == "podman.seccomp"
+        };
         files.retain(|file| !is_of_engine(file.file_name().unwrap().to_str().unwrap()));
         files.sort();
         files
@@ -371,6 +374,12 @@ fn without_value(text: &str, mark: &str, name: &str, is_part: impl Fn(char) -> b
         replaced = replaced + mark + name + rest;
     }
     replaced
+}
+
+/// Returns what an image with this user says of itself.
+fn image_facts(user: &[String; 4]) -> String {
+    let row = format!("{}:x:{}:{}::{}:/bin/sh\n", user[0], user[1], user[2], user[3]);
+    format!("{}\n\n/etc/passwd {}\n{row}end\n", user.join("\n"), row.len())
 }
 
 fn script_name(word: &str) -> Option<&'static str> {
