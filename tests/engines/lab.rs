@@ -114,6 +114,8 @@ impl Engine {
             }
         }
         command.env_clear().env("PATH", PATH).env("HOME", home).env("LANG", "C.UTF-8");
+        // podman 5 prints a warning at each command on a machine with cgroup v1.
+        command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
         if self.is_rootless() {
             let user = User::ordinary()?;
             let runtime_dir = format!("/run/user/{}", user.uid);
