@@ -79,6 +79,22 @@ pub fn keep_ends(text: &str, room: usize) -> String {
     if room == 0 { String::new() } else { format!("{start}…{end}") }
 }
 
+/// Breaks a line between words so that it fits `columns`. Further lines are indented; a longer word stays whole.
+pub fn wrap(line: &str, columns: usize, indent: usize) -> Vec<String> {
+    let mut words = line.split(' ');
+    let mut lines = vec![words.next().unwrap_or_default().to_owned()];
+    for word in words {
+        match lines.last_mut() {
+            Some(last) if last.trim().is_empty() || last.width() + 1 + word.width() <= columns => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(" ".repeat(indent) + word),
+        }
+    }
+    lines
+}
+
 fn escape_if(text: &str, unsafe_char: impl Fn(char) -> bool) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -148,6 +164,14 @@ mod tests {
             [17, 16, 12, 5, 1, 0].map(shortened),
             ["~/src/日本語/docs", "~/src…本語/docs", "~/s…語/docs", "~…ocs", "…", ""]
         );
+    }
+
+    #[test]
+    fn a_line_breaks_between_words() {
+        assert_eq!(wrap("one two three", 7, 2), ["one two", "  three"]);
+        assert_eq!(wrap("a  b incomprehensible c", 8, 1), ["a  b", " incomprehensible", " c"]);
+        assert_eq!(wrap("", 5, 2), [""]);
+        assert_eq!(wrap("  a b", 3, 4), ["  a", "    b"]);
     }
 
     #[test]

@@ -5,12 +5,12 @@ use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use crate::base::console;
 use crate::base::text::escape;
+use crate::base::{console, text};
 use crate::doctor::{Check, Facts, Level, checks, count};
 use crate::engine::dialect::Dialect;
 use crate::engine::info::Mode;
-use crate::host::machine::Os;
+use crate::host::machine::{Host, Os};
 use crate::lifecycle::session::Session;
 
 /// The exit code when there is a problem.
@@ -46,7 +46,13 @@ impl Doctor {
         if self.json {
             console::json(&to_json(&facts, &checks))?;
         } else {
-            for line in lines(&checks, session.host.wants_colors()) {
+            let colors = session.host.wants_colors();
+            let columns = session.host.size.filter(|_| !session.global.verbose).map(|(columns, _)| columns);
+            let lines = match columns {
+                Some(columns) => folded(&checks, &session.host, colors, columns.into()),
+                None => lines(&checks, colors, usize::MAX),
+            };
+            for line in lines {
                 console::data(&line)?;
             }
         }
@@ -84,10 +90,30 @@ fn to_json(facts: &Facts, checks: &[Check]) -> Value {
     })
 }
 
+/// Returns the lines for a terminal of this many columns: what is not fine and its fix, then the engine that is used, then the names of
+/// what else is fine.
+fn folded(checks: &[Check], host: &Host, colors: bool, columns: usize) -> Vec<String> {
+    let (fine, wrong): (Vec<_>, Vec<_>) = checks.iter().cloned().partition(|check| check.level == Level::Ok);
+    let is_used = |check: &Check| check.name == "engine" && check.message.contains("; used");
+    let (used, mut fine): (Vec<_>, Vec<_>) = fine.into_iter().partition(is_used);
+    fine.dedup_by_key(|check| check.name);
+    let names: Vec<&str> = fine.iter().map(|check| check.name).collect();
+    let rest = Check::ok("all else", format!("{} (--verbose shows each)", names.join(", ")));
+    let mut shown: Vec<Check> = wrong.into_iter().chain(used).collect();
+    shown.extend((!names.is_empty()).then_some(rest));
+    let home = host.home.as_ref().and_then(|home| home.to_str());
+    let short = |text: &str| home.map_or(text.to_owned(), |home| text.replace(&format!("{home}/"), "~/"));
+    for check in &mut shown {
+        check.message = short(&check.message);
+        check.fix = check.fix.as_deref().map(&short);
+    }
+    lines(&shown, colors, columns)
+}
+
 /// Returns the lines to show: level, name and message in columns, and the fix below.
-fn lines(checks: &[Check], colors: bool) -> Vec<String> {
+fn lines(checks: &[Check], colors: bool, columns: usize) -> Vec<String> {
     let name_width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
-    let indent = " ".repeat(LEVEL_WIDTH + name_width + 2);
+    let indent = LEVEL_WIDTH + name_width + 2;
     let mut lines = Vec::new();
     for check in checks {
         let (level, style) = match check.level {
@@ -97,9 +123,11 @@ fn lines(checks: &[Check], colors: bool) -> Vec<String> {
         };
         let style = if colors { style } else { Style::new() };
         let space = " ".repeat(LEVEL_WIDTH - level.len());
-        let message = escape(&check.message);
+        let wrapped = |text: &str| text::wrap(&escape(text), columns.saturating_sub(indent), 0);
+        let message = wrapped(&check.message).join(&format!("\n{:indent$}", ""));
         lines.push(format!("{style}{level}{style:#}{space}{:name_width$}  {message}", check.name));
-        lines.extend(check.fix.as_ref().map(|fix| format!("{indent}fix: {}", escape(fix))));
+        let fix = check.fix.iter().flat_map(|fix| wrapped(&format!("fix: {fix}")));
+        lines.extend(fix.map(|line| format!("{:indent$}{line}", "")));
     }
     lines
 }
@@ -124,15 +152,15 @@ mod tests {
             ),
             check("image", Level::Problem, "lab\u{1b}[2J is not here", None),
         ];
-        insta::assert_snapshot!(lines(&checks, false).join("\n"), @r"
+        insta::assert_snapshot!(lines(&checks, false, usize::MAX).join("\n"), @r"
         ok       engine     docker: 28.2.2 answers
         warning  ssh-agent  none here: git over SSH won't work
                             fix: start an agent, then `ssh-add`
         problem  image      lab\u{1b}[2J is not here
         ");
-        let coloured = lines(&checks, true);
+        let coloured = lines(&checks, true, usize::MAX);
         assert_eq!(coloured[0], "\u{1b}[32mok\u{1b}[0m       engine     docker: 28.2.2 answers");
-        assert_eq!(lines(&[], false), [""; 0]);
+        assert_eq!(lines(&[], false, 80), [""; 0]);
     }
 
     #[test]

@@ -67,10 +67,14 @@ impl Obliterate {
         for (volume, project) in kept {
             plan.say(format!("keeping the home {volume} ({}); `--homes` removes it, too", escape(project)));
         }
-        unknown.into_iter().for_each(|line| plan.say(line));
+        for line in unknown {
+            plan.say(line);
+        }
         if !remains.is_empty() {
             plan.say("still on this machine; to remove all that is of cage, run");
-            remains.into_iter().for_each(|line| plan.say(format!("  {line}")));
+            for line in remains {
+                plan.say(format!("  {line}"));
+            }
         }
         session.carry_out(&plan)
     }

@@ -51,6 +51,10 @@ pub struct Renew {
     #[arg(short, long)]
     detach: bool,
 
+    /// Don't ask when others are at work in the cage
+    #[arg(short, long)]
+    pub yes: bool,
+
     /// More arguments for the engine's own `create`, after `--`
     #[arg(last = true, value_name = "ENGINE-ARGS")]
     engine_args: Vec<String>,
@@ -65,7 +69,13 @@ impl Restart {
         let renewal = self.renew.find(session)?;
         let Some(old) = &renewal.found.cage else { bail!(renewal.missing()) };
         let has_image = renewal.found.image.is_some();
-        let pull = || pull(session, &renewal.runtime, self.pull, has_image);
+        let pull = || {
+            let may_end = session.may_end(old, self.renew.yes)?;
+            if may_end {
+                pull(session, &renewal.runtime, self.pull, has_image)?;
+            }
+            Ok(may_end)
+        };
         renewal.replace(old, pull, |_, _| Ok(Some(Plan::default())))
     }
 }
@@ -99,19 +109,22 @@ impl Renew {
 }
 
 impl Renewal<'_> {
-    /// Replaces `old` by a new cage after a `pull`, and enters that. `first` returns the first steps, or `None` to keep the cage.
+    /// Replaces `old` by a new cage and enters that, after a `pull` that returns whether the user agrees. `first` returns the first
+    /// steps, or `None` to keep the cage.
     ///
     /// # Errors
     /// When the image can't be pulled, the options of the new cage can't be decided, or it can't be made.
     pub fn replace(
         &self,
         old: &Cage,
-        pull: impl FnOnce() -> Result<()>,
+        pull: impl FnOnce() -> Result<bool>,
         first: impl Fn(&Cage, Option<&Image>) -> Result<Option<Plan>>,
     ) -> Result<u8> {
         let Self { session, project, runtime, .. } = self;
         let preflight = Preflight::gather(session, runtime, project, &self.options_after(old)?)?;
-        pull()?;
+        if !pull()? {
+            return Ok(1);
+        }
         let code = with_what_works(|features| {
             let lock = session.lock([project.name.as_str()])?;
             let found = session.look(runtime, project)?;

@@ -28,6 +28,10 @@ pub struct Rm {
     /// Remove the project's own home too (`start --home project`); the shared one stays
     #[arg(long)]
     home: bool,
+
+    /// Don't ask when others are at work in the cage
+    #[arg(short, long)]
+    yes: bool,
 }
 
 impl Rm {
@@ -41,6 +45,11 @@ impl Rm {
         let own = own_home(&session.host, found.as_ref().map_or(target.name(), |cage| &cage.name));
         let has_home = self.home && runtime.volume(session.runner, &own)?.is_some();
         ensure!(found.is_some() || has_home, target.missing());
+        if let Some(cage) = &found
+            && !session.may_end(cage, self.yes)?
+        {
+            return Ok(1);
+        }
         let mut plan = Plan::default();
         if let Some(cage) = &found {
             remove_cage(&mut plan, &session.host, &runtime, cage);

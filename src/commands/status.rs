@@ -6,18 +6,20 @@ use clap_complete::engine::ArgValueCandidates;
 use serde_json::{Value, json};
 
 use super::complete;
-use crate::base::console;
 use crate::base::text::escape;
+use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, OWNER_LABEL, USER_LABEL};
 use crate::cage::isolation;
 use crate::cage::ssh_agent::SOCKET;
 use crate::cage::user::ImageUser;
-use crate::engine::container::{Mounted, Published};
+use crate::engine::container::{Mounted, Published, State};
 use crate::engine::info::{Engine, Limit, Mode};
 use crate::host::ids::Ids;
 use crate::host::machine::{DEFAULT_IMAGE, Host};
+use crate::lifecycle::ending;
 use crate::lifecycle::find::Target;
+use crate::lifecycle::open_terminals::{Visitor, Way};
 use crate::lifecycle::session::Session;
 
 /// Show the project's cage: state, ports, mounts and isolation
@@ -52,7 +54,9 @@ impl Status {
         let details = match &cage {
             Some(cage) => {
                 let engine = runtime.engine(&session.host, session.runner)?;
-                Some(Details::new(&session.host, &runtime.name, engine, cage))
+                let mut details = Details::new(&session.host, &runtime.name, engine, cage);
+                details.visitors = session.visitors(cage);
+                Some(details)
             }
             None => None,
         };
@@ -65,9 +69,10 @@ impl Status {
             console::json(&object)?;
         } else {
             let general = [format!("Container: {}", target.name()), format!("State:     {state}")];
-            let details = details.map(|details| details.lines()).unwrap_or_default();
-            for line in general.iter().chain(&details) {
-                console::data(line)?;
+            let details = details.map(|details| details.lines(&session.host)).unwrap_or_default();
+            let columns = session.host.size.map_or(usize::MAX, |(columns, _)| columns.into());
+            for line in general.iter().chain(&details).flat_map(|line| text::wrap(line, columns, 11)) {
+                console::data(&line)?;
             }
         }
         Ok(0)
@@ -87,6 +92,10 @@ struct Details<'a> {
     defaults: Vec<(String, &'static str)>,
     engine_args: Vec<String>,
     warnings: Vec<String>,
+    /// Who is in the cage.
+    visitors: Vec<Visitor>,
+    /// How the cage ended, if it failed.
+    death: Option<String>,
 }
 
 impl<'a> Details<'a> {
@@ -115,6 +124,8 @@ impl<'a> Details<'a> {
             defaults: defaults.map(|(words, name)| (shell_words::join(words), name)).collect(),
             engine_args: options.engine_args,
             warnings,
+            visitors: Vec::new(),
+            death: ending::death(host, cage),
         }
     }
 
@@ -153,6 +164,11 @@ impl<'a> Details<'a> {
             json!({"name": user.name, "uid": ids.uid, "gid": ids.gid, "can_be_root": self.can_be_root})
         });
         let defaults = self.defaults.iter();
+        let visitors = self.visitors.iter().map(|visitor| {
+            let program = (visitor.way != Way::Attached).then_some(&visitor.program);
+            let since = humantime::format_rfc3339_seconds(visitor.since).to_string();
+            json!({"program": program, "terminal": visitor.way != Way::Streams, "since": since})
+        });
         json!({
             "ports": cage.ports,
             "image": cage.image_name(),
@@ -179,30 +195,50 @@ impl<'a> Details<'a> {
                 .collect::<Value>(),
             "engine_args": self.engine_args,
             "warnings": self.warnings,
+            "exit_code": (cage.state == State::Stopped).then_some(cage.exit_code),
+            "out_of_memory": cage.out_of_memory,
+            "in_use_by": visitors.collect::<Value>(),
         })
     }
 
-    /// Returns the lines of the text output, escaped.
-    fn lines(&self) -> Vec<String> {
+    /// Returns the lines of the text output, escaped: groups with an empty line between them.
+    fn lines(&self, host: &Host) -> Vec<String> {
         let Self { cage, engine, .. } = self;
-        let config = &cage.host_config;
         let mut lines = list("Ports:", cage.ports.iter().map(Published::to_string));
         lines.push(line("Engine:", &format!("{}, {}", self.runtime, engine.location())));
+        let visitors: Vec<String> = self.visitors.iter().map(Visitor::to_string).collect();
+        lines.extend((!visitors.is_empty()).then(|| line("In it:", &visitors.join(", "))));
+        lines.extend(self.death.iter().map(|death| line("Ended:", death)));
+        lines.push(String::new());
         let chosen = if cage.image_name() == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
         lines.push(line("Image:", &format!("{}{chosen}", cage.image_name())));
         lines.extend(self.user.as_ref().map(|(user, ids)| {
             let power = if self.can_be_root { "" } else { ", without root's power" };
             line("User:", &format!("{} ({ids}){power}", user.name))
         }));
-        lines.extend(list("Mounts:", self.mounts.iter().map(|mount| describe(mount))));
-        lines.push(line("Network:", &config.network_mode));
+        lines.extend(list("Mounts:", self.mounts.iter().map(|mount| describe(host, mount))));
+        lines.push(line("Network:", &cage.host_config.network_mode));
+        lines.push(String::new());
+        lines.extend(self.isolation());
+        let options = self.options();
+        lines.extend((!options.is_empty()).then(String::new));
+        lines.extend(options);
+        lines.extend((!self.warnings.is_empty()).then(String::new));
+        lines.extend(self.warnings.iter().map(|warning| line("Warning:", warning)));
+        lines
+    }
+
+    /// Returns the lines about limits and capabilities.
+    fn isolation(&self) -> Vec<String> {
+        let Self { cage, engine, .. } = self;
+        let config = &cage.host_config;
         let limits = self.limits().map(|(limit, most)| match (limit, most) {
             (_, None) => format!("{limit} unlimited"),
             (Limit::Processes, Some(most)) => format!("{limit} {most}"),
             (Limit::Memory, Some(most)) => format!("{limit} {:.1} GiB", float(most >> 20) / 1024.0),
             (Limit::Processors, Some(most)) => format!("{limit} {}", float(most / 1_000_000) / 1000.0),
         });
-        lines.push(line("Limits:", &limits.join(", ")));
+        let mut lines = vec![line("Limits:", &limits.join(", "))];
         if !engine.unenforced.is_empty() {
             let names: Vec<String> = engine.unenforced.iter().map(Limit::to_string).collect();
             let text = format!("{} (this engine can't limit them)", names.join(", "));
@@ -217,7 +253,13 @@ impl<'a> Details<'a> {
             let added = capabilities(config.cap_add.as_ref()).join(" ");
             lines.extend((!added.is_empty()).then(|| line("Added capabilities:", &added)));
         }
+        lines
+    }
+
+    /// Returns the lines about the options that were typed, those from variables and files, and those for the engine.
+    fn options(&self) -> Vec<String> {
         let options = self.options.join(" ");
+        let mut lines = Vec::new();
         lines.extend((!options.is_empty()).then(|| line("Options:", &options)));
         let defaults = self.defaults.iter();
         let defaults =
@@ -225,7 +267,6 @@ impl<'a> Details<'a> {
         lines.extend(defaults.map(|default| line("Default:", &default)));
         let passed = shell_words::join(&self.engine_args);
         lines.extend((!passed.is_empty()).then(|| line("Passed on:", &passed)));
-        lines.extend(self.warnings.iter().map(|warning| line("Warning:", warning)));
         lines
     }
 }
@@ -248,12 +289,13 @@ fn list(title: &str, items: impl ExactSizeIterator<Item = String>) -> Vec<String
 }
 
 /// Returns a mount as text.
-fn describe(mount: &Mounted) -> String {
+fn describe(host: &Host, mount: &Mounted) -> String {
     // The source is cage's link, a detail that makes the line too long.
     if mount.destination == SOCKET {
         return format!("{SOCKET} (your SSH agent)");
     }
-    let source = mount.volume().map_or_else(|| mount.source.clone(), |name| format!("volume {name}"));
+    let source =
+        mount.volume().map_or_else(|| host.with_tilde(&mount.source), |name| format!("volume {name}"));
     let target =
         if mount.destination == mount.source { String::new() } else { format!(" -> {}", mount.destination) };
     let access = if mount.writable { "" } else { " (read-only)" };

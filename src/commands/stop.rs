@@ -18,6 +18,10 @@ pub struct Stop {
     /// A cage that `list` shows [default: that of the current directory]
     #[arg(add = ArgValueCandidates::new(complete::cages))]
     name: Option<String>,
+
+    /// Don't ask when others are at work in the cage
+    #[arg(short, long)]
+    yes: bool,
 }
 
 impl Stop {
@@ -28,6 +32,9 @@ impl Stop {
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name)?;
         let Some(container) = container else { bail!(target.missing()) };
+        if !session.may_end(&container, self.yes)? {
+            return Ok(1);
+        }
         let mut plan = Plan::default();
         if container.state.is_up() {
             plan.say(format!("Stopping {}", container.name));

@@ -37,7 +37,16 @@ impl Upgrade {
             console::info("No existing container. Use 'cage start' to create one.");
             return Ok(0);
         };
-        renewal.replace(old, pull, |old, newest| {
+        let pull_and_ask = || {
+            pull()?;
+            let is_newest = || {
+                let images = runtime.images(session.runner, &[image])?;
+                anyhow::Ok(images.first().is_some_and(|image| image.id == old.image_id))
+            };
+            let is_empty = session.visitors(old).is_empty();
+            Ok(is_empty || is_newest()? || session.may_end(old, self.renew.yes)?)
+        };
+        renewal.replace(old, pull_and_ask, |old, newest| {
             let mut plan = Plan::default();
             if session.global.dry_run {
                 // The image was not pulled, so only the script can tell.

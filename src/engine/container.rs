@@ -73,6 +73,10 @@ pub struct Container {
     pub started: String,
     /// The time of its last end, as the engine writes it.
     pub finished: String,
+    /// The exit code of the first process, once that has ended.
+    pub exit_code: i64,
+    /// Whether the kernel has killed a process for want of memory.
+    pub out_of_memory: bool,
     /// The published ports.
     pub ports: Vec<Published>,
     /// The mounted files, directories and volumes.
@@ -189,6 +193,8 @@ impl Container {
             created: at(object, "/Created")?,
             started: or_default(object, "/State/StartedAt")?,
             finished: or_default(object, "/State/FinishedAt")?,
+            exit_code: or_default(object, "/State/ExitCode")?,
+            out_of_memory: or_default(object, "/State/OOMKilled")?,
             ports: ports.collect(),
             mounts: or_default(object, "/Mounts")?,
             host_config: or_default(object, "/HostConfig")?,
@@ -256,6 +262,8 @@ mod tests {
             Self {
                 started: String::new(),
                 finished: String::new(),
+                exit_code: 0,
+                out_of_memory: false,
                 id: "0123456789ab".into(),
                 name: name.into(),
                 state,

@@ -21,7 +21,7 @@ use crate::host::detach_keys::DetachKeys;
 use crate::lifecycle::client::{Client, Event, Running};
 use crate::lifecycle::ending::{ANSWER, Ending, State};
 use crate::lifecycle::kept_modes::{Keeper, KeptModes};
-use crate::lifecycle::open_terminals::{OpenTerminal, OpenTerminals};
+use crate::lifecycle::open_terminals::{OpenTerminal, Way};
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::Modes;
 
@@ -53,6 +53,8 @@ pub struct Exec {
     pub client: Invocation,
     /// The detach keys, if the command has a terminal. It can't be left running.
     pub keys: Option<DetachKeys>,
+    /// The name of the command's program.
+    pub program: String,
     /// Sends a signal, whose number is to be appended, to the command and its children. The engines' clients don't pass
     /// signals on, and leave the command running when they or their terminal go away.
     pub signal: Invocation,
@@ -89,7 +91,9 @@ impl Attach {
             Event::Signal(_) => {}
         };
         let beside = |running: &Running| self.go_along(runner, running, &mut keeper);
+        let open = self.ending.terminals.as_ref().map(|all| all.open(Way::Attached, ""));
         let ended = client.run(KeyFilter::new(&self.keys), on_event, Some(beside))?;
+        drop(open);
         let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
         let name = &self.ending.name;
         let tell = |message: &str| console::info_below(ended.in_line, message);
@@ -119,6 +123,9 @@ impl Attach {
             End::Failed => Err(complaint.into()),
             End::Exited(code) => {
                 let reason = self.ending.reason(&state, start);
+                if reason.is_none() {
+                    self.ending.note_left();
+                }
                 let others = self.ending.terminals.as_ref().map_or(0, |open| open.take_ended(start));
                 tell(&reason.unwrap_or_else(|| match others {
                     0 => format!("left {name}"),
@@ -189,8 +196,8 @@ impl Exec {
     /// When the client can't run, or the container no longer runs.
     pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<u8> {
         let start = SystemTime::now();
-        let mut open =
-            self.ending.terminals.as_ref().filter(|_| self.keys.is_some()).map(OpenTerminals::open);
+        let way = if self.keys.is_some() { Way::Terminal } else { Way::Streams };
+        let mut open = self.ending.terminals.as_ref().map(|all| all.open(way, &self.program));
         let passed = AtomicBool::new(false);
         let pass_on = |number: i32| {
             let command = self.signal.clone().arg(number.to_string());
@@ -211,7 +218,7 @@ impl Exec {
         };
         let code = u8::try_from(code).unwrap_or(1);
         if let Some(reason) = self.ending.reason_for_command(runner, (code, passed), start)? {
-            open.iter_mut().for_each(OpenTerminal::ends_with_cage);
+            open.iter_mut().filter(|_| way == Way::Terminal).for_each(OpenTerminal::ends_with_cage);
             ensure!(matches!(code, 129 | 137 | 143), Failure::new(reason));
             console::info_below(in_line, &reason);
         }

@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 
+use crate::base::time;
+use crate::cage::existing::Cage;
 use crate::engine::command::Invocation;
+use crate::engine::container;
 use crate::engine::error::{EngineError, Trouble};
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
@@ -47,7 +50,31 @@ pub fn note(host: &Host, name: &str) -> Option<PathBuf> {
     host.state_file(name, "ended")
 }
 
+/// Returns how a cage ended that is stopped, if its first process failed and no user was there or stopped it.
+pub fn death(host: &Host, cage: &Cage) -> Option<String> {
+    let started = time::parse(&cage.started).filter(|_| cage.state == container::State::Stopped)?;
+    let noted = note(host, &cage.name).and_then(|path| fs::metadata(path).ok()?.modified().ok());
+    if noted.is_some_and(|noted| noted >= started) {
+        return None;
+    }
+    let age = time::age(cage.changed()?);
+    match cage.exit_code {
+        _ if cage.out_of_memory => {
+            Some(format!("killed {age} ago: out of memory; `cage restart --memory SIZE` gives it more"))
+        }
+        // What hangs up or terminates a container from outside stops it, too.
+        0 | 129 | 143 => None,
+        137 => Some(format!("killed {age} ago (code 137), not for want of memory")),
+        code => Some(format!("ended {age} ago with code {code}")),
+    }
+}
+
 impl Ending {
+    /// Records that a user has seen the container end.
+    pub fn note_left(&self) {
+        let _ = self.note.as_ref().map(|path| fs::write(path, "left"));
+    }
+
     /// Prepares the questions about a container. `name` is its name in messages.
     pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {
         let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}} {{json .State.StartedAt}}";

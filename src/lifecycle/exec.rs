@@ -31,6 +31,12 @@ pub struct ExecCommand {
 }
 
 impl ExecCommand {
+    /// Returns the name of the program, without its path and arguments.
+    fn program(&self) -> String {
+        let first = self.command.first().map_or("shell", String::as_str);
+        first.rsplit('/').next().unwrap_or(first).to_owned()
+    }
+
     /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here. The
     /// variables of the terminal that are `fixed` stay as they are.
     pub fn step(&self, host: &Host, runtime: &Runtime, (container, name): (&str, &str), fixed: &str) -> Step {
@@ -74,6 +80,7 @@ impl ExecCommand {
             ending: Ending::of(host, runtime, container, name),
             client: runtime.command(args).env_file(EnvFiles::default().to_input(&self.env)),
             keys: is_interactive.then(|| host.detach_keys.clone()),
+            program: self.program(),
             signal: runtime.command(signal).within(PATIENCE),
         }))
     }

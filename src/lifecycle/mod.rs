@@ -13,7 +13,7 @@ pub mod find;
 pub mod kept_modes;
 pub mod lock;
 mod mount_points;
-mod open_terminals;
+pub mod open_terminals;
 pub mod plan;
 pub mod preflight;
 pub mod resume;

@@ -12,6 +12,7 @@ use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
 use crate::engine::image::is_local;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
+use crate::lifecycle::ending;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::steps::tell_ports;
@@ -140,6 +141,9 @@ impl Context<'_> {
         let fixed = container.label(TERMINAL_LABEL).unwrap_or_default();
         match container.state {
             State::Created | State::Stopped | State::Dead => {
+                if let Some(death) = ending::death(&self.session.host, container) {
+                    plan.say(format!("{} was not stopped: {death}", container.name));
+                }
                 plan.say(format!("Restarting {}", container.name));
                 plan.extend(nesting::mounted_sources(container, kept).into_iter().map(Step::CheckUnlinked));
                 plan.extend(points);

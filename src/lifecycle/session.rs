@@ -23,6 +23,7 @@ use crate::host::project::Project;
 use crate::lifecycle::acknowledged::Acknowledged;
 use crate::lifecycle::lock;
 use crate::lifecycle::lock::Locks;
+use crate::lifecycle::open_terminals::{OpenTerminals, Visitor};
 use crate::lifecycle::plan::Plan;
 
 /// The options that every command takes.
@@ -134,11 +135,32 @@ impl Session {
             Failure::new("cannot ask without a terminal")
                 .hint("`--dry-run` shows what would be done, `--yes` does it without asking")
         );
-        let agreed = console::confirm(question).context("cannot ask on the terminal")?;
-        if !agreed {
-            console::info("nothing was done");
+        agrees(question)
+    }
+
+    /// Asks whether to end the programs in a cage if others are at work in it. Without a terminal there is no question.
+    ///
+    /// # Errors
+    /// When the terminal can't be read.
+    pub fn may_end(&self, cage: &Cage, yes: bool) -> Result<bool> {
+        let visitors = self.visitors(cage);
+        if yes || self.global.dry_run || !self.host.can_ask() || visitors.is_empty() {
+            return Ok(true);
         }
-        Ok(agreed)
+        let list: Vec<String> = visitors.iter().map(Visitor::to_string).collect();
+        let number = match list.len() {
+            1 => "1 command is".to_owned(),
+            number => format!("{number} commands are"),
+        };
+        let question = format!("{number} running in it: {}", list.join(", "));
+        let columns = self.host.size.map_or(usize::MAX, |(columns, _)| columns.into());
+        agrees(&format!("{}\nContinue?", text::wrap(&question, columns, 4).join("\n")))
+    }
+
+    /// Returns who is in a cage.
+    pub fn visitors(&self, cage: &Cage) -> Vec<Visitor> {
+        let open = OpenTerminals::of(&self.host, &cage.name).filter(|_| cage.state.is_up());
+        open.map(|open| open.visitors()).unwrap_or_default()
     }
 
     /// Waits until no other cage command of this user is creating or removing one of these cages.
@@ -197,4 +219,13 @@ impl Session {
         }
         plan.execute(self.runner, locks, &self.interrupts)
     }
+}
+
+/// Asks a question, and says so if the answer is no.
+fn agrees(question: &str) -> Result<bool> {
+    let agreed = console::confirm(question).context("cannot ask on the terminal")?;
+    if !agreed {
+        console::info("nothing was done");
+    }
+    Ok(agreed)
 }

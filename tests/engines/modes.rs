@@ -266,6 +266,11 @@ fn a_session_that_ends_says_why(world: &World) {
     first.shows("project ");
     let mut second = Emulator::run(world, "cage shell", &[]);
     second.shows("project ");
+    let status = world.cage("status").ok().out;
+    let here = status.lines().find(|line| line.starts_with("In it: ")).unwrap_or_else(|| panic!("{status}"));
+    assert!(here.contains("attached terminal (") && here.contains(", shell ("), "{status}");
+    let mut third = Emulator::run(world, "cage restart -d", &[]);
+    third.shows("2 commands are running in it: ").shows("Continue? [y/N] ").types("n").shows("code=1.");
     world.cage("stop").ok();
     first.shows("was stopped; `cage start` starts it again").shows("code=");
     second.shows("was stopped; `cage start` starts it again").shows("code=");

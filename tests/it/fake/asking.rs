@@ -81,15 +81,13 @@ fn obliterate_names_the_homes_of_single_projects_and_takes_them_on_request() {
             let lines = outcome.calls.iter().filter(|call| call[..2] == ["volume", "rm"]);
             (lines.map(|call| call[2].clone()).collect::<Vec<_>>(), outcome.stderr)
         };
-        let (removed, said) = removes("obliterate --yes");
-        assert!(!removed.contains(&own), "{removed:?}");
+        let (gone, said) = removes("obliterate --yes");
+        assert!(!gone.contains(&own), "{gone:?}");
         let words = format!("cage: keeping the home {own} ({project}); `--homes` removes it, too\n");
         assert!(said.contains(&words), "{said}");
-        let (removed, said) = removes("obliterate --yes --homes");
-        assert!(removed.contains(&own), "{removed:?}: {said}");
-        assert!(
-            !removed.contains(&"cage-home-x-0123abcd".to_owned()) && !removed.contains(&"other".to_owned())
-        );
+        let (gone, said) = removes("obliterate --yes --homes");
+        assert!(gone.contains(&own), "{gone:?}: {said}");
+        assert!(!gone.contains(&"cage-home-x-0123abcd".to_owned()) && !gone.contains(&"other".to_owned()));
         assert!(said.contains("keeping the home cage-home-x-0123abcd: its project is unknown"), "{said}");
     }
 }

@@ -568,6 +568,9 @@ pub struct Cage {
     pub image_id: &'static str,
     /// The source of the agent's mount, if there is one.
     pub agent: Option<&'static str>,
+    /// The exit code of the first process.
+    pub exit_code: i64,
+    pub out_of_memory: bool,
     /// How long it has been in its state.
     pub since: Duration,
     /// The states in the following queries.
@@ -589,6 +592,8 @@ impl Cage {
             agent: None,
             image: IMAGE,
             image_id: IMAGE_ID,
+            exit_code: 0,
+            out_of_memory: false,
             since: Duration::from_secs(300),
             then: &[],
         }
@@ -626,7 +631,8 @@ impl Cage {
             "Id": self.id, "Name": name, "Image": engine.image_id(self.image_id),
             "Created": "2026-11-23T14:56:50.18856206Z",
             "State": {
-                "Status": self.status, "Running": self.status == "running", "ExitCode": 0,
+                "Status": self.status, "Running": self.status == "running", "ExitCode": self.exit_code,
+                "OOMKilled": self.out_of_memory,
                 "StartedAt": changed, "FinishedAt": changed,
             },
             "Config": {"Image": self.image, "Labels": labels, "Entrypoint": entrypoint, "StopSignal": signal},

@@ -17,3 +17,4 @@ mod prune;
 mod screens;
 mod secrets;
 mod terminal;
+mod visitors;
