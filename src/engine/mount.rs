@@ -110,8 +110,8 @@ impl Mount {
     /// # Errors
     /// When a source on the host doesn't exist.
     pub fn resolve(mut self, base: &Path) -> Result<Self> {
-        let bare = Path::new(&self.target);
-        if bare.exists() && !bare.starts_with(base) {
+        let alone = Path::new(&self.target);
+        if alone.exists() && !alone.starts_with(base) {
             self = self.at_its_own_path();
         }
         let Some(source) = self.source_path() else { return Ok(self) };
@@ -176,7 +176,7 @@ fn parse(text: &str) -> Result<Mount, String> {
     // A path alone, which is relative or has an option.
     let (path, readonly) = text.strip_suffix("::ro").map_or((text, false), |path| (path, true));
     let is_alone = !path.contains(':') && (readonly || !path.starts_with('/'));
-    if is_alone && is_path(path) && path.trim_matches('/') != "" && is_mountable(path) {
+    if is_alone && is_path(path) && !path.trim_matches('/').is_empty() && is_mountable(path) {
         return Ok(Mount { readonly, ..Mount::path(path, "") });
     }
     // The target is the last part that is a path, so a source may have colons in its name.
