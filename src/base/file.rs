@@ -118,6 +118,12 @@ pub fn resolved(path: &Path) -> PathBuf {
         .map_or(real.clone(), |rest| if rest == Path::new("") { real } else { real.join(rest) })
 }
 
+/// Returns whether there is no such file, also if a link leads to none.
+pub fn is_gone(path: &Path) -> bool {
+    let kind = fs::metadata(path).map_err(|error| error.kind());
+    matches!(kind, Err(ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
 /// Checks that no component of a path that is about to be mounted is a symbolic link, because the engine would follow it.
 /// A component that doesn't exist passes: the engine refuses it, or finds it under another path in its virtual machine.
 ///

@@ -1,6 +1,7 @@
 //! A cage that exists: a container that cage made, and the labels that keep what it was made with.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -9,7 +10,9 @@ use super::ssh_agent::SOCKET;
 use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::engine::container::Container;
+use crate::engine::info::Product;
 use crate::host::ids::Ids;
+use crate::host::machine::Host;
 use crate::host::project::{Project, cage_name};
 
 /// The label for the options of the cage.
@@ -37,6 +40,10 @@ pub const SINCE_LABEL: &str = "cage.since";
 pub const KEEP_ID_LABEL: &str = "cage.keep-id";
 /// The suffix of the name of a new container: cage renames the container when it is complete.
 pub const SUCCESSOR: &str = ".new";
+
+/// The words about a cage that the bash script of the same name made.
+pub const MADE_BY_SCRIPT: &str =
+    "made by the script: no limits, all capabilities; `cage restart` applies cage's own";
 
 /// A container whose name matches the project path in its label. Labels of an image, or a name alone, don't make a container a cage.
 #[derive(Debug, Clone)]
@@ -120,6 +127,25 @@ impl Cage {
     /// Returns whether the SSH agent's socket of a virtual machine is mounted.
     pub fn mounts_machines_agent(&self) -> bool {
         self.mounts.iter().any(|mount| mount.source == SOCKET)
+    }
+
+    /// Returns whether the script made the cage: it has no label of options, which every cage of this program has.
+    pub fn is_of_script(&self) -> bool {
+        self.label(OPTIONS_LABEL).is_none()
+    }
+
+    /// Iterates over the files and directories of this machine that `-v` mounted, for an engine in this virtual machine, if any. If one is
+    /// gone when the container starts, docker makes a directory in its place.
+    pub fn sources_of_v(&self, host: &Host, machine: Option<Product>) -> impl Iterator<Item = PathBuf> {
+        // cage sets its own link to the agent before each start.
+        let is_own_link = |target: &str| target == SOCKET && self.mounts_link();
+        // Other paths are those of the virtual machine.
+        let is_here = move |path: &PathBuf| {
+            path.is_absolute()
+                && (machine.is_none() || host.home.as_ref().is_some_and(|home| path.starts_with(home)))
+        };
+        let binds = self.host_config.binds().filter(move |(_, target, _)| !is_own_link(target));
+        binds.map(|(source, ..)| PathBuf::from(source)).filter(is_here)
     }
 
     /// Returns the record of the findings in the project before its first cage.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::cage::create_options::CreateOptions;
-use crate::cage::existing::Cage;
+use crate::cage::existing::{Cage, MADE_BY_SCRIPT};
 use crate::cage::nesting;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, NETWORK};
 use crate::engine::args::{Flag, flags, turns_on};
@@ -42,6 +42,9 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
     let place = Surroundings { project: cage.project(), here: Path::new("/"), sockets };
     let declared: Vec<PathBuf> = options.sources().collect();
     let mut told: Vec<String> = Vec::new();
+    if cage.is_of_script() {
+        told.push(MADE_BY_SCRIPT.to_owned());
+    }
     for path in nesting::mounted_sources(cage, options).iter().filter(|path| !declared.contains(path)) {
         let shown = path.to_string_lossy();
         let is_this = |mount: &Mounted| mount.writable && *path == Path::new(&mount.source);
@@ -68,6 +71,12 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
         told.extend(added.map(|name| format!("the container has {name}: root in the cage has more power")));
     }
     told
+}
+
+/// Returns whether a path is an engine's socket, or contains one.
+pub fn holds_engine_socket(host: &Host, path: &Path) -> bool {
+    let here = Path::new("/");
+    Surroundings { project: "", here, sockets: host.engine_sockets().collect() }.holds_socket(path)
 }
 
 /// Checks that no mount can change a file that this machine runs or trusts.

@@ -6,6 +6,7 @@ pub mod defaults;
 pub mod engine_args;
 pub mod env_file;
 pub mod existing;
+pub mod from_script;
 pub mod home;
 pub mod image_facts;
 pub mod isolation;

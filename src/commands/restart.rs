@@ -1,5 +1,7 @@
 //! `cage restart`, and the replacement of a cage that it shares with `cage upgrade`.
 
+use std::cell::Cell;
+
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -7,6 +9,7 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, SEEN_LABEL};
+use crate::cage::from_script::TakenOver;
 use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
 use crate::engine::image::Image;
@@ -15,7 +18,8 @@ use crate::host::project::Project;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::create::NewCage;
 use crate::lifecycle::find::Existing;
-use crate::lifecycle::plan::Plan;
+use crate::lifecycle::from_script::{agree_on_home, by_link};
+use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::{pull, with_what_works};
@@ -103,7 +107,11 @@ impl Renew {
         let mut typed = self.options.clone();
         typed.engine_args.clone_from(&self.engine_args);
         let typed = typed.resolve(&session.host, &project.dir())?;
-        let (runtime, found) = session.find_all(&project)?;
+        let (runtime, mut found) = session.find_all(&project)?;
+        if found.cage.is_none() {
+            let linked = by_link(session, &session.cages(&runtime)?, &project, false)?;
+            found.cage = linked.map(|(_, cage)| cage);
+        }
         Ok(Renewal { session, flags: self, project, typed, runtime, found })
     }
 }
@@ -121,18 +129,25 @@ impl Renewal<'_> {
         first: impl Fn(&Cage, Option<&Image>) -> Result<Option<Plan>>,
     ) -> Result<u8> {
         let Self { session, project, runtime, .. } = self;
-        let preflight = Preflight::gather(session, runtime, project, &self.options_after(old)?)?;
+        let preflight = Preflight::gather(session, runtime, project, &self.options_after(old)?.0)?;
         if !pull()? {
             return Ok(1);
         }
+        let has_asked = Cell::new(false);
         let code = with_what_works(|features| {
             let lock = session.lock([project.name.as_str()])?;
             let found = session.look(runtime, project)?;
-            let Some(old) = &found.cage else { bail!(self.missing()) };
+            let by_link = Some(old).filter(|old| old.name != project.name);
+            let Some(old) = found.cage.as_ref().or(by_link) else { bail!(self.missing()) };
             let image = found.image.as_ref();
             let Some(mut plan) = first(old, image)? else { return Ok(0) };
             let context = Context { session, runtime, project, image };
-            let new = NewCage::gather(context, Some(old), self.options_after(old)?, &preflight, features)?;
+            let (options, told) = self.options_after(old)?;
+            if !has_asked.replace(true) {
+                agree_on_home(context, &options, &preflight, Some(old))?;
+            }
+            let new = NewCage::gather(context, Some(old), options, &preflight, features)?;
+            plan.extend(told);
             plan.append(remove_all(runtime, found.left_over.iter()));
             new.options.check_sources()?;
             plan.append(new.replace(old, &Entry::enter(&session.host, self.flags.detach))?);
@@ -142,11 +157,11 @@ impl Renewal<'_> {
         Ok(code)
     }
 
-    /// Returns the options of the cage that replaces `old`.
+    /// Returns the options of the cage that replaces `old`, and steps that tell what is taken over from a cage of the script.
     ///
     /// # Errors
-    /// When the options of `old` are kept and can't be read, or a variable for an option has an invalid value.
-    fn options_after(&self, old: &Cage) -> Result<CreateOptions> {
+    /// When the options of `old` are kept and can't be read, or a variable or file for an option has an invalid value.
+    fn options_after(&self, old: &Cage) -> Result<(CreateOptions, Vec<Step>)> {
         let host = &self.session.host;
         let made = old.options();
         // The home stays: with another one all logins and settings would seem to be lost.
@@ -156,10 +171,15 @@ impl Renewal<'_> {
             (None, Err(_)) if old.mount_point_of(&host.home_volume).is_some() => Home::Shared,
             (None, Err(_)) => Home::Project,
         };
-        let kept = if self.flags.fresh { CreateOptions::default() } else { made?.without_defaults() };
-        let options = self.typed.clone().over(kept).with_defaults(host)?;
+        let kept = match made {
+            _ if self.flags.fresh => TakenOver::default(),
+            Ok(_) if old.is_of_script() => old.taken_over(host, &self.typed)?,
+            made => TakenOver { options: made?.without_defaults(), ..TakenOver::default() },
+        };
+        let options = self.typed.clone().over(kept.options).with_defaults(host)?;
         let is_as_before = options.home().unwrap_or(Home::Shared) == home;
-        Ok(if is_as_before { options } else { options.with_home(home) })
+        let told = kept.said.into_iter().map(Step::Say).chain(kept.warned.into_iter().map(Step::Warn));
+        Ok((if is_as_before { options } else { options.with_home(home) }, told.collect()))
     }
 
     fn missing(&self) -> Failure {

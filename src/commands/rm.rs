@@ -40,8 +40,7 @@ impl Rm {
     /// # Errors
     /// When there is no such cage.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let target = session.target(self.name)?;
-        let (runtime, found) = session.find(&target)?;
+        let (target, runtime, found) = session.find_here(self.name, false)?;
         let own = own_home(&session.host, found.as_ref().map_or(target.name(), |cage| &cage.name));
         let has_home = self.home && runtime.volume(session.runner, &own)?.is_some();
         ensure!(found.is_some() || has_home, target.missing());

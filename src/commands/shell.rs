@@ -44,7 +44,7 @@ impl Shell {
         if let Target::Project(project) = &target {
             let context = Context { session, runtime: &runtime, project, image: None };
             ensure!(!context.has_stale_directory(&container)?, replaced_while_running(&container));
-            inside.workdir = session.project()?.path;
+            inside.workdir = project.inside(&session.project()?.path);
         }
         let mut plan = Plan::default();
         if container.state == State::Paused {

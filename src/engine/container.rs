@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::base::time;
 use crate::engine::json::{at, or_default};
+use crate::engine::publish::Publish;
 
 /// The state of a container, with the engines' names for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -79,6 +80,8 @@ pub struct Container {
     pub out_of_memory: bool,
     /// The published ports.
     pub ports: Vec<Published>,
+    /// The ports that it was created with: without those that the engine chose since.
+    pub asked_ports: Vec<Published>,
     /// The mounted files, directories and volumes.
     pub mounts: Vec<Mounted>,
     /// The limits and privileges that the container was created with.
@@ -122,6 +125,15 @@ pub struct Published {
     pub host_address: String,
     /// The port of the host; none until the engine chooses a free one.
     pub host_port: Option<u16>,
+}
+
+impl Published {
+    /// Returns the value of `-p` for the port, if there is one.
+    pub fn to_publish(&self) -> Option<Publish> {
+        let host_port = self.host_port.map(|port| port.to_string()).unwrap_or_default();
+        let Self { port, protocol, host_address, .. } = self;
+        format!("[{host_address}]:{host_port}:{port}/{protocol}").parse().ok()
+    }
 }
 
 /// `3000/tcp -> 127.0.0.1:3000`.
@@ -170,6 +182,19 @@ pub struct HostConfig {
     pub network_mode: String,
     /// Security options.
     pub security_opt: Option<Vec<String>>,
+    /// The mounts that `-v` made, `SOURCE:TARGET[:OPTIONS]`; for podman also others.
+    pub binds: Option<Vec<String>>,
+}
+
+impl HostConfig {
+    /// Iterates over the mounts that `-v` made: source, target and options.
+    pub fn binds(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        // `-v` can't name a path with a colon.
+        self.binds.iter().flatten().filter_map(|bind| {
+            let mut fields = bind.splitn(3, ':');
+            Some((fields.next()?, fields.next()?, fields.next().unwrap_or_default()))
+        })
+    }
 }
 
 impl Container {
@@ -178,11 +203,8 @@ impl Container {
         let id: &str = at(object, "/Id")?;
         let name: &str = at(object, "/Name")?;
         // A running container has the ports that it got, any other container those that it will ask for.
-        let got: Ports = or_default(object, "/NetworkSettings/Ports")?;
-        let bindings = if got.is_empty() { or_default(object, "/HostConfig/PortBindings")? } else { got };
-        let ports = bindings
-            .iter()
-            .flat_map(|(port, bindings)| bindings.iter().flatten().filter_map(|binding| binding.of(port)));
+        let got = published(&or_default(object, "/NetworkSettings/Ports")?);
+        let asked_ports = published(&or_default(object, "/HostConfig/PortBindings")?);
         Ok(Self {
             // As many digits as the engines show.
             id: id.get(..12).unwrap_or(id).to_owned(),
@@ -195,7 +217,8 @@ impl Container {
             finished: or_default(object, "/State/FinishedAt")?,
             exit_code: or_default(object, "/State/ExitCode")?,
             out_of_memory: or_default(object, "/State/OOMKilled")?,
-            ports: ports.collect(),
+            ports: if got.is_empty() { asked_ports.clone() } else { got },
+            asked_ports,
             mounts: or_default(object, "/Mounts")?,
             host_config: or_default(object, "/HostConfig")?,
             environment: or_default(object, "/Config/Env")?,
@@ -231,6 +254,13 @@ impl Container {
 }
 
 type Ports = BTreeMap<String, Option<Vec<Binding>>>;
+
+fn published(ports: &Ports) -> Vec<Published> {
+    let published = |(port, bindings): (&String, &Option<Vec<Binding>>)| -> Vec<Published> {
+        bindings.iter().flatten().filter_map(|binding| binding.of(port)).collect()
+    };
+    ports.iter().flat_map(published).collect()
+}
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
@@ -271,6 +301,7 @@ mod tests {
                 labels: HashMap::from([("cage.project".into(), path.into())]),
                 created: Some("2026-11-23T14:56:50.18856206Z".into()),
                 ports: Vec::new(),
+                asked_ports: Vec::new(),
                 mounts: vec![Mounted {
                     name: Some("cage-home".into()),
                     source: "/volumes/cage-home".into(),

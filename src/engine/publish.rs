@@ -37,6 +37,30 @@ impl Publish {
                 || other.address.is_unspecified())
             && matches!((self.host, other.host), (Some(a), Some(b)) if overlap(a, b))
     }
+
+    /// Returns whether the port listens on every interface.
+    pub fn is_open(&self) -> bool {
+        self.address.is_unspecified()
+    }
+
+    /// Returns the same port on this machine only, if it listens on every interface.
+    #[must_use]
+    pub fn on_localhost(&self) -> Self {
+        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self { address: if self.is_open() { localhost } else { self.address }, ..self.clone() }
+    }
+
+    /// Returns whether the ports of the container include the first of `other`.
+    pub fn reaches(&self, other: &Self) -> bool {
+        let ports = self.container.first..=self.container.last;
+        self.protocol == other.protocol && ports.contains(&other.container.first)
+    }
+
+    /// Returns the same port at the address of `other`.
+    #[must_use]
+    pub fn at_address_of(&self, other: &Self) -> Self {
+        Self { address: other.address, ..self.clone() }
+    }
 }
 
 impl FromStr for Publish {

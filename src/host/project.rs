@@ -142,6 +142,14 @@ impl Project {
         Path::new(&self.path).ancestors().skip(1).filter_map(Path::to_str).filter(|path| *path != "/")
     }
 
+    /// Returns a path as it is called in the cage: the script named projects after a path with links.
+    pub fn inside(&self, path: &str) -> String {
+        let below = Path::new(path).strip_prefix(file::real(&self.dir())).ok();
+        below.map_or(path.to_owned(), |below| {
+            file::lexical(&self.dir().join(below)).to_string_lossy().into_owned()
+        })
+    }
+
     /// The path as a `Path`.
     pub fn dir(&self) -> PathBuf {
         PathBuf::from(&self.path)

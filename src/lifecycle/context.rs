@@ -135,6 +135,8 @@ impl Context<'_> {
         let step = match entry {
             Entry::Name => Step::Print(self.project.name.clone()),
             Entry::Exec(inside) => {
+                let workdir = self.project.inside(&inside.workdir);
+                let inside = ExecCommand { workdir, ..inside.clone() };
                 inside.step(&self.session.host, self.runtime, (container, &self.project.name), fixed)
             }
             Entry::Attach => {

@@ -197,11 +197,12 @@ impl<'a> NewCage<'a> {
             // Code in the old cage could write until now, and may have put a link in the path of a mount.
             plan.push(self.undo(&new, [Step::Say(format!("{name} is still the old one, and is stopped"))]));
             plan.extend(self.ready_mounts(&new));
-            let restore = [
+            let start = [
                 Step::Run(runtime.command(["start", &old.id])),
                 Step::Say(format!("{name} is the old one again; its programs have ended")),
             ];
-            plan.push(self.undo(&new, restore));
+            let sources = old.sources_of_v(&session.host, self.engine.machine);
+            plan.push(self.undo(&new, sources.map(Step::CheckThere).chain(start)));
         } else {
             plan.extend(self.ready_mounts(&new));
         }

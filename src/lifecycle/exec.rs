@@ -18,7 +18,7 @@ pub const EXEC_COMMAND: &str = script::body(include_str!("exec_command.sh"));
 const SIGNAL: &str = script::body(include_str!("signal.sh"));
 
 /// A command to run in a cage.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ExecCommand {
     /// The command and its arguments; a login shell if there are none.
     pub command: Vec<String>,

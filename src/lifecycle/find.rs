@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use super::from_script::by_link;
 use super::plan::Plan;
 use super::session::Session;
 use super::steps::remove;
@@ -116,14 +117,28 @@ impl Session {
         Ok((runtime, container.map(|container| self.recognise(project, container)).transpose()?))
     }
 
-    /// Finds a cage like [`Session::find`]. For a directory without one, uses the nearest parent directory that has a cage, and
+    /// Finds a cage like [`Session::find`], also one that the script named after a path with links; then the target is called like that.
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn find_here(&self, name: Option<String>, above: bool) -> Result<(Target, Runtime, Option<Cage>)> {
+        let target = self.target(name)?;
+        let (runtime, found) = self.find(&target)?;
+        if let (Target::Project(project), None) = (&target, &found)
+            && let Some((project, cage)) = by_link(self, &self.cages(&runtime)?, project, above)?
+        {
+            return Ok((Target::Project(project), runtime, Some(cage)));
+        }
+        Ok((target, runtime, found))
+    }
+
+    /// Finds a cage like [`Session::find_here`]. For a directory without one, uses the nearest parent directory that has a cage, and
     /// prints which.
     ///
     /// # Errors
     /// As [`Session::find`].
     pub fn find_nearest(&self, name: Option<String>) -> Result<(Target, Runtime, Option<Cage>)> {
-        let target = self.target(name)?;
-        let (runtime, found) = self.find(&target)?;
+        let (target, runtime, found) = self.find_here(name, true)?;
         if let (Target::Project(project), None) = (&target, &found)
             && let Some((above, container)) = self.above(&runtime, project)?
         {

@@ -10,6 +10,7 @@ pub mod ending;
 mod environment;
 pub mod exec;
 pub mod find;
+pub mod from_script;
 pub mod kept_modes;
 pub mod lock;
 mod mount_points;

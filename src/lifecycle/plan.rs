@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::attach::{Attach, Exec};
 use crate::base::error::Failure;
@@ -48,6 +48,8 @@ pub enum Step {
     CheckUnlinked(PathBuf),
     /// Create a mount point in a directory that is about to be mounted, for this owner.
     MakeMountPoint(MountPoint, Owner),
+    /// Check that the source of a mount exists before an old container starts: docker would make a directory in its place.
+    CheckThere(PathBuf),
     /// Run a command that must succeed.
     Run(Invocation),
     /// Print the published ports that a command lists, and ignore a failure.
@@ -162,6 +164,15 @@ impl<'a> Execution<'a> {
                 Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
                 Step::CheckUnlinked(path) => file::check_unlinked(path)?,
                 Step::MakeMountPoint(point, owner) => point.make(*owner)?,
+                Step::CheckThere(path) => {
+                    let shown = escape(&path.to_string_lossy());
+                    ensure!(
+                        !file::is_gone(path),
+                        Failure::new(format!(
+                            "the cage stays stopped, because it mounts {shown}, which is gone"
+                        ))
+                    );
+                }
                 Step::Run(command) => {
                     let output = self.runner.run_for_output(command)?;
                     if let Some(mismatch) = other_platform(&output.stderr) {
@@ -253,6 +264,7 @@ impl Step {
                     if point.is_file { format!(" && touch {}", path(&target)) } else { String::new() };
                 format!("[ -e {} ] || {{ mkdir -p {}{touch}; }}", path(&target), path(dir))
             }
+            Self::CheckThere(source) => format!("[ -e {} ]", path(source)),
             Self::Run(command) => format!("{command} >/dev/null"),
             Self::TellPorts(command) => format!("{command} >&2 || true"),
             Self::Try(command) => format!("{command} >/dev/null 2>&1 || true"),

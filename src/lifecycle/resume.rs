@@ -13,6 +13,7 @@ use crate::engine::container::State;
 use crate::engine::image::is_local;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
 use crate::lifecycle::ending;
+use crate::lifecycle::from_script::check_start;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::steps::tell_ports;
@@ -49,6 +50,7 @@ pub(super) fn resume(
     entry.check_user(&session.host, &kept)?;
     if !container.state.is_up() {
         kept.check_sources()?;
+        check_start(session, runtime, container)?;
         nesting::check_mounts(container, &kept)?;
         if !options.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
             nesting::check_nested(project, &kept, &session.cages(runtime)?)?;

@@ -13,6 +13,7 @@ use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::create::{Features, NewCage};
+use crate::lifecycle::from_script::{agree_on_home, by_link};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::resume::{leave, resume};
 use crate::lifecycle::session::Session;
@@ -74,7 +75,13 @@ fn try_to_bring_up(
     }
     entry.check_user(&session.host, &options)?;
     let preflight = Preflight::gather(session, &runtime, project, &options)?;
+    if let Some((project, cage)) =
+        by_link(session, &preflight.others, project, matches!(entry, Entry::Exec(_)))?
+    {
+        return resume(Context { project: &project, ..context }, &cage, typed, entry);
+    }
     self::pull(session, &runtime, pull, found.image.is_some())?;
+    agree_on_home(context, &options, &preflight, None)?;
     with_what_works(|features| {
         let locks = session.lock([project.name.as_str()])?;
         let found = session.look(&runtime, project)?;

@@ -66,6 +66,7 @@ mod differences;
 mod doctor;
 mod dry_run;
 mod forward;
+mod from_script;
 mod interrupted;
 mod machines;
 mod modes;

@@ -269,6 +269,10 @@ impl Machine {
             }
             calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
         }
+        // The search for a cage that the script named after a path with links.
+        for others in [" ; container inspect ID", ""] {
+            calls = calls.replace(&format!(" ; {all}{others}"), "");
+        }
         let all = "volume ls --format {{.Name}}";
         calls = calls.replace(
             &format!("volume ls --filter label=cage.project --format {{{{.Name}}}} ; {all}"),
@@ -564,6 +568,8 @@ pub struct Cage {
     pub labels: Vec<(String, String)>,
     /// The options that it was created with.
     pub options: &'static str,
+    /// Whether the script made it.
+    pub of_script: bool,
     pub image: &'static str,
     pub image_id: &'static str,
     /// The source of the agent's mount, if there is one.
@@ -589,6 +595,7 @@ impl Cage {
             status: String::new(),
             labels: vec![("cage.project".into(), path.into()), ("cage.inode".into(), inode.to_string())],
             options: "",
+            of_script: false,
             agent: None,
             image: IMAGE,
             image_id: IMAGE_ID,
@@ -606,7 +613,7 @@ impl Cage {
         }
         let mut labels: serde_json::Map<_, _> =
             self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        if !labels.is_empty() {
+        if !labels.is_empty() && !self.of_script {
             labels.insert("cage.image".into(), json!(self.image));
             labels.insert("cage.options".into(), json!(self.options));
             labels.insert("cage.user".into(), json!(engine.image_user().join(":")));

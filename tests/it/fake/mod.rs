@@ -9,6 +9,7 @@ mod differences;
 mod doctor;
 mod dry_run;
 mod forward;
+mod from_script;
 mod hostile;
 mod list;
 mod locks;
