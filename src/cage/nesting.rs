@@ -43,24 +43,20 @@ pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Cage]) 
     Ok(())
 }
 
-/// Checks that no link in the path of a typed source leads out of a place that the cage can write: code in it may have put the link
-/// there.
+/// Checks that no link in the path of the project or a typed source leads out of a place that a cage can or could write: code in it may
+/// have put the link there.
 ///
 /// # Errors
 /// When one does.
-pub fn check_links(links: &[PathBuf], places: &[String]) -> Result<()> {
+pub fn check_links(links: &[PathBuf], places: &[impl AsRef<Path>]) -> Result<()> {
     let leads_out = |link: &&PathBuf| {
         places.iter().any(|place| link.starts_with(place) && !file::resolved(link).starts_with(place))
     };
     let Some(link) = links.iter().find(leads_out) else { return Ok(()) };
     let shown = |path: &Path| text::escape(&path.to_string_lossy());
-    Err(Failure::new(format!(
-        "the link {} in a volume source leads out to {}",
-        shown(link),
-        shown(&file::resolved(link))
-    ))
-    .hint("code in a cage can put links there; if you mean that place, name it by its own path")
-    .into())
+    Err(Failure::new(format!("the link {} leads out to {}", shown(link), shown(&file::resolved(link))))
+        .hint("code in a cage can put links there; if you mean that place, name it by its own path")
+        .into())
 }
 
 /// Returns the first of these paths that is below a directory which the cage can write, and that directory.

@@ -68,7 +68,8 @@ pub fn agent(facts: &Facts) -> Check {
             warning(format!("{here}; works inside, without keys"), "`ssh-add` adds your key")
         }
         (AgentInside::Works(keys), _) => {
-            Check::ok("ssh-agent", format!("{here}, {} inside", count(*keys, "key")))
+            let keys = count(*keys, "key");
+            Check::ok("ssh-agent", format!("{here}, {keys} inside (`ssh-add -c` asks before each use)"))
         }
         (AgentInside::Fails(error), advice) => {
             let fix = advice.unwrap_or_else(|| ssh_agent::remedy(machine).to_owned());

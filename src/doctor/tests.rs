@@ -161,7 +161,7 @@ fn nothing_is_wrong_with_docker_on_linux() {
     Ok disk: 80 GB free for images and cages
     Ok image: ghcr.io/x/y, user vscode (501:20)
     Ok home: cage-home
-    Ok ssh-agent: 1 key on this machine, 1 key inside
+    Ok ssh-agent: 1 key on this machine, 1 key inside (`ssh-add -c` asks before each use)
     Ok env-files: 3 variables
     Ok project: /home/me/app
     ");
@@ -180,7 +180,7 @@ fn rootless_podman_is_used_when_docker_is_forbidden() {
     Ok protections: seccomp
     Ok image: ghcr.io/pacificsky/devcontainer-lite:latest, user vscode (501:20)
     Ok home: cage-home
-    Ok ssh-agent: 1 key on this machine, 1 key inside
+    Ok ssh-agent: 1 key on this machine, 1 key inside (`ssh-add -c` asks before each use)
     Ok env-files: 3 variables
     Ok project: /home/me/app
     ");
@@ -272,7 +272,7 @@ fn each_product_on_a_mac_has_its_own_fix_for_the_agent() {
     Ok protections: no seccomp, as usual in this product's virtual machine
     Ok image: ghcr.io/pacificsky/devcontainer-lite:latest, user vscode (501:20)
     Ok home: cage-home
-    Ok ssh-agent: 1 key on this machine, 1 key inside
+    Ok ssh-agent: 1 key on this machine, 1 key inside (`ssh-add -c` asks before each use)
     Ok env-files: 3 variables
     Ok project: /home/me/app
     ");

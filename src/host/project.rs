@@ -123,15 +123,17 @@ impl Project {
                 }
             }
         }
-        let leads_here = |file: &PathBuf| {
-            let real = file::real(file);
-            real != *file && real.starts_with(path)
-        };
-        if let Some(file) = host.dotfiles().find(leads_here) {
-            let file = text::escape(&file.to_string_lossy());
-            return Some(format!(
-                "{file} leads into it, which counts on this machine as soon as it is written"
-            ));
+        for dotfile in host.dotfiles() {
+            let (shown, real) = (text::escape(&dotfile.to_string_lossy()), file::real(&dotfile));
+            let told =
+                |how: String| Some(format!("{how}, which counts on this machine as soon as it is written"));
+            if path.starts_with(&dotfile) || path.starts_with(&real) {
+                return told(format!("it is {shown} or in it"));
+            }
+            if dotfile.starts_with(path) || real.starts_with(path) {
+                let how = if dotfile.starts_with(path) { "is in it" } else { "leads into it" };
+                return told(format!("{shown} {how}"));
+            }
         }
         let socket = host.sockets().find(|socket| file::real(socket).starts_with(path))?;
         Some(format!("the socket {} is in it", text::escape(&socket.to_string_lossy())))
@@ -247,6 +249,11 @@ mod tests {
             "/home/me/.local/share",
             "/run/user/1000",
             "/home/me/agents",
+            "/home/me/.config/nvim",
+            "/home/me/.config/nvim/lua",
+            "/home/me/.claude",
+            "/home/me/bin/tool",
+            "/home/me/.cargo",
         ];
         for path in dangerous {
             assert!(check(path, false).is_err(), "{path}");
@@ -260,7 +267,8 @@ mod tests {
             "/root/app",
             "/homes",
             "/home/mel",
-            "/home/me/.config/nvim",
+            "/home/me/.config/mine",
+            "/home/me/binary",
             "/home/me/.sshd",
             "/home/me/agents/app",
             "/var/www",

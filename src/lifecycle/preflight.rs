@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
-use crate::base::text;
+use crate::base::{file, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
@@ -72,6 +72,10 @@ impl Preflight {
         others.retain(|other| other.final_name() != project.name);
         if !options.has(ALLOW_NESTED) {
             nesting::check_nested(project, options, &others)?;
+            // Those of cages that are gone, too.
+            let links: Vec<_> =
+                file::links(&project.reached).into_iter().chain(options.links.clone()).collect();
+            nesting::check_links(&links, &session.host.reach()?)?;
         }
         let home = home_volume(&session.host, project, options);
         let volume = runtime.volume(session.runner, &home)?;

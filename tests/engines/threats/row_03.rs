@@ -42,6 +42,8 @@ fn a_directory_with_secrets_is_refused_by_its_reason(world: &World) {
     let home = world.home.clone();
     world.write(&home.join(".ssh/keys/id"), "private key");
     world.write(&home.join(".config/cage/env"), "");
+    world.write(&home.join(".config/nvim/lua/init.lua"), "");
+    world.mkdir(&home.join("bin"));
     let link = world.root().join("by-a-link");
     symlink(home.join(".ssh"), &link).unwrap();
     let ssh = format!("{}/.ssh is", home.display());
@@ -52,6 +54,8 @@ fn a_directory_with_secrets_is_refused_by_its_reason(world: &World) {
         (link, &inside),
         (home.join(".config"), ".config/cage is in it, which is not for others"),
         (home.join(".config/cage"), ".config/cage or in it, which is not for others"),
+        (home.join(".config/nvim/lua"), "/.config/nvim or in it, which counts on this machine"),
+        (home.join("bin"), "/bin or in it, which counts on this machine as soon as it is written"),
         (home.clone(), "your whole home directory is in it, with your keys"),
         (world.root(), "your whole home directory is in it, with your keys"),
     ];

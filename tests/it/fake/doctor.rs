@@ -267,7 +267,7 @@ fn the_agent_is_checked_outside_and_inside() {
         });
         let (level, line, outcome) = told(&machine);
         assert_eq!(
-            (level.as_str(), line.ends_with("2 keys on this machine, 1 key inside")),
+            (level.as_str(), line.contains("2 keys on this machine, 1 key inside (`ssh-add -c` ")),
             ("ok", true),
             "{line}"
         );
