@@ -17,7 +17,7 @@ pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) {
     let root = Path::new("");
     // The repository of a linked worktree or a submodule, which the cage mounts as well.
     if let Node::File(_) = tree.node(Path::new(".git"))
-        && let GitDir::Outside(common) = GitDir::of(project)
+        && let GitDir::Outside { common, .. } = GitDir::of(project)
     {
         let path = Path::new(&common);
         match Tree::open(path, path, Rc::clone(&tree.limits)) {

@@ -19,13 +19,23 @@ const MAX_SIZE: u64 = 64 * 1024;
 /// The number of links that the system follows on the way to a file (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
-/// Reads a small regular file, or returns `None` if there is none. The file is opened once, without waiting (a FIFO would
-/// block), so that the file that was checked is the file that is read. `kind` names the file in errors (`env file`).
+/// Reads a small regular file, or returns `None` if there is none. `kind` names the file in errors (`env file`).
 ///
 /// # Errors
 /// When the file exists and can't be read, is not a regular file, is larger than 64 KiB, or is not UTF-8.
 pub fn read_small(kind: &str, path: &Path, flags: OFlags) -> Result<Option<String>> {
-    let refuse = |why: &str| Failure::new(format!("{kind} {}: {why}", text::escape(&path.to_string_lossy())));
+    let Some(bytes) = read_up_to(MAX_SIZE, kind, path, flags)? else { return Ok(None) };
+    let text = String::from_utf8(bytes).map_err(|_| unusable(kind, path, "it is not valid UTF-8"))?;
+    Ok(Some(text))
+}
+
+/// Reads a regular file of at most `max` bytes, or returns `None` if there is none. The file is opened once, without waiting (a
+/// FIFO would block), so that the file that was checked is the file that is read.
+///
+/// # Errors
+/// When the file exists and can't be read, is not a regular file, or is larger.
+pub fn read_up_to(max: u64, kind: &str, path: &Path, flags: OFlags) -> Result<Option<Vec<u8>>> {
+    let refuse = |why: &str| unusable(kind, path, why);
     let file = match rustix::fs::open(
         path,
         OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | flags,
@@ -43,10 +53,18 @@ pub fn read_small(kind: &str, path: &Path, flags: OFlags) -> Result<Option<Strin
     let metadata = file.metadata().map_err(|error| refuse(&error.to_string()))?;
     ensure!(metadata.is_file(), refuse("it is not a regular file"));
     let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error.to_string()))?;
-    ensure!(bytes.len() as u64 <= MAX_SIZE, refuse("it is larger than 64 KiB"));
-    let text = String::from_utf8(bytes).map_err(|_| refuse("it is not valid UTF-8"))?;
-    Ok(Some(text))
+    file.take(max + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error.to_string()))?;
+    ensure!(bytes.len() as u64 <= max, refuse(&format!("it is larger than {} KiB", max / 1024)));
+    Ok(Some(bytes))
+}
+
+/// Returns whether a path leads to the file that is always empty, by which users say that there is nothing.
+pub fn is_null(path: &Path) -> bool {
+    real(path) == Path::new("/dev/null")
+}
+
+fn unusable(kind: &str, path: &Path, why: &str) -> Failure {
+    Failure::new(format!("{kind} {}: {why}", text::escape(&path.to_string_lossy())))
 }
 
 /// Creates a directory that only this user can open, or closes one to others.

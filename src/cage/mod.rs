@@ -15,6 +15,7 @@ pub mod nesting;
 pub mod network;
 pub mod option_files;
 pub mod options;
+pub mod personal;
 pub mod proxy;
 pub mod pull;
 pub mod seccomp;

@@ -19,6 +19,7 @@ use crate::host::completion;
 // The flags that code asks for by name.
 pub const HOME: &str = "--home";
 pub const NO_SSH: &str = "--no-ssh";
+pub const NO_GIT_IDENTITY: &str = "--no-git-identity";
 pub const NO_ROOT: &str = "--no-root";
 pub const NETWORK: &str = "--network";
 pub const ALLOW_NESTED: &str = "--allow-nested";
@@ -30,7 +31,7 @@ const ISOLATION: &str = "Isolation";
 const LIMITS: &str = "Limits";
 
 /// The options, in the order of help, of labels and of the engine's command line.
-pub static TABLE: [Definition; 14] = [
+pub static TABLE: [Definition; 15] = [
     Definition {
         short: Some('p'),
         file: Some(OptionFile { name: "ports", parse: |text| text.parse().map(Value::Port) }),
@@ -86,6 +87,11 @@ pub static TABLE: [Definition; 14] = [
         isolates: true,
         variable: Some(EnvVar { name: "CAGE_SSH", switch: Some(("off", "on")) }),
         ..Definition::new(NO_SSH, ISOLATION, "Keep your SSH agent out of the cage")
+    },
+    Definition {
+        isolates: true,
+        variable: Some(EnvVar { name: "CAGE_NO_GIT_IDENTITY", switch: Some(("1", "0")) }),
+        ..Definition::new(NO_GIT_IDENTITY, ISOLATION, "Keep git's user.name and user.email out of the cage")
     },
     Definition {
         isolates: true,

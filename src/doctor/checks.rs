@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::engine_checks::engine_checks;
 use super::engines::Client;
 use super::facts::Facts;
+use super::personal_checks::personal;
 use super::report::{Check, Level, count};
 use super::resource_checks::{agent, home, image};
 use crate::cage::defaults;
@@ -28,6 +29,7 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
         None => {}
     }
     checks.push(agent(facts));
+    checks.extend(facts.personal.iter().flat_map(personal));
     checks.extend(facts.env_files.as_ref().map(|variables| match variables {
         Ok(number) => Check::ok("env-files", count(*number, "variable")),
         Err(error) => Check::error("env-files", Level::Problem, error),

@@ -1,5 +1,7 @@
 //! The facts that the checks are made from.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::engines::{self, Client};
@@ -11,6 +13,7 @@ use crate::cage::defaults::settings;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
 use crate::cage::image_facts::ImageFacts;
+use crate::cage::personal::Personal;
 use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{engine_args, nesting, ssh_agent, user};
@@ -20,6 +23,7 @@ use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
+use crate::host::reach::Reach;
 use crate::lifecycle::session::Session;
 
 /// Everything that the checks look at.
@@ -43,6 +47,8 @@ pub struct Facts {
     pub project: Result<String>,
     /// The number of variables in env files.
     pub env_files: Option<Result<usize>>,
+    /// What a cage of the project gets from the user's settings of git and SSH.
+    pub personal: Option<Personal>,
     /// The number of keys of the SSH agent on this machine, if there is one.
     pub agent: Option<Result<u32, String>>,
     /// The objects of cage on the engine, if that answers.
@@ -87,6 +93,13 @@ impl Facts {
         });
         let cages = resources.as_ref().and_then(|resources| Some(&resources.as_ref().ok()?.cages));
         let env_files = here.map(|project| EnvFiles::read(host, project).map(|variables| variables.count()));
+        let personal = here.filter(|project| project.check(host, true).is_ok()).map(|project| {
+            let others = cages.into_iter().flatten().flat_map(Cage::writable_sources).map(PathBuf::from);
+            // If it is not known where cages can write, nothing is read.
+            let kept = host.reach().unwrap_or_else(|_| vec![PathBuf::from("/")]);
+            let reach: Reach = [project.dir()].into_iter().chain(others).chain(kept).collect();
+            Personal::gather(host, project, &reach)
+        });
         let socket = host.path_variable("SSH_AUTH_SOCK").filter(|path| !path.as_os_str().is_empty());
         Self {
             host: host.clone(),
@@ -96,6 +109,7 @@ impl Facts {
             no_client: Runtime::candidates(host, name, mounted.as_deref()).err(),
             rootless_problems: rootless_problems(host, &clients, used),
             env_files,
+            personal,
             agent: socket.map(|path| ssh_agent::keys(path).map_err(|error| error.to_string())),
             project: project.and_then(|project| {
                 project.check(host, false)?;

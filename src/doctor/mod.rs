@@ -8,6 +8,7 @@ mod checks;
 mod engine_checks;
 mod engines;
 mod facts;
+mod personal_checks;
 mod probe;
 mod report;
 mod resource_checks;

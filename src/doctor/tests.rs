@@ -118,6 +118,7 @@ fn facts(host: &Host, clients: Vec<Client>) -> Facts {
         rootless_problems: Vec::new(),
         project: Ok(project().path),
         env_files: Some(Ok(3)),
+        personal: None,
         agent: Some(Ok(1)),
         resources: answers.then_some(Ok(resources)),
     }

@@ -14,6 +14,7 @@ use crate::engine::dialect::Dialect;
 use crate::engine::error::{EngineError, Trouble, is_trouble};
 use crate::engine::runner::Runner;
 use crate::host::machine::Host;
+use crate::host::reach::Reach;
 
 /// A program that may be a container runtime.
 #[derive(Debug, Clone)]
@@ -28,23 +29,12 @@ pub struct Candidate<'a> {
     pub instead_of: Option<String>,
 }
 
-/// The places that code in a cage can write.
-struct Reach(Vec<PathBuf>);
-
 impl Reach {
     fn of(host: &Host, project: Option<&Path>) -> Result<Self> {
         // The current directory may become the project of a cage, whichever project the command is about.
         let here = host.cwd.as_deref().filter(|cwd| host.may_be_a_project(cwd));
         let places = project.into_iter().chain(here).map(Path::to_owned);
-        Ok(Self(places.chain(host.reach()?).collect()))
-    }
-
-    /// Returns the place that a path is in, goes through or leads to.
-    fn place_of(&self, path: &Path) -> Option<&Path> {
-        let ways: Vec<PathBuf> =
-            [path.to_owned(), file::resolved(path)].into_iter().chain(file::links(path)).collect();
-        let is_way = |place: &&PathBuf| ways.iter().any(|way| way.starts_with(place));
-        self.0.iter().find(is_way).map(PathBuf::as_path)
+        Ok(places.chain(host.reach()?).collect())
     }
 
     /// Returns PATH, where engines look for programs that they start, some as root, and the variables with libraries, without
@@ -193,7 +183,7 @@ impl Runtime {
     /// # Errors
     /// When it is.
     pub fn check_outside(&self, places: &[String]) -> Result<()> {
-        let reach = Reach(places.iter().map(PathBuf::from).collect());
+        let reach: Reach = places.iter().map(PathBuf::from).collect();
         let Some(place) = reach.place_of(&self.program) else { return Ok(()) };
         let shown = |path: &Path| text::escape(&path.to_string_lossy());
         bail!(

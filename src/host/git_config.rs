@@ -40,8 +40,14 @@ impl Entry {
 
 /// Returns the settings of a file, in order.
 pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    Entries { bytes, at: 0, section: Vec::new() }.fuse()
+    Entries::of(bytes).fuse()
+}
+
+/// Returns the settings of a file, or `None` if git refuses it because of an error.
+pub fn all_entries(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let mut rest = Entries::of(bytes);
+    let entries = rest.by_ref().collect();
+    rest.is_done.then_some(entries)
 }
 
 /// An iterator over the settings of a file up to its end or the first error.
@@ -50,6 +56,8 @@ struct Entries<'a> {
     at: usize,
     /// The current section and subsection, with a dot between them.
     section: Vec<u8>,
+    /// Whether the file was read to its end.
+    is_done: bool,
 }
 
 impl Iterator for Entries<'_> {
@@ -58,7 +66,10 @@ impl Iterator for Entries<'_> {
     fn next(&mut self) -> Option<Entry> {
         loop {
             match self.take() {
-                _ if self.at_end() => return None,
+                _ if self.at_end() => {
+                    self.is_done = true;
+                    return None;
+                }
                 c if is_space(c) => {}
                 b'#' | b';' => self.skip_line(),
                 b'[' => self.section = self.header()?,
@@ -77,7 +88,12 @@ fn is_key(c: u8) -> bool {
     c.is_ascii_alphanumeric() || c == b'-'
 }
 
-impl Entries<'_> {
+impl<'a> Entries<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        Self { bytes, at: 0, section: Vec::new(), is_done: false }
+    }
+
     /// Returns the next byte; a line break for CR LF and after the end of the file.
     fn take(&mut self) -> u8 {
         let c = self.bytes.get(self.at).copied();
@@ -263,6 +279,8 @@ mod tests {
         {
             let text = format!("[core]\neditor = vi\n{error}\n[core]\npager = less\n");
             assert_eq!(lines(text.as_bytes()), ["core.editor=vi"], "{error:?}");
+            assert_eq!(all_entries(text.as_bytes()), None);
+            assert_eq!(all_entries(format!("[core]\neditor = vi\n{error}").as_bytes()), None);
         }
     }
 
@@ -405,6 +423,7 @@ mod tests {
             let text = [b"[core]\n", text.as_slice()].concat();
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), &text).unwrap();
+            prop_assert_eq!(all_entries(&text).is_some(), gits(file.path()).is_some());
             if let Some(gits) = gits(file.path()) {
                 accepted.set(accepted.get() + usize::from(!gits.is_empty()));
                 prop_assert_eq!(ours(&text), gits);

@@ -3,7 +3,12 @@
 pub mod completion;
 pub mod detach_keys;
 pub mod git_config;
+pub mod git_pattern;
+pub mod git_person;
+pub mod git_remotes;
+pub mod git_repository;
 pub mod ids;
+pub mod known_hosts;
 pub mod machine;
 pub mod places;
 pub mod project;

@@ -17,6 +17,31 @@ use crate::host::places::system_dir;
 /// The start of the names of these files; an engine and a label follow.
 const START: &str = "writable.";
 
+/// Places of this machine that code in a cage can write.
+#[derive(Debug, Clone, Default)]
+pub struct Reach(Vec<PathBuf>);
+
+impl FromIterator<PathBuf> for Reach {
+    fn from_iter<T: IntoIterator<Item = PathBuf>>(places: T) -> Self {
+        Self(places.into_iter().collect())
+    }
+}
+
+impl Reach {
+    /// Returns the place that a path is in, goes through or leads to.
+    pub fn place_of(&self, path: &Path) -> Option<&Path> {
+        let ways: Vec<PathBuf> =
+            [path.to_owned(), file::resolved(path)].into_iter().chain(file::links(path)).collect();
+        let is_way = |place: &&PathBuf| ways.iter().any(|way| way.starts_with(place));
+        self.0.iter().find(is_way).map(PathBuf::as_path)
+    }
+
+    /// Returns whether a file or link exists and code in a cage can write it.
+    pub fn has(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok() && self.place_of(path).is_some()
+    }
+}
+
 impl Host {
     /// Reads the places that cages of all engines can write.
     ///

@@ -22,8 +22,13 @@ pub enum GitDir {
     None,
     /// The repository is inside the project.
     Inside,
-    /// The repository is in this directory outside the project; the cage mounts it at the same path.
-    Outside(String),
+    /// The repository is outside the project.
+    Outside {
+        /// The directory with the repository, which the cage mounts at the same path.
+        common: String,
+        /// The working tree's own directory in it, which for a submodule is the same.
+        own: PathBuf,
+    },
     /// The reason why cage doesn't follow `.git`.
     Refused(String),
 }
@@ -32,7 +37,7 @@ impl GitDir {
     /// Returns the directory outside the project that the cage mounts, if there is one.
     pub fn outside(&self) -> Option<&str> {
         match self {
-            Self::Outside(dir) => Some(dir),
+            Self::Outside { common, .. } => Some(common),
             Self::None | Self::Inside | Self::Refused(_) => None,
         }
     }
@@ -48,7 +53,7 @@ impl GitDir {
             Ok(_) => {}
         }
         match follow(project, &file) {
-            Ok(dir) => Self::Outside(dir),
+            Ok((common, own)) => Self::Outside { common, own },
             Err(why) => Self::Refused(why),
         }
     }
@@ -58,8 +63,8 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Returns the repository that `.git` names, or the reason why cage doesn't accept it.
-fn follow(project: &Path, file: &Path) -> Result<String, String> {
+/// Returns the repository that `.git` names and the working tree's own directory in it, or the reason why cage doesn't accept it.
+fn follow(project: &Path, file: &Path) -> Result<(String, PathBuf), String> {
     let text = read_line(file)?.ok_or("it is gone")?;
     let target = text.strip_prefix("gitdir: ").ok_or("it doesn't say `gitdir:`")?;
     let git_dir = fs::canonicalize(project.join(target)).map_err(|error| format!("{target}: {error}"))?;
@@ -83,7 +88,8 @@ fn follow(project: &Path, file: &Path) -> Result<String, String> {
     if (common != git_dir && !is_kept_there) || project.starts_with(&common) {
         return Err(format!("{target} has its objects elsewhere"));
     }
-    common.into_os_string().into_string().map_err(|_| "its path is not valid UTF-8".to_owned())
+    let common = common.into_os_string().into_string().map_err(|_| "its path is not valid UTF-8")?;
+    Ok((common, git_dir))
 }
 
 /// Returns the `.git` file of the working tree that a git directory says it belongs to.
@@ -153,8 +159,9 @@ mod tests {
             GitDir::of(&fs::canonicalize(self.path(dir)).unwrap())
         }
 
-        fn outside(&self, path: &str) -> GitDir {
-            GitDir::Outside(self.path(path).to_str().unwrap().to_owned())
+        fn outside(&self, common: &str, own: &str) -> GitDir {
+            let common = self.path(common).to_str().unwrap().to_owned();
+            GitDir::Outside { common, own: self.path(own) }
         }
 
         fn refused(&self, dir: &str) -> bool {
@@ -173,10 +180,10 @@ mod tests {
     fn a_linked_worktree_needs_the_common_directory() {
         let trees = Trees::new();
         trees.git("main", &["worktree", "add", "-q", "../linked"]);
-        assert_eq!(trees.look("linked"), trees.outside("main/.git"));
+        assert_eq!(trees.look("linked"), trees.outside("main/.git", "main/.git/worktrees/linked"));
         trees.git(".", &["clone", "-q", "--bare", "main", "bare.git"]);
         trees.git("bare.git", &["worktree", "add", "-q", "../of-bare", "-b", "new"]);
-        assert_eq!(trees.look("of-bare"), trees.outside("bare.git"));
+        assert_eq!(trees.look("of-bare"), trees.outside("bare.git", "bare.git/worktrees/of-bare"));
     }
 
     #[test]
@@ -184,7 +191,10 @@ mod tests {
         let trees = Trees::new();
         trees.git(".", &["init", "-q", "super"]);
         trees.git("super", &["submodule", "--quiet", "add", trees.path("main").to_str().unwrap(), "sub"]);
-        assert_eq!(trees.look("super/sub"), trees.outside("super/.git/modules/sub"));
+        assert_eq!(
+            trees.look("super/sub"),
+            trees.outside("super/.git/modules/sub", "super/.git/modules/sub")
+        );
     }
 
     #[test]
@@ -200,7 +210,11 @@ mod tests {
                 assert!(trees.refused("linked"), "{}", file.display());
             }
             fs::write(&file, text).unwrap();
-            assert_eq!(trees.look("linked"), trees.outside("main/.git"), "the control");
+            assert_eq!(
+                trees.look("linked"),
+                trees.outside("main/.git", "main/.git/worktrees/linked"),
+                "the control"
+            );
         }
         // A directory with a name that no file system takes can't be looked at.
         let too_long = trees.path(&"x".repeat(300));

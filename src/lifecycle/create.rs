@@ -120,6 +120,7 @@ impl<'a> NewCage<'a> {
         if let (Mapping::Renumber(ids), true) = (mapping, has_files) {
             new_files.extend(accounts::renumbered(&facts, ids)?);
         }
+        new_files.extend(preflight.personal.files(&facts));
         let seed = home::seed_dir(host)?;
         ensure!(
             user.home != project.path,
@@ -341,6 +342,7 @@ impl<'a> NewCage<'a> {
         }
         warnings.extend(self.preflight.env.notes().iter().cloned());
         warnings.extend(self.proxy_warning());
+        warnings.extend(self.preflight.personal.warnings.iter().cloned());
         warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
         for other in self.cages_losing_home() {
             warnings.push(format!(

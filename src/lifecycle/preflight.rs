@@ -1,5 +1,7 @@
 //! The checks before the image of a new cage is pulled.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
@@ -8,7 +10,8 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
-use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED};
+use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_GIT_IDENTITY};
+use crate::cage::personal::{Identity, Personal, SigningKey};
 use crate::cage::{isolation, nesting, option_files};
 use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
@@ -25,8 +28,10 @@ pub struct Preflight {
     pub(super) endpoint: String,
     /// The other cages.
     pub(super) others: Vec<Cage>,
-    /// Messages about the project's own files with mounts and ports, which are not used.
+    /// Messages about what the user may want to do.
     pub(super) suggestions: Vec<String>,
+    /// What the cage gets from the user's settings of git and SSH.
+    pub(super) personal: Personal,
     /// Whether this is the first cage: there is no shared home yet.
     pub(super) is_first: bool,
 }
@@ -66,6 +71,11 @@ impl Preflight {
         runtime.check_outside(&places)?;
         let places: Vec<String> = others.iter().flat_map(Cage::writable_sources).chain(places).collect();
         option_files::check_places(&session.host, options, &places)?;
+        let reach = places.iter().map(PathBuf::from).chain(session.host.reach()?).collect();
+        let mut personal = Personal::gather(&session.host, project, &reach);
+        if options.has(NO_GIT_IDENTITY) {
+            personal.identity = Identity::default();
+        }
         if !session.global.dry_run {
             session.host.keep_reach(runtime.kind.program(), places);
         }
@@ -81,7 +91,9 @@ impl Preflight {
         let volume = runtime.volume(session.runner, &home)?;
         let is_first = volume.is_none() && home == session.host.home_volume;
         nesting::check_home(volume)?;
-        let suggestions = option_files::suggestions(&session.host, project, options);
-        Ok(Self { env, endpoint, others, suggestions, is_first })
+        let mut suggestions = option_files::suggestions(&session.host, project, options);
+        suggestions
+            .extend(personal.signing_key.iter().filter(|key| key.is_always).flat_map(SigningKey::advice));
+        Ok(Self { env, endpoint, others, suggestions, personal, is_first })
     }
 }

@@ -67,6 +67,7 @@ mod doctor;
 mod dry_run;
 mod forward;
 mod from_script;
+mod identity;
 mod interrupted;
 mod machines;
 mod modes;

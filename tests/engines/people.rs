@@ -99,14 +99,15 @@ fn root_inside_can_install_packages(world: &World) {
 }
 
 /// An SSH server on the host that accepts only this key.
-struct Server {
+pub struct Server {
     process: Child,
-    port: u16,
+    /// The port that it listens on; its key is in the home, in `host-PORT`.
+    pub port: u16,
 }
 
 impl Server {
     #[track_caller]
-    fn start(world: &World, agent: &Agent) -> Self {
+    pub fn start(world: &World, agent: &Agent) -> Self {
         let (port, dir) = (free_port(), world.home.display().to_string());
         let key = format!("{dir}/host-{port}");
         let keygen = ["-q", "-t", "ed25519", "-N", "", "-f", &key].map(str::to_owned);

@@ -47,6 +47,7 @@ impl Machine {
             ("HOME", at.join("home").into()),
             // The time zone must not depend on the machine that runs the tests.
             ("TZ", "Asia/Tokyo".into()),
+            ("GIT_CONFIG_NOSYSTEM", "1".into()),
         ];
         Self { project: at.join("src/app"), root, env, engines: Vec::new() }
     }

@@ -11,6 +11,7 @@ mod dry_run;
 mod forward;
 mod from_script;
 mod hostile;
+mod identity;
 mod list;
 mod locks;
 pub mod machine;
