@@ -10,18 +10,30 @@ use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::bring_up;
 
+const EXAMPLES: &str = "Examples:
+  cage run claude --dangerously-skip-permissions
+                                      Run an agent in this terminal
+  cage run claude -p 'Fix the tests'  Run it for one task
+  cage run npm test                   Run one command, with its exit code
+  cage run -e TOKEN -- make publish   Set a variable for this command only
+  cage run -u root -- apt-get update  Run as root inside
+  cage run -w src -- ls               Run in a directory relative to this one
+  cage run -- sh -c 'ls | wc -l'      Run a pipe inside";
+
+const LOGGING_IN: &str = "Logging in to an agent, once for all cages:
+  a URL and a code   open the URL in your browser, paste the code (claude)
+  a code to type     open the page it names: cage run codex login --device-auth
+  a port to call     `cage forward 1455` in a second terminal lets your browser
+                     reach what waits in the cage: cage run codex login
+  a key              ANTHROPIC_API_KEY=... in ~/.config/cage/env, or -e KEY
+";
+
 /// Run a command in the project's cage
 ///
 /// A cage that isn't running is started. The command runs as the image's user, with a terminal if cage has one.
 /// Its exit code is passed through; 125 means that the command could not be run.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  cage run claude -p 'Fix the tests'  Run an agent
-  cage run -- npm test                Run one command, with its exit code
-  cage run -e TOKEN -- make publish   Set a variable for this command only
-  cage run -u root -- apt-get update  Run as root inside
-  cage run -w src -- ls               Run in a directory relative to this one
-  cage run -- sh -c 'ls | wc -l'      Run a pipe inside")]
+#[command(after_help = EXAMPLES, after_long_help = format!("{LOGGING_IN}\n{EXAMPLES}"))]
 pub struct Run {
     #[command(flatten)]
     options: CreateOptions,

@@ -55,7 +55,12 @@ impl Shell {
             plan.say(format!("Opening shell in {}", container.name));
         }
         let fixed = container.label(TERMINAL_LABEL).unwrap_or_default();
-        plan.push(inside.step(&session.host, &runtime, (&container.id, &container.name), fixed));
+        plan.push(inside.step(
+            &session.host,
+            &runtime,
+            (&container.id, &container.name),
+            (fixed, container.image_name()),
+        ));
         let code = session.carry_out(&plan)?;
         if let Target::Project(project) = &target {
             session.tell_leftovers(project, container.label(SEEN_LABEL));

@@ -130,14 +130,20 @@ impl Context<'_> {
     }
 
     /// Returns the plan that enters a container that runs. `since` is the time of its start if it was running before, `fixed` its
-    /// label of variables that don't come from a terminal.
-    pub(super) fn enter(&self, container: &str, since: Option<&str>, fixed: &str, entry: &Entry) -> Plan {
+    /// label of variables that don't come from a terminal, `image` the name of its image.
+    pub(super) fn enter(
+        &self,
+        container: &str,
+        since: Option<&str>,
+        (fixed, image): (&str, &str),
+        entry: &Entry,
+    ) -> Plan {
         let step = match entry {
             Entry::Name => Step::Print(self.project.name.clone()),
             Entry::Exec(inside) => {
                 let workdir = self.project.inside(&inside.workdir);
                 let inside = ExecCommand { workdir, ..inside.clone() };
-                inside.step(&self.session.host, self.runtime, (container, &self.project.name), fixed)
+                inside.step(&self.session.host, self.runtime, (container, &self.project.name), (fixed, image))
             }
             Entry::Attach => {
                 let mut attach = self.attach(container, &["attach"]);

@@ -162,7 +162,7 @@ impl<'a> NewCage<'a> {
     /// # Errors
     /// When a file for the container has an impossible path.
     pub fn create<'b>(&self, remains: impl IntoIterator<Item = &'b Cage>, entry: &Entry) -> Result<Plan> {
-        let Context { runtime, project, .. } = self.context;
+        let Context { session, runtime, project, .. } = self.context;
         let name = &project.name;
         let new = format!("{name}{SUCCESSOR}");
         let files = self.link.iter().map(|link| &link.path).chain(self.baseline.iter().map(|(path, _)| path));
@@ -177,7 +177,12 @@ impl<'a> NewCage<'a> {
             plan.push(self.context.start_attached(name, self.settle(name)));
         } else {
             plan.append(self.start(name));
-            plan.append(self.context.enter(name, None, &self.fixed_variables(), entry));
+            plan.append(self.context.enter(
+                name,
+                None,
+                (&self.fixed_variables(), &session.host.image),
+                entry,
+            ));
         }
         Ok(plan)
     }
@@ -210,7 +215,7 @@ impl<'a> NewCage<'a> {
         plan.append(self.start(&new));
         plan.run(remove(runtime, &old.id));
         plan.run(runtime.command(["rename", &new, name]));
-        plan.append(self.context.enter(name, None, &self.fixed_variables(), entry));
+        plan.append(self.context.enter(name, None, (&self.fixed_variables(), &session.host.image), entry));
         Ok(plan)
     }
 
@@ -319,6 +324,8 @@ impl<'a> NewCage<'a> {
         vec![
             format!("welcome! This cage can see this project{agent} and nothing else"),
             "  on your machine unless you add it".to_owned(),
+            "  agent:   `cage run claude --dangerously-skip-permissions`, or another one".to_owned(),
+            "  log in:  once, as `cage help run` describes: all cages share the home".to_owned(),
             format!("  home:    {} in volume {}, shared by all cages", self.user.home, host.home_volume),
             format!("  leave:   `exit` stops it; {} detaches, `cage start` re-attaches", host.detach_keys),
             "  reset:   `cage restart` gives a clean box; project and home stay".to_owned(),

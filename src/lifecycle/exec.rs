@@ -1,6 +1,7 @@
 //! Commands in a running cage: shells, and the command of `cage run`.
 
 use crate::base::script;
+use crate::base::text::escape;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::variable::Variable;
 use crate::engine::command::PATIENCE;
@@ -37,9 +38,15 @@ impl ExecCommand {
         first.rsplit('/').next().unwrap_or(first).to_owned()
     }
 
-    /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here. The
-    /// variables of the terminal that are `fixed` stay as they are.
-    pub fn step(&self, host: &Host, runtime: &Runtime, (container, name): (&str, &str), fixed: &str) -> Step {
+    /// Returns the step that runs the command in a container, called `name` in messages and made of `image`, with a terminal if there is
+    /// one here. The variables of the terminal that are `fixed` stay as they are.
+    pub fn step(
+        &self,
+        host: &Host,
+        runtime: &Runtime,
+        (container, name): (&str, &str),
+        (fixed, image): (&str, &str),
+    ) -> Step {
         let keys = runtime.kind.unused_keys(None);
         let session = format!("CAGE_SESSION={}", host.session);
         // The project's path may be gone inside, where root can rename the directories above it; and old versions of runc could be
@@ -60,7 +67,9 @@ impl ExecCommand {
             args.extend(assignments.iter().flat_map(|variable| ["--env", variable]));
         }
         args.extend(self.user.iter().flat_map(|user| ["--user", user]));
-        args.extend([container, "/bin/sh", "-c", EXEC_COMMAND, "sh", &self.workdir]);
+        let image = escape(image);
+        let zeroth = if self.command.is_empty() { "sh" } else { &image };
+        args.extend([container, "/bin/sh", "-c", EXEC_COMMAND, zeroth, &self.workdir]);
         let is_set = |name: &str| is_fixed(name) || variables.iter().any(|(set, _)| *set == name);
         let unset: Vec<&str> = NAMES.into_iter().filter(|name| !is_set(name)).collect();
         let unset = unset.join(" ");

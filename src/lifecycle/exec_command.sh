@@ -7,6 +7,8 @@
 # UNSET are names of variables that describe another terminal than this one; there may be none. ROWS and COLUMNS are the terminal's size: docker 20.10
 # sets it only after the command has started.
 #
+# With COMMAND, $0 is the name of the cage's image, for the message about a program that is missing.
+#
 # shellcheck disable=SC2086  # names of variables are split on purpose
 
 directory=$1
@@ -21,7 +23,21 @@ if ! cd -- "$directory" 2>/dev/null; then
     if [ $# -gt 0 ]; then exit 125; fi
 fi
 unset directory OLDPWD
-if [ $# -gt 0 ]; then exec "$@"; fi
+absent() {
+    printf 'error: %s\n' "$1" >&2
+    [ -z "$2" ] || printf 'hint: %s\n' "$2" >&2
+    exit 127
+}
+if [ $# -gt 0 ]; then
+    case $1 in
+    */*) [ -e "$1" ] || absent "there is no \`$1\` in the cage, or none for this user" ;;
+    *)
+        command -v -- "$1" >/dev/null 2>&1 || absent "\`$1\` is not in $0" \
+            "docs/images.md in cage's repository shows how to get it into an image"
+        ;;
+    esac
+    exec "$@"
+fi
 for shell in "${SHELL:-}" zsh bash; do
     if [ -n "$shell" ] && command -v "$shell" >/dev/null; then exec "$shell" -l; fi
 done

@@ -140,7 +140,7 @@ impl Context<'_> {
             plan.push(Step::Link(link));
         }
         let id = &container.id;
-        let fixed = container.label(TERMINAL_LABEL).unwrap_or_default();
+        let made = (container.label(TERMINAL_LABEL).unwrap_or_default(), container.image_name());
         match container.state {
             State::Created | State::Stopped | State::Dead => {
                 if let Some(death) = ending::death(&self.session.host, container) {
@@ -156,7 +156,7 @@ impl Context<'_> {
                     plan.run(self.runtime.command(["start", id]));
                     plan.extend(settle.map(Step::Try));
                     plan.extend(tell_ports(self.runtime, id, kept));
-                    plan.append(self.enter(id, None, fixed, entry));
+                    plan.append(self.enter(id, None, made, entry));
                 }
                 return plan;
             }
@@ -170,7 +170,7 @@ impl Context<'_> {
                 }
             }
         }
-        plan.append(self.enter(id, Some(&container.started), fixed, entry));
+        plan.append(self.enter(id, Some(&container.started), made, entry));
         plan
     }
 

@@ -290,7 +290,7 @@ fn coming_back_to_a_running_cage() {
         command: ["npm", "test"].map(str::to_owned).to_vec(),
         ..ExecCommand::default()
     });
-    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &command), @"exec docker exec --interactive --workdir / --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c EXEC_COMMAND sh '' 'TERM COLORTERM TERM_PROGRAM TERM_PROGRAM_VERSION VTE_VERSION COLORFGBG' 30 100 -- npm test");
+    insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, "", &command), @"exec docker exec --interactive --workdir / --env CAGE_SESSION=1-1 --tty --detach-keys ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^ 0123456789ab /bin/sh -c EXEC_COMMAND ghcr.io/pacificsky/devcontainer-lite:latest '' 'TERM COLORTERM TERM_PROGRAM TERM_PROGRAM_VERSION VTE_VERSION COLORFGBG' 30 100 -- npm test");
 }
 
 /// What is particular to a cage on an engine that said `info`, where the image's user can't write the project, which looks

@@ -171,6 +171,17 @@ fn rm_removes_a_cage_without_directory_by_name(world: &World) {
 
 fn run_passes_streams_and_exit_code(world: &World) {
     world.cage("run -- sh -c 'exit 7'").exits(7);
+    let missing = "error: `no-such-agent` is not in cage-lab\nhint: docs/images.md in cage's repository ";
+    for command in ["run no-such-agent --yes", "shell -- no-such-agent"] {
+        let told = world.cage(command).exits(127).says(missing);
+        assert!(told.err.ends_with("into an image\n") && !told.err.contains("not found"), "{told}");
+    }
+    world.cage("run ./missing").exits(127).says("error: there is no `./missing` in the cage, ");
+    // The control: a program that is there and fails in the same way.
+    let failing = world.cage("run -- sh -c 'echo mine >&2; exit 127'").exits(127);
+    assert!(failing.err.contains("mine\n") && !failing.err.contains("error:"), "{failing}");
+    world.write(&world.project.join("not-executable"), "");
+    world.cage("run ./not-executable").exits(126);
     world.cage("run cat").stdin("piped\n\0in").ok().prints("piped\n\0in");
     world
         .cage(r#"run printf '[%s]' 'two words' '' "it's" '$HOME' --verbose"#)
