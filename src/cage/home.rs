@@ -2,7 +2,10 @@
 //! inside a container, so short-lived containers do this.
 
 use std::fs;
+use std::io;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -16,6 +19,7 @@ use crate::cage::user::Mapping;
 use crate::engine::command::Invocation;
 use crate::engine::mount::Mount;
 use crate::engine::runtime::Runtime;
+use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 
@@ -27,6 +31,12 @@ const GIVE_VOLUMES: &str = script::body(include_str!("give_volumes.sh"));
 
 /// The script that resets a home volume to the image's home directory.
 const RESET: &str = script::body(include_str!("reset_home.sh"));
+
+/// The number of levels of a home whose directories the helper gives to the user.
+const DEPTH: usize = 3;
+
+/// The number of entries on these levels beyond which the helper looks at them.
+const MANY: usize = 20_000;
 
 /// The flag that keeps `SELinux` from confining a container.
 pub const UNCONFINED: &str = "--security-opt=label=disable";
@@ -52,6 +62,40 @@ pub fn seed_dir(host: &Host) -> Result<Option<String>> {
         Ok(real) => Ok(Some(real)),
         Err(_) => bail!(unusable("its path is not valid UTF-8")),
     }
+}
+
+/// Returns whether a home at this directory of this machine has nothing that the helper would change: it is filled, and belongs to
+/// `owner` with all directories down to the helper's depth. What can't be read is for the helper, as is a home with very many files.
+///
+/// This looks at the same owners as the helper, so that nothing is taken on trust. Code in a cage that changes names meanwhile can only
+/// make the home look other than it is.
+pub fn is_ready(directory: &Path, owner: Ids) -> bool {
+    let belongs = |path: &Path, gid: Option<u32>| {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok::<_, io::Error>(metadata.uid() == owner.uid && gid.is_none_or(|gid| metadata.gid() == gid))
+    };
+    let look = || {
+        let (mut level, mut entries) = (vec![directory.to_owned()], 0);
+        let mut is_ready = belongs(directory, Some(owner.gid))?;
+        for _ in 0..DEPTH {
+            let mut below = Vec::new();
+            for entry in level.iter().map(fs::read_dir).collect::<io::Result<Vec<_>>>()?.into_iter().flatten()
+            {
+                let entry = entry?;
+                entries += 1;
+                if entry.file_type()?.is_dir() {
+                    is_ready &= belongs(&entry.path(), None)?;
+                    below.push(entry.path());
+                }
+            }
+            if !is_ready || entries > MANY {
+                return Ok(false);
+            }
+            level = below;
+        }
+        Ok::<_, io::Error>(entries > 0)
+    };
+    look().unwrap_or(false)
 }
 
 /// Returns the command that runs `script` as root in a container of `image` without a network, and removes the container.
@@ -156,6 +200,29 @@ pub fn own_home(host: &Host, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_home_is_ready_when_the_helper_would_change_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let me = fs::metadata(dir.path()).unwrap();
+        let me = Ids { uid: me.uid(), gid: me.gid() };
+        assert!(!is_ready(dir.path(), me), "an empty volume is filled by the engine");
+        fs::create_dir_all(dir.path().join("a/b/c/d")).unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        assert!(is_ready(dir.path(), me));
+        assert!(!is_ready(dir.path(), Ids { uid: me.uid + 1, ..me }));
+        assert!(!is_ready(dir.path(), Ids { gid: me.gid + 1, ..me }));
+        assert!(!is_ready(&dir.path().join("file"), me));
+        assert!(!is_ready(&dir.path().join("none"), me));
+        std::os::unix::fs::symlink("/etc", dir.path().join("link")).unwrap();
+        assert!(is_ready(dir.path(), me), "a link is not followed");
+        if me.uid == 0 {
+            for (path, is_seen) in [("a/b/c/d", false), ("a/b/c", true)] {
+                std::os::unix::fs::chown(dir.path().join(path), Some(7), None).unwrap();
+                assert_eq!(is_ready(dir.path(), me), !is_seen, "{path}");
+            }
+        }
+    }
 
     #[test]
     fn only_paths_below_the_home_need_room() {

@@ -101,7 +101,7 @@ pub fn check_mounts(cage: &Cage, options: &CreateOptions) -> Result<()> {
 ///
 /// # Errors
 /// When the volume isn't plain.
-pub fn check_home(volume: Option<Volume>) -> Result<()> {
+pub fn check_home(volume: Option<&Volume>) -> Result<()> {
     let Some(volume) = volume else { return Ok(()) };
     ensure!(
         volume.is_plain,

@@ -105,7 +105,7 @@ fn facts(host: &Host, clients: Vec<Client>) -> Facts {
         cages: vec![Cage::sample(&project(), State::Stopped)],
         has_image: true,
         image_user: Some(Ok(vscode)),
-        home: Some(Volume { name: "cage-home".into(), is_plain: true }),
+        home: Some(Volume { name: "cage-home".into(), is_plain: true, directory: "/x".into() }),
         agent: AgentInside::Works(1),
     };
     Facts {
@@ -348,7 +348,7 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
         resources(f).image_user = None;
     });
     changed("home", problem, &|f| {
-        resources(f).home = Some(Volume { name: "cage-home".into(), is_plain: false });
+        resources(f).home = Some(Volume { name: "cage-home".into(), is_plain: false, directory: "".into() });
     });
     changed("ssh-agent", warning, &|f| f.agent = None);
     changed("ssh-agent", warning, &|f| f.agent = Some(Err("Connection refused".into())));

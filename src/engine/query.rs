@@ -1,6 +1,7 @@
 //! Queries to an engine: its address and properties, its containers, images and volumes.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub struct Volume {
     pub name: String,
     /// Whether the volume is a plain directory that the engine manages.
     pub is_plain: bool,
+    /// The directory on the engine's machine; empty for a volume that is not plain.
+    pub directory: PathBuf,
 }
 
 /// The objects that `inspect` described.
@@ -150,7 +153,7 @@ impl Runtime {
     /// # Errors
     /// When the engine does not answer.
     pub fn volume(&self, runner: Runner, name: &str) -> Result<Option<Volume>> {
-        let format = "{{.Name}} {{.Driver}} {{json .Options}}";
+        let format = "{{.Name}} {{.Driver}} {{json .Options}} {{.Mountpoint}}";
         let invocation = self.command(["volume", "inspect", "--format", format, name]);
         let output = runner.capture(&invocation)?;
         let error = EngineError::new(&invocation, output.status, &output.stderr);
@@ -160,9 +163,11 @@ impl Runtime {
         }
         let said = String::from_utf8_lossy(&output.stdout);
         let (found, driver_and_options) = said.trim().split_once(' ').unwrap_or_default();
-        let is_plain = matches!(driver_and_options, "local null" | "local {}");
+        let plain =
+            ["local null ", "local {} "].iter().find_map(|plain| driver_and_options.strip_prefix(plain));
+        let directory = plain.unwrap_or_default().into();
         // podman accepts the beginning of a name, if only one volume has it.
-        Ok((found == name).then(|| Volume { name: name.to_owned(), is_plain }))
+        Ok((found == name).then(|| Volume { name: name.to_owned(), is_plain: plain.is_some(), directory }))
     }
 
     /// Returns the names of all volumes.

@@ -24,6 +24,7 @@ use crate::engine::info::{Engine, Mode};
 use crate::engine::mount::Mount;
 use crate::engine::new_file::NewFile;
 use crate::engine::spec::ContainerSpec;
+use crate::host::ids::Ids;
 use crate::host::machine;
 use crate::host::machine::Host;
 use crate::host::worktree::GitDir;
@@ -263,9 +264,11 @@ impl<'a> NewCage<'a> {
         if let Some(seed) = &self.seed {
             plan.say(format!("Seeding home directory from {seed}"));
         }
-        // Cages of other projects may be preparing the same home.
-        plan.extend(host.state_file(&self.home(), "home.lock").map(Step::Lock));
-        plan.run(self.prepare_home());
+        if !self.has_home() {
+            // Cages of other projects may be preparing the same home.
+            plan.extend(host.state_file(&self.home(), "home.lock").map(Step::Lock));
+            plan.run(self.prepare_home());
+        }
         plan.extend(runtime.place(name, &self.new_files)?.map(Step::Run));
         Ok(plan)
     }
@@ -274,6 +277,22 @@ impl<'a> NewCage<'a> {
     fn undo(&self, container: &str, then: impl IntoIterator<Item = Step>) -> Step {
         let remove = Step::Run(remove(self.context.runtime, container));
         Step::Undo(Plan::new([remove].into_iter().chain(then)))
+    }
+
+    /// Returns whether the home is ready without the helper: this machine shows that it has its owner, and it is to get nothing new.
+    fn has_home(&self) -> bool {
+        let ids = self.context.session.host.ids;
+        let owner = match (self.mapping, self.engine.mode) {
+            (Mapping::KeepId(_), _) | (Mapping::Renumber(Ids::ROOT), Mode::Rootless) => ids,
+            (Mapping::Renumber(owner), Mode::Rootful) => owner,
+            (Mapping::AsIs, Mode::Rootful) => self.user.ids,
+            (Mapping::Renumber(_) | Mapping::AsIs, Mode::Rootless) => return false,
+        };
+        let is_here = |directory: &PathBuf| home::is_ready(directory, owner);
+        self.engine.machine.is_none()
+            && self.seed.is_none()
+            && self.points.words_for_home().is_empty()
+            && self.preflight.home.as_ref().is_some_and(is_here)
     }
 
     /// Returns the command that prepares the home.

@@ -1,5 +1,6 @@
 //! Finding the cage that a command is about, in the engine that has it.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,12 +19,14 @@ use crate::engine::container::{Container, State};
 use crate::engine::image::Image;
 use crate::engine::runtime::Runtime;
 use crate::host::project::{Project, cage_name};
+use crate::lifecycle::lock;
+use crate::lifecycle::lock::Locks;
 
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// The objects of a project on an engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Existing {
     /// The cage of the project, if it exists.
     pub cage: Option<Cage>,
@@ -218,6 +221,23 @@ impl Session {
         };
         let (cage, left_over) = (cage_of(&project.name)?, cage_of(&new)?);
         Ok(Existing { cage, left_over, image: found.images.into_iter().next() })
+    }
+
+    /// Returns what is `known` from before `locks` were taken, if nothing can have changed since. Otherwise looks like [`Session::look`].
+    ///
+    /// # Errors
+    /// As [`Session::find`].
+    pub fn look_again<'a>(
+        &self,
+        runtime: &Runtime,
+        project: &Project,
+        locks: &Locks,
+        known: Option<&'a Existing>,
+    ) -> Result<Cow<'a, Existing>> {
+        match known.filter(|_| lock::were_free(locks)) {
+            Some(known) => Ok(Cow::Borrowed(known)),
+            None => self.look(runtime, project).map(Cow::Owned),
+        }
     }
 
     /// Repeats a query until no container in its answer is on the way from one state to another.

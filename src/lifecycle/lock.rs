@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Lock {
     file: File,
     path: PathBuf,
+    /// Whether another command held it at first.
+    waited: bool,
 }
 
 /// The locks that are held while a container is made.
@@ -36,7 +38,9 @@ pub fn take(path: &Path, interrupts: &Interrupts) -> Result<Option<Lock>> {
     loop {
         let Some(file) = open(path) else { return Ok(None) };
         match file.try_lock() {
-            Ok(()) if is_at(&file, path) => return Ok(Some(Lock { file, path: path.to_owned() })),
+            Ok(()) if is_at(&file, path) => {
+                return Ok(Some(Lock { file, path: path.to_owned(), waited: waits }));
+            }
             // The command that held it has removed the file.
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -50,6 +54,12 @@ pub fn take(path: &Path, interrupts: &Interrupts) -> Result<Option<Lock>> {
             Err(TryLockError::Error(_)) => return Ok(None),
         }
     }
+}
+
+/// Returns whether no other command held one of these locks, so that what was found before still holds. The time since then is much
+/// shorter than any command holds a lock, and an engine refuses names that are taken.
+pub fn were_free(locks: &Locks) -> bool {
+    !locks.is_empty() && locks.iter().all(|lock| !lock.waited)
 }
 
 impl Drop for Lock {
@@ -83,6 +93,7 @@ mod tests {
         let path = dir.path().join("state/cage/cage-x.lock");
         let interrupts = Interrupts::register(u64::MAX);
         let first = take(&path, &interrupts).unwrap().unwrap();
+        assert!(!first.waited);
         assert_eq!(first.file.metadata().unwrap().mode() & 0o777, 0o600);
         assert!(
             take(&dir.path().join("state/cage/cage-y.lock"), &interrupts).unwrap().is_some(),
@@ -92,7 +103,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let second = take(&path, &interrupts).unwrap().unwrap();
-                send.send(is_at(&second.file, &path)).unwrap();
+                send.send(is_at(&second.file, &path) && second.waited).unwrap();
             });
             assert!(taken.recv_timeout(Duration::from_millis(300)).is_err(), "it is held");
             drop(first);

@@ -32,6 +32,8 @@ pub struct Preflight {
     pub(super) suggestions: Vec<String>,
     /// What the cage gets from the user's settings of git and SSH.
     pub(super) personal: Personal,
+    /// The directory of the volume that is to be the home, on the engine's machine, if the volume exists.
+    pub(super) home: Option<PathBuf>,
     /// Whether this is the first cage: there is no shared home yet.
     pub(super) is_first: bool,
 }
@@ -90,10 +92,11 @@ impl Preflight {
         let home = home_volume(&session.host, project, options);
         let volume = runtime.volume(session.runner, &home)?;
         let is_first = volume.is_none() && home == session.host.home_volume;
-        nesting::check_home(volume)?;
+        nesting::check_home(volume.as_ref())?;
+        let home = volume.map(|volume| volume.directory);
         let mut suggestions = option_files::suggestions(&session.host, project, options);
         suggestions
             .extend(personal.signing_key.iter().filter(|key| key.is_always).flat_map(SigningKey::advice));
-        Ok(Self { env, endpoint, others, suggestions, personal, is_first })
+        Ok(Self { env, endpoint, others, suggestions, personal, home, is_first })
     }
 }

@@ -80,11 +80,12 @@ fn try_to_bring_up(
     {
         return resume(Context { project: &project, ..context }, &cage, typed, entry);
     }
-    self::pull(session, &runtime, pull, found.image.is_some())?;
+    let is_pulled = self::pull(session, &runtime, pull, found.image.is_some())?;
     agree_on_home(context, &options, &preflight, None)?;
+    let mut known = Some(&found).filter(|_| !is_pulled);
     with_what_works(|features| {
         let locks = session.lock([project.name.as_str()])?;
-        let found = session.look(&runtime, project)?;
+        let found = session.look_again(&runtime, project, &locks, known.take())?;
         let context = Context { image: found.image.as_ref(), ..context };
         if let Some(cage) = found.usable() {
             // Another command created the cage first.
@@ -98,18 +99,18 @@ fn try_to_bring_up(
     })
 }
 
-/// Pulls the image for new cages if the policy wants it. `here` tells whether the image is on this machine.
+/// Pulls the image for new cages if the policy wants it, and returns whether it does. `here` tells whether the image is on this machine.
 ///
 /// # Errors
 /// When the image is not here and can't be pulled.
-pub fn pull(session: &Session, runtime: &Runtime, pull: PullFlag, here: bool) -> Result<()> {
+pub fn pull(session: &Session, runtime: &Runtime, pull: PullFlag, here: bool) -> Result<bool> {
     let image = &session.host.image;
     let wanted = pull.wants(&session.host, here)?;
     if is_local(image) || !wanted {
-        return Ok(());
+        return Ok(false);
     }
     let have = runtime.command(["image", "inspect", image]);
-    session.carry_out(&fetch(&session.host, runtime, Some(have))).map(drop)
+    session.carry_out(&fetch(&session.host, runtime, Some(have))).map(|_| true)
 }
 
 /// Attempts to make a container with the features that not every engine has, and again without those that turn out to be missing:

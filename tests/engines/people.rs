@@ -181,6 +181,12 @@ fn the_home_changes_its_owner(world: &World) {
     world.cage("rm").ok();
     start("cage-lab");
     in_the_cage(world, mine);
+    // A known image and a home in order need no container but the cage, except where the user can't see the volume.
+    world.cage("rm").ok();
+    let verbose = world.cage("start -d --verbose").ok();
+    let is_hidden = world.engine == Engine::GroupDocker || (world.engine == Engine::Docker && !is_root());
+    assert_eq!(verbose.err.contains(" run --rm "), is_hidden, "{verbose}");
+    in_the_cage(world, mine);
 }
 
 fn a_busybox_image_works(world: &World) {

@@ -26,7 +26,7 @@ fn start() {
           | NAME
 
         none, local image: cage start
-          > LOOK ; SAFE ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
           cage: Creating NAME
           | NAME
 

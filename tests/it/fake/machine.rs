@@ -109,6 +109,10 @@ impl Machine {
                 "Error: inspecting object: no such volume cage-home",
                 "",
             ),
+            "ready home" => {
+                fs::create_dir(engine.dir.join("volume-cage-home")).unwrap();
+                fs::write(engine.dir.join("volume-cage-home/.profile"), "").unwrap();
+            }
             "seed" => {
                 fs::create_dir(self.home().join(".config/cage/home")).unwrap();
                 fs::write(self.home().join(".config/cage/home/.vimrc"), "").unwrap();

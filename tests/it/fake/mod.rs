@@ -3,6 +3,7 @@
 mod asking;
 mod bad_input;
 mod below;
+mod calls;
 mod check;
 mod commands;
 mod differences;

@@ -1,0 +1,86 @@
+//! The engine calls of each command, in each state, on each engine: a call takes as long as all that cage itself does, or much longer.
+
+use super::machine::{Machine, Outcome, Speaks};
+
+/// Returns the calls of a run by their verbs, and the option of `exec` that tells what it is for.
+fn calls(outcome: &Outcome) -> String {
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let verb = |call: &Vec<String>| {
+        let words =
+            if ["container", "context", "image", "volume"].contains(&call[0].as_str()) { 2 } else { 1 };
+        call[..words].join(" ")
+    };
+    outcome.calls.iter().map(verb).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks the calls of a command on a machine in some state that has made a cage of the image before.
+#[track_caller]
+fn check(words: &str, command: &str, docker: &str, podman: &str) {
+    for (speaks, expected) in [(Speaks::Docker, docker), (Speaks::Podman, podman)] {
+        let machine = Machine::in_story(speaks, &format!("local image, {words}"));
+        // Remembers the image, and what the engine is.
+        machine.cage("rm");
+        machine.cage("start");
+        machine.cage("restart");
+        assert_eq!(calls(&machine.cage(command)), expected, "{words}: cage {command}, {speaks:?}");
+    }
+}
+
+#[test]
+fn a_new_cage() {
+    check(
+        "none, ready home",
+        "start",
+        "inspect, context inspect, ps, volume inspect, info, create, rename, start, exec",
+        "inspect, ps, volume inspect, create, rename, start, exec",
+    );
+    check(
+        "none, ready home, seed",
+        "start",
+        "inspect, context inspect, ps, volume inspect, info, create, run, rename, start, exec",
+        "inspect, ps, volume inspect, create, run, rename, start, exec",
+    );
+    check(
+        "none, no home",
+        "start",
+        "inspect, context inspect, ps, volume inspect, info, create, run, rename, start, exec",
+        "inspect, ps, volume inspect, create, run, rename, start, exec",
+    );
+}
+
+#[test]
+fn the_first_cage_of_an_image_asks_the_image() {
+    for (speaks, expected) in [
+        (
+            Speaks::Docker,
+            "inspect, context inspect, ps, volume inspect, info, run, create, rename, start, exec",
+        ),
+        (Speaks::Podman, "inspect, ps, volume inspect, run, create, rename, start, exec"),
+    ] {
+        let machine = Machine::in_story(speaks, "none, local image, ready home");
+        assert_eq!(calls(&machine.cage("start")), expected, "{speaks:?}");
+        assert!(!calls(&machine.cage("start")).contains("run"), "{speaks:?}");
+    }
+}
+
+#[test]
+fn a_cage_that_exists() {
+    check(
+        "stopped, ready home",
+        "restart",
+        "inspect, context inspect, ps, container inspect, volume inspect, inspect, info, create, start, exec, rm, rename",
+        "inspect, ps, container inspect, volume inspect, inspect, create, start, exec, rm, rename",
+    );
+    check(
+        "stopped",
+        "start",
+        "inspect, ps, container inspect, start",
+        "inspect, ps, container inspect, start, exec",
+    );
+    check("running", "start", "inspect", "inspect");
+    check("running", "shell", "container inspect, exec", "container inspect, exec");
+    check("running", "run true", "inspect, exec", "inspect, exec");
+    check("running", "stop", "container inspect, stop", "container inspect, stop");
+    check("running", "status", "container inspect, info", "container inspect");
+    check("running", "list", "ps, container inspect", "ps, container inspect");
+}
