@@ -67,6 +67,11 @@ fn with_own_tips(mut error: clap::Error) -> clap::Error {
     if let Some(typed) = typed.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
         let near = closest(&typed, &Cli::command());
         error.remove(ContextKind::SuggestedSubcommand);
+        if typed == "dstart" {
+            let tips = commands::instead_of_dstart().into_iter().map(Into::into).collect();
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+            return error;
+        }
         // A short word is as likely a program: `bun`.
         if near.is_empty() || is_short(&typed) {
             let tip = format!("to run a program in the cage, use 'cage run {}'", text::escape(&typed));

@@ -323,10 +323,10 @@ mod tests {
             ("B=\t# secret", "` #` and the text after it are a part of the value of B"),
             ("CAGE_IMAGE=secret", "CAGE_IMAGE sets a variable inside"),
         ] {
-            let noted = notes(line);
-            assert_eq!(noted.len(), 1, "{line}: {noted:?}");
-            let has_place = noted[0].contains("/app/.cage.env, line 2: ");
-            assert!(has_place && noted[0].contains(part) && !noted[0].contains("secret"), "{noted:?}");
+            let told = notes(line);
+            assert_eq!(told.len(), 1, "{line}: {told:?}");
+            let has_place = told[0].contains("/app/.cage.env, line 2: ");
+            assert!(has_place && told[0].contains(part) && !told[0].contains("secret"), "{told:?}");
         }
         assert_eq!(notes("B='~/secret' # mine").len(), 3);
         let plain = [

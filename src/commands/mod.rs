@@ -4,6 +4,7 @@ pub mod check;
 mod complete;
 pub mod completions;
 pub mod doctor;
+mod dstart;
 pub mod forward;
 pub mod help;
 pub mod list;
@@ -24,6 +25,8 @@ pub mod upgrade;
 
 use anyhow::Result;
 use clap::Subcommand;
+
+pub use self::dstart::instead_of_dstart;
 
 use crate::base::console;
 use crate::doctor::TIME_LIMIT;

@@ -16,6 +16,7 @@ use crate::host::machine::Os;
 /// Returns all checks, in the order in which an engineer would look.
 pub fn checks(facts: &Facts) -> Vec<Check> {
     let mut checks = settings(facts);
+    checks.extend(programs(facts));
     let no_client = facts.no_client.iter().map(|error| Check::error("engine", Level::Problem, error));
     checks.extend(no_client);
     checks.extend(facts.clients.iter().enumerate().map(|(index, client)| engine(facts, index, client)));
@@ -42,11 +43,39 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
     checks
 }
 
+/// The variables of the script's `dstart`.
+const SCRIPTS_VARIABLES: [&str; 4] = ["CAGE_SRC_ROOT", "CAGE_VM_CPU", "CAGE_VM_MEMORY", "CAGE_VM_DISK"];
+
+/// Returns a warning if PATH has more than one cage, such as the script and this program.
+fn programs(facts: &Facts) -> Option<Check> {
+    let shown = facts.programs.iter().map(|(path, is_script)| {
+        format!("{}{}", path.display(), if *is_script { " (a script)" } else { "" })
+    });
+    let shown: Vec<String> = shown.collect();
+    (shown.len() > 1).then(|| {
+        let message = format!("PATH has {} programs called cage: {}", shown.len(), shown.join(", "));
+        Check::warning(
+            "program",
+            message,
+            "a shell runs the first; uninstall the other, or change their order in PATH",
+        )
+    })
+}
+
 fn settings(facts: &Facts) -> Vec<Check> {
     let invalid = facts.invalid_settings.iter();
     let mut checks: Vec<_> = invalid.map(|error| Check::error("settings", Level::Problem, error)).collect();
     let (set, unknown) = facts.variables();
     for name in unknown {
+        if SCRIPTS_VARIABLES.contains(&name) {
+            let what = format!("{name} is for the script's `dstart`, which this cage doesn't have");
+            checks.push(Check::warning(
+                "settings",
+                what,
+                "unset it; `cage dstart` explains what to do instead",
+            ));
+            continue;
+        }
         let fix = match similar_setting(name) {
             Some(setting) => format!("did you mean {setting}?"),
             None => "`cage help` and `cage help start` list the variables of cage".to_owned(),

@@ -1,6 +1,8 @@
 //! The facts that the checks are made from.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -21,7 +23,7 @@ use crate::engine::dialect::Dialect;
 use crate::engine::info::Info;
 use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
-use crate::host::machine::Host;
+use crate::host::machine::{Host, programs};
 use crate::host::project::Project;
 use crate::host::reach::Reach;
 use crate::lifecycle::session::Session;
@@ -31,6 +33,8 @@ use crate::lifecycle::session::Session;
 pub struct Facts {
     /// This machine, its user and their settings.
     pub host: Host,
+    /// The programs in PATH that are called cage, each with whether it is a script.
+    pub programs: Vec<(PathBuf, bool)>,
     /// The settings that can't be used.
     pub invalid_settings: Vec<anyhow::Error>,
     /// The setting that chose the engine, if any: `--runtime` or `CAGE_RUNTIME`.
@@ -103,6 +107,13 @@ impl Facts {
         let socket = host.path_variable("SSH_AUTH_SOCK").filter(|path| !path.as_os_str().is_empty());
         Self {
             host: host.clone(),
+            programs: programs(host, "cage")
+                .into_iter()
+                .map(|path| {
+                    let is_script = is_script(&path);
+                    (path, is_script)
+                })
+                .collect(),
             invalid_settings,
             chosen_by: choice.map(|(setting, _)| setting),
             used,
@@ -131,6 +142,12 @@ impl Facts {
     pub fn variables(&self) -> (Vec<&str>, Vec<&str>) {
         self.host.cage_variables().into_iter().partition(|name| settings().any(|setting| setting == *name))
     }
+}
+
+/// Returns whether a program begins like a script.
+fn is_script(path: &Path) -> bool {
+    let mut start = [0; 2];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
 fn rootless_problems(host: &Host, clients: &[Client], used: Option<usize>) -> Vec<Check> {

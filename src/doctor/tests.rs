@@ -110,6 +110,7 @@ fn facts(host: &Host, clients: Vec<Client>) -> Facts {
     };
     Facts {
         host: host.clone(),
+        programs: Vec::new(),
         invalid_settings: Vec::new(),
         chosen_by: None,
         clients,

@@ -1,7 +1,7 @@
 //! Facts about this machine, its user and their terminal. The only reader of the environment.
 #![expect(clippy::disallowed_methods, reason = "this is the one module that reads the environment")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 
 use crate::base::console::Terminal;
 use crate::base::error::Failure;
-use crate::base::{console, name, text};
+use crate::base::{console, file, name, text};
 use crate::host::detach_keys::DetachKeys;
 use crate::host::ids::Ids;
 
@@ -276,6 +276,13 @@ pub fn address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// Returns the different programs of this name in PATH, those first that a shell finds first.
+pub fn programs(host: &Host, name: &str) -> Vec<PathBuf> {
+    let found = which::which_in_global(name, host.path_variable("PATH")).into_iter().flatten();
+    let mut seen = HashSet::new();
+    found.filter(|path| seen.insert(file::real(path))).collect()
 }
 
 /// Returns whether a program of this name is in PATH.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::lab::{IMAGE, World};
-use crate::common::free_port;
+use crate::common::{absent, free_port};
 
 on_each_engine!(
     clients:
@@ -19,6 +19,10 @@ on_each_engine!(
     a_mount_that_is_gone_is_never_made,
     labels_of_later_scripts_are_followed,
 );
+
+on_each_engine!(podmans: a_home_moves_from_docker_to_podman);
+
+on_each_engine!(everybody: what_is_told_instead_of_dstart_works);
 
 on_each_engine!(registry: upgrade_takes_over_what_the_script_made);
 
@@ -50,6 +54,19 @@ fn agent(world: &World) -> (PathBuf, UnixListener, String) {
     world.give(&socket);
     let words = format!("-v {}:/tmp/ssh-agent.sock -e SSH_AUTH_SOCK=/tmp/ssh-agent.sock", socket.display());
     (socket, listener, words)
+}
+
+/// Returns the commands of docs/from-the-script.md that contain these words, for this world's home and image.
+fn documented(world: &World, words: &[&str]) -> String {
+    let page = include_str!("../../docs/from-the-script.md");
+    let line = |word: &&str| page.lines().find(|line| line.contains(*word)).unwrap();
+    let lines: Vec<&str> = words.iter().map(line).collect();
+    lines.join("\n").replace("cage-home", &world.volume()).replace("\"$image\"", IMAGE)
+}
+
+/// Runs a shell script in the project.
+fn sh(world: &World, script: &str) -> crate::lab::Call {
+    world.call("sh", &["-c".to_owned(), script.to_owned()])
 }
 
 const MARK: &str = "made by the script: no limits, all capabilities; `cage restart` applies cage's own";
@@ -130,7 +147,7 @@ fn a_cage_of_the_script_goes_the_whole_way(world: &World) {
         ports.contains(&open.to_string()) && ports.contains(&local.to_string()) && !ports.contains("0.0.0.0"),
         "{ports}"
     );
-    assert_eq!(world.cages(), [name.clone()]);
+    assert_eq!(world.cages().join(" "), name);
     assert!(!world.cage("status").ok().out.contains("made by the script"));
     world.cage("restart").ok().says_not("taken over");
     world.inside("test -e /data/file && echo kept >~/kept").ok();
@@ -139,10 +156,8 @@ fn a_cage_of_the_script_goes_the_whole_way(world: &World) {
     // And back: the script finds the home, once it belongs to the script's user again.
     script_starts(world, &world.project, "", IMAGE);
     world.inside("cat ~/kept && ! touch ~/new").ok().prints("kept\n");
-    let volume = world.volume();
-    world
-        .engine(&format!("run --rm --user 0 --entrypoint chown -v {volume}:/home {IMAGE} -R 501:20 /home"))
-        .ok();
+    let give_back = documented(world, &["--entrypoint chown"]).replace("docker", world.engine.program());
+    sh(world, &give_back).ok();
     world.inside("cat ~/kept && touch ~/new").ok().prints("kept\n");
     world.cage("restart --fresh").ok().says_not("taken over");
     world.cage("rm").ok();
@@ -247,7 +262,7 @@ fn a_cage_that_was_named_after_a_link_is_found(world: &World) {
     // Code in another cage may have changed the link since.
     world.cage("start").exits(1).says("a path with a link").says("`cage restart`");
     world.cage("restart").ok().says(&format!("using {name}, which the script made"));
-    assert_eq!(world.cages(), [canonical.clone()]);
+    assert_eq!(world.cages().join(" "), canonical);
     world.cage("run -- pwd").ok().prints(&format!("{}\n", world.project.display()));
     world.cage("rm").ok();
 
@@ -258,7 +273,7 @@ fn a_cage_that_was_named_after_a_link_is_found(world: &World) {
     script_starts(world, &path, "", IMAGE);
     fs::remove_file(&link).unwrap();
     symlink("/", &link).unwrap();
-    world.cage("status").ok().begins(&format!("Container: {}\nState:     none\n", canonical));
+    world.cage("status").ok().begins(&format!("Container: {canonical}\nState:     none\n"));
 }
 
 fn a_mount_that_is_gone_is_never_made(world: &World) {
@@ -287,6 +302,41 @@ fn a_mount_that_is_gone_is_never_made(world: &World) {
     assert!(!gone.exists() && world.cages() == [world.name()]);
     world.cage("restart").ok();
     assert!(!gone.exists() && world.state() == "running");
+}
+
+fn a_home_moves_from_docker_to_podman(world: &World) {
+    let volume = world.volume();
+    let docker = |words: &str| sh(world, &format!("docker {words}"));
+    if docker(&format!("image inspect {IMAGE}")).run().code != 0 {
+        return absent("docker", "no answer, or no image");
+    }
+    // A home that docker has, with all kinds of files.
+    let fill =
+        "mkdir -m 700 .d && echo key >.d/key && chmod 600 .d/key && ln -s .d/key link && chown -hR 501:20 .";
+    let filled = docker(&format!("run --rm --user 0 -w /h -v {volume}:/h {IMAGE} sh -c '{fill}'")).run();
+    let moved = sh(
+        world,
+        &documented(world, &["docker run --rm --user 0 --entrypoint tar", "podman run", "rm home.tar"]),
+    )
+    .run();
+    docker(&format!("volume rm {volume}")).ok();
+    assert!(filled.code == 0 && moved.code == 0, "{filled} {moved}");
+    world.cage("start").ok();
+    world
+        .inside("cat ~/link && echo more >>~/.d/key && stat -c %a ~/.d ~/.d/key")
+        .ok()
+        .prints("key\n700\n600\n");
+}
+
+/// Runs the command that `cage dstart` prints, and talks to the engine from inside.
+fn what_is_told_instead_of_dstart_works(world: &World) {
+    let told = world.cage("dstart").exits(2).says("controls your machine").says("docs/from-the-script.md");
+    if !world.engine.is_docker() {
+        return;
+    }
+    let typed = told.err.split("type it: 'cage ").nth(1).unwrap().split("'\n").next().unwrap();
+    world.cage(typed).ok().says("control of this machine");
+    world.cage("run -- sh -c 'test -S /var/run/docker.sock && test -w /var/run/docker.sock'").ok();
 }
 
 fn upgrade_takes_over_what_the_script_made(world: &World) {

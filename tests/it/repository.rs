@@ -49,12 +49,20 @@ fn the_readme_table_lists_exactly_the_commands() {
     assert_eq!(rows.len(), subcommands().len(), "none twice");
 }
 
+/// Returns the names of the documents for users.
+fn documents() -> Vec<String> {
+    let docs = fs::read_dir(root().join("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
+    let docs = docs.filter(|name| Path::new(name).extension().is_some_and(|end| end == "md"));
+    ["README.md".to_owned(), "CHANGELOG.md".to_owned()].into_iter().chain(docs).collect()
+}
+
 #[test]
-fn every_readme_example_parses() {
+fn every_example_in_the_documents_parses() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     symlink(env!("CARGO_BIN_EXE_cage"), machine.root().join("bin/cage")).unwrap();
-    let readme = read("README.md");
-    let examples = examples(&readme);
+    let texts: Vec<String> = documents().iter().map(|file| read(file)).collect();
+    let examples: Vec<&str> = texts.iter().flat_map(|text| examples(text)).collect();
     assert!(examples.len() > 3, "{examples:?}");
     let code = |line: &str| {
         let outcome = machine.run(machine.command("/bin/sh").args(["-c", line]));
@@ -70,8 +78,8 @@ fn every_readme_example_parses() {
 #[test]
 fn every_command_that_the_documents_mention_exists() {
     let known = subcommands();
-    for file in ["README.md", "CHANGELOG.md"] {
-        let text = read(file);
+    for file in documents() {
+        let text = read(&file);
         for mention in text.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("cage ")) {
             let word = mention.split_whitespace().next().unwrap_or_default();
             assert!(word.starts_with('-') || known.contains(word), "{file}: `cage {mention}`");

@@ -1,7 +1,7 @@
 //! `cage doctor`: every problem is reported, and nothing is created.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -372,4 +372,35 @@ fn a_program_that_can_not_be_run_is_reported() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let outcome = machine.cage("doctor --json");
     assert_eq!((outcome.code, wrong(&outcome)), (1, one("engine", "problem")), "{}", outcome.stdout);
+}
+
+#[test]
+fn what_is_left_of_the_script_is_reported() {
+    let mut machine = machine(Speaks::Docker, "none");
+    let bins: Vec<_> = ["one", "two", "three"].map(|name| machine.root().join(name)).into();
+    for (bin, text) in bins.iter().zip(["#!/bin/sh\n", "\x7fELF", ""]) {
+        fs::create_dir(bin).unwrap();
+        if text.is_empty() {
+            // The same program by another path.
+            symlink(bins[0].join("cage"), bin.join("cage")).unwrap();
+        } else {
+            fs::write(bin.join("cage"), text).unwrap();
+            fs::set_permissions(bin.join("cage"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+    let own = machine.env[0].1.to_string_lossy().into_owned();
+    let mut path = |bins: &[&std::path::PathBuf]| {
+        let dirs = bins.iter().map(|bin| bin.display().to_string()).chain([own.clone()]);
+        machine.env[0].1 = dirs.collect::<Vec<_>>().join(":").into();
+        machine.anonymous(&machine.cage("doctor").stdout)
+    };
+    assert!(!path(&[&bins[0], &bins[2]]).contains("program  "), "the control: only one");
+    let told = path(&[&bins[0], &bins[2], &bins[1]]);
+    let two = "PATH has 2 programs called cage: ROOT/one/cage (a script), ROOT/two/cage\n";
+    assert!(told.contains(two), "{told}");
+    for name in ["CAGE_SRC_ROOT", "CAGE_VM_CPU", "CAGE_VM_MEMORY", "CAGE_VM_DISK"] {
+        machine.env.push((name, "4".into()));
+        let told = machine.cage("doctor").stdout;
+        assert!(told.contains(&format!("{name} is for the script's `dstart`")), "{told}");
+    }
 }
