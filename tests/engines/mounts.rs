@@ -16,7 +16,9 @@ on_each_engine!(
 
 /// Returns the arguments that mount these sources at these targets.
 fn volumes(mounts: &[(&str, &str)]) -> String {
-    mounts.iter().map(|(source, target)| format!(" -v {source}:{target}")).collect()
+    let options: Vec<String> =
+        mounts.iter().map(|(source, target)| format!(" -v {source}:{target}")).collect();
+    options.concat()
 }
 
 fn mount_points_and_new_volumes_belong_to_the_user(world: &World) {
