@@ -3,7 +3,8 @@
 #
 # Runs as the image's user in a short-lived container, without the home. Prints a line each: the user's name (or an empty
 # line), UID, GID and home directory; the owner of DIRECTORY, UID:GID, as seen in the container, if the user can't write to
-# it, else an empty line. Then, for each file that the image has, a line with path and size, and the file. At the end `end`.
+# it, else an empty line. Then, for each file that the image has and its user can read, a line with path and size, and the
+# file. At the end `end`.
 #
 # shellcheck disable=SC2046  # The fields of `ls` are split on purpose.
 
@@ -19,7 +20,7 @@ else
     echo
 fi
 for file in /etc/passwd /etc/group /etc/gitconfig /etc/ssh/ssh_known_hosts; do
-    if [ -f "$file" ]; then
+    if [ -f "$file" ] && [ -r "$file" ]; then
         size=$(wc -c <"$file")
         echo "$file $((size))"
         cat "$file"

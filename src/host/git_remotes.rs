@@ -8,6 +8,9 @@ use crate::host::git_config::Entry;
 /// The number of hosts that a project may have.
 const MAX_HOSTS: usize = 100;
 
+/// The number of addresses, and of settings that replace their start, that are looked at.
+const MAX_SETTINGS: usize = 1000;
+
 /// A host that a repository names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
@@ -86,11 +89,12 @@ pub fn hosts(own: &[&Entry], users: &[Entry]) -> Vec<Remote> {
             ("remote", "url" | "pushurl") | ("submodule", "url")
         ) && entry.subsection.is_some()
     };
+    let rewrites = own.iter().copied().chain(users).filter(|entry| entry.section == "url");
+    let rewrites: Vec<&Entry> = rewrites.take(MAX_SETTINGS).collect();
     let mut hosts: Vec<Remote> = Vec::new();
-    for entry in own.iter().copied().filter(is_address) {
+    for entry in own.iter().copied().filter(is_address).take(MAX_SETTINGS) {
         let Some(url) = text(entry) else { continue };
-        let rewritten =
-            ["insteadof", "pushinsteadof"].map(|kind| rewrite(url, kind, own.iter().copied().chain(users)));
+        let rewritten = ["insteadof", "pushinsteadof"].map(|kind| rewrite(url, kind, &rewrites));
         for url in [url.to_owned()].into_iter().chain(rewritten.into_iter().flatten()) {
             let Some(new) = Remote::of(&url) else { continue };
             let is_same = |old: &&mut Remote| (&old.host, old.port) == (&new.host, new.port);
@@ -111,12 +115,11 @@ fn text(entry: &Entry) -> Option<&str> {
 }
 
 /// Returns an address with its start replaced, as the setting with the longest match says: `url.BASE.insteadOf = START`.
-fn rewrite<'a>(url: &str, kind: &str, rewrites: impl Iterator<Item = &'a Entry>) -> Option<String> {
-    let matching =
-        rewrites.filter(|entry| entry.section == "url" && entry.name == kind).filter_map(|entry| {
-            let rest = url.strip_prefix(text(entry)?)?;
-            Some((str::from_utf8(entry.subsection.as_deref()?).ok()?, rest))
-        });
+fn rewrite(url: &str, kind: &str, rewrites: &[&Entry]) -> Option<String> {
+    let matching = rewrites.iter().filter(|entry| entry.name == kind).filter_map(|entry| {
+        let rest = url.strip_prefix(text(entry)?)?;
+        Some((str::from_utf8(entry.subsection.as_deref()?).ok()?, rest))
+    });
     matching.min_by_key(|(_, rest)| rest.len()).map(|(base, rest)| format!("{base}{rest}"))
 }
 

@@ -12,11 +12,14 @@ use crate::host::git_config::{Entry, entries};
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
 
-/// The largest file of a repository that is read, in bytes.
+/// The number of bytes of a repository's files that are read.
 const MAX_SIZE: u64 = 1024 * 1024;
 
 /// The number of directories in which submodules are looked for.
 const MAX_MODULES: usize = 1000;
+
+/// The number of their entries that are looked at.
+const MAX_ENTRIES: usize = 10_000;
 
 /// The repository of a project.
 #[derive(Debug, Default)]
@@ -52,14 +55,13 @@ impl Repository {
         let settings = [common.join("config"), own.join("config.worktree")];
         let mut modules = vec![common.join("modules"), own.join("modules")];
         modules.dedup();
+        let modules = modules_in(modules).into_iter().map(|dir| dir.join("config"));
+        let mut room = MAX_SIZE;
         Self {
             paths,
-            branch: read(&own.join("HEAD")).as_deref().and_then(branch).map(<[u8]>::to_vec),
-            settings: settings.iter().flat_map(|path| settings_in(path)).collect(),
-            submodules: settings_in(&dir.join(".gitmodules"))
-                .into_iter()
-                .chain(modules_in(modules).iter().flat_map(|dir| settings_in(&dir.join("config"))))
-                .collect(),
+            branch: read(&own.join("HEAD"), &mut room).as_deref().and_then(branch).map(<[u8]>::to_vec),
+            settings: settings_in(settings, &mut room),
+            submodules: settings_in([dir.join(".gitmodules")].into_iter().chain(modules), &mut room),
         }
     }
 }
@@ -78,14 +80,18 @@ fn above(dir: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Reads a file to whose path no link leads; `None` if it can't be read.
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// Reads a file of at most `room` bytes to whose path no link leads, and takes its size from the room; `None` if it can't be read.
+fn read(path: &Path, room: &mut u64) -> Option<Vec<u8>> {
     let is_real = file::real(path) == path;
-    is_real.then(|| file::read_up_to(MAX_SIZE, "file", path, OFlags::NOFOLLOW).ok().flatten()).flatten()
+    let bytes =
+        is_real.then(|| file::read_up_to(*room, "file", path, OFlags::NOFOLLOW).ok().flatten()).flatten()?;
+    *room = room.saturating_sub(bytes.len() as u64);
+    Some(bytes)
 }
 
-fn settings_in(path: &Path) -> Vec<Entry> {
-    read(path).map(|bytes| entries(&bytes).collect()).unwrap_or_default()
+fn settings_in(files: impl IntoIterator<Item = PathBuf>, room: &mut u64) -> Vec<Entry> {
+    let files = files.into_iter().filter_map(|path| read(&path, room));
+    files.flat_map(|bytes| entries(&bytes).collect::<Vec<_>>()).collect()
 }
 
 /// Returns the branch that the text of `HEAD` names.
@@ -97,6 +103,7 @@ fn branch(head: &[u8]) -> Option<&[u8]> {
 fn modules_in(roots: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut todo: Vec<PathBuf> = roots.into_iter().filter(|root| file::real(root) == *root).collect();
+    let mut room = MAX_ENTRIES;
     while let Some(dir) = todo.pop() {
         if found.len() >= MAX_MODULES {
             break;
@@ -104,9 +111,10 @@ fn modules_in(roots: Vec<PathBuf>) -> Vec<PathBuf> {
         if dir.join("HEAD").is_file() {
             todo.push(dir.join("modules"));
         } else {
-            let entries = fs::read_dir(&dir).into_iter().flatten().flatten().take(MAX_MODULES);
-            let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-            todo.extend(dirs.map(|entry| entry.path()));
+            let entries: Vec<_> = fs::read_dir(&dir).into_iter().flatten().flatten().take(room).collect();
+            room -= entries.len();
+            let dirs = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            todo.extend(dirs.map(fs::DirEntry::path));
         }
         found.push(dir);
     }

@@ -1,5 +1,8 @@
 //! The lines of SSH's `known_hosts` that are about given hosts, as ssh reads them. <https://man.openbsd.org/sshd#SSH_KNOWN_HOSTS_FILE_FORMAT>
 
+use std::num::NonZero;
+use std::thread;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -20,7 +23,15 @@ pub struct Line<'a> {
 /// Returns the lines that are about one of these hosts, which are named as in such a file: in lower case, with a port as in
 /// `[host]:2222`.
 pub fn lines<'a>(file: &'a [u8], hosts: &[String]) -> Vec<Line<'a>> {
-    file.split(|c| *c == b'\n').filter_map(|text| line(text, hosts)).collect()
+    let all: Vec<&[u8]> = file.split(|c| *c == b'\n').collect();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    // Hashes take a while, but not so long that a few lines are worth a thread.
+    let size = all.len().div_ceil(threads).max(1000);
+    let read = |part: &[&'a [u8]]| part.iter().filter_map(|text| line(text, hosts)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let parts: Vec<_> = all.chunks(size).map(|part| scope.spawn(move || read(part))).collect();
+        parts.into_iter().filter_map(|part| part.join().ok()).flatten().collect()
+    })
 }
 
 /// Reads a line, if it is about one of these hosts: `[@MARKER] NAMES TYPE KEY [COMMENT]`.
