@@ -5,6 +5,12 @@ pub fn is_engine_name(name: &str) -> bool {
     name.len() > 1 && name.chars().all(is_name_char) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
+/// Returns whether a text can be an image's name, and is neither an option nor several words for the engine.
+pub fn is_image_name(name: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+    !name.is_empty() && !name.starts_with('-') && !name.contains(is_odd)
+}
+
 pub fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
 }

@@ -7,14 +7,15 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 
 use crate::base::file;
 use crate::cage::engine_args;
-use crate::cage::options::{Definition, HOME, Home, TABLE, Value};
+use crate::cage::options::{Definition, HOME, Home, IMAGE, TABLE, Value};
 use crate::cage::variable::Variable;
 use crate::engine::args::flags;
 use crate::engine::dialect::Dialect;
+use crate::engine::image::is_same_name;
 use crate::engine::info::Limit;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
-use crate::host::machine::Host;
+use crate::host::machine::{DEFAULT_IMAGE, Host};
 
 /// The options that were chosen for a cage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,6 +133,21 @@ impl CreateOptions {
         let option = TABLE.iter().find(|option| option.flag == HOME);
         let chosen = option.map(|option| Choice::typed(option, Value::Home(home))).into_iter().collect();
         Self { chosen, ..Self::default() }.over(self)
+    }
+
+    /// Adds the image that a cage was made of, for one whose other labels don't name it: such an image came from the variable.
+    pub(super) fn made_of(mut self, image: &str) -> Option<Self> {
+        if !self.has(IMAGE) && !is_same_name(image, DEFAULT_IMAGE) {
+            let mut named = Self::from_label(&shell_words::join([IMAGE, image]), &[])?;
+            named.chosen.iter_mut().for_each(|choice| choice.is_default = true);
+            self = self.over(named);
+        }
+        Some(self)
+    }
+
+    /// Returns the image to make the cage of.
+    pub fn image(&self) -> String {
+        self.text(IMAGE).unwrap_or_else(|| DEFAULT_IMAGE.to_owned())
     }
 
     /// Returns the published ports.

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::create_options::{Choice, CreateOptions};
-use crate::cage::options::{Definition, EnvVar, TABLE, Value};
+use crate::cage::options::{Definition, EnvVar, IMAGE, TABLE, Value};
 use crate::cage::{option_files, pull};
 use crate::host::machine;
 use crate::host::machine::Host;
@@ -15,7 +15,8 @@ use crate::host::machine::Host;
 /// Returns the names of all variables that cage takes settings from.
 pub fn settings() -> impl Iterator<Item = &'static str> {
     let defaults = TABLE.iter().filter_map(|option| Some(option.variable?.name));
-    machine::SETTINGS.into_iter().chain([pull::VARIABLE]).chain(defaults)
+    let others = machine::SETTINGS.into_iter().filter(|name| *name != "CAGE_IMAGE");
+    others.chain([pull::VARIABLE]).chain(defaults)
 }
 
 /// Returns the options with a variable that is set, each with that variable and its value.
@@ -74,6 +75,23 @@ impl CreateOptions {
         let mut options = self.clone();
         options.chosen.retain(|choice| !choice.is_default);
         options
+    }
+
+    /// Returns the options that a cage passes on to the one that replaces it: those that were typed, and the image unless `CAGE_IMAGE`
+    /// is set.
+    #[must_use]
+    pub fn kept(mut self, host: &Host) -> Self {
+        let is_kept = |choice: &Choice| match choice.option.variable {
+            Some(variable) if choice.option.flag == IMAGE => host.variable(variable.name).is_none(),
+            _ => !choice.is_default,
+        };
+        self.chosen.retain(is_kept);
+        self
+    }
+
+    /// Returns the image for a new cage with these options and the user's own default.
+    pub fn image_or_default(&self, host: &Host) -> String {
+        self.text(IMAGE).unwrap_or_else(|| host.image.clone())
     }
 
     /// Returns the options that come from variables and files, as words, each with the name of the variable or file.

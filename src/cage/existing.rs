@@ -88,9 +88,10 @@ impl Cage {
     /// # Errors
     /// When the labels can't be read: with fewer options than the user chose, the cage would be more open.
     pub fn options(&self) -> Result<CreateOptions> {
-        let Some(kept) = self.label(OPTIONS_LABEL) else { return Ok(CreateOptions::default()) };
-        let defaults = self.label(DEFAULTS_LABEL).unwrap_or_default();
-        Ok(CreateOptions::from_labels(kept, defaults, &self.environment).ok_or_else(|| {
+        let kept = self.label(OPTIONS_LABEL).unwrap_or_default();
+        let defaults = self.label(DEFAULTS_LABEL).filter(|_| !kept.is_empty()).unwrap_or_default();
+        let options = CreateOptions::from_labels(kept, defaults, &self.environment);
+        Ok(options.and_then(|options| options.made_of(self.image_name())).ok_or_else(|| {
             Failure::new(format!("cannot read the options of {}", self.name))
                 .hint("a newer cage made it: update cage, or forget the options with `cage restart --fresh`")
         })?)

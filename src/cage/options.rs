@@ -8,6 +8,7 @@ use clap::builder::{EnumValueParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, ArgAction, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
+use crate::base::name;
 use crate::cage::variable::Variable;
 use crate::engine::args::Flag;
 use crate::engine::dialect::Dialect;
@@ -15,12 +16,14 @@ use crate::engine::info::Limit;
 use crate::engine::mount::Mount;
 use crate::engine::publish::Publish;
 use crate::host::completion;
+use crate::host::machine::DEFAULT_IMAGE;
 
 // The flags that code asks for by name.
 pub const HOME: &str = "--home";
 pub const NO_SSH: &str = "--no-ssh";
 pub const NO_GIT_IDENTITY: &str = "--no-git-identity";
 pub const NO_ROOT: &str = "--no-root";
+pub const IMAGE: &str = "--image";
 pub const NETWORK: &str = "--network";
 pub const ALLOW_NESTED: &str = "--allow-nested";
 pub const ALLOW_DANGEROUS_DIR: &str = "--allow-dangerous-dir";
@@ -31,7 +34,7 @@ const ISOLATION: &str = "Isolation";
 const LIMITS: &str = "Limits";
 
 /// The options, in the order of help, of labels and of the engine's command line.
-pub static TABLE: [Definition; 15] = [
+pub static TABLE: [Definition; 16] = [
     Definition {
         short: Some('p'),
         file: Some(OptionFile { name: "ports", parse: |text| text.parse().map(Value::Port) }),
@@ -159,6 +162,12 @@ pub static TABLE: [Definition; 15] = [
         engine: |_, dialect, value| dialect.gpu_args(value),
         variable: Some(EnvVar::value("CAGE_GPUS")),
         ..Definition::new("--gpus", LIMITS, "Give access to GPUs: all, device=0,1 or, with docker, a number")
+    },
+    Definition {
+        takes: Some(("IMAGE", || checked(image))),
+        default: Some(DEFAULT_IMAGE),
+        variable: Some(EnvVar::value("CAGE_IMAGE")),
+        ..Definition::new(IMAGE, "Image", "Make the cage of this image, for this and later restarts")
     },
 ];
 
@@ -362,6 +371,11 @@ fn word(text: &str) -> Result<(), &'static str> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.:=,/".contains(c);
     let is_word = !text.is_empty() && !text.starts_with('-') && text.chars().all(fine);
     is_word.then_some(()).ok_or("expected a name")
+}
+
+/// Accepts a name for an image.
+fn image(text: &str) -> Result<(), &'static str> {
+    name::is_image_name(text).then_some(()).ok_or("expected an image's name")
 }
 
 /// Accepts a number of bytes as the engines write it.

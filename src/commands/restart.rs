@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::base::error::Failure;
@@ -12,8 +12,9 @@ use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::from_script::TakenOver;
 use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
-use crate::engine::image::Image;
+use crate::engine::image::{Image, is_same_name};
 use crate::engine::runtime::Runtime;
+use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::create::NewCage;
@@ -72,15 +73,20 @@ impl Restart {
     pub fn run(self, session: &Session) -> Result<u8> {
         let renewal = self.renew.find(session)?;
         let Some(old) = &renewal.found.cage else { bail!(renewal.missing()) };
-        let has_image = renewal.found.image.is_some();
-        let pull = || {
+        let runtime = &renewal.runtime;
+        let pull = |image: &str| {
             let may_end = session.may_end(old, self.renew.yes)?;
             if may_end {
-                pull(session, &renewal.runtime, self.pull, has_image)?;
+                let is_here = if image == self.renew.image(&session.host) {
+                    renewal.found.image.is_some()
+                } else {
+                    !runtime.images(session.runner, &[image])?.is_empty()
+                };
+                pull(session, runtime, self.pull, (image, is_here))?;
             }
             Ok(may_end)
         };
-        renewal.replace(old, pull, |_, _| Ok(Some(Plan::default())))
+        renewal.replace(old, pull, |_, _, _| Ok(Some(Plan::default())))
     }
 }
 
@@ -98,6 +104,11 @@ pub struct Renewal<'a> {
 }
 
 impl Renew {
+    /// Returns the image that the user chooses for the new cage, or the default.
+    pub fn image(&self, host: &Host) -> String {
+        self.options.image_or_default(host)
+    }
+
     /// Finds the cage to replace.
     ///
     /// # Errors
@@ -107,7 +118,7 @@ impl Renew {
         let mut typed = self.options.clone();
         typed.engine_args.clone_from(&self.engine_args);
         let typed = typed.resolve(&session.host, &project.dir())?;
-        let (runtime, mut found) = session.find_all(&project)?;
+        let (runtime, mut found) = session.find_all(&project, &typed.image_or_default(&session.host))?;
         if found.cage.is_none() {
             let linked = by_link(session, &session.cages(&runtime)?, &project, false)?;
             found.cage = linked.map(|(_, cage)| cage);
@@ -117,34 +128,43 @@ impl Renew {
 }
 
 impl Renewal<'_> {
-    /// Replaces `old` by a new cage and enters that, after a `pull` that returns whether the user agrees. `first` returns the first
-    /// steps, or `None` to keep the cage.
+    /// Replaces `old` by a new cage and enters that, after a `pull` of the image that returns whether the user agrees. `first` gets the
+    /// cage, the image's name and the image, and returns the first steps, or `None` to keep the cage.
     ///
     /// # Errors
     /// When the image can't be pulled, the options of the new cage can't be decided, or it can't be made.
     pub fn replace(
         &self,
         old: &Cage,
-        pull: impl FnOnce() -> Result<bool>,
-        first: impl Fn(&Cage, Option<&Image>) -> Result<Option<Plan>>,
+        pull: impl FnOnce(&str) -> Result<bool>,
+        first: impl Fn(&Cage, &str, Option<&Image>) -> Result<Option<Plan>>,
     ) -> Result<u8> {
         let Self { session, project, runtime, .. } = self;
-        let preflight = Preflight::gather(session, runtime, project, &self.options_after(old)?.0)?;
-        if !pull()? {
+        let (options, _) = self.options_after(old)?;
+        let image_name = options.image();
+        let preflight = Preflight::gather(session, runtime, project, &options)?;
+        if !pull(&image_name)? {
             return Ok(1);
         }
         let has_asked = Cell::new(false);
         let code = with_what_works(|features| {
             let lock = session.lock([project.name.as_str()])?;
-            let found = session.look(runtime, project)?;
+            let found = session.look(runtime, project, &image_name)?;
             let by_link = Some(old).filter(|old| old.name != project.name);
             let Some(old) = found.cage.as_ref().or(by_link) else { bail!(self.missing()) };
             let image = found.image.as_ref();
-            let Some(mut plan) = first(old, image)? else { return Ok(0) };
+            let Some(mut plan) = first(old, &image_name, image)? else { return Ok(0) };
             let context = Context { session, runtime, project, image };
             let (options, told) = self.options_after(old)?;
+            ensure!(
+                options.image() == image_name,
+                Failure::new(format!("{} was replaced meanwhile", old.name)).hint("try again")
+            );
             if !has_asked.replace(true) {
                 agree_on_home(context, &options, &preflight, Some(old))?;
+            }
+            if !is_same_name(old.image_name(), &image_name) {
+                plan.say(format!("image: {} → {image_name}", old.image_name()));
             }
             let new = NewCage::gather(context, Some(old), options, &preflight, features)?;
             plan.extend(told);
@@ -173,8 +193,11 @@ impl Renewal<'_> {
         };
         let kept = match made {
             _ if self.flags.fresh => TakenOver::default(),
-            Ok(_) if old.is_of_script() => old.taken_over(host, &self.typed)?,
-            made => TakenOver { options: made?.without_defaults(), ..TakenOver::default() },
+            Ok(made) if old.is_of_script() => {
+                let taken = old.taken_over(host, &self.typed)?;
+                TakenOver { options: taken.options.over(made.kept(host)), ..taken }
+            }
+            made => TakenOver { options: made?.kept(host), ..TakenOver::default() },
         };
         let options = self.typed.clone().over(kept.options).with_defaults(host)?;
         let is_as_before = options.home().unwrap_or(Home::Shared) == home;

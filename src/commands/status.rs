@@ -11,12 +11,13 @@ use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, OWNER_LABEL, USER_LABEL};
 use crate::cage::isolation;
+use crate::cage::options::IMAGE;
 use crate::cage::ssh_agent::SOCKET;
 use crate::cage::user::ImageUser;
 use crate::engine::container::{Mounted, Published, State};
 use crate::engine::info::{Engine, Limit, Mode};
 use crate::host::ids::Ids;
-use crate::host::machine::{DEFAULT_IMAGE, Host};
+use crate::host::machine::Host;
 use crate::lifecycle::ending;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::open_terminals::{Visitor, Way};
@@ -92,6 +93,8 @@ struct Details<'a> {
     defaults: Vec<(String, &'static str)>,
     engine_args: Vec<String>,
     warnings: Vec<String>,
+    /// Where the image's name comes from, in brackets.
+    image_origin: &'static str,
     /// Who is in the cage.
     visitors: Vec<Visitor>,
     /// How the cage ended, if it failed.
@@ -111,6 +114,11 @@ impl<'a> Details<'a> {
         warnings.extend(isolation::weaknesses(host, &options, cage.project()));
         warnings.extend(isolation::undeclared(host, cage, &options));
         let mut chosen = options.without_defaults();
+        let image_origin = match (options.has(IMAGE), chosen.has(IMAGE)) {
+            (_, true) => " (--image)",
+            (true, false) => " (CAGE_IMAGE)",
+            (false, false) => "",
+        };
         chosen.engine_args.clear();
         let defaults = options.defaults().into_iter();
         Self {
@@ -123,6 +131,7 @@ impl<'a> Details<'a> {
             options: chosen.words().iter().map(shell_words::join).collect(),
             defaults: defaults.map(|(words, name)| (shell_words::join(words), name)).collect(),
             engine_args: options.engine_args,
+            image_origin,
             warnings,
             visitors: Vec::new(),
             death: ending::death(host, cage),
@@ -210,8 +219,7 @@ impl<'a> Details<'a> {
         lines.extend((!visitors.is_empty()).then(|| line("In it:", &visitors.join(", "))));
         lines.extend(self.death.iter().map(|death| line("Ended:", death)));
         lines.push(String::new());
-        let chosen = if cage.image_name() == DEFAULT_IMAGE { "" } else { " (CAGE_IMAGE)" };
-        lines.push(line("Image:", &format!("{}{chosen}", cage.image_name())));
+        lines.push(line("Image:", &format!("{}{}", cage.image_name(), self.image_origin)));
         lines.extend(self.user.as_ref().map(|(user, ids)| {
             let power = if self.can_be_root { "" } else { ", without root's power" };
             line("User:", &format!("{} ({ids}){power}", user.name))

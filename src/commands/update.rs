@@ -5,7 +5,6 @@ use clap::Args;
 
 use crate::base::error::Failure;
 use crate::engine::image::is_local;
-use crate::host::machine::Host;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::fetch;
 
@@ -21,21 +20,21 @@ impl Update {
     /// # Errors
     /// When the image is local, or can't be pulled.
     pub fn run(session: &Session) -> Result<u8> {
-        refuse_local(&session.host)?;
+        refuse_local(&session.host.image)?;
         let (runtime, _) =
             session.ask(None, |runtime| runtime.images(session.runner, &[&session.host.image]))?;
-        session.carry_out(&fetch(&session.host, &runtime, None))
+        session.carry_out(&fetch(&session.host, &runtime, &session.host.image, None))
     }
 }
 
 /// Refuses a local image, which can't be pulled.
 ///
 /// # Errors
-/// When `CAGE_IMAGE` is a local image.
-pub fn refuse_local(host: &Host) -> Result<()> {
+/// When it is one.
+pub fn refuse_local(image: &str) -> Result<()> {
     ensure!(
-        !is_local(&host.image),
-        Failure::new(format!("Cannot update local image '{}'. Pull or build it manually.", host.image))
+        !is_local(image),
+        Failure::new(format!("Cannot update local image '{image}'. Pull or build it manually."))
             .hint("`cage restart` creates the cage again from the local image")
     );
     Ok(())

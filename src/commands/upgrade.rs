@@ -27,18 +27,20 @@ impl Upgrade {
     /// # Errors
     /// When the image can't be pulled, or a new cage can't be made; then the old one is still there.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let image = &session.host.image;
-        refuse_local(&session.host)?;
+        refuse_local(&self.renew.image(&session.host))?;
         let renewal = self.renew.find(session)?;
         let runtime = &renewal.runtime;
-        let pull = || session.carry_out(&fetch(&session.host, runtime, None)).map(drop);
+        let pull = |image: &str| {
+            refuse_local(image)?;
+            session.carry_out(&fetch(&session.host, runtime, image, None)).map(drop)
+        };
         let Some(old) = &renewal.found.cage else {
-            pull()?;
+            pull(&self.renew.image(&session.host))?;
             console::info("No existing container. Use 'cage start' to create one.");
             return Ok(0);
         };
-        let pull_and_ask = || {
-            pull()?;
+        let pull_and_ask = |image: &str| {
+            pull(image)?;
             let is_newest = || {
                 let images = runtime.images(session.runner, &[image])?;
                 anyhow::Ok(images.first().is_some_and(|image| image.id == old.image_id))
@@ -46,11 +48,11 @@ impl Upgrade {
             let is_empty = session.visitors(old).is_empty();
             Ok(is_empty || is_newest()? || session.may_end(old, self.renew.yes)?)
         };
-        renewal.replace(old, pull_and_ask, |old, newest| {
+        renewal.replace(old, pull_and_ask, |old, name, newest| {
             let mut plan = Plan::default();
             if session.global.dry_run {
                 // The image was not pulled, so only the script can tell.
-                let id = ["image", "inspect", "--format", "{{.Id}}", image];
+                let id = ["image", "inspect", "--format", "{{.Id}}", name];
                 plan.push(Step::StopIfPrints(runtime.command(id), old.image_id.clone()));
             } else if newest.is_some_and(|image| image.id == old.image_id) {
                 let mut keep = tell_ignored(old, &old.options().unwrap_or_default(), &renewal.typed);

@@ -58,6 +58,18 @@ pub fn short_id(id: &str) -> &str {
     digits.get(..8).unwrap_or(digits)
 }
 
+/// Returns whether two names mean the same image: podman adds what a name leaves out.
+pub fn is_same_name(one: &str, other: &str) -> bool {
+    fn short(name: &str) -> &str {
+        let name = name
+            .strip_prefix("localhost/")
+            .or_else(|| name.strip_prefix("docker.io/library/"))
+            .unwrap_or(name);
+        name.strip_suffix(":latest").unwrap_or(name)
+    }
+    short(one) == short(other)
+}
+
 /// Returns whether an image's name means a local image, which is never pulled.
 pub fn is_local(image: &str) -> bool {
     // podman calls its local images localhost/NAME.

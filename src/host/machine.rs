@@ -166,8 +166,7 @@ impl Host {
             .map_err(|_| Failure::new("CAGE_CREATE_ARGS has a quote that is not closed"))?;
         // A leading dash would be read as an option by the engine, `=` and `,` have a meaning in its filters.
         ensure!(
-            !host.image.starts_with('-')
-                && !host.image.contains(|c: char| c.is_whitespace() || c.is_control()),
+            name::is_image_name(&host.image),
             Failure::new(format!("CAGE_IMAGE `{}` is not an image name", host.image))
         );
         ensure!(

@@ -98,7 +98,7 @@ impl<'a> NewCage<'a> {
         let Context { session, runtime, project, .. } = context;
         let host = &session.host;
         let engine = runtime.engine(host, session.runner)?;
-        let facts = image_facts(context, old, &engine, &preflight.endpoint)?;
+        let facts = image_facts(context, old, &engine, (&options.image(), &preflight.endpoint))?;
         let baseline = Baseline::of(host, project, old)?;
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
@@ -297,7 +297,7 @@ impl<'a> NewCage<'a> {
 
     /// Returns the command that prepares the home.
     fn prepare_home(&self) -> Invocation {
-        let Context { session, runtime, .. } = self.context;
+        let Context { runtime, .. } = self.context;
         let home = &self.user.home;
         let mut mounts = vec![Mount::volume(self.home(), home)];
         mounts.extend(self.seed.as_ref().map(|seed| Mount::path(seed, "/cage-seed").readonly()));
@@ -306,7 +306,7 @@ impl<'a> NewCage<'a> {
         let mut script = vec![PREPARE, "sh", home, &owner];
         script.extend(points.iter().map(String::as_str));
         let flags: Vec<String> = self.userns().into_iter().chain(self.security()).collect();
-        helper(runtime, &session.host.image, &flags, &mounts, &script).slow("Making the home ready")
+        helper(runtime, &self.options.image(), &flags, &mounts, &script).slow("Making the home ready")
     }
 
     /// Returns the command to run in a container of this name once it has started, if any.
@@ -444,7 +444,7 @@ impl<'a> NewCage<'a> {
     }
 
     fn spec(&self, name: &str) -> ContainerSpec {
-        let Self { context: Context { session, runtime, project, .. }, options, .. } = self;
+        let Self { context: Context { runtime, project, .. }, options, .. } = self;
         let mut mounts =
             vec![Mount::volume(self.home(), &self.user.home), Mount::path(&project.path, &project.path)];
         if let Some(dir) = self.git.outside() {
@@ -461,7 +461,7 @@ impl<'a> NewCage<'a> {
             name: name.to_owned(),
             hostname: options.has_hostname().then(|| project.name.clone()),
             workdir: project.path.clone(),
-            image: session.host.image.clone(),
+            image: options.image(),
             labels: self.labels(),
             user: has_user.then(|| self.user.name.clone()),
             userns: self.userns(),
@@ -487,7 +487,7 @@ impl<'a> NewCage<'a> {
         let keep_id = if let Mapping::KeepId(ids) = self.mapping { ids.to_string() } else { String::new() };
         let labels = [
             (session.host.label.as_str(), project.path.clone()),
-            (IMAGE_LABEL, session.host.image.clone()),
+            (IMAGE_LABEL, options.image()),
             (INODE_LABEL, inode.unwrap_or_default()),
             (OPTIONS_LABEL, options.to_label()),
             (DEFAULTS_LABEL, options.to_defaults_label()),
@@ -514,8 +514,13 @@ impl<'a> NewCage<'a> {
     }
 }
 
-/// Returns the facts about the image. `old` is the cage to be replaced.
-fn image_facts(context: Context, old: Option<&Cage>, engine: &Engine, endpoint: &str) -> Result<ImageFacts> {
+/// Returns the facts about the image of this name; the engine is at `endpoint`. `old` is the cage to be replaced.
+fn image_facts(
+    context: Context,
+    old: Option<&Cage>,
+    engine: &Engine,
+    (name, endpoint): (&str, &str),
+) -> Result<ImageFacts> {
     let Context { session, runtime, project, image } = context;
     let (host, runner) = (&session.host, session.runner);
     let directory = engine.machine.is_some().then_some(project.path.as_str());
@@ -526,7 +531,7 @@ fn image_facts(context: Context, old: Option<&Cage>, engine: &Engine, endpoint: 
             );
             return Ok(ImageFacts::published());
         }
-        return ImageFacts::ask(runtime, runner, &host.image, directory);
+        return ImageFacts::ask(runtime, runner, name, directory);
     };
     let memory = Memory::of(host, runtime, endpoint, &image.id);
     // A virtual machine shows the project with an owner that cages of the same image have seen.

@@ -32,7 +32,7 @@ pub struct Existing {
     pub cage: Option<Cage>,
     /// The new container of an interrupted `start` or `restart`.
     pub left_over: Option<Cage>,
-    /// The image for new cages.
+    /// The image that was asked for.
     pub image: Option<Image>,
 }
 
@@ -176,7 +176,7 @@ impl Session {
     fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
         // While the command is still at it, this waits until it is done.
         let lock = self.lock([project.name.as_str()])?;
-        let found = self.look(runtime, project)?;
+        let found = self.look(runtime, project, &self.host.image)?;
         let Some(left_over) = found.left_over else { return Ok(()) };
         let mut plan = Plan::default();
         if left_over.state.is_up() {
@@ -191,28 +191,27 @@ impl Session {
         self.carry_out_locked(&plan, lock).map(drop)
     }
 
-    /// Finds a runtime, and in the same query a project's cage and the image for new ones.
+    /// Finds a runtime, and in the same query a project's cage and an image.
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn find_all(&self, project: &Project) -> Result<(Runtime, Existing)> {
-        let (runtime, mut found) = self.ask(Some(project), |runtime| self.look(runtime, project))?;
+    pub fn find_all(&self, project: &Project, image: &str) -> Result<(Runtime, Existing)> {
+        let (runtime, mut found) = self.ask(Some(project), |runtime| self.look(runtime, project, image))?;
         if found.left_over.is_some() {
             self.recover(&runtime, project)?;
-            found = self.look(&runtime, project)?;
+            found = self.look(&runtime, project, image)?;
         }
         Ok((runtime, found))
     }
 
-    /// Finds a project's cage, the container that is to replace it if one was left behind, and the image for new ones,
-    /// in one query.
+    /// Finds a project's cage, the container that is to replace it if one was left behind, and an image, in one query.
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn look(&self, runtime: &Runtime, project: &Project) -> Result<Existing> {
+    pub fn look(&self, runtime: &Runtime, project: &Project, image: &str) -> Result<Existing> {
         let new = format!("{}{SUCCESSOR}", project.name);
         let names = [project.name.as_str(), &new];
-        let query = || runtime.containers_and_image(self.runner, &names, &self.host.image);
+        let query = || runtime.containers_and_image(self.runner, &names, image);
         let found = Self::settled(query, |found| &found.containers)?;
         // A container of another name has the image's name.
         let cage_of = |name: &str| {
@@ -231,12 +230,12 @@ impl Session {
         &self,
         runtime: &Runtime,
         project: &Project,
-        locks: &Locks,
+        (image, locks): (&str, &Locks),
         known: Option<&'a Existing>,
     ) -> Result<Cow<'a, Existing>> {
         match known.filter(|_| lock::were_free(locks)) {
             Some(known) => Ok(Cow::Borrowed(known)),
-            None => self.look(runtime, project).map(Cow::Owned),
+            None => self.look(runtime, project, image).map(Cow::Owned),
         }
     }
 

@@ -7,15 +7,16 @@ use crate::base::error::Failure;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL, TERMINAL_LABEL};
-use crate::cage::options::ALLOW_NESTED;
+use crate::cage::options::{ALLOW_NESTED, IMAGE};
 use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
-use crate::engine::image::is_local;
+use crate::engine::image::{Image, is_local, is_same_name};
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
 use crate::lifecycle::ending;
 use crate::lifecycle::from_script::check_start;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::tell_ports;
 
 /// What has changed on the host since a cage was created or started.
@@ -59,11 +60,37 @@ pub(super) fn resume(
     for warning in isolation::undeclared(&session.host, container, &kept) {
         console::warn(&warning);
     }
+    let own = own_image(context, container, options, entry)?;
+    let context = Context { image: own.as_ref().map_or(context.image, Option::as_ref), ..context };
     let points =
         if container.state.is_up() { Vec::new() } else { mount_points::restore(context, container, &kept)? };
     let plan = context.resume_plan((container, &kept), options, changes, (points, entry));
     let code = session.carry_out(&plan)?;
     Ok(leave(context, entry, code, container.label(SEEN_LABEL)))
+}
+
+/// Returns the image that the user chose, if the cage was made of another one.
+fn another_image(session: &Session, container: &Cage, typed: &CreateOptions) -> Option<String> {
+    let is_chosen = typed.has(IMAGE) || session.host.variable("CAGE_IMAGE").is_some();
+    let wanted = typed.image_or_default(&session.host);
+    (is_chosen && !is_same_name(&wanted, container.image_name())).then_some(wanted)
+}
+
+/// Returns the newest image of the name that a cage was made of, if there is one; `None` if that is the image in the context. A cage
+/// keeps its image unless the user chooses another.
+fn own_image(
+    context: Context,
+    container: &Cage,
+    typed: &CreateOptions,
+    entry: &Entry,
+) -> Result<Option<Option<Image>>> {
+    let Context { session, runtime, .. } = context;
+    let name = container.image_name();
+    let is_asked = typed.image_or_default(&session.host) == name;
+    if is_asked || matches!(entry, Entry::Exec(_)) || another_image(session, container, typed).is_some() {
+        return Ok(None);
+    }
+    Ok(Some(runtime.images(session.runner, &[name])?.into_iter().next()))
 }
 
 /// Returns the options that a cage was made with. If they can't be read, the cage can be entered only when it is running and the
@@ -122,7 +149,7 @@ impl Context<'_> {
     ) -> Plan {
         let mut plan = tell_ignored(container, kept, options);
         if !matches!(entry, Entry::Exec(_)) {
-            plan.append(self.tell_image(container));
+            plan.append(self.tell_image(container, options));
         }
         if changes.agent && container.state == State::Running {
             plan.say("your SSH agent has changed since the cage started; `cage stop` and `cage start` connect the new one");
@@ -175,14 +202,18 @@ impl Context<'_> {
     }
 
     /// Returns the messages about another or a newer image.
-    pub(super) fn tell_image(&self, container: &Cage) -> Plan {
+    pub(super) fn tell_image(&self, container: &Cage, typed: &CreateOptions) -> Plan {
         let mut plan = Plan::default();
-        let (wanted, made_of) = (&self.session.host.image, container.image_name());
-        if made_of != wanted {
+        let made_of = container.image_name();
+        if let Some(wanted) = another_image(self.session, container, typed) {
             let name = &container.name;
-            plan.say(format!("{name} was made of {made_of}; `cage restart` makes it of {wanted}"));
+            // What was typed has been told with the other options.
+            if !typed.has(IMAGE) {
+                plan.say(format!("{name} was made of {made_of}; `cage restart` makes it of {wanted}"));
+            }
         } else if self.image.is_some_and(|image| image.id != container.image_id) {
-            let run = if is_local(wanted) { "`cage restart` to use it" } else { "`cage upgrade` to upgrade" };
+            let run =
+                if is_local(made_of) { "`cage restart` to use it" } else { "`cage upgrade` to upgrade" };
             plan.say(format!("A newer image is available. Run {run}."));
         }
         plan

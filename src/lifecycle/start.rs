@@ -63,7 +63,8 @@ fn try_to_bring_up(
     entry: &Entry,
 ) -> Result<u8> {
     let options = typed.clone().with_defaults(&session.host)?;
-    let (runtime, found) = session.find_all(project)?;
+    let image = options.image();
+    let (runtime, found) = session.find_all(project, &image)?;
     if let (Entry::Exec(_), None) = (entry, &found.cage)
         && let Some((above, _)) = session.above(&runtime, project)?
     {
@@ -80,12 +81,12 @@ fn try_to_bring_up(
     {
         return resume(Context { project: &project, ..context }, &cage, typed, entry);
     }
-    let is_pulled = self::pull(session, &runtime, pull, found.image.is_some())?;
+    let is_pulled = self::pull(session, &runtime, pull, (&image, found.image.is_some()))?;
     agree_on_home(context, &options, &preflight, None)?;
     let mut known = Some(&found).filter(|_| !is_pulled);
     with_what_works(|features| {
         let locks = session.lock([project.name.as_str()])?;
-        let found = session.look_again(&runtime, project, &locks, known.take())?;
+        let found = session.look_again(&runtime, project, (&image, &locks), known.take())?;
         let context = Context { image: found.image.as_ref(), ..context };
         if let Some(cage) = found.usable() {
             // Another command created the cage first.
@@ -99,18 +100,22 @@ fn try_to_bring_up(
     })
 }
 
-/// Pulls the image for new cages if the policy wants it, and returns whether it does. `here` tells whether the image is on this machine.
+/// Pulls an image if the policy wants it, and returns whether it does. `is_here` tells whether the image is on this machine.
 ///
 /// # Errors
 /// When the image is not here and can't be pulled.
-pub fn pull(session: &Session, runtime: &Runtime, pull: PullFlag, here: bool) -> Result<bool> {
-    let image = &session.host.image;
-    let wanted = pull.wants(&session.host, here)?;
+pub fn pull(
+    session: &Session,
+    runtime: &Runtime,
+    pull: PullFlag,
+    (image, is_here): (&str, bool),
+) -> Result<bool> {
+    let wanted = pull.wants(&session.host, is_here)?;
     if is_local(image) || !wanted {
         return Ok(false);
     }
     let have = runtime.command(["image", "inspect", image]);
-    session.carry_out(&fetch(&session.host, runtime, Some(have))).map(|_| true)
+    session.carry_out(&fetch(&session.host, runtime, image, Some(have))).map(|_| true)
 }
 
 /// Attempts to make a container with the features that not every engine has, and again without those that turn out to be missing:

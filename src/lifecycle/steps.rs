@@ -57,11 +57,11 @@ pub fn clean_up(host: &Host, runtime: &Runtime, cage: &Cage) -> Plan {
     plan
 }
 
-/// Returns the plan that pulls the image for new cages: with the engine's progress on a terminal, quietly elsewhere. If that fails, an
+/// Returns the plan that pulls an image: with the engine's progress on a terminal, quietly elsewhere. If that fails, an
 /// image for which `unless` succeeds will do.
-pub fn fetch(host: &Host, runtime: &Runtime, unless: Option<Invocation>) -> Plan {
+pub fn fetch(host: &Host, runtime: &Runtime, image: &str, unless: Option<Invocation>) -> Plan {
     let quiet = (!host.terminal.stderr).then_some("--quiet");
-    let pull = runtime.command(["pull"].into_iter().chain(quiet).chain([host.image.as_str()]));
+    let pull = runtime.command(["pull"].into_iter().chain(quiet).chain([image]));
     Plan::new([Step::Say("Pulling latest image...".to_owned()), Step::Pull(pull, unless.map(Box::new))])
 }
 

@@ -68,6 +68,7 @@ mod dry_run;
 mod forward;
 mod from_script;
 mod identity;
+mod images;
 mod interrupted;
 mod machines;
 mod modes;

@@ -105,8 +105,12 @@ fn start() {
           | NAME
 
         running, other image: cage start
-          > LOOK
-          cage: NAME was made of ghcr.io/other/image:2; `cage restart` makes it of IMAGE
+          > LOOK ; image inspect ghcr.io/other/image:2
+          | NAME
+
+        running, other image: cage start --image ghcr.io/third/image
+          > inspect NAME NAME.new ghcr.io/third/image
+          cage: NAME exists without `--image ghcr.io/third/image`; `cage restart --image ghcr.io/third/image` applies it
           | NAME
         ",
     );
