@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use crate::engine::containers_conf;
 use crate::engine::info::{self, Engine, Info, Mode};
 use crate::engine::proxies::{self, Proxies};
+use crate::engine::{containers_conf, docker_config};
 use crate::host::machine::{Host, Os};
 
 /// The command-line dialect of a container engine's client.
@@ -101,6 +101,9 @@ impl Dialect {
     /// remote, normally in its own virtual machine.
     pub fn endpoint(self, host: &Host) -> Endpoint {
         match self {
+            Self::Docker if docker_config::uses_default_context(host) => {
+                Endpoint::Address("unix:///var/run/docker.sock".to_owned())
+            }
             Self::Docker => host.variable("DOCKER_HOST").map_or(
                 Endpoint::Ask(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]),
                 |address| Endpoint::Address(address.to_owned()),

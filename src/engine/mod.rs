@@ -5,6 +5,7 @@ pub mod command;
 pub mod container;
 mod containers_conf;
 pub mod dialect;
+mod docker_config;
 pub mod error;
 pub mod forward;
 pub mod image;

@@ -1,9 +1,6 @@
 //! The variables of proxies that clients by themselves give to new containers.
 
-use rustix::fs::OFlags;
-use serde_json::Value;
-
-use crate::base::file::read_small;
+use crate::engine::docker_config;
 use crate::host::machine::Host;
 
 /// The variables of proxies that a client gives to containers.
@@ -20,11 +17,8 @@ pub struct Proxies {
 /// Returns docker's, from its settings file: <https://docs.docker.com/engine/cli/proxy/>. Of a file that can't be read docker itself
 /// warns.
 pub fn of_docker(host: &Host, endpoint: &str) -> Proxies {
-    let own = host.home.as_ref().map(|home| home.join(".docker"));
-    let dir = host.path_variable("DOCKER_CONFIG").map(ToOwned::to_owned).or(own).unwrap_or_default();
-    let file = dir.join("config.json");
-    let text = read_small("docker's settings", &file, OFlags::empty()).ok().flatten().unwrap_or_default();
-    let all = serde_json::from_str::<Value>(&text).unwrap_or_default();
+    let file = docker_config::path(host);
+    let all = docker_config::read(host).unwrap_or_default();
     let proxies = &all["proxies"];
     let proxies = proxies.get(endpoint).unwrap_or(&proxies["default"]);
     let keys = ["httpProxy", "httpsProxy", "ftpProxy", "allProxy"];

@@ -31,19 +31,19 @@ fn a_new_cage() {
     check(
         "none, ready home",
         "start",
-        "inspect, context inspect, ps, volume inspect, info, create, rename, start, exec",
+        "inspect, ps, volume inspect, info, create, rename, start, exec",
         "inspect, ps, volume inspect, create, rename, start, exec",
     );
     check(
         "none, ready home, seed",
         "start",
-        "inspect, context inspect, ps, volume inspect, info, create, run, rename, start, exec",
+        "inspect, ps, volume inspect, info, create, run, rename, start, exec",
         "inspect, ps, volume inspect, create, run, rename, start, exec",
     );
     check(
         "none, no home",
         "start",
-        "inspect, context inspect, ps, volume inspect, info, create, run, rename, start, exec",
+        "inspect, ps, volume inspect, info, create, run, rename, start, exec",
         "inspect, ps, volume inspect, create, run, rename, start, exec",
     );
 }
@@ -51,10 +51,7 @@ fn a_new_cage() {
 #[test]
 fn the_first_cage_of_an_image_asks_the_image() {
     for (speaks, expected) in [
-        (
-            Speaks::Docker,
-            "inspect, context inspect, ps, volume inspect, info, run, create, rename, start, exec",
-        ),
+        (Speaks::Docker, "inspect, ps, volume inspect, info, run, create, rename, start, exec"),
         (Speaks::Podman, "inspect, ps, volume inspect, run, create, rename, start, exec"),
     ] {
         let machine = Machine::in_story(speaks, "none, local image, ready home");
@@ -68,7 +65,7 @@ fn a_cage_that_exists() {
     check(
         "stopped, ready home",
         "restart",
-        "inspect, context inspect, ps, container inspect, volume inspect, inspect, info, create, start, exec, rm, rename",
+        "inspect, ps, container inspect, volume inspect, inspect, info, create, start, exec, rm, rename",
         "inspect, ps, container inspect, volume inspect, inspect, create, start, exec, rm, rename",
     );
     check(

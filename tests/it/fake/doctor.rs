@@ -111,7 +111,7 @@ fn text_output_has_a_line_per_check_and_the_fix_below() {
 warning  settings     CAGE_IMGAE is not a variable of cage
                       fix: did you mean CAGE_IMAGE?
 ok       settings     set: CAGE_IMAGE
-ok       engine       docker 28.2.2 answers; used
+ok       engine       docker 28.2.2 answers at unix:///var/run/docker.sock; used
 ok       mode         run by root on this machine
 ok       limits       the engine can limit processes, memory and processors
 ok       protections  seccomp
@@ -138,7 +138,8 @@ fn engine_errors_are_reported() {
     refuse(&down, words);
     let outcome = down.cage("doctor");
     assert_eq!(outcome.code, 1);
-    assert!(outcome.stdout.contains("problem  engine     docker: no engine answers\n"), "{}", outcome.stdout);
+    let problem = "problem  engine     docker: no engine answers at unix:///var/run/docker.sock\n";
+    assert!(outcome.stdout.contains(problem), "{}", outcome.stdout);
     let forbidden = machine(Speaks::Docker, "none");
     let words = "permission denied while trying to connect to the Docker daemon socket at unix:///x";
     refuse(&forbidden, words);
@@ -315,7 +316,8 @@ fn json_output_has_the_checks_and_facts() {
         json!({"name": "settings", "level": "ok", "message": "set: CAGE_CREATE_ARGS", "fix": null})
     );
     let engine = json!({
-        "name": "docker", "kind": "docker", "rootless": false, "machine": null, "version": "28.2.2", "endpoint": "",
+        "name": "docker", "kind": "docker", "rootless": false, "machine": null, "version": "28.2.2",
+        "endpoint": "unix:///var/run/docker.sock",
     });
     let facts = json!({
         "version": 1, "cage_version": env!("CARGO_PKG_VERSION"), "os": "linux", "engine": engine,
