@@ -32,6 +32,7 @@ const WHAT_IT_HAS: &str = "What the cage can see:
                     linked worktree or a submodule of one
   a home            a volume that all cages share, not your home: log in once
   your SSH agent    code in the cage can sign with it; the keys stay outside
+  name and address  for commits; known_hosts lines about the project's git hosts
   variables         from ~/.config/cage/env, .cage.env and -e
   copies of files   from ~/.config/cage/home, where the home has none
   the network       and what you add with -v, -p or after --
