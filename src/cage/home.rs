@@ -173,7 +173,7 @@ pub fn make_mount_points(
     let (flags, owner) = ids_of(cage)?;
     let words = points.words_for_home();
     let script: Vec<&str> =
-        [PREPARE, "sh", home, &owner, ""].into_iter().chain(words.iter().map(String::as_str)).collect();
+        [PREPARE, "sh", home, &owner].into_iter().chain(words.iter().map(String::as_str)).collect();
     Ok(helper(runtime, &cage.image_id, &flags, &[Mount::volume(volume, home)], &script))
 }
 

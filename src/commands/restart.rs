@@ -25,6 +25,7 @@ use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::start::{pull, with_what_works};
 use crate::lifecycle::steps::remove_all;
+use crate::lifecycle::worktrees::Worktrees;
 
 /// Replace the project's cage with a new one; project and home stay
 #[derive(Debug, Args)]
@@ -168,10 +169,18 @@ impl Renewal<'_> {
             }
             let new = NewCage::gather(context, Some(old), options, &preflight, features)?;
             plan.extend(told);
+            let lost = Worktrees::of_cage(old, &old.options().unwrap_or_default()).only_inside();
+            plan.extend(lost.into_iter().map(|path| {
+                Step::Warn(format!(
+                    "the worktree {path} is only in the old cage: what is not committed is lost"
+                ))
+            }));
             plan.append(remove_all(runtime, found.left_over.iter()));
             new.options.check_sources()?;
             plan.append(new.replace(old, &Entry::enter(&session.host, self.flags.detach))?);
-            session.carry_out_locked(&plan, lock)
+            let code = session.carry_out_locked(&plan, lock)?;
+            new.worktrees.tell_only_inside();
+            Ok(code)
         })?;
         session.tell_leftovers(project, old.label(SEEN_LABEL));
         Ok(code)

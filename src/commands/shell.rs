@@ -12,6 +12,8 @@ use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
+use crate::lifecycle::worktrees;
+use crate::lifecycle::worktrees::Worktrees;
 
 /// Open another shell in the project's running cage
 #[derive(Debug, Args)]
@@ -51,6 +53,8 @@ impl Shell {
             plan.say(format!("Unpausing {}", container.name));
             plan.run(runtime.command(["unpause", &container.id]));
         }
+        let kept = container.options().unwrap_or_default();
+        plan.extend(worktrees::update(&session.host, &runtime, &container, &kept));
         if inside.command.is_empty() {
             plan.say(format!("Opening shell in {}", container.name));
         }
@@ -64,6 +68,7 @@ impl Shell {
         let code = session.carry_out(&plan)?;
         if let Target::Project(project) = &target {
             session.tell_leftovers(project, container.label(SEEN_LABEL));
+            Worktrees::of_cage(&container, &kept).tell_only_inside();
         }
         Ok(code)
     }

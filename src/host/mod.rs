@@ -3,6 +3,7 @@
 pub mod completion;
 pub mod detach_keys;
 pub mod git_config;
+pub mod git_dirs;
 pub mod git_pattern;
 pub mod git_person;
 pub mod git_remotes;

@@ -1,6 +1,7 @@
 //! A new cage: the facts that decide about it, and the plans that create it or replace another one by it.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
 
@@ -34,6 +35,8 @@ use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::steps::{halt, remove, remove_all, tell_ports};
+use crate::lifecycle::worktrees;
+use crate::lifecycle::worktrees::Worktrees;
 
 /// The facts that decide about a new cage.
 #[derive(Debug)]
@@ -68,6 +71,8 @@ pub struct NewCage<'a> {
     pub baseline: Option<(PathBuf, String)>,
     /// The entry for the host's name, if the engine adds none.
     pub add_host: Option<String>,
+    /// The other worktrees of the project's repository.
+    pub worktrees: Worktrees,
     /// The mount points that lie in other mounts.
     pub points: MountPoints,
     /// The path and the text of a filter of system calls that replaces the engine's.
@@ -130,11 +135,16 @@ impl<'a> NewCage<'a> {
         );
         let git = GitDir::of(&project.dir());
         let inside = mapping.inside(&user);
+        let places = mount_points::places(&user.home, &project.path, git.outside(), &options);
+        let mounts = places.into_iter().map(|place| place.target).collect();
+        let worktrees = Worktrees::of(project.dir(), mounts, Some(SystemTime::now()));
         let has_processes = options.has_processes();
         let add_host = || runtime.kind.add_host(&engine, no_root, machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
+        new_files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
         Ok(Self {
             context,
+            worktrees,
             points: mount_points::gather(context, &options, git.outside(), (&user.home, inside))?,
             seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
             options,
@@ -270,6 +280,7 @@ impl<'a> NewCage<'a> {
             plan.run(self.prepare_home());
         }
         plan.extend(runtime.place(name, &self.new_files)?.map(Step::Run));
+        plan.extend(worktrees::record(host, &project.name, &self.worktrees.placeholders()));
         Ok(plan)
     }
 
@@ -380,6 +391,14 @@ impl<'a> NewCage<'a> {
         warnings.extend(
             unenforced.map(|limit| format!("this engine can't limit {limit}: the cage may use any amount")),
         );
+        warnings.extend(self.worktrees.borrowed().iter().map(|store| {
+            let mount = Mount::path(store, store).readonly().to_volume_option();
+            format!(
+                "git borrows objects from {}, which is not in the cage: add `-v {}`",
+                text::escape(store),
+                text::escape(&text::quote(&mount))
+            )
+        }));
         if let GitDir::Refused(why) = &self.git {
             warnings.push(format!(
                 "git won't work in the cage, because {}/.git is not used: {why}",

@@ -22,6 +22,7 @@ pub mod session;
 pub mod start;
 pub mod steps;
 pub mod unused;
+pub mod worktrees;
 
 #[cfg(test)]
 mod tests;

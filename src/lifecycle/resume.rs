@@ -18,6 +18,8 @@ use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::tell_ports;
+use crate::lifecycle::worktrees;
+use crate::lifecycle::worktrees::Worktrees;
 
 /// What has changed on the host since a cage was created or started.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,9 +66,10 @@ pub(super) fn resume(
     let context = Context { image: own.as_ref().map_or(context.image, Option::as_ref), ..context };
     let points =
         if container.state.is_up() { Vec::new() } else { mount_points::restore(context, container, &kept)? };
-    let plan = context.resume_plan((container, &kept), options, changes, (points, entry));
+    let worktrees = worktrees::update(&session.host, runtime, container, &kept);
+    let plan = context.resume_plan((container, &kept), options, changes, (points, worktrees, entry));
     let code = session.carry_out(&plan)?;
-    Ok(leave(context, entry, code, container.label(SEEN_LABEL)))
+    Ok(leave(context, entry, code, (container.label(SEEN_LABEL), Worktrees::of_cage(container, &kept))))
 }
 
 /// Returns the image that the user chose, if the cage was made of another one.
@@ -118,9 +121,15 @@ pub(super) fn check_isolation(container: &Cage, kept: &CreateOptions, options: &
 }
 
 /// Prints what code in the cage left in the project, unless the cage only started. Returns the exit code unchanged.
-pub(super) fn leave(context: Context, entry: &Entry, code: u8, seen: Option<&str>) -> u8 {
+pub(super) fn leave(
+    context: Context,
+    entry: &Entry,
+    code: u8,
+    (seen, worktrees): (Option<&str>, Worktrees),
+) -> u8 {
     if !matches!(entry, Entry::Name) {
         context.session.tell_leftovers(context.project, seen);
+        worktrees.tell_only_inside();
     }
     code
 }
@@ -139,13 +148,14 @@ pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOpti
 }
 
 impl Context<'_> {
-    /// Returns the plan that enters an existing cage, and starts it if it doesn't run, after its mount points are there.
+    /// Returns the plan that enters an existing cage, and starts it if it doesn't run. `points` are the steps before a start, for mount
+    /// points, and `worktrees` those in the running cage.
     pub(super) fn resume_plan(
         &self,
         (container, kept): (&Cage, &CreateOptions),
         options: &CreateOptions,
         changes: Changes,
-        (points, entry): (Vec<Step>, &Entry),
+        (points, worktrees, entry): (Vec<Step>, Vec<Step>, &Entry),
     ) -> Plan {
         let mut plan = tell_ignored(container, kept, options);
         if !matches!(entry, Entry::Exec(_)) {
@@ -177,11 +187,12 @@ impl Context<'_> {
                 plan.extend(nesting::mounted_sources(container, kept).into_iter().map(Step::CheckUnlinked));
                 plan.extend(points);
                 let settle = self.settle(id, container.mounts_machines_agent(), kept);
-                if let (Entry::Attach, false) = (entry, kept.has_port_of_choice()) {
+                if let (Entry::Attach, false) = (entry, kept.has_port_of_choice() || !worktrees.is_empty()) {
                     plan.push(self.start_attached(id, settle));
                 } else {
                     plan.run(self.runtime.command(["start", id]));
                     plan.extend(settle.map(Step::Try));
+                    plan.extend(worktrees);
                     plan.extend(tell_ports(self.runtime, id, kept));
                     plan.append(self.enter(id, None, made, entry));
                 }
@@ -197,6 +208,7 @@ impl Context<'_> {
                 }
             }
         }
+        plan.extend(worktrees);
         plan.append(self.enter(id, Some(&container.started), made, entry));
         plan
     }

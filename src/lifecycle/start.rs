@@ -96,7 +96,7 @@ fn try_to_bring_up(
         let new = NewCage::gather(context, None, options.clone(), &preflight, features)?;
         let remains = found.cage.iter().chain(&found.left_over);
         let code = session.carry_out_locked(&new.create(remains, entry)?, locks)?;
-        Ok(leave(context, entry, code, Some(&new.record.label)))
+        Ok(leave(context, entry, code, (Some(&new.record.label), new.worktrees)))
     })
 }
 

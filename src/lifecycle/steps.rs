@@ -43,7 +43,7 @@ pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
 
 /// Returns the steps that remove a cage's files on this machine, but for those about findings.
 pub fn unlink(host: &Host, container: &Cage) -> Plan {
-    let kinds = ["agent", "modes", "ended", "terminals"];
+    let kinds = ["agent", "modes", "ended", "terminals", "worktrees"];
     Plan::new(kinds.into_iter().filter_map(|kind| host.state_file(&container.name, kind)).map(Step::Unlink))
 }
 

@@ -31,6 +31,7 @@ use crate::host::project::{Project, cage_name};
 use crate::host::worktree::GitDir;
 use crate::lifecycle::exec::EXEC_COMMAND;
 use crate::lifecycle::mount_points;
+use crate::lifecycle::worktrees::Worktrees;
 
 /// Who runs the containers, and in which virtual machine.
 type Where = (Mode, Option<Product>);
@@ -53,6 +54,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
     let places = mount_points::places(&user.home, &context.project.path, None, &options);
     let address = || Some(Ipv4Addr::new(10, 1, 2, 3).into());
     NewCage {
+        worktrees: Worktrees::of(context.project.dir(), Vec::new(), None),
         context: *context,
         points: MountPoints::of(&user.home, &places).unwrap(),
         options: options.with_defaults(host).unwrap(),
@@ -120,7 +122,7 @@ fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String 
             (&container, &container.options().unwrap()),
             &options(typed),
             Changes::default(),
-            (Vec::new(), entry),
+            (Vec::new(), Vec::new(), entry),
         )
     })
     .replace(&quote(SETTLE), "SETTLE")

@@ -83,4 +83,5 @@ mod run;
 mod status;
 mod terminal;
 mod threats;
+mod worktrees;
 mod yours;

@@ -307,7 +307,8 @@ fn git_works_in_a_linked_worktree(world: &World) {
     let administration = repository.join(".git/worktrees/other");
     assert!(administration.exists());
     git(world, &other, "status --short").prints("");
-    // The control: without the cage's git settings it is pruned.
+    // The control: without the cage's placeholder and git settings it is pruned.
+    world.inside(&format!("sudo rm {}/.git", other.display())).ok();
     world.cage("run -- env -u GIT_CONFIG_COUNT git gc --quiet").ok();
     assert!(!administration.exists());
 }

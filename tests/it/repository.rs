@@ -88,11 +88,12 @@ fn every_command_that_the_documents_mention_exists() {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 12] = [
+const OTHERS_OPTIONS: [&str; 13] = [
     "--dangerously-skip-permissions", // Claude Code
     "--global",                       // git config
     "--internal",                     // docker network create
     "--locked",                       // cargo install
+    "--shared",                       // git clone
     "--test",                         // cargo test
     "--uninstall",                    // install.sh
     "--path",                         // cargo install
