@@ -77,6 +77,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("diff.* blame.*", "changes what git diff, show, log or blame show"),
     ("log.* mailmap.* notes.* core.notesref", "changes what git log shows"),
     ("status.*", "changes what git status shows"),
+    ("core.logallrefupdates", "git keeps no record of what branches were before"),
     ("http.*.extraheader", "git sends it to servers"),
     ("http.*.sslverify", "git trusts any server on fetch, pull and push"),
     ("http.* credential.*", "changes how git logs in to servers, and what it sends them"),
@@ -109,6 +110,7 @@ const HARMLESS: &[(&str, &str)] = &[
         "core.sparsecheckout core.ignorestat core.untrackedcache core.ignorecase extensions.worktreeconfig",
         "false",
     ),
+    ("core.logallrefupdates", "true always"),
     ("core.checkstat", "default"),
     ("status.showuntrackedfiles", "normal all true"),
     ("diff.ignoresubmodules submodule.*.ignore", "none"),
@@ -120,7 +122,7 @@ const HARMLESS: &[(&str, &str)] = &[
 /// Other settings that git writes by itself, when it makes a repository, a branch, a remote, a submodule or a worktree, and those of
 /// common programs; with any value. <https://git-scm.com/docs/git-config>
 const ORDINARY: &[&str] = &[
-    "core.repositoryformatversion core.bare core.logallrefupdates core.precomposeunicode core.hidedotfiles",
+    "core.repositoryformatversion core.bare core.precomposeunicode core.hidedotfiles",
     "extensions.objectformat extensions.compatobjectformat extensions.preciousobjects extensions.noop",
     "extensions.relativeworktrees branch.* remote.*.tagopt remote.*.prune remote.*.skipfetchall",
     "remote.*.skipdefaultupdate remote.*.gh-resolved remote.*.github-pr-remote remote.*.followremotehead",

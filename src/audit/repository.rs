@@ -38,6 +38,7 @@ const OTHER_FILES: &[(&str, &str)] = &[
     ("fsmonitor--daemon.ipc", "git status and diff may ask the process there which files have changed"),
     ("info/sparse-checkout", "git status and diff may not show changes of files that it leaves out"),
     ("info/grafts", REPLACES),
+    ("shallow", "git log doesn't show the commits before those in it"),
     ("refs/replace", REPLACES),
 ];
 

@@ -124,6 +124,7 @@ impl Surroundings<'_> {
             "cap-add" => "it gives root in the cage more power over this machine".to_owned(),
             "seccomp-policy" => "it changes a protection of the engine's".to_owned(),
             "security-opt" if !hardens(value) => "it changes a protection of the engine's".to_owned(),
+            "volumes-from" => "it can change what that container mounts".to_owned(),
             "device" => "the cage can use that device of this machine".to_owned(),
             "volume" | "mount" => {
                 let sources = flag.sources();
@@ -208,6 +209,7 @@ mod tests {
             "--use-api-socket",
             "--privileged=T",
             "--env-host",
+            "--volumes-from other",
             "--network=ns:/proc/1/ns/net",
             "--pid ns:/proc/1/ns/pid",
             "--seccomp-policy image",

@@ -358,6 +358,7 @@ fn files_by_which_git_hides_changes_are_found() {
         .write(".git/info/sparse-checkout", "/*\n")
         .write(".git/info/attributes", "# x\n* -diff\n")
         .write(".git/info/grafts", "1 2\n")
+        .write(".git/shallow", "1\n")
         .write(".git/refs/replace/0123", "4567\n")
         .write(".git/packed-refs", "# pack-refs\n1 refs/heads/main\n2 refs/replace/3\n");
     assert_eq!(
@@ -369,6 +370,7 @@ fn files_by_which_git_hides_changes_are_found() {
             ".git/info/sparse-checkout: file",
             ".git/packed-refs: 2 refs/replace/3",
             ".git/refs/replace/0123: file",
+            ".git/shallow: file",
         ]
     );
     project.write(".git/index", "DIRC broken");

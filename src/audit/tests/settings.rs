@@ -81,6 +81,7 @@ fn any_other_setting_is_a_finding() {
         ("receive.denyCurrentBranch ignore", "receive.denycurrentbranch=ignore"),
         ("uploadpack.allowAnySHA1InWant true", "uploadpack.allowanysha1inwant=true"),
         ("core.fileMode false", "core.filemode=false"),
+        ("core.logAllRefUpdates false", "core.logallrefupdates=false"),
         ("core.symlinks false", "core.symlinks=false"),
         ("core.ignoreCase true", "core.ignorecase=true"),
         ("core.bigFileThreshold 1", "core.bigfilethreshold=1"),
