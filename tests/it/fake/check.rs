@@ -23,13 +23,13 @@ fn an_empty_project_has_no_findings() {
     stories(
         r"
         none: cage check
-          > container inspect NAME NAME.new ; ABOVE ; ps --all --filter label=cage.project --format {{.ID}}
+          > container inspect NAME NAME.new ; ABOVE
           cage: there is no cage here
           cage: listing all files, new or not
           cage: no files or settings that this machine would run or trust
 
         running: cage check
-          > container inspect NAME NAME.new ; ps --all --filter label=cage.project --format {{.ID}} ; container inspect ID ; pause ID ; unpause ID
+          > container inspect NAME NAME.new ; pause ID ; unpause ID
           cage: the cage has no record of what was here before
           cage: listing all files, new or not
           cage: no files or settings that this machine would run or trust
