@@ -63,7 +63,7 @@ pub(super) fn resume(
         console::warn(&warning);
     }
     let own = own_image(context, container, options, entry)?;
-    let context = Context { image: own.as_ref().map_or(context.image, Option::as_ref), ..context };
+    let context = Context { image: own.as_ref(), ..context };
     let points =
         if container.state.is_up() { Vec::new() } else { mount_points::restore(context, container, &kept)? };
     let worktrees = worktrees::update(&session.host, runtime, container, &kept);
@@ -79,21 +79,21 @@ fn another_image(session: &Session, container: &Cage, typed: &CreateOptions) -> 
     (is_chosen && !is_same_name(&wanted, container.image_name())).then_some(wanted)
 }
 
-/// Returns the newest image of the name that a cage was made of, if there is one; `None` if that is the image in the context. A cage
-/// keeps its image unless the user chooses another.
+/// Returns the newest image of the name that a cage was made of, if there is one. A cage keeps its image unless the user chooses
+/// another.
 fn own_image(
     context: Context,
     container: &Cage,
     typed: &CreateOptions,
     entry: &Entry,
-) -> Result<Option<Option<Image>>> {
+) -> Result<Option<Image>> {
     let Context { session, runtime, .. } = context;
     let name = container.image_name();
     let is_asked = typed.image_or_default(&session.host) == name;
     if is_asked || matches!(entry, Entry::Exec(_)) || another_image(session, container, typed).is_some() {
-        return Ok(None);
+        return Ok(context.image.cloned());
     }
-    Ok(Some(runtime.images(session.runner, &[name])?.into_iter().next()))
+    Ok(runtime.images(session.runner, &[name])?.into_iter().next())
 }
 
 /// Returns the options that a cage was made with. If they can't be read, the cage can be entered only when it is running and the
