@@ -160,6 +160,7 @@ fn a_cage_of_the_script_goes_the_whole_way(world: &World) {
     sh(world, &give_back).ok();
     world.inside("cat ~/kept && touch ~/new").ok().prints("kept\n");
     world.cage("restart --fresh").ok().says_not("taken over");
+    world.inside("cat ~/kept && touch ~/new").ok().prints("kept\n");
     world.cage("rm").ok();
     assert!(world.cages().is_empty());
 }
