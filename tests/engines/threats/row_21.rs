@@ -1,9 +1,12 @@
 //! Row 21: files that an agent leaves in the project and the host would run. They can't be prevented; `cage check` lists
 //! them, without those that were there before.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::thread;
 use std::time::Duration;
 
+use crate::common::is_root;
 use crate::lab::{Ran, World};
 use crate::yours::git;
 
@@ -11,7 +14,11 @@ on_each_engine!(everybody: new_files_are_listed_and_earlier_ones_are_not);
 
 on_each_engine!(a_lease_does_not_hide_a_setting);
 
-on_each_engine!(clients: a_cage_that_replaces_another_keeps_its_record);
+on_each_engine!(
+    clients:
+    a_cage_that_replaces_another_keeps_its_record,
+    accepted_findings_of_another_user_are_not_believed,
+);
 
 /// A repository with a hook, settings of an editor and a repository in it, as people have them.
 fn repository(world: &World) {
@@ -102,7 +109,7 @@ fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
     assert_eq!(told(&world.cage("check").exits(3)), expected);
     world.engine(&format!("rm -f {}", world.name())).ok();
     let moved = world.project.with_file_name("moved");
-    std::fs::rename(&world.project, &moved).unwrap();
+    fs::rename(&world.project, &moved).unwrap();
     let there = |words: &str| world.cage(words).dir(&moved);
     there("start -d").ok();
     assert_eq!(told(&there("check").exits(3)), expected);
@@ -113,14 +120,34 @@ fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
     there("rm").ok();
 
     // The control: another directory at the same path has a record of its own.
-    std::fs::rename(&moved, world.home.join("aside")).unwrap();
+    fs::rename(&moved, world.home.join("aside")).unwrap();
     world.mkdir(&moved);
     world.write(&moved.join(".envrc"), "");
     thread::sleep(Duration::from_millis(1100));
     there("start -d").ok();
     there("check").ok().prints("");
     there("rm").ok();
-    std::fs::rename(world.home.join("aside"), &world.project).unwrap();
+    fs::rename(world.home.join("aside"), &world.project).unwrap();
+}
+
+fn accepted_findings_of_another_user_are_not_believed(world: &World) {
+    let state = world.root().join("state");
+    let start = || world.cage("start -d").env("XDG_STATE_HOME", &state);
+    world.mkdir(&state.join("cage"));
+    start().ok();
+    world.cage("rm").env("XDG_STATE_HOME", &state).ok();
+    if !is_root() {
+        return;
+    }
+    chown(state.join("cage"), Some(4321), Some(4321)).unwrap();
+    fs::set_permissions(state.join("cage"), fs::Permissions::from_mode(0o777)).unwrap();
+    if world.engine.is_rootless() {
+        start().exits(1).says("belongs to another user").says("XDG_STATE_HOME");
+        assert!(world.cages().is_empty());
+    } else {
+        // Root may work for that user, as under `sudo --preserve-env`.
+        start().ok();
+    }
 }
 
 /// Takes a write lease on a file and holds it: whoever opens the file waits, or is told to come again.
