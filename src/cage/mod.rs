@@ -16,6 +16,7 @@ pub mod network;
 pub mod option_files;
 pub mod options;
 pub mod personal;
+pub mod proof;
 pub mod proxy;
 pub mod pull;
 pub mod seccomp;

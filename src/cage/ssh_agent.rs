@@ -119,7 +119,7 @@ impl<'a> Agent<'a> {
     pub fn decide(machine: Option<Product>, wsl: bool, link: Option<&'a Link>) -> Option<Self> {
         match machine {
             // https://github.com/containers/podman/issues/23785
-            Some(Product::PodmanMachine) => None,
+            Some(Product::PodmanMachine | Product::Elsewhere) => None,
             // The host's own sockets don't work in a virtual machine, except those of WSL.
             Some(_) if !wsl => Some(Self::Machine),
             Some(_) | None => link.map(Self::Link),

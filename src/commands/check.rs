@@ -20,6 +20,7 @@ use crate::host::project::Project;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::acknowledged::Acknowledged;
 use crate::lifecycle::baseline::Baseline;
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::session::Session;
 
@@ -185,7 +186,7 @@ fn writers(session: &Session, runtime: &Runtime, project: &Project) -> Result<Ve
 
 /// Finds the project of the nearest cage, with that cage and its record, or that of a former one. Tells the user if there is none.
 fn find(session: &Session, here: Project) -> Found {
-    let (project, runtime) = match session.find_nearest(None) {
+    let (project, runtime) = match session.find_nearest(None, Fallback::Allowed) {
         Ok((Target::Project(project), runtime, Some(cage))) => {
             let record = cage.record();
             if record.is_some() {

@@ -11,6 +11,7 @@ use crate::engine::command::PATIENCE;
 use crate::engine::container::State;
 use crate::engine::forward::bridge::{Bridge, PROBE, PROGRAMS};
 use crate::engine::forward::{Forwarding, Port};
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 
@@ -51,7 +52,7 @@ impl Forward {
     /// When a port is taken, the cage is not running or stops, or nothing in it can connect.
     pub fn run(self, session: &Session) -> Result<u8> {
         let ports = self.listen(session.global.dry_run)?;
-        let (target, runtime, found) = session.find_nearest(None)?;
+        let (target, runtime, found) = session.find_nearest(None, Fallback::Allowed)?;
         let Some(container) = found.filter(|cage| matches!(cage.state, State::Running | State::Paused))
         else {
             bail!(target.not_running(session.project().ok().as_ref()))

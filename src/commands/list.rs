@@ -36,10 +36,15 @@ impl List {
     /// # Errors
     /// When no engine answers.
     pub fn run(&self, session: &Session) -> Result<u8> {
-        let (_, mut cages) = session.ask(None, |runtime| session.cages(runtime))?;
+        let (runtime, mut cages) = session.ask(None, |runtime| session.cages(runtime))?;
+        let address = runtime.elsewhere(&session.host, session.runner)?;
         if self.json {
             let cages = cages.iter().map(to_json).collect::<Value>();
-            console::json(&json!({"version": console::JSON_VERSION, "cages": cages}))?;
+            let mut object = json!({"version": console::JSON_VERSION, "cages": cages});
+            if let Some(address) = address {
+                object["engine"] = json!({"runtime": runtime.name, "address": address});
+            }
+            console::json(&object)?;
         } else if self.quiet {
             for cage in &cages {
                 console::data(&cage.name)?;
@@ -47,6 +52,9 @@ impl List {
         } else if cages.is_empty() {
             console::info("no cages yet: run `cage start` in a project");
         } else {
+            if let Some(address) = address {
+                console::info(&format!("these cages are on another machine, {address}"));
+            }
             let here = session.project().ok();
             let here = here.as_ref().and_then(|project| {
                 let mut paths = std::iter::once(project.path.as_str()).chain(project.above());

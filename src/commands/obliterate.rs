@@ -56,10 +56,10 @@ impl Obliterate {
             let ids = all.iter().map(|cage| cage.id.as_str());
             plan.run(runtime.command(["rm", "--force", "--volumes"].into_iter().chain(ids)));
             for cage in all {
-                plan.append(unlink(&session.host, cage));
+                plan.append(unlink(&session.host, &everything.runtime, cage));
             }
         }
-        everything.remove_home(&mut plan);
+        everything.remove_home(&session.host, &mut plan);
         for (volume, _) in gone {
             plan.say(format!("Removing the home {volume}"));
             plan.run(runtime.command(["volume", "rm", volume]));

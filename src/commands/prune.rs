@@ -1,6 +1,6 @@
 //! `cage prune`: remove leftovers of deleted projects, and old images.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -8,7 +8,6 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::text::{bytes, escape};
 use crate::engine::image::{Image, short_id};
-use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::cage_name;
@@ -46,13 +45,13 @@ impl Prune {
     /// When the engine is on another machine, or refuses.
     pub fn run(&self, session: &Session) -> Result<u8> {
         let (host, dry_run) = (&session.host, session.global.dry_run);
-        let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
-        let endpoint = runtime.endpoint(host, session.runner)?;
-        ensure!(
-            !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", escape(&endpoint)))
-                .hint("run `cage prune` there: only there it can see whether a project is gone")
-        );
+        let (runtime, cages) = session.own_cages()?;
+        if let Some(address) = runtime.elsewhere(host, session.runner)? {
+            bail!(
+                Failure::new(format!("the engine is on another machine, {}", escape(&address)))
+                    .hint("run `cage prune` there: only there it can see whether a project is gone")
+            );
+        }
         let mut unused = Unused::find(session, &runtime, &cages)?;
         if !self.yes && !host.can_ask() {
             unused.keep_doubtful();

@@ -5,7 +5,9 @@ use anyhow::Result;
 use crate::base::text::escape;
 use crate::cage::existing::Cage;
 use crate::engine::runtime::Runtime;
-use crate::lifecycle::plan::Plan;
+use crate::host::machine::Host;
+use crate::lifecycle::belonging;
+use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
 
 /// All cages of an engine, and the home that they share.
@@ -24,7 +26,7 @@ impl Everything {
     /// # Errors
     /// When no engine answers.
     pub fn find(session: &Session) -> Result<Self> {
-        let (runtime, cages) = session.ask(None, |runtime| session.cages(runtime))?;
+        let (runtime, cages) = session.own_cages()?;
         let volume = &session.host.home_volume;
         let home = runtime.volume(session.runner, volume)?.map(|volume| volume.name);
         Ok(Self { runtime, cages, home })
@@ -55,9 +57,13 @@ impl Everything {
     }
 
     /// Adds the steps that remove the home. All cages must be removed before.
-    pub fn remove_home(&self, plan: &mut Plan) {
-        let Some(home) = &self.home else { return plan.say("No shared home volume to remove") };
-        plan.say(format!("Removing shared home volume {home}"));
-        plan.run(self.runtime.command(["volume", "rm", home]));
+    pub fn remove_home(&self, host: &Host, plan: &mut Plan) {
+        if let Some(home) = &self.home {
+            plan.say(format!("Removing shared home volume {home}"));
+            plan.run(self.runtime.command(["volume", "rm", home]));
+        } else {
+            plan.say("No shared home volume to remove");
+        }
+        plan.extend(belonging::file_of(host, &self.runtime, &host.home_volume).map(Step::Unlink));
     }
 }

@@ -16,6 +16,7 @@ use crate::engine::image::{Image, is_same_name};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::create::NewCage;
 use crate::lifecycle::find::Existing;
@@ -119,7 +120,8 @@ impl Renew {
         let mut typed = self.options.clone();
         typed.engine_args.clone_from(&self.engine_args);
         let typed = typed.resolve(&session.host, &project.dir())?;
-        let (runtime, mut found) = session.find_all(&project, &typed.image_or_default(&session.host))?;
+        let image = typed.image_or_default(&session.host);
+        let (runtime, mut found) = session.find_all(&project, &image, &[], Fallback::Never)?;
         if found.cage.is_none() {
             let linked = by_link(session, &session.cages(&runtime)?, &project, false)?;
             found.cage = linked.map(|(_, cage)| cage);
@@ -143,7 +145,8 @@ impl Renewal<'_> {
         let Self { session, project, runtime, .. } = self;
         let (options, _) = self.options_after(old)?;
         let image_name = options.image();
-        let preflight = Preflight::gather(session, runtime, project, &options)?;
+        let mut preflight = Preflight::gather(session, runtime, project, &options)?;
+        preflight.prove(Context { session, runtime, project, image: None }, Some(&old.image_id))?;
         if !pull(&image_name)? {
             return Ok(1);
         }

@@ -9,6 +9,7 @@ use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::home::own_home;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
@@ -40,7 +41,7 @@ impl Rm {
     /// # Errors
     /// When there is no such cage.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let (target, runtime, found) = session.find_here(self.name, false)?;
+        let (target, runtime, found) = session.find_here(self.name, false, Fallback::Never)?;
         let own = own_home(&session.host, found.as_ref().map_or(target.name(), |cage| &cage.name));
         let has_home = self.home && runtime.volume(session.runner, &own)?.is_some();
         ensure!(found.is_some() || has_home, target.missing());

@@ -46,7 +46,7 @@ impl Rmconfig {
             plan.say(format!("Emptying shared home volume {volume}"));
             plan.run(home::reset(runtime, cage, volume, place)?);
         } else {
-            everything.remove_home(&mut plan);
+            everything.remove_home(&session.host, &mut plan);
         }
         if !everything.confirm(session, self.yes, ("stops", &running), &[])? {
             return Ok(1);

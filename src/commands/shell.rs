@@ -7,6 +7,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::complete;
 use crate::cage::existing::{SEEN_LABEL, TERMINAL_LABEL};
 use crate::engine::container::State;
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, replaced_while_running};
 use crate::lifecycle::exec::ExecCommand;
 use crate::lifecycle::find::Target;
@@ -37,7 +38,7 @@ impl Shell {
     /// # Errors
     /// When the cage is not running.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let (target, runtime, found) = session.find_nearest(self.name)?;
+        let (target, runtime, found) = session.find_nearest(self.name, Fallback::Allowed)?;
         ensure!(found.is_some() || matches!(target, Target::Project(_)), target.missing());
         let running = found.filter(|container| matches!(container.state, State::Running | State::Paused));
         let Some(container) = running else { bail!(target.not_running(session.project().ok().as_ref())) };

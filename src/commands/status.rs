@@ -18,6 +18,7 @@ use crate::engine::container::{Mounted, Published, State};
 use crate::engine::info::{Engine, Limit, Mode};
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::ending;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::open_terminals::{Visitor, Way};
@@ -45,7 +46,7 @@ impl Status {
     /// # Errors
     /// When the engine doesn't answer, or there is no cage of that name.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let (target, runtime, cage) = session.find_nearest(self.name)?;
+        let (target, runtime, cage) = session.find_nearest(self.name, Fallback::Allowed)?;
         let project = match (&target, &cage) {
             (Target::Project(project), _) => &project.path,
             (Target::Name(_), Some(cage)) => cage.project(),
@@ -57,6 +58,7 @@ impl Status {
                 let engine = runtime.engine(&session.host, session.runner)?;
                 let mut details = Details::new(&session.host, &runtime.name, engine, cage);
                 details.visitors = session.visitors(cage);
+                details.address = runtime.elsewhere(&session.host, session.runner)?;
                 Some(details)
             }
             None => None,
@@ -84,6 +86,8 @@ impl Status {
 struct Details<'a> {
     cage: &'a Cage,
     runtime: &'a str,
+    /// The address of an engine on another machine.
+    address: Option<String>,
     engine: Engine,
     user: Option<(ImageUser, Ids)>,
     can_be_root: bool,
@@ -124,6 +128,7 @@ impl<'a> Details<'a> {
         Self {
             cage,
             runtime,
+            address: None,
             engine,
             user: user.zip(cage.ids(OWNER_LABEL).ok().flatten()),
             can_be_root: !security.into_iter().any(|option| option.starts_with("no-new-privileges")),
@@ -187,6 +192,7 @@ impl<'a> Details<'a> {
                 "runtime": self.runtime,
                 "rootless": engine.mode == Mode::Rootless,
                 "machine": engine.machine.map(|product| product.to_string()),
+                "address": self.address,
             },
             "user": user,
             "mounts": mounts.collect::<Value>(),
@@ -214,7 +220,8 @@ impl<'a> Details<'a> {
     fn lines(&self, host: &Host) -> Vec<String> {
         let Self { cage, engine, .. } = self;
         let mut lines = list("Ports:", cage.ports.iter().map(Published::to_string));
-        lines.push(line("Engine:", &format!("{}, {}", self.runtime, engine.location())));
+        let address = self.address.as_ref().map(|address| format!(", {address}")).unwrap_or_default();
+        lines.push(line("Engine:", &format!("{}, {}{address}", self.runtime, engine.location())));
         let visitors: Vec<String> = self.visitors.iter().map(Visitor::to_string).collect();
         lines.extend((!visitors.is_empty()).then(|| line("In it:", &visitors.join(", "))));
         lines.extend(self.death.iter().map(|death| line("Ended:", death)));

@@ -5,6 +5,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::halt;
@@ -30,7 +31,7 @@ impl Stop {
     /// # Errors
     /// When there is no such cage.
     pub fn run(self, session: &Session) -> Result<u8> {
-        let (target, runtime, container) = session.find_nearest(self.name)?;
+        let (target, runtime, container) = session.find_nearest(self.name, Fallback::Never)?;
         let Some(container) = container else { bail!(target.missing()) };
         if !session.may_end(&container, self.yes)? {
             return Ok(1);

@@ -11,6 +11,7 @@ use super::resource_checks::{agent, home, image};
 use crate::cage::defaults;
 use crate::engine::dialect::Dialect;
 use crate::engine::error::Trouble;
+use crate::engine::place;
 use crate::host::machine::Os;
 
 /// Returns all checks, in the order in which an engineer would look.
@@ -99,7 +100,7 @@ fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
     let error = match &client.info {
         Ok(info) => {
             let usage = match (is_used, facts.chosen_by) {
-                (true, Some(setting)) => format!("used, as {setting} says"),
+                (true, Some(why)) => format!("used, {why}"),
                 (true, None) => "used".to_owned(),
                 (false, _) => "not used".to_owned(),
             };
@@ -130,8 +131,5 @@ fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
 }
 
 fn how_to_start(os: Os, client: &Client) -> &'static str {
-    if client.is_remote() {
-        return "cage needs an engine on this machine: unset DOCKER_HOST, or `docker context use default`";
-    }
-    client.dialect().unwrap_or(Dialect::Docker).how_to_start(os, &client.endpoint)
+    place::how_to_start(client.dialect().unwrap_or(Dialect::Docker), os, &client.endpoint)
 }

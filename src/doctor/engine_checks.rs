@@ -3,7 +3,7 @@
 use super::engines::Client;
 use super::report::Check;
 use crate::base::text;
-use crate::engine::info::{Info, Limit, Mode};
+use crate::engine::info::{Info, Limit, Mode, Product};
 use crate::host::machine::Host;
 
 /// The free space in bytes below which pulling an image is likely to fail.
@@ -12,12 +12,14 @@ const LITTLE_SPACE: u64 = 2_000_000_000;
 /// Returns the checks of an engine that answers.
 pub fn engine_checks(host: &Host, client: &Client, info: &Info) -> Vec<Check> {
     let mut checks = Vec::new();
-    if client.is_remote() {
-        checks.push(Check::problem(
-            "endpoint",
-            format!("the engine is on another machine, {}", client.endpoint),
-            "cage mounts the project directory: use an engine on this machine",
-        ));
+    if info.engine.machine == Some(Product::Elsewhere) {
+        let place = format!("on another machine, {}", client.endpoint);
+        checks.push(if client.is_unprotected {
+            let message = format!("{place}, not protected: anyone in the network can use it");
+            Check::warning("endpoint", message, "use ssh://, or tcp:// with TLS")
+        } else {
+            Check::ok("endpoint", format!("{place}: it can have cages for directories that it shares"))
+        });
     }
     checks.push(Check::ok("mode", info.engine.location()));
     checks.extend(old_version(client, info));

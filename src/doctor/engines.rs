@@ -7,7 +7,6 @@ use anyhow::Result;
 use crate::engine::dialect::Dialect;
 use crate::engine::error::{EngineError, Trouble};
 use crate::engine::info::Info;
-use crate::engine::query::is_remote;
 use crate::engine::runner::Runner;
 use crate::engine::runtime;
 use crate::engine::runtime::{Candidate, Runtime};
@@ -24,6 +23,8 @@ pub struct Client {
     pub runtime: Option<Runtime>,
     /// The address of the engine; empty for podman on this machine.
     pub endpoint: String,
+    /// Whether everybody in the network can read and change what goes there.
+    pub is_unprotected: bool,
     /// The engine's answer.
     pub info: Result<Info>,
     /// The free space for images and containers in bytes, if they are on this machine.
@@ -42,19 +43,18 @@ impl Client {
             Err(error) => (None, Err(error)),
         };
         let endpoint = runtime.as_ref().and_then(|runtime| runtime.endpoint(host, runner).ok());
+        let endpoint = endpoint.unwrap_or_default();
+        let is_unprotected =
+            |runtime: &Runtime| runtime.is_unprotected(host, runner, &endpoint).unwrap_or(true);
+        let is_unprotected = runtime.as_ref().is_some_and(is_unprotected);
         let directory = info.as_ref().ok().and_then(|info| info.directory.as_deref());
         let free_space = directory.and_then(free_space);
-        Self { name, tried, runtime, endpoint: endpoint.unwrap_or_default(), info, free_space }
+        Self { name, tried, runtime, endpoint, is_unprotected, info, free_space }
     }
 
     /// Returns the client's command line dialect.
     pub fn dialect(&self) -> Option<Dialect> {
         Some(self.runtime.as_ref()?.kind)
-    }
-
-    /// Returns whether the engine is on another machine.
-    pub fn is_remote(&self) -> bool {
-        is_remote(&self.endpoint)
     }
 
     /// Returns why the engine doesn't answer, as far as that is known.

@@ -20,7 +20,7 @@ use crate::cage::pull::PullFlag;
 use crate::cage::user::ImageUser;
 use crate::cage::{engine_args, nesting, ssh_agent, user};
 use crate::engine::dialect::Dialect;
-use crate::engine::info::Info;
+use crate::engine::info::{Info, Product};
 use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::{Host, programs};
@@ -37,7 +37,7 @@ pub struct Facts {
     pub programs: Vec<(PathBuf, bool)>,
     /// The settings that can't be used.
     pub invalid_settings: Vec<anyhow::Error>,
-    /// The setting that chose the engine, if any: `--runtime` or `CAGE_RUNTIME`.
+    /// Why the engine was chosen, if not because it answers first.
     pub chosen_by: Option<&'static str>,
     /// The installed clients, those first that cage tries.
     pub clients: Vec<Client>,
@@ -84,8 +84,18 @@ impl Facts {
         invalid_settings.extend(engine_args::check_engine_args(&host.create_args, &host.label).err());
         let project = session.project();
         let here = project.as_ref().ok();
-        let choice = session.global.runtime.as_deref().map(|name| ("--runtime", name));
-        let choice = choice.or_else(|| Some(("CAGE_RUNTIME", host.variable("CAGE_RUNTIME")?)));
+        let choice = session.global.runtime.as_deref().map(|name| ("as --runtime says", name));
+        // As `Session::ask_engine` chooses.
+        let home = session.belonging(here.map(|project| project.name.as_str()));
+        let home = home.unwrap_or_else(|error| {
+            invalid_settings.push(error);
+            None
+        });
+        let by_variable = host.variable("CAGE_RUNTIME").map(|name| ("as CAGE_RUNTIME says", name));
+        let by_home = home.as_ref().map(|home| ("as it has your cages", home.runtime.as_str()));
+        let choice =
+            choice.or(by_home.filter(|(_, name)| by_variable.is_none_or(|(_, other)| other != *name)));
+        let choice = choice.or(by_variable);
         let name = choice.map(|(_, name)| name);
         // The system's programs are in directories that are never mounted into a cage.
         let mounted = here.filter(|project| project.check(host, true).is_ok()).map(Project::dir);
@@ -93,7 +103,7 @@ impl Facts {
         let used = engines::used(&clients);
         let resources = used.and_then(|index| {
             let (runtime, info) = (clients[index].runtime.as_ref()?, clients[index].info.as_ref().ok()?);
-            Some(Resources::gather(session, (runtime, info), here, clients[index].is_remote()))
+            Some(Resources::gather(session, (runtime, info), here))
         });
         let cages = resources.as_ref().and_then(|resources| Some(&resources.as_ref().ok()?.cages));
         let env_files = here.map(|project| EnvFiles::read(host, project).map(|variables| variables.count()));
@@ -115,7 +125,7 @@ impl Facts {
                 })
                 .collect(),
             invalid_settings,
-            chosen_by: choice.map(|(setting, _)| setting),
+            chosen_by: choice.map(|(why, _)| why),
             used,
             no_client: Runtime::candidates(host, name, mounted.as_deref()).err(),
             rootless_problems: rootless_problems(host, &clients, used),
@@ -163,14 +173,14 @@ impl Resources {
         session: &Session,
         (runtime, info): (&Runtime, &Info),
         project: Option<&Project>,
-        is_remote: bool,
     ) -> Result<Self> {
         let (host, runner, engine) = (&session.host, session.runner, &info.engine);
         let cages = session.cages(runtime)?;
         let image = runtime.images(runner, &[&host.image])?.into_iter().next();
         let home = runtime.volume(runner, &host.home_volume)?;
         // Containers are run only of an image that is here.
-        let probed = image.as_ref().filter(|_| !session.global.dry_run && !is_remote);
+        let probed =
+            image.as_ref().filter(|_| !session.global.dry_run && engine.machine != Some(Product::Elsewhere));
         let probed = probed.map(|image| image.id.as_str());
         // A virtual machine may not have the project's directory.
         let directory = project.filter(|_| engine.machine.is_some()).map(|project| project.path.as_str());

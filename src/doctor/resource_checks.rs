@@ -5,6 +5,7 @@ use super::probe::AgentInside;
 use super::report::{Check, Level, count};
 use crate::cage::ssh_agent;
 use crate::engine::image::is_local;
+use crate::engine::info::Product;
 
 /// How to start an SSH agent.
 const START_AGENT: &str = "`eval $(ssh-agent)`, then `ssh-add`";
@@ -43,6 +44,9 @@ pub fn home(facts: &Facts, resources: &Resources) -> Check {
 pub fn agent(facts: &Facts) -> Check {
     let machine = facts.engine().and_then(|(_, info)| info.engine.machine);
     let warning = |message: String, fix: &str| Check::warning("ssh-agent", message, fix);
+    if machine == Some(Product::Elsewhere) {
+        return Check::ok("ssh-agent", "doesn't come along to another machine");
+    }
     let here = match &facts.agent {
         _ if facts.host.variable("CAGE_SSH") == Some("off") => {
             return Check::ok("ssh-agent", "CAGE_SSH=off keeps it out of new cages");

@@ -18,7 +18,7 @@ use crate::cage::user::ImageUser;
 use crate::engine::container::State;
 use crate::engine::dialect::Dialect;
 use crate::engine::error::EngineError;
-use crate::engine::info::{Info, Limit};
+use crate::engine::info::{Info, Limit, Product};
 use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
@@ -41,6 +41,7 @@ fn client(kind: Dialect, endpoint: &str, info: anyhow::Result<Info>) -> Client {
         name: runtime.name.clone(),
         tried: true,
         runtime: Some(runtime),
+        is_unprotected: false,
         endpoint: endpoint.into(),
         info,
         free_space: None,
@@ -152,7 +153,7 @@ fn info(facts: &mut Facts) -> &mut Info {
 fn nothing_is_wrong_with_docker_on_linux() {
     let host = Host::sample(&[("CAGE_IMAGE", "ghcr.io/x/y"), ("CAGE_RUNTIME", "docker")]);
     let mut facts = facts(&host, vec![docker(&host)]);
-    facts.chosen_by = Some("CAGE_RUNTIME");
+    facts.chosen_by = Some("as CAGE_RUNTIME says");
     facts.clients[0].free_space = Some(80_000_000_000);
     insta::assert_snapshot!(printed(&facts), @"
     Ok settings: set: CAGE_IMAGE, CAGE_RUNTIME
@@ -249,7 +250,7 @@ fn an_engine_that_is_down_comes_with_the_command_that_starts_it() {
     assert_eq!(docker(Os::Linux, "unix:///run/user/1000/docker.sock"), "`systemctl --user start docker`");
     assert_eq!(docker(Os::Linux, "unix:///var/run/docker.sock"), "`sudo systemctl start docker`");
     assert_eq!(docker(Os::Mac, "unix:///var/run/docker.sock"), "start Docker Desktop, OrbStack or colima");
-    assert!(docker(Os::Linux, "ssh://me@build").contains("unset DOCKER_HOST"));
+    assert!(docker(Os::Linux, "ssh://me@build").starts_with("on that machine"));
     assert_eq!(how(Os::Mac, Dialect::Podman, ""), "`podman machine start`");
     assert_eq!(how(Os::Linux, Dialect::Podman, ""), "`podman info` shows the reason");
 }
@@ -333,7 +334,10 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
     changed("settings", problem, &|f| f.invalid_settings.push(error("CAGE_SSH is neither")));
     changed("settings", warning, &|f| f.host = Host::sample(&[("CAGE_IMGAE", "x")]));
     changed("settings", warning, &|f| f.host = Host::sample(&[("CAGE_SOMETHING", "x")]));
-    changed("endpoint", problem, &|f| f.clients[0].endpoint = "ssh://me@build".into());
+    changed("endpoint", warning, &|f| {
+        f.clients[0].is_unprotected = true;
+        f.clients[0].info.as_mut().unwrap().engine.machine = Some(Product::Elsewhere);
+    });
     changed("user-namespaces", problem, &|f| {
         f.rootless_problems.push(Check::problem("user-namespaces", "off", "turn them on"));
     });

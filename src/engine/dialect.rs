@@ -5,14 +5,16 @@ use std::iter;
 use std::net::IpAddr;
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
-use crate::engine::info::{self, Engine, Info, Mode};
+use crate::engine::info::{self, Engine, Info, Mode, Product};
 use crate::engine::proxies::{self, Proxies};
 use crate::engine::{containers_conf, docker_config};
 use crate::host::machine::{Host, Os};
 
 /// The command-line dialect of a container engine's client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// docker, with any engine or virtual machine behind the client.
     Docker,
@@ -72,6 +74,30 @@ impl Dialect {
         }
     }
 
+    /// Returns the other dialect.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Docker => Self::Podman,
+            Self::Podman => Self::Docker,
+        }
+    }
+
+    /// Returns what chooses the engine that the client talks to.
+    pub fn chosen_by(self) -> &'static str {
+        match self {
+            Self::Docker => "DOCKER_HOST or `docker context use`",
+            Self::Podman => "the user, CONTAINER_HOST or `podman system connection default`",
+        }
+    }
+
+    /// Returns the variable with the address of the engine, which goes before contexts and connections.
+    pub fn address_variable(self) -> &'static str {
+        match self {
+            Self::Docker => "DOCKER_HOST",
+            Self::Podman => "CONTAINER_HOST",
+        }
+    }
+
     /// Returns the properties of the engine if they are known without asking it.
     ///
     /// `podman info` takes a quarter of a second, a whole second without root; a podman on this machine runs as the user.
@@ -120,6 +146,38 @@ impl Dialect {
                     Endpoint::Local
                 }
             }
+        }
+    }
+
+    /// Returns whether the client is known to use an engine on this machine, at the usual place.
+    pub fn is_at_home(self, host: &Host) -> bool {
+        match self {
+            Self::Docker => docker_config::uses_default_context(host),
+            Self::Podman => self.endpoint(host) == Endpoint::Local,
+        }
+    }
+
+    /// Returns the arguments that print the TLS certificates of the client's connection, if the engine's address doesn't tell whether
+    /// there are any.
+    ///
+    /// <https://docs.docker.com/reference/cli/docker/#environment-variables>. podman's service has no TLS:
+    /// <https://docs.podman.io/en/latest/markdown/podman-system-service.1.html>.
+    pub fn ask_for_tls(self, host: &Host) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Docker if host.variable("DOCKER_HOST").is_none() => {
+                Some(&["context", "inspect", "--format", "{{json .TLSMaterial}}"])
+            }
+            Self::Docker | Self::Podman => None,
+        }
+    }
+
+    /// Returns whether variables turn TLS on.
+    pub fn sets_tls(self, host: &Host) -> bool {
+        match self {
+            Self::Docker => {
+                ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(|name| host.variable(name).is_some())
+            }
+            Self::Podman => false,
         }
     }
 
@@ -222,7 +280,7 @@ impl Dialect {
     /// Returns the value of `--add-host` that names the host `host.docker.internal`, if containers don't get such a name
     /// otherwise. `address` finds this machine's own address.
     ///
-    /// - Docker's virtual machines define the name themselves.
+    /// - Docker's virtual machines define the name themselves. On another machine it is that machine's.
     /// - `host-gateway` is the bridge's address: <https://docs.docker.com/reference/cli/docker/container/run/#add-host>. With
     ///   rootless docker the bridge is in the engine's own network, where nothing of the host listens.
     /// - podman writes `host.containers.internal` into /etc/hosts when a container starts
@@ -235,7 +293,7 @@ impl Dialect {
         address: impl FnOnce() -> Option<IpAddr>,
     ) -> Option<String> {
         let address = match (self, engine.mode, engine.machine) {
-            (Self::Docker, Mode::Rootful, None) => "host-gateway".to_owned(),
+            (Self::Docker, Mode::Rootful, None | Some(Product::Elsewhere)) => "host-gateway".to_owned(),
             (Self::Docker, Mode::Rootless, None) => address()?.to_string(),
             (Self::Podman, _, None) if no_root => address()?.to_string(),
             (Self::Podman, _, _) | (Self::Docker, _, Some(_)) => return None,

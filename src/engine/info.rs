@@ -37,6 +37,8 @@ pub enum Product {
     PodmanMachine,
     /// An unknown product.
     Unknown,
+    /// None: the engine is on another machine, which has the user's directories if at all by NFS or the like.
+    Elsewhere,
 }
 
 /// The properties of an engine that decide how cage uses it.
@@ -98,6 +100,7 @@ impl fmt::Display for Product {
             Self::Lima => "Lima",
             Self::PodmanMachine => "podman machine",
             Self::Unknown => "a virtual machine",
+            Self::Elsewhere => "another machine",
         })
     }
 }
@@ -108,6 +111,8 @@ impl Engine {
         match (self.mode, self.machine) {
             (Mode::Rootful, None) => "run by root on this machine".to_owned(),
             (Mode::Rootless, None) => "run without root on this machine".to_owned(),
+            (Mode::Rootful, Some(Product::Elsewhere)) => "run by root on another machine".to_owned(),
+            (Mode::Rootless, Some(Product::Elsewhere)) => "run without root on another machine".to_owned(),
             (Mode::Rootful | Mode::Rootless, Some(product)) => format!("in a virtual machine ({product})"),
         }
     }
@@ -191,6 +196,7 @@ pub(super) fn read_podman(said: &str, host: &Host) -> Result<Info> {
         engine.unenforced.clear();
         let is_rootful = at::<Option<bool>>(&info, "/host/security/rootless")? == Some(false);
         engine.mode = if is_rootful { Mode::Rootful } else { Mode::Rootless };
+        engine.selinux = or_default(&info, "/host/security/selinuxEnabled")?;
     }
     if engine.mode == Mode::Rootless && or_default::<&str>(&info, "/host/cgroupVersion")? == "v2" {
         // systemd delegates only some controllers to users.

@@ -13,6 +13,7 @@ pub mod info;
 mod json;
 pub mod mount;
 pub mod new_file;
+pub mod place;
 pub mod proxies;
 pub mod publish;
 pub mod query;

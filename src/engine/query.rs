@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -11,12 +12,15 @@ use crate::engine::dialect::Endpoint;
 use crate::engine::error::EngineError;
 use crate::engine::image::Image;
 use crate::engine::info;
-use crate::engine::info::{Engine, Info};
+use crate::engine::info::{Engine, Info, Product};
 use crate::engine::json::at;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::engine::trouble;
 use crate::host::machine::Host;
+
+/// The time limit for an engine's answer. One that hangs is as good as one that is down.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// An existing volume.
 #[derive(Debug, Clone)]
@@ -90,13 +94,50 @@ impl Runtime {
     /// # Errors
     /// When the engine does not answer, or the client is not made for the engine that answers.
     pub fn ask_info(&self, host: &Host, runner: Runner) -> Result<Info> {
-        let ask = self.command(["info", "--format", "{{json .}}"]);
+        let ask = self.command(["info", "--format", "{{json .}}"]).within(ANSWER);
         let output = runner.run_for_output(&ask)?;
         let said = String::from_utf8_lossy(&output.stdout);
         if let Some(words) = info::server_errors(&said) {
             return Err(EngineError::new(&ask, output.status, words.as_bytes()).into());
         }
-        self.kind.read_info(&said, &self.name, host)
+        let mut info = self.kind.read_info(&said, &self.name, host)?;
+        let address = self.network_address(host, runner)?;
+        // A product's virtual machine may be reached at a loopback address.
+        if address.is_some_and(|address| is_remote(&address) || info.engine.machine.is_none()) {
+            info.engine.machine = Some(Product::Elsewhere);
+            info.directory = None;
+        }
+        Ok(info)
+    }
+
+    /// Returns the address of the engine if that is on another machine.
+    ///
+    /// # Errors
+    /// As [`Runtime::ask_info`].
+    pub fn elsewhere(&self, host: &Host, runner: Runner) -> Result<Option<String>> {
+        let Some(address) = self.network_address(host, runner)? else { return Ok(None) };
+        let is_there = is_remote(&address) || self.engine(host, runner)?.machine == Some(Product::Elsewhere);
+        Ok(is_there.then_some(address))
+    }
+
+    /// Returns the address of the engine if the client reaches it over a network.
+    fn network_address(&self, host: &Host, runner: Runner) -> Result<Option<String>> {
+        if self.kind.is_at_home(host) {
+            return Ok(None);
+        }
+        Ok(Some(self.endpoint(host, runner)?).filter(|address| network_host(address).is_some()))
+    }
+
+    /// Returns whether everybody in the network can read and change what the client and the engine at `address` say to each other.
+    ///
+    /// # Errors
+    /// When the client can't be started.
+    pub fn is_unprotected(&self, host: &Host, runner: Runner, address: &str) -> Result<bool> {
+        if !is_remote(address) || address.starts_with("ssh://") || self.kind.sets_tls(host) {
+            return Ok(false);
+        }
+        let Some(ask) = self.kind.ask_for_tls(host) else { return Ok(true) };
+        Ok(matches!(runner.run(&self.command(ask.iter().copied()))?.trim(), "{}" | "null"))
     }
 
     /// Returns those containers with these names or IDs that exist.
@@ -127,7 +168,7 @@ impl Runtime {
         if names.is_empty() {
             return Ok(Inspected::default());
         }
-        let invocation = self.command([verb, names].concat());
+        let invocation = self.command([verb, names].concat()).within(ANSWER);
         let mut output = runner.capture(&invocation)?;
         // Without objects the answer is `[]`. A busy podman now and then prints nothing.
         if output.stdout.is_empty() {
@@ -145,7 +186,9 @@ impl Runtime {
     /// # Errors
     /// When the engine does not answer.
     pub fn labelled(&self, runner: Runner, label: &str) -> Result<Vec<String>> {
-        self.lines(runner, &["ps", "--all", "--filter", &format!("label={label}"), "--format", "{{.ID}}"])
+        let filter = format!("label={label}");
+        let ask = self.command(["ps", "--all", "--filter", &filter, "--format", "{{.ID}}"]).within(ANSWER);
+        Ok(runner.run(&ask)?.lines().map(str::to_owned).collect())
     }
 
     /// Returns the volume of this name, if there is one.
@@ -154,7 +197,7 @@ impl Runtime {
     /// When the engine does not answer.
     pub fn volume(&self, runner: Runner, name: &str) -> Result<Option<Volume>> {
         let format = "{{.Name}} {{.Driver}} {{json .Options}} {{.Mountpoint}}";
-        let invocation = self.command(["volume", "inspect", "--format", format, name]);
+        let invocation = self.command(["volume", "inspect", "--format", format, name]).within(ANSWER);
         let output = runner.capture(&invocation)?;
         let error = EngineError::new(&invocation, output.status, &output.stderr);
         if !output.status.success() {
@@ -237,13 +280,17 @@ fn connection(said: &str, name: Option<&str>) -> Result<String> {
 /// Returns whether the engine at this address is on another machine. A loopback address counts as this machine: it may be a
 /// tunnel to another one, but usually it leads to a virtual machine.
 pub fn is_remote(endpoint: &str) -> bool {
-    let Some((scheme, rest)) = endpoint.split_once("://") else { return false };
+    network_host(endpoint).is_some_and(|host| !["localhost", "127.0.0.1", "[::1]"].contains(&host))
+}
+
+/// Returns the host in an address of a network.
+fn network_host(endpoint: &str) -> Option<&str> {
+    let (scheme, rest) = endpoint.split_once("://")?;
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let host = host.rsplit_once(':').filter(|(_, text)| port(text)).map_or(host, |(host, _)| host);
-    let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    matches!(scheme, "ssh" | "tcp" | "http" | "https") && !loopback
+    matches!(scheme, "ssh" | "tcp" | "http" | "https").then_some(host)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Reach {
     }
 
     /// Returns PATH, where engines look for programs that they start, some as root, and the variables with libraries, without
-    /// relative entries and those that code in a cage can write.
+    /// relative entries and those that code in a cage can write; and the runtime directory, if that is missing.
     fn variables(&self, host: &Host) -> Result<Vec<(&'static str, OsString)>> {
         let is_safe =
             |entry: &PathBuf| entry.is_absolute() && entry.exists() && self.place_of(entry).is_none();
@@ -46,7 +46,8 @@ impl Reach {
             let entries = std::env::split_paths(host.path_variable(name)?).filter(is_safe);
             Some(std::env::join_paths(entries).map(|value| (*name, value)).map_err(Into::into))
         };
-        LISTS.iter().filter_map(filtered).collect()
+        let runtime_dir = host.missing_runtime_dir().map(|dir| Ok(("XDG_RUNTIME_DIR", dir.into())));
+        LISTS.iter().filter_map(filtered).chain(runtime_dir).collect()
     }
 
     /// Checks that no variable leads an engine's client to settings or a socket that code in a cage can write.

@@ -6,6 +6,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -248,6 +249,19 @@ impl Host {
     /// Returns the path of the file of this kind that cage keeps about the cage `name`; `None` without a directory for such files.
     pub fn state_file(&self, name: &str, kind: &str) -> Option<PathBuf> {
         Some(self.state_dir()?.join(format!("{name}.{kind}")))
+    }
+
+    /// Returns the user's runtime directory, `/run/user/UID`, if the variable for it names no directory of the user's, as after `su`
+    /// and in cron jobs. Without it podman may look for its containers elsewhere.
+    pub fn missing_runtime_dir(&self) -> Option<PathBuf> {
+        let is_private = |dir: &Path| {
+            fs::symlink_metadata(dir)
+                .is_ok_and(|dir| dir.is_dir() && dir.uid() == self.ids.uid && dir.mode() & 0o7777 == 0o700)
+        };
+        let is_own = |dir: &Path| fs::metadata(dir).is_ok_and(|dir| dir.uid() == self.ids.uid);
+        let dir = PathBuf::from(format!("/run/user/{}", self.ids.uid));
+        let is_set = self.path_variable("XDG_RUNTIME_DIR").is_some_and(is_own);
+        (!is_set && is_private(&dir)).then_some(dir)
     }
 
     fn sudo_user(&self) -> Option<Ids> {

@@ -21,7 +21,7 @@ use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{accounts, engine_args, home, isolation, nesting, seccomp, ssh_agent, user};
 use crate::engine::command::{Invocation, PATIENCE};
-use crate::engine::info::{Engine, Mode};
+use crate::engine::info::{Engine, Mode, Product};
 use crate::engine::mount::Mount;
 use crate::engine::new_file::NewFile;
 use crate::engine::spec::ContainerSpec;
@@ -37,6 +37,7 @@ use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::steps::{halt, remove, remove_all, tell_ports};
 use crate::lifecycle::worktrees;
 use crate::lifecycle::worktrees::Worktrees;
+use crate::lifecycle::{belonging, elsewhere};
 
 /// The facts that decide about a new cage.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub struct NewCage<'a> {
     pub advice: Option<String>,
     /// The directory with seed files for the home.
     pub seed: Option<String>,
+    /// How a cage on another machine differs.
+    pub notes: Vec<String>,
     /// The features to ask the engine for.
     pub features: Features,
     /// The record of the project before its first cage, so that `cage check` can tell what is new.
@@ -103,6 +106,17 @@ impl<'a> NewCage<'a> {
         let Context { session, runtime, project, .. } = context;
         let host = &session.host;
         let engine = runtime.engine(host, session.runner)?;
+        let git = GitDir::of(&project.dir());
+        let link = Link::of(host, &project.name);
+        let mut seed = home::seed_dir(host)?;
+        let mut notes = Vec::new();
+        if engine.machine == Some(Product::Elsewhere) {
+            if !preflight.proved {
+                context.prove(&options.image(), &preflight.endpoint, &git)?;
+            }
+            let has_agent = link.as_ref().is_some_and(Link::has_agent);
+            notes = elsewhere::notes(&options, &preflight.endpoint, has_agent, seed.take().is_some());
+        }
         let facts = image_facts(context, old, &engine, (&options.image(), &preflight.endpoint))?;
         let baseline = Baseline::of(host, project, old)?;
         let person = user::person(host, baseline.owner(host, project));
@@ -112,7 +126,8 @@ impl<'a> NewCage<'a> {
             mapping = mapping.without_namespace(&user);
         }
         let no_root = options.has(NO_ROOT);
-        if no_root && engine.mode == Mode::Rootful && engine.machine.is_none() {
+        let has_own_ids = matches!(engine.machine, None | Some(Product::Elsewhere));
+        if no_root && engine.mode == Mode::Rootful && has_own_ids {
             mapping = mapping.without_root(&user, person).ok_or_else(|| {
                 Failure::new(format!(
                     "--no-root is not possible here: the user in the cage needs root's number to write the project {}",
@@ -127,13 +142,11 @@ impl<'a> NewCage<'a> {
             new_files.extend(accounts::renumbered(&facts, ids)?);
         }
         new_files.extend(preflight.personal.files(&facts));
-        let seed = home::seed_dir(host)?;
         ensure!(
             user.home != project.path,
             Failure::new(format!("the project {} is where the image has its user's home", project.path))
                 .hint("move the project into a directory of its own")
         );
-        let git = GitDir::of(&project.dir());
         let inside = mapping.inside(&user);
         let places = mount_points::places(&user.home, &project.path, git.outside(), &options);
         let mounts = places.into_iter().map(|place| place.target).collect();
@@ -151,7 +164,8 @@ impl<'a> NewCage<'a> {
             mapping,
             new_files,
             git,
-            link: Link::of(host, &project.name),
+            notes,
+            link,
             advice: ssh_agent::advice(engine.machine, &preflight.endpoint),
             seed,
             features: Features {
@@ -176,12 +190,16 @@ impl<'a> NewCage<'a> {
         let Context { session, runtime, project, .. } = self.context;
         let name = &project.name;
         let new = format!("{name}{SUCCESSOR}");
-        let files = self.link.iter().map(|link| &link.path).chain(self.baseline.iter().map(|(path, _)| path));
-        let unlink = || files.clone().cloned().map(Step::Unlink);
+        let forget = || {
+            let files = self.link.iter().map(|link| &link.path);
+            let files = files.chain(self.baseline.iter().map(|(path, _)| path));
+            let records = self.preflight.records.iter().map(belonging::Record::restore);
+            files.cloned().map(Step::Unlink).chain(records)
+        };
         let mut plan = remove_all(runtime, remains);
-        plan.append(self.make(&new, unlink)?);
+        plan.append(self.make(&new, forget)?);
         plan.run(runtime.command(["rename", &new, name]));
-        plan.push(self.undo(name, unlink()));
+        plan.push(self.undo(name, forget()));
         plan.extend(self.welcome().into_iter().map(Step::Say));
         plan.extend(self.ready_mounts(name));
         if let (Entry::Attach, false) = (entry, self.options.has_port_of_choice()) {
@@ -237,6 +255,7 @@ impl<'a> NewCage<'a> {
         let host = &session.host;
         let mut plan = Plan::default();
         plan.say(format!("Creating {}", project.name));
+        plan.extend(self.notes.iter().cloned().map(Step::Say));
         plan.extend(self.warnings().into_iter().map(Step::Warn));
         plan.extend(self.preflight.suggestions.iter().cloned().map(Step::Say));
         if let Some(dir) = self.git.outside() {
@@ -248,8 +267,14 @@ impl<'a> NewCage<'a> {
                 ));
             }
         }
-        if let Some(Agent::Link(link)) = self.agent() {
-            plan.push(Step::Link(link.clone()));
+        let link = if let Some(Agent::Link(link)) = self.agent() { Some(link.clone()) } else { None };
+        let files = link
+            .map(Step::Link)
+            .into_iter()
+            .chain(self.preflight.records.iter().map(belonging::Record::write));
+        let files: Vec<Step> = files.collect();
+        if !files.is_empty() {
+            plan.extend(files);
             plan.push(Step::Undo(Plan::new(then())));
         }
         if self.options.home() == Some(Home::Project) {
@@ -527,8 +552,10 @@ impl<'a> NewCage<'a> {
         let Context { session, project, .. } = self.context;
         let Host { groups, powerful_groups, .. } = &session.host;
         // Code in an earlier cage may have given the directory to any group.
-        let is_harmless =
-            groups.contains(&project.owner.gid) && !powerful_groups.contains(&project.owner.gid);
+        // On another machine the number may be that of another group.
+        let is_harmless = self.engine.machine != Some(Product::Elsewhere)
+            && groups.contains(&project.owner.gid)
+            && !powerful_groups.contains(&project.owner.gid);
         (project.owner.gid != person.gid && is_harmless).then_some(project.owner.gid)
     }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use super::belonging::Belonging;
+use super::choice::Fallback;
 use super::from_script::by_link;
 use super::plan::Plan;
 use super::session::Session;
@@ -84,6 +86,11 @@ impl Target {
     }
 }
 
+/// Returns the names of the cages that the directories above a project would have, the nearest first.
+pub fn names_above(project: &Project) -> Vec<String> {
+    project.above().map(cage_name).collect()
+}
+
 impl Session {
     /// The cage that `name` names, or that of the current directory.
     ///
@@ -103,14 +110,20 @@ impl Session {
     ///
     /// # Errors
     /// When the engine doesn't answer, or a container that isn't this cage has its name.
-    pub fn find(&self, target: &Target) -> Result<(Runtime, Option<Cage>)> {
+    fn find(
+        &self,
+        target: &Target,
+        belonging: Option<Belonging>,
+        fallback: Fallback,
+    ) -> Result<(Runtime, Option<Cage>)> {
         let project = if let Target::Project(project) = target { Some(project) } else { None };
         let new = format!("{}{SUCCESSOR}", target.name());
         let names = [target.name(), &new];
         let asked = &names[..if project.is_some() { 2 } else { 1 }];
-        let (runtime, mut found) = self.ask(project, |runtime| {
+        let (runtime, mut found) = self.ask_engine(project, belonging.as_ref(), fallback, |runtime| {
             Self::settled(|| runtime.containers(self.runner, asked), |found| found)
         })?;
+        self.check_engine(belonging, &runtime, fallback, !found.is_empty())?;
         if let Some(project) = project.filter(|_| found.iter().any(|container| container.name == new)) {
             self.recover(&runtime, project)?;
             found = runtime.containers(self.runner, asked)?;
@@ -124,9 +137,20 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn find_here(&self, name: Option<String>, above: bool) -> Result<(Target, Runtime, Option<Cage>)> {
+    pub fn find_here(
+        &self,
+        name: Option<String>,
+        above: bool,
+        fallback: Fallback,
+    ) -> Result<(Target, Runtime, Option<Cage>)> {
         let target = self.target(name)?;
-        let (runtime, found) = self.find(&target)?;
+        let names = if let (Target::Project(project), true) = (&target, above) {
+            names_above(project)
+        } else {
+            Vec::new()
+        };
+        let names = [target.name()].into_iter().chain(names.iter().map(String::as_str));
+        let (runtime, found) = self.find(&target, self.belonging(names)?, fallback)?;
         if let (Target::Project(project), None) = (&target, &found)
             && let Some((project, cage)) = by_link(self, &self.cages(&runtime)?, project, above)?
         {
@@ -140,8 +164,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn find_nearest(&self, name: Option<String>) -> Result<(Target, Runtime, Option<Cage>)> {
-        let (target, runtime, found) = self.find_here(name, true)?;
+    pub fn find_nearest(
+        &self,
+        name: Option<String>,
+        fallback: Fallback,
+    ) -> Result<(Target, Runtime, Option<Cage>)> {
+        let (target, runtime, found) = self.find_here(name, true, fallback)?;
         if let (Target::Project(project), None) = (&target, &found)
             && let Some((above, container)) = self.above(&runtime, project)?
         {
@@ -155,7 +183,7 @@ impl Session {
     /// # Errors
     /// When the engine doesn't answer.
     pub fn above(&self, runtime: &Runtime, project: &Project) -> Result<Option<(Project, Cage)>> {
-        let names: Vec<String> = project.above().map(cage_name).collect();
+        let names = names_above(project);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let cages = Self::settled(|| runtime.containers(self.runner, &names), |cages| cages)?;
         let cages = cages.into_iter().filter_map(|found| Cage::recognise(found, &self.host.label));
@@ -191,12 +219,22 @@ impl Session {
         self.carry_out_locked(&plan, lock).map(drop)
     }
 
-    /// Finds a runtime, and in the same query a project's cage and an image.
+    /// Finds a runtime, and in the same query a project's cage and an image. `above` are the names of cages that will do, too.
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn find_all(&self, project: &Project, image: &str) -> Result<(Runtime, Existing)> {
-        let (runtime, mut found) = self.ask(Some(project), |runtime| self.look(runtime, project, image))?;
+    pub fn find_all(
+        &self,
+        project: &Project,
+        image: &str,
+        above: &[String],
+        fallback: Fallback,
+    ) -> Result<(Runtime, Existing)> {
+        let names = [project.name.as_str()].into_iter().chain(above.iter().map(String::as_str));
+        let belonging = self.belonging(names)?;
+        let look = |runtime: &Runtime| self.look(runtime, project, image);
+        let (runtime, mut found) = self.ask_engine(Some(project), belonging.as_ref(), fallback, look)?;
+        self.check_engine(belonging, &runtime, fallback, found.cage.is_some())?;
         if found.left_over.is_some() {
             self.recover(&runtime, project)?;
             found = self.look(&runtime, project, image)?;

@@ -3,9 +3,12 @@
 pub mod acknowledged;
 pub mod attach;
 pub mod baseline;
+pub mod belonging;
+pub mod choice;
 mod client;
 pub mod context;
 pub mod create;
+pub mod elsewhere;
 pub mod ending;
 mod environment;
 pub mod exec;

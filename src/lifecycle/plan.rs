@@ -42,6 +42,8 @@ pub enum Step {
     Note(PathBuf, &'static str),
     /// Write one of cage's own files.
     Write(PathBuf, String),
+    /// Write one of cage's own files that it can do without, and ignore a failure.
+    Remember(PathBuf, String),
     /// Wait for a lock and hold it until the user enters a container.
     Lock(PathBuf),
     /// Check that the path of a file or directory that is about to be mounted has no symbolic links.
@@ -160,6 +162,7 @@ impl<'a> Execution<'a> {
                 Step::Unlink(path) => drop(fs::remove_file(path).or_else(|_| fs::remove_dir_all(path))),
                 Step::Write(path, text) => file::write_private(path, text)
                     .with_context(|| format!("cannot write {}", escape(&path.to_string_lossy())))?,
+                Step::Remember(path, text) => drop(file::write_private(path, text)),
                 Step::Note(path, word) => drop(fs::write(path, word)),
                 Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
                 Step::CheckUnlinked(path) => file::check_unlinked(path)?,
@@ -248,7 +251,7 @@ impl Step {
                 format!("mkdir -p {dir} && ln -sfn {} {}", path(&link.target), path(&link.path))
             }
             Self::Unlink(link) => format!("rm -rf {}", path(link)),
-            Self::Write(file, text) => {
+            Self::Write(file, text) | Self::Remember(file, text) => {
                 let dir = file.parent().map(path).unwrap_or_default();
                 format!("mkdir -p {dir} && printf '%s' {} >{}", quote(text), path(file))
             }

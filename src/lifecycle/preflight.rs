@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::base::error::Failure;
-use crate::base::{file, text};
+use crate::base::{console, file, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::existing::Cage;
@@ -13,10 +12,12 @@ use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_GIT_IDENTITY};
 use crate::cage::personal::{Identity, Personal, SigningKey};
 use crate::cage::{isolation, nesting, option_files};
-use crate::engine::query::is_remote;
+use crate::engine::place::Place;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
+use crate::lifecycle::belonging::Record;
+use crate::lifecycle::context::Context;
 use crate::lifecycle::session::Session;
 
 /// The facts about a new cage that are known before its image is pulled.
@@ -36,9 +37,25 @@ pub struct Preflight {
     pub(super) home: Option<PathBuf>,
     /// Whether this is the first cage: there is no shared home yet.
     pub(super) is_first: bool,
+    /// What cage remembers of the engine.
+    pub(super) records: Vec<Record>,
+    /// Whether an engine on another machine is known to have the project.
+    pub(super) proved: bool,
 }
 
 impl Preflight {
+    /// Checks that an engine on another machine has the project before an image is pulled there, if another `image` is there already.
+    ///
+    /// # Errors
+    /// As [`Context::prove_if_elsewhere`].
+    pub fn prove(&mut self, context: Context, image: Option<&str>) -> Result<()> {
+        if let Some(image) = image {
+            context.prove_if_elsewhere(image)?;
+            self.proved = true;
+        }
+        Ok(())
+    }
+
     /// Reads the env files, and checks the engine's place, the other cages and the home.
     ///
     /// # Errors
@@ -54,12 +71,12 @@ impl Preflight {
         options.check_ports()?;
         let env = EnvFiles::read(&session.host, project)?;
         let endpoint = runtime.endpoint(&session.host, session.runner)?;
-        ensure!(
-            !is_remote(&endpoint),
-            Failure::new(format!("the engine is on another machine, {}", text::escape(&endpoint))).hint(
-                "a cage mounts the project, and another machine doesn't have it: use an engine on this one"
-            )
-        );
+        if runtime.is_unprotected(&session.host, session.runner, &endpoint)? {
+            console::warn(&format!(
+                "{} is not protected: anyone in the network can use that engine (ssh:// and TLS are)",
+                text::escape(&endpoint)
+            ));
+        }
         let mut others = session.cages(runtime)?;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
@@ -91,12 +108,18 @@ impl Preflight {
         }
         let home = home_volume(&session.host, project, options);
         let volume = runtime.volume(session.runner, &home)?;
-        let is_first = volume.is_none() && home == session.host.home_volume;
+        let shares_home = home == session.host.home_volume;
+        let is_first = volume.is_none() && shares_home;
         nesting::check_home(volume.as_ref())?;
         let home = volume.map(|volume| volume.directory);
         let mut suggestions = option_files::suggestions(&session.host, project, options);
         suggestions
             .extend(personal.signing_key.iter().filter(|key| key.is_always).flat_map(SigningKey::advice));
-        Ok(Self { env, endpoint, others, suggestions, personal, home, is_first })
+        let place = Place::new(runtime.kind, &endpoint, &session.host);
+        if is_first {
+            session.check_new_home(runtime, &place)?;
+        }
+        let records = session.records(runtime, &place, (&project.name, shares_home))?;
+        Ok(Self { env, endpoint, others, suggestions, personal, home, is_first, records, proved: false })
     }
 }

@@ -11,6 +11,7 @@ use crate::cage::options::{ALLOW_NESTED, IMAGE};
 use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
 use crate::engine::image::{Image, is_local, is_same_name};
+use crate::lifecycle::belonging::Record;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
 use crate::lifecycle::ending;
 use crate::lifecycle::from_script::check_start;
@@ -51,13 +52,9 @@ pub(super) fn resume(
     let kept = kept_options(container, options)?;
     check_isolation(container, &kept, options)?;
     entry.check_user(&session.host, &kept)?;
+    let mut plan = Plan::default();
     if !container.state.is_up() {
-        kept.check_sources()?;
-        check_start(session, runtime, container)?;
-        nesting::check_mounts(container, &kept)?;
-        if !options.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
-            nesting::check_nested(project, &kept, &session.cages(runtime)?)?;
-        }
+        plan.append(context.before_start(container, &kept, options)?);
     }
     for warning in isolation::undeclared(&session.host, container, &kept) {
         console::warn(&warning);
@@ -67,7 +64,7 @@ pub(super) fn resume(
     let points =
         if container.state.is_up() { Vec::new() } else { mount_points::restore(context, container, &kept)? };
     let worktrees = worktrees::update(&session.host, runtime, container, &kept);
-    let plan = context.resume_plan((container, &kept), options, changes, (points, worktrees, entry));
+    plan.append(context.resume_plan((container, &kept), options, changes, (points, worktrees, entry)));
     let code = session.carry_out(&plan)?;
     Ok(leave(context, entry, code, (container.label(SEEN_LABEL), Worktrees::of_cage(container, &kept))))
 }
@@ -148,6 +145,22 @@ pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOpti
 }
 
 impl Context<'_> {
+    /// Checks that a stopped cage may be started, and returns the steps before that.
+    fn before_start(&self, container: &Cage, kept: &CreateOptions, typed: &CreateOptions) -> Result<Plan> {
+        let Self { session, runtime, project, .. } = *self;
+        let place = runtime.whereabouts(&session.host, session.runner)?;
+        kept.check_sources()?;
+        check_start(session, runtime, container)?;
+        nesting::check_mounts(container, kept)?;
+        if !typed.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
+            nesting::check_nested(project, kept, &session.cages(runtime)?)?;
+        }
+        self.prove_if_elsewhere(&container.image_id)?;
+        let shares_home = container.mount_point_of(&session.host.home_volume).is_some();
+        let records = session.records(runtime, &place, (container.final_name(), shares_home))?;
+        Ok(Plan::new(records.iter().map(Record::write)))
+    }
+
     /// Returns the plan that enters an existing cage, and starts it if it doesn't run. `points` are the steps before a start, for mount
     /// points, and `worktrees` those in the running cage.
     pub(super) fn resume_plan(

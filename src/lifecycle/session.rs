@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
@@ -12,9 +12,7 @@ use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
-use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::runner::Runner;
-use crate::engine::runtime;
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 use crate::host::completion;
@@ -69,46 +67,6 @@ impl Session {
     /// When it can't be one.
     pub fn project(&self) -> Result<Project> {
         Project::locate(&self.host, self.global.directory.as_deref())
-    }
-
-    /// Asks the runtimes in order of preference and returns the first answer.
-    ///
-    /// # Errors
-    /// When none answers; the error is that of the first.
-    pub fn ask<T>(
-        &self,
-        project: Option<&Project>,
-        query: impl Fn(&Runtime) -> Result<T>,
-    ) -> Result<(Runtime, T)> {
-        let choice = self.global.runtime.as_deref().or_else(|| self.host.variable("CAGE_RUNTIME"));
-        let dir = project.map(Project::dir);
-        let mut silent: Option<(&str, anyhow::Error)> = None;
-        for candidate in Runtime::candidates(&self.host, choice, dir.as_deref())? {
-            let name = candidate.name;
-            if let Some(why) = &candidate.instead_of {
-                console::warn(&format!("not used: {why}"));
-            }
-            let runtime = Runtime::identify(self.runner, candidate);
-            let identified = runtime.is_ok();
-            match runtime.and_then(|runtime| query(&runtime).map(|answer| (runtime, answer))) {
-                Ok(answer) => {
-                    if let Some((first, error)) = silent {
-                        let why = if is_trouble(&error, Trouble::PermissionDenied) {
-                            "you have no permission to use"
-                        } else {
-                            "no answer from"
-                        };
-                        console::warn(&format!("{why} {first}; using {name}"));
-                    }
-                    return Ok(answer);
-                }
-                Err(error) if runtime::is_skipped(&error, identified) || silent.is_some() => {
-                    silent = silent.or(Some((name, error)));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(silent.map_or_else(|| anyhow!("no container runtime found"), |(_, error)| error))
     }
 
     /// Returns all cages of a runtime.

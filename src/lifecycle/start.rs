@@ -11,8 +11,10 @@ use crate::engine::error::{Trouble, is_trouble};
 use crate::engine::image::is_local;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
+use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::create::{Features, NewCage};
+use crate::lifecycle::find::names_above;
 use crate::lifecycle::from_script::{agree_on_home, by_link};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::resume::{leave, resume};
@@ -64,7 +66,8 @@ fn try_to_bring_up(
 ) -> Result<u8> {
     let options = typed.clone().with_defaults(&session.host)?;
     let image = options.image();
-    let (runtime, found) = session.find_all(project, &image)?;
+    let above = if let Entry::Exec(_) = entry { names_above(project) } else { Vec::new() };
+    let (runtime, found) = session.find_all(project, &image, &above, Fallback::Allowed)?;
     if let (Entry::Exec(_), None) = (entry, &found.cage)
         && let Some((above, _)) = session.above(&runtime, project)?
     {
@@ -75,12 +78,13 @@ fn try_to_bring_up(
         return resume(context, cage, typed, entry);
     }
     entry.check_user(&session.host, &options)?;
-    let preflight = Preflight::gather(session, &runtime, project, &options)?;
+    let mut preflight = Preflight::gather(session, &runtime, project, &options)?;
     if let Some((project, cage)) =
         by_link(session, &preflight.others, project, matches!(entry, Entry::Exec(_)))?
     {
         return resume(Context { project: &project, ..context }, &cage, typed, entry);
     }
+    preflight.prove(context, found.image.as_ref().map(|_| image.as_str()))?;
     let is_pulled = self::pull(session, &runtime, pull, (&image, found.image.is_some()))?;
     agree_on_home(context, &options, &preflight, None)?;
     let mut known = Some(&found).filter(|_| !is_pulled);

@@ -1,5 +1,6 @@
 //! Parts of plans that several commands use.
 
+use super::belonging;
 use super::ending;
 use super::plan::{Plan, Step};
 use crate::cage::create_options::CreateOptions;
@@ -41,15 +42,16 @@ pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
     runtime.command(["rm", "--force", "--volumes", container])
 }
 
-/// Returns the steps that remove a cage's files on this machine, but for those about findings.
-pub fn unlink(host: &Host, container: &Cage) -> Plan {
+/// Returns the steps that remove the files on this machine of a cage of this engine, but for those about findings.
+pub fn unlink(host: &Host, runtime: &Runtime, container: &Cage) -> Plan {
     let kinds = ["agent", "modes", "ended", "terminals", "worktrees"];
-    Plan::new(kinds.into_iter().filter_map(|kind| host.state_file(&container.name, kind)).map(Step::Unlink))
+    let files = kinds.into_iter().filter_map(|kind| host.state_file(&container.name, kind));
+    Plan::new(files.chain(belonging::file_of(host, runtime, &container.name)).map(Step::Unlink))
 }
 
 /// Returns the steps that remove a cage's files on this machine, and the project's mount point if that is in the home.
 pub fn clean_up(host: &Host, runtime: &Runtime, cage: &Cage) -> Plan {
-    let mut plan = unlink(host, cage);
+    let mut plan = unlink(host, runtime, cage);
     let place = cage.mount_point_of(&host.home_volume);
     if let Some(rest) = place.and_then(|place| home::below(place, cage.project())) {
         plan.push(Step::Try(home::remove_room(runtime, &cage.image_id, &host.home_volume, rest)));

@@ -72,6 +72,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         git: GitDir::None,
         advice: None,
         seed: None,
+        notes: Vec::new(),
         features: Features { init: true, agent: true },
         record: Record::default(),
         baseline: None,

@@ -61,10 +61,12 @@ macro_rules! tests_of {
 }
 
 mod agent;
+mod choice;
 mod commands;
 mod differences;
 mod doctor;
 mod dry_run;
+mod elsewhere;
 mod forward;
 mod from_script;
 mod identity;

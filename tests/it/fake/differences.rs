@@ -208,7 +208,7 @@ fn a_link_with_another_path_in_the_engine_is_still_set() {
     cage.agent = Some("/run/desktop/mnt/host/wsl/docker-desktop-bind-mounts/Ubuntu/0a1b");
     machine.engine().add(&cage);
     assert_eq!(machine.cage("start").code, 0);
-    let links: Vec<_> = machine.state_files().iter().map(|link| fs::read_link(link).unwrap()).collect();
+    let links: Vec<_> = machine.state_files().iter().filter_map(|link| fs::read_link(link).ok()).collect();
     assert_eq!(links, [socket]);
 }
 
@@ -230,7 +230,7 @@ fn docker_client_with_podman_service_is_refused_with_a_hint() {
     assert!(outcome.changes().iter().all(|call| call[0] == "pull"), "{:?}", outcome.calls);
 }
 
-fn docker_and_podman() -> Machine {
+pub fn docker_and_podman() -> Machine {
     let mut machine = Machine::new();
     machine.install("docker", Speaks::Docker).image(IMAGE, "11");
     machine.install("podman", Speaks::Podman).image(IMAGE, "22");
@@ -240,17 +240,19 @@ fn docker_and_podman() -> Machine {
 #[test]
 fn podman_is_used_with_a_warning_if_docker_does_not_answer() {
     // 4
-    for command in ["start", "status", "list", "update", "obliterate --yes", "run true"] {
+    for command in ["start", "status", "list", "update", "run true"] {
         let machine = docker_and_podman();
-        assert!(machine.engines[1].all_calls().is_empty());
         machine.cage(command);
         assert_eq!(machine.engines[1].calls(), Vec::<Vec<String>>::new(), "docker answers `{command}`");
         for trouble in [Engine::is_down, Engine::is_forbidden] {
+            // Nobody has a cage or a home yet.
+            let _ = fs::remove_dir_all(machine.home().join(".local"));
             trouble(&machine.engines[0]);
             let outcome = machine.cage(command);
             assert_eq!(outcome.code, 0, "{command}: {}", outcome.stderr);
             assert_eq!(outcome.stderr.matches("using podman").count(), 1, "{command}: {}", outcome.stderr);
         }
+        let _ = fs::remove_dir_all(machine.home().join(".local"));
         machine.engines[1].is_down();
         let outcome = machine.cage(command);
         let ours = if command == "run true" { 125 } else { 1 };
@@ -790,7 +792,7 @@ fn a_failed_first_start_leaves_nothing_and_names_the_port() {
             assert_eq!(machine.state_files(), Vec::<PathBuf>::new());
             machine.engine().answer("start", 0, "", "");
             machine.cage("start");
-            assert_eq!(machine.state_files().len(), 2, "the control");
+            assert_eq!(machine.state_files().len(), 4, "the control: also the engines of cage and home");
         }
     }
 }
@@ -975,8 +977,10 @@ fn a_podman_on_another_machine_is_refused_however_it_is_chosen() {
     assert_eq!(start(None).code, 0, "the control");
     for choice in [("CONTAINER_CONNECTION", "build"), ("CONTAINER_HOST", address)] {
         let outcome = start(Some(choice));
-        let said = format!("the engine is on another machine, {address}");
+        let said = format!("the engine is on another machine, {address}, where ");
         assert!(outcome.code == 1 && outcome.stderr.contains(&said), "{choice:?}: {}", outcome.stderr);
-        assert!(outcome.changes().iter().all(|call| call[0] == "system"), "{:?}", outcome.changes());
+        // A short-lived container doesn't see the project.
+        let is_harmless = |call: &&[String]| call[0] == "system" || call[..2] == ["run", "--rm"];
+        assert!(outcome.changes().iter().all(is_harmless), "{:?}", outcome.changes());
     }
 }

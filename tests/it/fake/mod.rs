@@ -5,6 +5,7 @@ mod bad_input;
 mod below;
 mod calls;
 mod check;
+mod choice;
 mod commands;
 mod differences;
 mod doctor;
