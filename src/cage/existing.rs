@@ -88,7 +88,7 @@ impl Cage {
     /// # Errors
     /// When the labels can't be read: with fewer options than the user chose, the cage would be more open.
     pub fn options(&self) -> Result<CreateOptions> {
-        let kept = self.label(OPTIONS_LABEL).unwrap_or_default();
+        let kept = self.label(OPTIONS_LABEL).filter(|_| !self.is_of_script()).unwrap_or_default();
         let defaults = self.label(DEFAULTS_LABEL).filter(|_| !kept.is_empty()).unwrap_or_default();
         let options = CreateOptions::from_labels(kept, defaults, &self.environment);
         Ok(options.and_then(|options| options.made_of(self.image_name())).ok_or_else(|| {
@@ -130,9 +130,11 @@ impl Cage {
         self.mounts.iter().any(|mount| mount.source == SOCKET)
     }
 
-    /// Returns whether the script made the cage: it has no label of options, which every cage of this program has.
+    /// Returns whether the script made the cage: it has no label of options, which every cage of this program has, or the project is
+    /// mounted as only docker's `-v` does it. The script's image can have such a label, and podman writes options behind every mount.
     pub fn is_of_script(&self) -> bool {
-        self.label(OPTIONS_LABEL).is_none()
+        let project = (self.project(), self.project(), "");
+        self.label(OPTIONS_LABEL).is_none() || self.host_config.binds().any(|bind| bind == project)
     }
 
     /// Iterates over the files and directories of this machine that `-v` mounted, for an engine in this virtual machine, if any. If one is
@@ -181,6 +183,21 @@ mod tests {
         pub fn container(&mut self) -> &mut Container {
             &mut self.container
         }
+    }
+
+    #[test]
+    fn an_image_of_the_script_has_no_say_about_options() {
+        let name = cage_name("/p/app");
+        let made = |bind: &str| {
+            let mut container = Container::sample(&name, "/p/app", State::Running);
+            container.labels.insert(OPTIONS_LABEL.to_owned(), "-v /home/me:/x:ro".to_owned());
+            container.host_config.binds = Some(vec![bind.to_owned()]);
+            let cage = Cage::recognise(container, "cage.project").unwrap();
+            (cage.is_of_script(), cage.options().unwrap().mounts().count())
+        };
+        assert_eq!(made("/p/app:/p/app"), (true, 0));
+        assert_eq!(made("/p/app:/p/app:rw,rprivate,rbind"), (false, 1), "podman");
+        assert_eq!(made("/p/data:/p/data"), (false, 1), "an argument for the engine");
     }
 
     #[test]

@@ -205,6 +205,14 @@ fn labels_of_later_scripts_are_followed(world: &World) {
         world.cage("restart").exits(1).says("error: cannot read `").says("`cage restart --fresh`");
         assert_eq!((world.container_id(), world.state()), (id, "running".into()));
     }
+    // Nor does a label of this program in the image of a script's cage, as far as docker can tell them apart.
+    if world.engine.is_docker() {
+        world.cage("rm").ok();
+        let label = format!("-l 'cage.options=-v {}:/x:ro'", secret.display());
+        script_starts(world, &world.project, &label, IMAGE);
+        world.cage("restart").ok();
+        world.inside("test ! -e /x").ok();
+    }
     // A mount is judged like one that is typed.
     world.cage("rm").ok();
     world.write(&world.home.join(".bashrc"), "");
