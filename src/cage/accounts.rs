@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::base::error::Failure;
 use crate::base::text;
-use crate::cage::image_facts::{GROUP, ImageFacts, PASSWD};
+use crate::cage::image_facts::{GROUP, ImageFacts, NAMELESS, PASSWD};
 use crate::engine::new_file::NewFile;
 use crate::host::ids::Ids;
 
@@ -16,7 +16,9 @@ use crate::host::ids::Ids;
 pub fn renumbered(image: &ImageFacts, ids: Ids) -> Result<[NewFile; 2]> {
     let name = image.user.name.as_bytes();
     let file = |path| image.file(path).unwrap_or_default();
-    let row = rows(file(PASSWD)).find(|row| name_of(row) == name).unwrap_or_default();
+    let made = format!("{NAMELESS}:x:0:0::{}:/bin/sh", image.user.home);
+    let made = if image.user.name == NAMELESS { made.as_bytes() } else { b"" };
+    let row = rows(file(PASSWD)).find(|row| name_of(row) == name).unwrap_or(made);
     let fields: Vec<&[u8]> = row.split(|byte| *byte == b':').collect();
     let is_number = |field: &[u8]| str::from_utf8(field).is_ok_and(|field| field.parse::<u32>().is_ok());
     ensure!(
@@ -106,5 +108,12 @@ mod tests {
             assert_eq!(change("dev", passwd, ""), None, "{passwd:?}");
         }
         assert_eq!(change("", ":x:1:1::/:\n", ""), None);
+    }
+
+    #[test]
+    fn a_user_without_a_name_gets_rows() {
+        let (passwd, group) = change(NAMELESS, "root:x:0:0::/root:/bin/sh\n", "").unwrap();
+        assert_eq!(passwd, "cage-user:x:1000:100::/home/vscode:/bin/sh\nroot:x:0:0::/root:/bin/sh\n");
+        assert_eq!(group, "cage-user:x:100:\n");
     }
 }

@@ -20,6 +20,8 @@ use crate::host::machine::Host;
 
 /// The file with the users.
 pub const PASSWD: &str = "/etc/passwd";
+/// The name that cage gives to a user without one.
+pub const NAMELESS: &str = "cage-user";
 /// The file with the groups.
 pub const GROUP: &str = "/etc/group";
 
@@ -98,7 +100,14 @@ impl ImageFacts {
             rest = &after[1..];
             str::from_utf8(line).ok()
         };
-        let user = ImageUser::parse([line()?, line()?, line()?, line()?])?;
+        let (name, uid, gid, home) = (line()?, line()?, line()?, line()?);
+        // A number without a name is in root's group, which podman can't map, and the engines set HOME to `/`.
+        let gid = if name.is_empty() && gid == "0" { uid } else { gid };
+        let user = match (name, home) {
+            ("", "/") => ImageUser::parse([NAMELESS, uid, gid, "/home/cage-user"])?,
+            ("", _) => ImageUser::parse([NAMELESS, uid, gid, home])?,
+            _ => ImageUser::parse([name, uid, gid, home])?,
+        };
         let seen_owner = line()?.parse().ok();
         let mut files = HashMap::new();
         loop {
@@ -191,8 +200,11 @@ mod tests {
             (Some(b"".as_slice()), Some(b"a\nb\n".as_slice()))
         );
         assert_eq!(facts.file("/etc/ssh/ssh_known_hosts"), None);
-        let facts = ImageFacts::parse(b"\n7\n7\n/srv\n\nend\n").unwrap();
-        assert_eq!((facts.user.name.as_str(), facts.user.ids.uid, facts.seen_owner), ("", 7, None));
+        for (home, expected) in [("/srv", "/srv"), ("/", "/home/cage-user")] {
+            let facts = ImageFacts::parse(format!("\n7\n7\n{home}\n\nend\n").as_bytes()).unwrap();
+            assert_eq!((facts.user.name.as_str(), facts.user.ids.uid, facts.seen_owner), (NAMELESS, 7, None));
+            assert_eq!(facts.user.home, expected);
+        }
     }
 
     #[test]

@@ -9,7 +9,10 @@
 # shellcheck disable=SC2046  # The fields of `ls` are split on purpose.
 
 set -eu
-id -un 2>/dev/null || echo
+# podman makes a name of a number.
+name=$(id -un 2>/dev/null) || name=
+if [ "$name" = "$(id -u)" ]; then name=; fi
+echo "$name"
 id -u
 id -g
 echo "$HOME"

@@ -8,7 +8,7 @@ use crate::host::machine::Host;
 /// The user of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageUser {
-    /// The name; empty if the user has none.
+    /// The name.
     pub name: String,
     /// The user and group ID.
     pub ids: Ids,
@@ -77,8 +77,7 @@ impl Mapping {
     }
 
     fn renumber(image: &ImageUser, ids: Ids) -> Self {
-        // A user without a name has no row in /etc/passwd.
-        if image.ids == ids || image.name.is_empty() { Self::AsIs } else { Self::Renumber(ids) }
+        if image.ids == ids { Self::AsIs } else { Self::Renumber(ids) }
     }
 
     /// Returns the mapping for `--no-root` in a rootful engine: a process with UID 0 could leave setuid-root programs even without
@@ -202,8 +201,6 @@ mod tests {
         // There is no other number that could write the project.
         assert_eq!(Mapping::AsIs.without_root(&root, Ids::ROOT), None);
         assert_eq!(Mapping::Renumber(Ids::ROOT).without_root(&user, Ids::ROOT), None);
-        let nameless = ImageUser { name: String::new(), ..root };
-        assert_eq!(Mapping::AsIs.without_root(&nameless, PERSON), None, "there is no row to change");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::cage::existing::{
     SEEN_LABEL, SINCE_LABEL, SUCCESSOR, TERMINAL_LABEL, USER_LABEL,
 };
 use crate::cage::home::{PREPARE, helper, home_volume};
-use crate::cage::image_facts::{ImageFacts, Memory};
+use crate::cage::image_facts::{ImageFacts, Memory, NAMELESS};
 use crate::cage::mount_points::MountPoints;
 use crate::cage::options::{Home, NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
@@ -76,6 +76,8 @@ pub struct NewCage<'a> {
     pub add_host: Option<String>,
     /// The other worktrees of the project's repository.
     pub worktrees: Worktrees,
+    /// Whether files that the image's user creates belong to root, and not to the user outside.
+    pub roots_files: bool,
     /// The mount points that lie in other mounts.
     pub points: MountPoints,
     /// The path and the text of a filter of system calls that replaces the engine's.
@@ -138,8 +140,9 @@ impl<'a> NewCage<'a> {
         }
         let mut new_files = Vec::new();
         let has_files = context.image.is_some() || !session.global.dry_run;
-        if let (Mapping::Renumber(ids), true) = (mapping, has_files) {
-            new_files.extend(accounts::renumbered(&facts, ids)?);
+        let is_changed = matches!(mapping, Mapping::Renumber(_)) || user.name == NAMELESS;
+        if is_changed && has_files {
+            new_files.extend(accounts::renumbered(&facts, mapping.inside(&user))?);
         }
         new_files.extend(preflight.personal.files(&facts));
         ensure!(
@@ -151,6 +154,8 @@ impl<'a> NewCage<'a> {
         let places = mount_points::places(&user.home, &project.path, git.outside(), &options);
         let mounts = places.into_iter().map(|place| place.target).collect();
         let worktrees = Worktrees::of(project.dir(), mounts, Some(SystemTime::now()));
+        let is_native = engine.mode == Mode::Rootful && engine.machine.is_none();
+        let roots_files = is_native && inside.uid == 0 && person.uid != 0;
         let has_processes = options.has_processes();
         let add_host = || runtime.kind.add_host(&engine, no_root, machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
@@ -175,6 +180,7 @@ impl<'a> NewCage<'a> {
             record: baseline.record(),
             baseline: baseline.to_file(host, project),
             add_host,
+            roots_files,
             preflight: preflight.clone(),
             engine,
             user,
@@ -187,7 +193,7 @@ impl<'a> NewCage<'a> {
     /// # Errors
     /// When a file for the container has an impossible path.
     pub fn create<'b>(&self, remains: impl IntoIterator<Item = &'b Cage>, entry: &Entry) -> Result<Plan> {
-        let Context { session, runtime, project, .. } = self.context;
+        let Context { runtime, project, .. } = self.context;
         let name = &project.name;
         let new = format!("{name}{SUCCESSOR}");
         let forget = || {
@@ -209,7 +215,7 @@ impl<'a> NewCage<'a> {
             plan.append(self.context.enter(
                 name,
                 None,
-                (&self.fixed_variables(), &session.host.image),
+                (&self.fixed_variables(), &self.options.image()),
                 entry,
             ));
         }
@@ -244,7 +250,7 @@ impl<'a> NewCage<'a> {
         plan.append(self.start(&new));
         plan.run(remove(runtime, &old.id));
         plan.run(runtime.command(["rename", &new, name]));
-        plan.append(self.context.enter(name, None, (&self.fixed_variables(), &session.host.image), entry));
+        plan.append(self.context.enter(name, None, (&self.fixed_variables(), &self.options.image()), entry));
         Ok(plan)
     }
 
@@ -404,6 +410,10 @@ impl<'a> NewCage<'a> {
         }
         warnings.extend(self.preflight.env.notes().iter().cloned());
         warnings.extend(self.proxy_warning());
+        if self.roots_files {
+            let why = "the image's user is root: files that the cage creates in the project belong to root";
+            warnings.push(format!("{why}; --no-root makes them yours"));
+        }
         warnings.extend(self.preflight.personal.warnings.iter().cloned());
         warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
         for other in self.cages_losing_home() {
@@ -435,11 +445,11 @@ impl<'a> NewCage<'a> {
 
     /// Returns the step that gives new volumes to the user, if there are any.
     fn give_volumes(&self, name: &str) -> Option<Step> {
-        let Context { session, runtime, .. } = self.context;
+        let Context { runtime, .. } = self.context;
         let is_needed = !self.points.volumes.is_empty() || !self.points.in_volumes.is_empty();
         let flags = self.userns().into_iter().chain(self.security()).collect();
         let owner = self.mapping.inside(&self.user).to_string();
-        let give = || home::give_volumes(runtime, &session.host.image, flags, name, (&owner, &self.points));
+        let give = || home::give_volumes(runtime, &self.options.image(), flags, name, (&owner, &self.points));
         is_needed.then(|| Step::Run(give()))
     }
 
@@ -500,7 +510,7 @@ impl<'a> NewCage<'a> {
         let no_new_privileges = no_root.then(|| "--security-opt=no-new-privileges".to_owned());
         let seccomp =
             self.seccomp.iter().map(|(path, _)| format!("--security-opt=seccomp={}", path.to_string_lossy()));
-        let has_user = self.mapping != Mapping::AsIs && !self.user.name.is_empty();
+        let has_user = self.mapping != Mapping::AsIs || self.user.name == NAMELESS;
         ContainerSpec {
             name: name.to_owned(),
             hostname: options.has_hostname().then(|| project.name.clone()),

@@ -62,6 +62,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         link: Link::of(host, &context.project.name),
         add_host: context.runtime.kind.add_host(&engine, false, address),
         seccomp: None,
+        roots_files: false,
         engine,
         new_files: match mapping {
             Mapping::Renumber(_) => vec![NewFile::readable("/etc/passwd", user.name.as_str())],

@@ -1,8 +1,15 @@
 //! Images of the user's choice.
 
-use super::lab::World;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 
-on_each_engine!(clients: a_cage_keeps_its_image);
+use super::lab::{Engine, World};
+
+on_each_engine!(everybody: an_image_whose_user_has_no_name_works);
+
+on_each_engine!(everybody: an_image_of_root_is_told);
+
+on_each_engine!(clients: a_cage_keeps_its_image, the_image_in_the_documents_works);
 
 on_each_engine!(registry: upgrade_pulls_the_cages_own_image);
 
@@ -62,4 +69,68 @@ fn upgrade_pulls_the_cages_own_image(world: &World) {
     // The control: without a cage, the image for new cages.
     cage("rm").ok();
     world.cage("upgrade").exits(1).says("error: Cannot update local image 'cage-lab'.");
+}
+
+/// Returns whether a file in the project belongs to its owner.
+fn is_owners(world: &World, file: &str) -> bool {
+    let uid = |path| fs::metadata(path).unwrap().uid();
+    uid(world.project.join(file)) == uid(world.project.clone())
+}
+
+fn an_image_whose_user_has_no_name_works(world: &World) {
+    let image = world.build("nameless", "USER 4321");
+    let mine = |words: &str| world.cage(words).env("CAGE_IMAGE", &image).ok();
+    mine("start");
+    mine("run -- touch new");
+    assert!(is_owners(world, "new"));
+    mine("run -- sh -c 'id -un; echo $HOME; echo >~/kept'").prints("cage-user\n/home/cage-user\n");
+    mine("restart");
+    mine("run -- sh -c 'touch newer ~/kept'");
+    assert!(is_owners(world, "newer"));
+    // Where the project is root's, nobody else could write it.
+    if world.engine.is_rootless() || world.engine == Engine::GroupDocker {
+        mine("restart --no-root");
+        mine("run -- sh -c 'touch newest ~/kept'");
+        assert!(is_owners(world, "newest"));
+    }
+}
+
+fn an_image_of_root_is_told(world: &World) {
+    let image = world.build("root", "USER root\nENV HOME=/root");
+    let told = "cage: warning: the image's user is root: files that the cage creates in the project belong to root; --no-root";
+    let start = world.cage("start").env("CAGE_IMAGE", &image).ok();
+    world.cage("run -- touch new").ok();
+    // Where root inside is the user, and for root's own project, there is nothing to tell.
+    if world.engine == Engine::GroupDocker {
+        start.says(told);
+        assert!(!is_owners(world, "new"));
+        world.cage("restart --no-root").env("CAGE_IMAGE", &image).ok().says_not("belong to root");
+        world.cage("run -- touch mine").ok();
+        assert!(is_owners(world, "mine"));
+    } else {
+        start.says_not("belong to root");
+        assert!(is_owners(world, "new"));
+    }
+}
+
+/// The lab has no public registry, so that the base and npm are stand-ins.
+fn the_image_in_the_documents_works(world: &World) {
+    let documents = include_str!("../../docs/images.md");
+    let dockerfile = documents.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(dockerfile.lines().count() <= 5, "{dockerfile}");
+    let npm = "#!/bin/sh\\ntest $1$2 = install--global || exit 1\\nshift 2\\nfor package; do case $package in \
+               @anthropic-ai/claude-code) name=claude ;; @openai/codex) name=codex ;; *) exit 1 ;; esac; \
+               ln -s /bin/true /usr/local/bin/$name; done\\n";
+    let lines = format!(
+        "USER root\nRUN useradd --create-home node && printf '{npm}' >/usr/local/bin/npm && chmod 755 /usr/local/bin/npm\nENTRYPOINT []"
+    );
+    let base = world.build("base", &lines);
+    let rest = dockerfile.split_once('\n').unwrap().1;
+    let image = format!("{}-documents", world.id);
+    world.will_remove_image(&image);
+    let build = world.engine(&format!("build --quiet --tag {image} -")).env("DOCKER_BUILDKIT", "0");
+    build.stdin(&format!("FROM {base}\n{rest}")).ok();
+    world.cage(&format!("start --image {image}")).ok();
+    world.cage("run -- sh -c 'claude && codex && touch new && id -un'").ok().prints("node\n");
+    assert!(is_owners(world, "new"));
 }
