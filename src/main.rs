@@ -29,14 +29,14 @@ fn main() -> ExitCode {
     // Before anything else, as people press Ctrl-\ early, too.
     let interrupts = engine::signals::Interrupts::register(host::machine::ignored_signals());
     let cli = cli::Cli::read();
-    let (failure_code, json) = (cli.failure_code(), cli.json());
+    let (failure_code, json, verbose) = (cli.failure_code(), cli.json(), cli.global.verbose);
     match cli.run(interrupts) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             if json {
                 report::json_failure(&error);
             }
-            report::failure(&error);
+            report::failure(&error, verbose);
             ExitCode::from(failure_code)
         }
     }

@@ -7,11 +7,16 @@ use serde_json::json;
 use crate::base::console;
 use crate::base::error::chain;
 use crate::base::text::{escape, escape_lines};
-use crate::engine::error::hint;
+use crate::engine::error::{EngineError, hint};
 
-/// Prints the error that ends the program, with a hint if there is one.
-pub fn failure(error: &anyhow::Error) {
-    let mut text = format!("error: {}\n", chain(error, escape_lines));
+/// Prints the error that ends the program, with a hint if there is one. If `verbose`, prints also what an engine said.
+pub fn failure(error: &anyhow::Error, verbose: bool) {
+    let shown = chain(error, escape_lines);
+    let mut text = format!("error: {shown}\n");
+    let details = error.downcast_ref::<EngineError>().map(|error| escape_lines(&error.details()));
+    if let Some(details) = details.filter(|details| verbose && !shown.contains(details)) {
+        let _ = writeln!(text, "{details}");
+    }
     if let Some(hint) = hint(error) {
         let _ = writeln!(text, "hint: {}", escape(&hint));
     }

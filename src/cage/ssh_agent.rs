@@ -29,7 +29,7 @@ const COLIMA_CONFIG: &str = "colima.yaml";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The target of a link when there is no agent.
-const NO_AGENT: &str = "/dev/null";
+pub const NO_AGENT: &str = "/dev/null";
 
 /// The link of a cage to the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

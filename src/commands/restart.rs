@@ -74,7 +74,10 @@ impl Restart {
     /// When there is no cage, or a new one can't be made; then the old one is still there.
     pub fn run(self, session: &Session) -> Result<u8> {
         let renewal = self.renew.find(session)?;
-        let Some(old) = &renewal.found.cage else { bail!(renewal.missing()) };
+        let Some(old) = &renewal.found.cage else {
+            let advice = renewal.advice_above("restart")?;
+            bail!(advice.into_iter().fold(renewal.missing(), Failure::hint))
+        };
         let runtime = &renewal.runtime;
         let pull = |image: &str| {
             let may_end = session.may_end(old, self.renew.yes)?;
@@ -215,6 +218,14 @@ impl Renewal<'_> {
         let is_as_before = options.home().unwrap_or(Home::Shared) == home;
         let told = kept.said.into_iter().map(Step::Say).chain(kept.warned.into_iter().map(Step::Warn));
         Ok((if is_as_before { options } else { options.with_home(home) }, told.collect()))
+    }
+
+    /// Returns how to name the cage of a parent directory, if there is one.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn advice_above(&self, command: &str) -> Result<Option<String>> {
+        self.session.advice_above(&self.runtime, &self.project, command)
     }
 
     fn missing(&self) -> Failure {

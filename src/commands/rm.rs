@@ -1,10 +1,11 @@
 //! `cage rm`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
+use crate::base::error::Failure;
 use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::home::own_home;
 use crate::engine::runtime::Runtime;
@@ -44,7 +45,13 @@ impl Rm {
         let (target, runtime, found) = session.find_here(self.name, false, Fallback::Never)?;
         let own = own_home(&session.host, found.as_ref().map_or(target.name(), |cage| &cage.name));
         let has_home = self.home && runtime.volume(session.runner, &own)?.is_some();
-        ensure!(found.is_some() || has_home, target.missing());
+        if found.is_none() && !has_home {
+            let advice = match &target {
+                Target::Project(project) => session.advice_above(&runtime, project, "rm")?,
+                Target::Name(_) => None,
+            };
+            bail!(advice.into_iter().fold(target.missing(), Failure::hint));
+        }
         if let Some(cage) = &found
             && !session.may_end(cage, self.yes)?
         {
@@ -59,6 +66,8 @@ impl Rm {
             plan.run(runtime.command(["volume", "rm", &own]));
         } else if self.home {
             plan.say(format!("{} has no home of its own", target.name()));
+        } else if found.as_ref().is_some_and(|cage| cage.mount_point_of(&own).is_some()) {
+            plan.say(format!("keeping the project's home {own}; `cage rm --home` removes it"));
         }
         let code = session.carry_out(&plan)?;
         if let (Target::Project(project), Some(cage)) = (&target, &found) {

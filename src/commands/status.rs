@@ -1,5 +1,8 @@
 //! `cage status`.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
@@ -12,7 +15,7 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, OWNER_LABEL, USER_LABEL};
 use crate::cage::isolation;
 use crate::cage::options::IMAGE;
-use crate::cage::ssh_agent::SOCKET;
+use crate::cage::ssh_agent::{NO_AGENT, SOCKET};
 use crate::cage::user::ImageUser;
 use crate::engine::container::{Mounted, Published, State};
 use crate::engine::info::{Engine, Limit, Mode};
@@ -307,7 +310,9 @@ fn list(title: &str, items: impl ExactSizeIterator<Item = String>) -> Vec<String
 fn describe(host: &Host, mount: &Mounted) -> String {
     // The source is cage's link, a detail that makes the line too long.
     if mount.destination == SOCKET {
-        return format!("{SOCKET} (your SSH agent)");
+        let leads_nowhere = fs::read_link(&mount.source).is_ok_and(|target| target == Path::new(NO_AGENT));
+        let agent = if leads_nowhere { "no SSH agent was there" } else { "your SSH agent" };
+        return format!("{SOCKET} ({agent})");
     }
     let source =
         mount.volume().map_or_else(|| host.with_tilde(&mount.source), |name| format!("volume {name}"));

@@ -37,6 +37,9 @@ impl Upgrade {
         let Some(old) = &renewal.found.cage else {
             pull(&self.renew.image(&session.host))?;
             console::info("No existing container. Use 'cage start' to create one.");
+            if let Some(advice) = renewal.advice_above("upgrade")? {
+                console::info(&advice);
+            }
             return Ok(0);
         };
         let pull_and_ask = |image: &str| {

@@ -66,14 +66,23 @@ impl EngineError {
         let (explanation, hint) = explain(trouble, invocation, &words);
         Self { trouble, words, explanation, hint, command: invocation.brief(), status }
     }
+
+    /// Returns the command, its status and the engine's words.
+    pub fn details(&self) -> String {
+        let call = format!("`{}`: {}", self.command, self.status);
+        if self.words.is_empty() { call } else { format!("{call}\n{}", self.words) }
+    }
 }
 
 impl std::error::Error for EngineError {}
 
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let call = format!("`{}`: {}", self.command, self.status);
-        let lines = [&self.explanation, &call, &self.words].map(String::as_str);
+        // Of these, cage's own line says all; the engine's words are for `--verbose`.
+        let is_plain =
+            matches!(self.trouble, Trouble::PortTaken | Trouble::Unreachable | Trouble::PermissionDenied);
+        let details = if is_plain { String::new() } else { self.details() };
+        let lines = [self.explanation.as_str(), &details];
         f.write_str(&lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"))
     }
 }

@@ -206,7 +206,7 @@ impl<'a> NewCage<'a> {
         plan.append(self.make(&new, forget)?);
         plan.run(runtime.command(["rename", &new, name]));
         plan.push(self.undo(name, forget()));
-        plan.extend(self.welcome().into_iter().map(Step::Say));
+        plan.extend(self.welcome().into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
         if let (Entry::Attach, false) = (entry, self.options.has_port_of_choice()) {
             plan.push(self.context.start_attached(name, self.settle(name)));
@@ -392,6 +392,13 @@ impl<'a> NewCage<'a> {
             "  reset:   `cage restart` gives a clean box; project and home stay".to_owned(),
             "  promise: `cage help start`, and SECURITY.md in cage's repository".to_owned(),
         ]
+    }
+
+    /// Returns a message for a terminal if no SSH agent is running here.
+    fn agentless(&self) -> Option<String> {
+        let Some(Agent::Link(link)) = self.agent() else { return None };
+        let message = "no SSH agent is running here: git over SSH will fail in this cage";
+        (self.context.session.host.terminal.stderr && !link.has_agent()).then(|| message.to_owned())
     }
 
     /// Returns the warnings about this cage.

@@ -178,25 +178,48 @@ impl Session {
         Ok((target, runtime, found))
     }
 
-    /// Returns the nearest parent directory that has a cage, and the cage, and prints which it is.
+    /// Returns how a command that is for the exact directory can be given for the nearest parent directory that has a cage.
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub fn above(&self, runtime: &Runtime, project: &Project) -> Result<Option<(Project, Cage)>> {
+    pub fn advice_above(
+        &self,
+        runtime: &Runtime,
+        project: &Project,
+        command: &str,
+    ) -> Result<Option<String>> {
+        let above = self.cage_above(runtime, project)?;
+        Ok(above.map(|cage| {
+            format!(
+                "`cage {command} -C {}` is for {}, the cage of that directory",
+                quote(cage.project()),
+                cage.name
+            )
+        }))
+    }
+
+    /// Returns the cage of the nearest parent directory that has one.
+    fn cage_above(&self, runtime: &Runtime, project: &Project) -> Result<Option<Cage>> {
         let names = names_above(project);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let cages = Self::settled(|| runtime.containers(self.runner, &names), |cages| cages)?;
         let cages = cages.into_iter().filter_map(|found| Cage::recognise(found, &self.host.label));
         let cages: Vec<Cage> = cages.collect();
-        let cage_of = |path| cages.iter().find(|cage| cage.project() == path);
-        let Some((path, cage)) = project.above().find_map(|path| Some((path, cage_of(path)?))) else {
-            return Ok(None);
-        };
+        Ok(project.above().find_map(|path| cages.iter().find(|cage| cage.project() == path)).cloned())
+    }
+
+    /// Returns the nearest parent directory that has a cage, and the cage, and prints which it is.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn above(&self, runtime: &Runtime, project: &Project) -> Result<Option<(Project, Cage)>> {
+        let Some(cage) = self.cage_above(runtime, project)? else { return Ok(None) };
+        let path = cage.project();
         console::info(&format!("using {}, the cage of {path}", cage.name));
         let found = Project::locate(&self.host, Some(Path::new(path)))?;
         // Code in a cage for a directory further up may be creating a link there.
         ensure!(found.path == path, Failure::new(format!("{} is not where it was", text::escape(path))));
-        Ok(Some((found, cage.clone())))
+        Ok(Some((found, cage)))
     }
 
     /// Completes or removes what an interrupted `start` or `restart` left behind: a new container that was not renamed. If it

@@ -134,7 +134,14 @@ pub(super) fn leave(
 /// Tells which options would need a new container.
 pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -> Plan {
     let mut plan = Plan::default();
-    for words in options.missing_from(kept).words() {
+    for mut words in options.missing_from(kept).words() {
+        if let [flag, port] = words.as_mut_slice()
+            && flag == "-p"
+            && let Some(typed) = port.strip_prefix("127.0.0.1:")
+        {
+            // The address is cage's.
+            *port = typed.trim_start_matches(':').to_owned();
+        }
         let mut option = shell_words::join(&words);
         if words[0] == "-e" {
             option.push_str("=…");

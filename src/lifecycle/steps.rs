@@ -64,7 +64,7 @@ pub fn clean_up(host: &Host, runtime: &Runtime, cage: &Cage) -> Plan {
 pub fn fetch(host: &Host, runtime: &Runtime, image: &str, unless: Option<Invocation>) -> Plan {
     let quiet = (!host.terminal.stderr).then_some("--quiet");
     let pull = runtime.command(["pull"].into_iter().chain(quiet).chain([image]));
-    Plan::new([Step::Say("Pulling latest image...".to_owned()), Step::Pull(pull, unless.map(Box::new))])
+    Plan::new([Step::Say(format!("Pulling {image}")), Step::Pull(pull, unless.map(Box::new))])
 }
 
 /// Returns the plan that removes these containers.

@@ -155,6 +155,7 @@ fn a_new_cage_in_every_mode() {
     FILES | docker cp - cage-app-f6965073.new:/ >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
+    printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     exec docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073
     "#);
@@ -168,6 +169,7 @@ fn a_new_cage_in_every_mode() {
     FILES | podman cp -a=false - cage-app-f6965073.new:/ >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
+    printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     podman start cage-app-f6965073 >/dev/null
     podman exec --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
@@ -183,6 +185,7 @@ fn a_new_cage_in_every_mode() {
     podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
+    printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     podman start cage-app-f6965073 >/dev/null
     podman exec --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= cage-app-f6965073 /bin/sh -c SETTLE sh '' >/dev/null
@@ -199,6 +202,7 @@ fn a_new_cage_in_every_mode() {
     FILES | docker cp - cage-app-f6965073.new:/ >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
     # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
+    printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     docker start cage-app-f6965073 >/dev/null
     docker exec --workdir / cage-app-f6965073 /bin/sh -c : >/dev/null
@@ -233,6 +237,7 @@ fn a_project_below_the_home_gets_a_directory_there() {
     FILES | docker cp - cage-app-4fe250cd.new:/ >/dev/null
     docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
     # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
+    printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /home/vscode/src/app)" = /home/vscode/src/app ]
     docker start cage-app-4fe250cd >/dev/null
     docker exec --workdir / cage-app-4fe250cd /bin/sh -c : >/dev/null
@@ -271,6 +276,7 @@ fn seeds_and_an_agent_come_along() {
     FILES | docker cp - cage-it-s-86c97e5b.new:/ >/dev/null
     docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
     # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -rf /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
+    printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath '/p/it'\''s')" = '/p/it'\''s' ]
     docker start cage-it-s-86c97e5b >/dev/null
     docker exec --workdir / cage-it-s-86c97e5b /bin/sh -c : >/dev/null
@@ -376,7 +382,7 @@ fn coming_back_to_a_stopped_or_frozen_cage() {
 fn options_that_would_need_a_new_cage_are_told_one_by_one() {
     let typed = "-p 3000:3000 -v '/a b:/t'";
     insta::assert_snapshot!(come_back(Dialect::Docker, State::Running, typed, &Entry::Name), @r"
-    printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it' >&2
+    printf '%s\n' 'cage: cage-app-f6965073 exists without `-p 3000:3000`; `cage restart -p 3000:3000` applies it' >&2
     printf '%s\n' 'cage: cage-app-f6965073 exists without `-v '\''/a b:/t'\''`; `cage restart -v '\''/a b:/t'\''` applies it' >&2
     printf '%s\n' cage-app-f6965073
     ");

@@ -53,12 +53,19 @@ fn the_nearest_cage_is_preferred() {
 #[test]
 fn creating_and_removing_uses_the_exact_directory() {
     for command in ["rm", "restart"] {
-        let (machine, _) = machine(Speaks::Docker);
+        let (machine, cage) = machine(Speaks::Docker);
         let outcome = machine.cage(command);
         assert_eq!((outcome.code, outcome.changes().len()), (1, 0), "{command}: {}", outcome.stderr);
         let missing = format!("error: No container for {}", machine.project.display());
         assert!(outcome.stderr.starts_with(&missing), "{}", outcome.stderr);
+        let app = machine.root().join("src/app");
+        let advice = format!("hint: `cage {command} -C {}` is for {}, ", app.display(), cage.name);
+        assert!(outcome.stderr.contains(&advice), "{}", outcome.stderr);
     }
+    let (machine, cage) = machine(Speaks::Docker);
+    let outcome = machine.cage("upgrade");
+    let advice = format!("is for {}, the cage of that directory\n", cage.name);
+    assert!(outcome.code == 0 && outcome.stderr.ends_with(&advice), "{}", outcome.stderr);
 }
 
 #[test]

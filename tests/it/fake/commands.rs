@@ -9,19 +9,19 @@ fn start() {
         r"
         none: cage start
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         dead: cage start
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         removing, settles gone: cage start
           > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
@@ -32,7 +32,7 @@ fn start() {
 
         none, offline: cage start
           > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           (the engine's words)
           cage: warning: could not pull the image; using the one that is here
           cage: Creating NAME
@@ -40,7 +40,7 @@ fn start() {
 
         none, offline, image missing: cage start
           > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
           hint: check the image's name and the network
@@ -48,14 +48,14 @@ fn start() {
 
         none, seed: cage start
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           cage: Seeding home directory from ROOT/home/.config/cage/home
           | NAME
 
         none: cage start -p 3000:3000
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
@@ -90,7 +90,7 @@ fn start() {
 
         running: cage start -p 3000:3000 -v /etc:/x
           > LOOK
-          cage: NAME exists without `-p 127.0.0.1:3000:3000`; `cage restart -p 127.0.0.1:3000:3000` applies it
+          cage: NAME exists without `-p 3000:3000`; `cage restart -p 3000:3000` applies it
           cage: NAME exists without `-v /etc:/x`; `cage restart -v /etc:/x` applies it
           | NAME
 
@@ -122,12 +122,12 @@ fn run() {
         r"
         none: cage run -- make 'a b'
           > LOOK ; ABOVE ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME in DIR make a b
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
 
         dead: cage run make
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME in DIR make
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
 
         stopped or created or stopped, newer image: cage run make
@@ -191,12 +191,12 @@ fn rm() {
     stories(
         r"
         none: cage rm
-          > container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; ABOVE
           error: No container for DIR
           = 1
 
         removing, settles gone: cage rm
-          > container inspect NAME NAME.new ; container inspect NAME NAME.new
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; ABOVE
           error: No container for DIR
           = 1
 
@@ -224,48 +224,48 @@ fn restart() {
     stories(
         r"
         none: cage restart
-          > LOOK
+          > LOOK ; ABOVE
           error: No container for DIR. Use 'cage start' to create one.
           = 1
 
         removing, settles gone: cage restart
-          > LOOK ; LOOK
+          > LOOK ; LOOK ; ABOVE
           error: No container for DIR. Use 'cage start' to create one.
           = 1
 
         stopped or created or dead: cage restart
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         stopped, newer image: cage restart
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         running: cage restart
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         paused: cage restart
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         restarting, settles running: cage restart --detach
           > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         running, offline, image missing: cage restart
           > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
           hint: check the image's name and the network
@@ -390,11 +390,11 @@ fn update() {
         r"
         none or stopped or running or none, image missing: cage update
           > image inspect IMAGE ; pull --quiet IMAGE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
 
         none, offline: cage update
           > image inspect IMAGE ; pull --quiet IMAGE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
           hint: check the image's name and the network
@@ -413,51 +413,51 @@ fn upgrade() {
     stories(
         r"
         none: cage upgrade
-          > LOOK ; pull --quiet IMAGE
-          cage: Pulling latest image...
+          > LOOK ; pull --quiet IMAGE ; ABOVE
+          cage: Pulling IMAGE
           cage: No existing container. Use 'cage start' to create one.
 
         removing, settles gone: cage upgrade
-          > LOOK ; LOOK ; pull --quiet IMAGE
-          cage: Pulling latest image...
+          > LOOK ; LOOK ; pull --quiet IMAGE ; ABOVE
+          cage: Pulling IMAGE
           cage: No existing container. Use 'cage start' to create one.
 
         stopped or created or dead or running or paused: cage upgrade
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Container is already on the latest image.
 
         stopped, newer image or created, newer image or dead, newer image: cage upgrade
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, newer image: cage upgrade
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         paused, newer image: cage upgrade
           > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; unpause ID ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         restarting, settles running, newer image: cage upgrade
           > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; stop -t 5 ID ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           cage: Removing old container NAME
           cage: Creating NAME
           | NAME
 
         running, offline: cage upgrade
           > LOOK ; SAFE ; pull --quiet IMAGE
-          cage: Pulling latest image...
+          cage: Pulling IMAGE
           (the engine's words)
           error: could not pull: `docker pull --quiet IMAGE`: exit status 1
           hint: check the image's name and the network

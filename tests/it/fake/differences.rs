@@ -412,7 +412,7 @@ fn the_second_of_two_starts_attaches_to_the_first_cage() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         let machine = Machine::in_story(speaks, "none, appears");
         let transcript = machine.transcript(&machine.cage("start"));
-        let expected = "> LOOK ; SAFE ; pull --quiet IMAGE ; LOOK\ncage: Pulling latest image...\n| NAME\n";
+        let expected = "> LOOK ; SAFE ; pull --quiet IMAGE ; LOOK\ncage: Pulling IMAGE\n| NAME\n";
         assert_eq!(transcript, expected);
     }
 }

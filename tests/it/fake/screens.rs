@@ -112,3 +112,18 @@ fn list_of_none_one_and_three_hundred() {
         assert!(Path::new(&machine.project).exists() && !shown.contains('*'), "{shown}");
     }
 }
+
+#[test]
+fn a_known_failure_is_one_line_and_verbose_has_the_engines_words() {
+    let machine = Machine::in_story(Speaks::Docker, "none, start fails");
+    let outcome = machine.cage("start");
+    let line = "error: port 127.0.0.1:3000 is taken\nhint: ";
+    assert!(outcome.stderr.contains(line) && !outcome.stderr.contains("driver failed"), "{}", outcome.stderr);
+    let outcome = machine.cage("--verbose start");
+    assert!(outcome.stderr.contains("driver failed programming"), "{}", outcome.stderr);
+    machine.engine().is_down();
+    let outcome = machine.cage("start");
+    assert_eq!(outcome.stderr.lines().count(), 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with("error: Docker is not running."), "{}", outcome.stderr);
+    assert!(machine.cage("--verbose start").stderr.contains("Cannot connect to the Docker daemon at"));
+}
