@@ -385,7 +385,7 @@ impl<'a> NewCage<'a> {
         vec![
             format!("welcome! This cage can see this project{agent} and nothing else"),
             "  on your machine unless you add it".to_owned(),
-            "  agent:   `cage run claude --dangerously-skip-permissions`, or another one".to_owned(),
+            "  agent:   `cage run claude --dangerously-skip-permissions`".to_owned(),
             "  log in:  once, as `cage help run` describes: all cages share the home".to_owned(),
             format!("  home:    {} in volume {}, shared by all cages", self.user.home, host.home_volume),
             format!("  leave:   `exit` stops it; {} detaches, `cage start` re-attaches", host.detach_keys),
