@@ -96,8 +96,9 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         private_dir(dir)?;
     }
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}", std::process::id()));
+    // Hidden, as others read the files of a directory by how their names begin or end.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(text.as_bytes())?;
@@ -215,5 +216,21 @@ mod tests {
             assert!(is_foreign(Path::new("/")) && private_dir(Path::new("/")).is_err());
         }
         assert!(!is_foreign(&dir));
+    }
+
+    #[test]
+    fn a_file_is_whole_for_those_who_find_it_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("writable.docker");
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (0..500).for_each(|_| write_private(&path, "[]").unwrap()));
+            while !writer.is_finished() {
+                for entry in fs::read_dir(dir.path()).unwrap().flatten() {
+                    if entry.file_name().to_string_lossy().starts_with("writable.") {
+                        assert_eq!(fs::read_to_string(entry.path()).unwrap(), "[]");
+                    }
+                }
+            }
+        });
     }
 }
