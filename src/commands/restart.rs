@@ -80,7 +80,7 @@ impl Restart {
         };
         let runtime = &renewal.runtime;
         let pull = |image: &str| {
-            let may_end = session.may_end(old, self.renew.yes)?;
+            let may_end = session.may_end(&session.at_work(runtime, old, self.renew.yes))?;
             if may_end {
                 let is_here = if image == self.renew.image(&session.host) {
                     renewal.found.image.is_some()

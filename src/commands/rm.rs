@@ -53,7 +53,7 @@ impl Rm {
             bail!(advice.into_iter().fold(target.missing(), Failure::hint));
         }
         if let Some(cage) = &found
-            && !session.may_end(cage, self.yes)?
+            && !session.may_end(&session.at_work(&runtime, cage, self.yes))?
         {
             return Ok(1);
         }

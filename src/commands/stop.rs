@@ -33,7 +33,7 @@ impl Stop {
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name, Fallback::Never)?;
         let Some(container) = container else { bail!(target.missing()) };
-        if !session.may_end(&container, self.yes)? {
+        if !session.may_end(&session.at_work(&runtime, &container, self.yes))? {
             return Ok(1);
         }
         let mut plan = Plan::default();

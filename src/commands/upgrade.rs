@@ -48,8 +48,8 @@ impl Upgrade {
                 let images = runtime.images(session.runner, &[image])?;
                 anyhow::Ok(images.first().is_some_and(|image| image.id == old.image_id))
             };
-            let is_empty = session.visitors(old).is_empty();
-            Ok(is_empty || is_newest()? || session.may_end(old, self.renew.yes)?)
+            let visitors = session.at_work(runtime, old, self.renew.yes);
+            Ok(visitors.is_empty() || is_newest()? || session.may_end(&visitors)?)
         };
         renewal.replace(old, pull_and_ask, |old, name, newest| {
             let mut plan = Plan::default();

@@ -1,13 +1,31 @@
 #!/bin/sh
-# Prints which program of the first process's terminal is in the foreground: its process group, and when that started.
+# Prints which program of the first process's terminal is in the foreground: its process group and when that started. Then, unless
+# it is a shell that waits for input, its age in seconds and its name.
 #
 # Runs as the image's user in the cage.
 #
-# shellcheck disable=SC2086  # /proc/*/stat is split on purpose
+# shellcheck disable=SC2046,SC2086  # /proc/*/stat and the arguments are split on purpose
 
+set -f
 read -r stat </proc/1/stat || exit
 set -- ${stat##*) }
 group=$6 stat=
 read -r stat 2>/dev/null <"/proc/$group/stat"
+name=${stat#*(}
+name=${name%)*}
 set -- ${stat##*) }
-echo "$group ${20}"
+start=${20}
+echo "$group $start"
+
+case $name in
+sh | ash | bash | dash | fish | ksh | nu | zsh)
+    script=
+    set -- $(tr '\0' ' ' <"/proc/$group/cmdline")
+    shift
+    for argument; do case $argument in -*) ;; *) script=yes ;; esac done
+    [ "$script" ] || exit 0
+    ;;
+esac
+read -r uptime _ </proc/uptime
+# The kernel counts in hundredths of a second here.
+echo "$((${uptime%.*} - start / 100)) $name"

@@ -5,16 +5,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{file, script};
+use crate::base::file;
 use crate::engine::command::Invocation;
 use crate::engine::runner::{Cancel, Runner};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
-use crate::lifecycle::ending::ANSWER;
+use crate::lifecycle::foreground::Foreground;
 use crate::terminal::modes::Modes;
-
-/// Prints which program is in the foreground.
-const FOREGROUND: &str = script::body(include_str!("foreground.sh"));
 
 /// The file of a cage, `~/.local/state/cage/NAME.modes`, before it is read.
 #[derive(Debug)]
@@ -45,8 +42,8 @@ struct Content {
 impl KeptModes {
     /// Describes the file of the cage `name`.
     pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {
-        let foreground = runtime.command(["exec", "--workdir", "/", container, "/bin/sh", "-c", FOREGROUND]);
-        Self { path: host.state_file(name, "modes"), since: None, foreground: foreground.within(ANSWER) }
+        let foreground = Foreground::query(runtime, container);
+        Self { path: host.state_file(name, "modes"), since: None, foreground }
     }
 
     /// Reads the modes. They are the default ones if there are none, or those of another program or another start of the container.
@@ -64,9 +61,7 @@ impl KeptModes {
     }
 
     fn ask(&self, runner: Runner, cancel: &Cancel) -> Option<String> {
-        let output = runner.capture_unless(&self.foreground, cancel).ok()?;
-        let program = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        (output.status.success() && !program.is_empty()).then_some(program)
+        Foreground::ask(&self.foreground, runner, cancel).map(|program| program.id)
     }
 }
 

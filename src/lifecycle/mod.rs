@@ -13,6 +13,7 @@ pub mod ending;
 mod environment;
 pub mod exec;
 pub mod find;
+pub mod foreground;
 pub mod from_script;
 pub mod kept_modes;
 pub mod lock;

@@ -12,16 +12,17 @@ use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
-use crate::engine::runner::Runner;
+use crate::engine::runner::{Cancel, Runner};
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 use crate::host::completion;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::acknowledged::Acknowledged;
+use crate::lifecycle::foreground::Foreground;
 use crate::lifecycle::lock;
 use crate::lifecycle::lock::Locks;
-use crate::lifecycle::open_terminals::{OpenTerminals, Visitor};
+use crate::lifecycle::open_terminals::{OpenTerminals, Visitor, Way};
 use crate::lifecycle::plan::Plan;
 
 /// The options that every command takes.
@@ -96,13 +97,27 @@ impl Session {
         agrees(question)
     }
 
-    /// Asks whether to end the programs in a cage if others are at work in it. Without a terminal there is no question.
+    /// Returns whose programs end with a cage: others who are in it, or an agent from which the user has detached. Nobody
+    /// without a terminal, and nobody if the user said `yes`.
+    pub fn at_work(&self, runtime: &Runtime, cage: &Cage, yes: bool) -> Vec<Visitor> {
+        if yes || self.global.dry_run || !self.host.can_ask() || !cage.state.is_up() {
+            return Vec::new();
+        }
+        let mut visitors = self.visitors(cage);
+        if !visitors.iter().any(|visitor| visitor.way == Way::Attached) {
+            let query = Foreground::query(runtime, &cage.id);
+            let program = Foreground::ask(&query, self.runner, &Cancel::default());
+            visitors.extend(program.and_then(Foreground::visitor));
+        }
+        visitors
+    }
+
+    /// Asks whether to end those who are at work in a cage, if any.
     ///
     /// # Errors
     /// When the terminal can't be read.
-    pub fn may_end(&self, cage: &Cage, yes: bool) -> Result<bool> {
-        let visitors = self.visitors(cage);
-        if yes || self.global.dry_run || !self.host.can_ask() || visitors.is_empty() {
+    pub fn may_end(&self, visitors: &[Visitor]) -> Result<bool> {
+        if visitors.is_empty() {
             return Ok(true);
         }
         let list: Vec<String> = visitors.iter().map(Visitor::to_string).collect();

@@ -22,6 +22,7 @@ on_each_engine!(
     programs_know_the_terminal_and_the_encoding,
     variables_that_the_user_has_chosen_stay,
     a_session_that_ends_says_why,
+    a_detached_agent_is_not_ended_without_a_question,
     keys_that_come_early_do_no_harm,
 );
 
@@ -279,6 +280,34 @@ fn a_session_that_ends_says_why(world: &World) {
     first.shows("project ");
     world.cage("restart -d").ok();
     first.shows("was restarted; `cage start` enters the new one").shows("code=");
+}
+
+fn a_detached_agent_is_not_ended_without_a_question(world: &World) {
+    // A login shell that waits, one without a prompt of its own, and programs: in the shell, of a script, and a script itself.
+    for (typed, program) in [
+        ("", None),
+        ("exec sh -i", None),
+        ("sleep 123", Some("sleep (")),
+        ("sh -c 'echo star\"\"ted; sleep 123; true'", Some("sh (")),
+        ("printf '#!/bin/sh\\nsleep 123; true\\n' >agent; chmod 755 agent; ./agent", Some("agent (")),
+    ] {
+        world.cage("rm").run();
+        let mut terminal = Emulator::run(world, "cage start", &[]);
+        terminal.shows("project ").types(typed);
+        std::thread::sleep(Duration::from_secs(1));
+        terminal.sends("\x1c").shows("code=0.");
+        for command in ["stop", "restart -d", "rm"] {
+            let mut terminal = Emulator::run(world, &format!("cage {command}"), &[]);
+            if let Some(program) = program {
+                terminal.shows(&format!("1 command is running in it: {program}")).shows("Continue?");
+                terminal.sends("n\r").shows("nothing was done").shows("code=1.");
+                assert!(world.cage("status").ok().out.contains("running"));
+            } else {
+                terminal.shows("code=0.");
+                break;
+            }
+        }
+    }
 }
 
 fn keys_that_come_early_do_no_harm(world: &World) {
