@@ -9,7 +9,7 @@ use crate::host::terminal_variables::NAMES;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::context::Context;
 
-use super::create::NewCage;
+use super::new_cage::NewCage;
 
 impl NewCage<'_> {
     /// Returns the value of a variable that the user has chosen, by an option or in an env file.

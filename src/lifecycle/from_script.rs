@@ -19,7 +19,7 @@ use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::project::Project;
 use crate::lifecycle::context::Context;
-use crate::lifecycle::create::{Features, NewCage};
+use crate::lifecycle::new_cage::{Features, NewCage};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
 

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::context::{Context, Entry, SETTLE};
-use super::create::{Features, NewCage};
 use super::exec::ExecCommand;
+use super::new_cage::{Features, NewCage};
 use super::plan::Plan;
 use super::preflight::Preflight;
 use super::resume::Changes;

@@ -1,0 +1,248 @@
+//! The facts that decide about a new cage.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::{Result, ensure};
+
+use crate::audit::Record;
+use crate::base::error::Failure;
+use crate::base::{console, text};
+use crate::cage::create_options::CreateOptions;
+use crate::cage::existing::{Cage, OWNER_LABEL};
+use crate::cage::home::home_volume;
+use crate::cage::image_facts::{ImageFacts, Memory, NAMELESS};
+use crate::cage::mount_points::MountPoints;
+use crate::cage::options::{NO_ROOT, NO_SSH};
+use crate::cage::ssh_agent::{Agent, Link};
+use crate::cage::user::{ImageUser, Mapping};
+use crate::cage::{accounts, home, seccomp, ssh_agent, user};
+use crate::engine::info::{Engine, Mode, Product};
+use crate::engine::new_file::NewFile;
+use crate::host::machine;
+use crate::host::worktree::GitDir;
+use crate::lifecycle::baseline::Baseline;
+use crate::lifecycle::context::Context;
+use crate::lifecycle::elsewhere;
+use crate::lifecycle::mount_points;
+use crate::lifecycle::preflight::Preflight;
+use crate::lifecycle::worktrees::Worktrees;
+
+/// The facts that decide about a new cage.
+#[derive(Debug)]
+pub struct NewCage<'a> {
+    /// The project, the engine and the image.
+    pub context: Context<'a>,
+    /// The options of the cage.
+    pub options: CreateOptions,
+    /// The facts that are known before the image is pulled.
+    pub preflight: Preflight,
+    /// The facts about the engine.
+    pub engine: Engine,
+    /// The image's user.
+    pub user: ImageUser,
+    /// The mapping of that user to the user outside.
+    pub mapping: Mapping,
+    /// The files to put into the container before it starts.
+    pub new_files: Vec<NewFile>,
+    /// The directory that git needs besides the project.
+    pub git: GitDir,
+    /// The link to the SSH agent.
+    pub link: Option<Link>,
+    /// Advice for the user about an agent that can't be forwarded.
+    pub advice: Option<String>,
+    /// The directory with seed files for the home.
+    pub seed: Option<String>,
+    /// How a cage on another machine differs.
+    pub notes: Vec<String>,
+    /// The features to ask the engine for.
+    pub features: Features,
+    /// The record of the project before its first cage, so that `cage check` can tell what is new.
+    pub record: Record,
+    /// The path and the text of the file that keeps this record, if it is missing.
+    pub baseline: Option<(PathBuf, String)>,
+    /// The entry for the host's name, if the engine adds none.
+    pub add_host: Option<String>,
+    /// The other worktrees of the project's repository.
+    pub worktrees: Worktrees,
+    /// Whether files that the image's user creates belong to root, and not to the user outside.
+    pub roots_files: bool,
+    /// The mount points that lie in other mounts.
+    pub points: MountPoints,
+    /// The path and the text of a filter of system calls that replaces the engine's.
+    pub seccomp: Option<(PathBuf, String)>,
+}
+
+/// Features that not every engine has; cage asks for them, and tries again without those that are missing.
+#[derive(Debug, Clone, Copy)]
+pub struct Features {
+    /// The engine's init as the first process.
+    pub init: bool,
+    /// The SSH agent.
+    pub agent: bool,
+}
+
+impl<'a> NewCage<'a> {
+    /// Gathers the facts. The image must be on this machine, except in a dry run. `old` is the cage to be replaced.
+    ///
+    /// # Errors
+    /// When the image can't be used, or not with this project.
+    pub fn gather(
+        context: Context<'a>,
+        old: Option<&Cage>,
+        options: CreateOptions,
+        preflight: &Preflight,
+        features: Features,
+    ) -> Result<Self> {
+        let Context { session, runtime, project, .. } = context;
+        let host = &session.host;
+        let engine = runtime.engine(host, session.runner)?;
+        let git = GitDir::of(&project.dir());
+        let link = Link::of(host, &project.name);
+        let mut seed = home::seed_dir(host)?;
+        let mut notes = Vec::new();
+        if engine.machine == Some(Product::Elsewhere) {
+            if !preflight.proved {
+                context.prove(&options.image(), &preflight.endpoint, &git)?;
+            }
+            let has_agent = link.as_ref().is_some_and(Link::has_agent);
+            notes = elsewhere::notes(&options, &preflight.endpoint, has_agent, seed.take().is_some());
+        }
+        let facts = image_facts(context, old, &engine, (&options.image(), &preflight.endpoint))?;
+        let baseline = Baseline::of(host, project, old)?;
+        let person = user::person(host, baseline.owner(host, project));
+        let user = facts.user.clone();
+        let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, facts.seen_owner);
+        if options.joins_container() {
+            mapping = mapping.without_namespace(&user);
+        }
+        let no_root = options.has(NO_ROOT);
+        let has_own_ids = matches!(engine.machine, None | Some(Product::Elsewhere));
+        if no_root && engine.mode == Mode::Rootful && has_own_ids {
+            mapping = mapping.without_root(&user, person).ok_or_else(|| {
+                Failure::new(format!(
+                    "--no-root is not possible here: the user in the cage needs root's number to write the project {}",
+                    text::escape(&project.path)
+                ))
+                .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
+            })?;
+        }
+        let mut new_files = Vec::new();
+        let has_files = context.image.is_some() || !session.global.dry_run;
+        let is_changed = matches!(mapping, Mapping::Renumber(_)) || user.name == NAMELESS;
+        if is_changed && has_files {
+            new_files.extend(accounts::renumbered(&facts, mapping.inside(&user))?);
+        }
+        new_files.extend(preflight.personal.files(&facts));
+        ensure!(
+            user.home != project.path,
+            Failure::new(format!("the project {} is where the image has its user's home", project.path))
+                .hint("move the project into a directory of its own")
+        );
+        let inside = mapping.inside(&user);
+        let places = mount_points::places(&user.home, &project.path, git.outside(), &options);
+        let mounts = places.into_iter().map(|place| place.target).collect();
+        let worktrees = Worktrees::of(project.dir(), mounts, Some(SystemTime::now()));
+        let is_native = engine.mode == Mode::Rootful && engine.machine.is_none();
+        let roots_files = is_native && inside.uid == 0 && person.uid != 0;
+        let has_processes = options.has_processes();
+        let add_host = || runtime.kind.add_host(&engine, no_root, machine::address);
+        let add_host = options.has_hosts().then(add_host).flatten();
+        new_files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
+        Ok(Self {
+            context,
+            worktrees,
+            points: mount_points::gather(context, &options, git.outside(), (&user.home, inside))?,
+            seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
+            options,
+            mapping,
+            new_files,
+            git,
+            notes,
+            link,
+            advice: ssh_agent::advice(engine.machine, &preflight.endpoint),
+            seed,
+            features: Features {
+                init: features.init && has_processes && !runtime.kind.lacks_init(host),
+                ..features
+            },
+            record: baseline.record(),
+            baseline: baseline.to_file(host, project),
+            add_host,
+            roots_files,
+            preflight: preflight.clone(),
+            engine,
+            user,
+        })
+    }
+}
+
+impl NewCage<'_> {
+    /// Returns the name of the volume that is the cage's home.
+    pub(super) fn home(&self) -> String {
+        home_volume(&self.context.session.host, self.context.project, &self.options)
+    }
+
+    /// Returns the other cages that can no longer write this home once it belongs to this project's owner.
+    pub(super) fn cages_losing_home(&self) -> impl Iterator<Item = &str> {
+        let (volume, owner) = (self.home(), self.mapping.inside(&self.user).to_string());
+        // If the engine can map users, different IDs in the containers are the same host user.
+        let maps = self.engine.mode == Mode::Rootless && self.context.runtime.kind.keeps_ids();
+        let loses = move |other: &&Cage| {
+            !maps
+                && other.mount_point_of(&volume).is_some()
+                && other.label(OWNER_LABEL).is_some_and(|of| of != owner)
+        };
+        self.preflight.others.iter().filter(loses).map(|other| other.name.as_str())
+    }
+
+    /// Returns the flag that maps user IDs, or turns off docker's userns-remap: no user in the cage could write the project with it.
+    pub(super) fn userns(&self) -> Option<String> {
+        self.mapping.flag().or_else(|| self.engine.remaps.then(|| "--userns=host".to_owned()))
+    }
+
+    /// Returns the flag that keeps `SELinux` from confining the container: relabelling the project would change it on the host, for good.
+    pub(super) fn security(&self) -> Option<String> {
+        self.engine.selinux.then(|| home::UNCONFINED.to_owned())
+    }
+
+    /// Returns the mount of the SSH agent, if the cage has one.
+    pub(super) fn agent(&self) -> Option<Agent<'_>> {
+        let wsl = self.context.session.host.wsl;
+        let decide = || Agent::decide(self.engine.machine, wsl, self.link.as_ref());
+        (self.features.agent && !self.options.has(NO_SSH)).then(decide).flatten()
+    }
+}
+
+/// Returns the facts about the image of this name; the engine is at `endpoint`. `old` is the cage to be replaced.
+fn image_facts(
+    context: Context,
+    old: Option<&Cage>,
+    engine: &Engine,
+    (name, endpoint): (&str, &str),
+) -> Result<ImageFacts> {
+    let Context { session, runtime, project, image } = context;
+    let (host, runner) = (&session.host, session.runner);
+    let directory = engine.machine.is_some().then_some(project.path.as_str());
+    let Some(image) = image else {
+        if session.global.dry_run {
+            console::warn(
+                "the image is not here yet: assuming that its user is vscode, as in the published one, with your IDs",
+            );
+            return Ok(ImageFacts::published());
+        }
+        return ImageFacts::ask(runtime, runner, name, directory);
+    };
+    let memory = Memory::of(host, runtime, endpoint, &image.id);
+    // A virtual machine shows the project with an owner that cages of the same image have seen.
+    let same = old.filter(|old| old.image_id == image.id);
+    let seen_owner = same.and_then(|old| old.ids(OWNER_LABEL).ok()?);
+    let remembered = memory.as_ref().filter(|_| directory.is_none() || seen_owner.is_some());
+    if let Some(facts) = remembered.and_then(Memory::read) {
+        return Ok(ImageFacts { seen_owner, ..facts });
+    }
+    match memory {
+        Some(memory) if !session.global.dry_run => memory.ask(runtime, runner, &image.id, directory),
+        _ => ImageFacts::ask(runtime, runner, &image.id, directory),
+    }
+}

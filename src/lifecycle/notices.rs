@@ -1,0 +1,92 @@
+//! Messages to the user about a new cage.
+
+use crate::base::text;
+use crate::cage::options::NO_SSH;
+use crate::cage::ssh_agent::Agent;
+use crate::cage::{isolation, ssh_agent};
+use crate::engine::mount::Mount;
+use crate::host::worktree::GitDir;
+use crate::lifecycle::context::Context;
+use crate::lifecycle::new_cage::NewCage;
+
+impl NewCage<'_> {
+    /// Returns the messages for the user's first cage.
+    pub(super) fn welcome(&self) -> Vec<String> {
+        let host = &self.context.session.host;
+        if !self.preflight.is_first || !host.terminal.stderr {
+            return Vec::new();
+        }
+        let has_agent = match self.agent() {
+            Some(Agent::Link(link)) => link.has_agent(),
+            Some(Agent::Machine) => true,
+            None => false,
+        };
+        let agent = if has_agent { ", your SSH agent" } else { "" };
+        vec![
+            format!("welcome! This cage can see this project{agent} and nothing else"),
+            "  on your machine unless you add it".to_owned(),
+            "  agent:   `cage run claude --dangerously-skip-permissions`".to_owned(),
+            "  log in:  once, as `cage help run` describes: all cages share the home".to_owned(),
+            format!("  home:    {} in volume {}, shared by all cages", self.user.home, host.home_volume),
+            format!("  leave:   `exit` stops it; {} detaches, `cage start` re-attaches", host.detach_keys),
+            "  reset:   `cage restart` gives a clean box; project and home stay".to_owned(),
+            "  promise: `cage help start`, and SECURITY.md in cage's repository".to_owned(),
+        ]
+    }
+
+    /// Returns a message for a terminal if no SSH agent is running here.
+    pub(super) fn agentless(&self) -> Option<String> {
+        let Some(Agent::Link(link)) = self.agent() else { return None };
+        let message = "no SSH agent is running here: git over SSH will fail in this cage";
+        (self.context.session.host.terminal.stderr && !link.has_agent()).then(|| message.to_owned())
+    }
+
+    /// Returns the warnings about this cage.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let Self { context: Context { session, project, .. }, options, engine, .. } = self;
+        let mut warnings = Vec::new();
+        if !options.has(NO_SSH) {
+            if !self.features.agent {
+                let remedy = ssh_agent::remedy(engine.machine);
+                warnings.push(format!(
+                    "the engine can't mount your SSH agent's socket; continuing without it. {remedy}"
+                ));
+            } else if let Some(advice) = &self.advice {
+                warnings.push(advice.clone());
+            }
+        }
+        warnings.extend(self.preflight.env.notes().iter().cloned());
+        warnings.extend(self.proxy_warning());
+        if self.roots_files {
+            let why = "the image's user is root: files that the cage creates in the project belong to root";
+            warnings.push(format!("{why}; --no-root makes them yours"));
+        }
+        warnings.extend(self.preflight.personal.warnings.iter().cloned());
+        warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
+        for other in self.cages_losing_home() {
+            warnings.push(format!(
+                "the home that {other} uses, too, will belong to this project's owner, so that {other} can no longer write it; \
+                 `--home project` gives this project a separate home"
+            ));
+        }
+        let unenforced = options.limits().filter(|limit| engine.unenforced.contains(limit));
+        warnings.extend(
+            unenforced.map(|limit| format!("this engine can't limit {limit}: the cage may use any amount")),
+        );
+        warnings.extend(self.worktrees.borrowed().iter().map(|store| {
+            let mount = Mount::path(store, store).readonly().to_volume_option();
+            format!(
+                "git borrows objects from {}, which is not in the cage: add `-v {}`",
+                text::escape(store),
+                text::escape(&text::quote(&mount))
+            )
+        }));
+        if let GitDir::Refused(why) = &self.git {
+            warnings.push(format!(
+                "git won't work in the cage, because {}/.git is not used: {why}",
+                project.path
+            ));
+        }
+        warnings
+    }
+}
