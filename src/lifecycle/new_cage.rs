@@ -19,6 +19,7 @@ use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{accounts, home, seccomp, ssh_agent, user};
 use crate::engine::info::{Engine, Mode, Product};
 use crate::engine::new_file::NewFile;
+use crate::host::ids::Ids;
 use crate::host::machine;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::baseline::Baseline;
@@ -112,28 +113,7 @@ impl<'a> NewCage<'a> {
         let baseline = Baseline::of(host, project, old)?;
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
-        let mut mapping = Mapping::decide(runtime.kind, &engine, &user, person, facts.seen_owner);
-        if options.joins_container() {
-            mapping = mapping.without_namespace(&user);
-        }
-        let no_root = options.has(NO_ROOT);
-        let has_own_ids = matches!(engine.machine, None | Some(Product::Elsewhere));
-        if no_root && engine.mode == Mode::Rootful && has_own_ids {
-            mapping = mapping.without_root(&user, person).ok_or_else(|| {
-                Failure::new(format!(
-                    "--no-root is not possible here: the user in the cage needs root's number to write the project {}",
-                    text::escape(&project.path)
-                ))
-                .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
-            })?;
-        }
-        let mut new_files = Vec::new();
-        let has_files = context.image.is_some() || !session.global.dry_run;
-        let is_changed = matches!(mapping, Mapping::Renumber(_)) || user.name == NAMELESS;
-        if is_changed && has_files {
-            new_files.extend(accounts::renumbered(&facts, mapping.inside(&user))?);
-        }
-        new_files.extend(preflight.personal.files(&facts));
+        let mapping = mapping(context, &engine, &facts, &options, person)?;
         ensure!(
             user.home != project.path,
             Failure::new(format!("the project {} is where the image has its user's home", project.path))
@@ -145,31 +125,27 @@ impl<'a> NewCage<'a> {
         let worktrees = Worktrees::of(project.dir(), mounts, Some(SystemTime::now()));
         let is_native = engine.mode == Mode::Rootful && engine.machine.is_none();
         let roots_files = is_native && inside.uid == 0 && person.uid != 0;
-        let has_processes = options.has_processes();
-        let add_host = || runtime.kind.add_host(&engine, no_root, machine::address);
+        let has_init = options.has_processes() && !runtime.kind.lacks_init(host);
+        let add_host = || runtime.kind.add_host(&engine, options.has(NO_ROOT), machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
-        new_files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
         Ok(Self {
             context,
-            worktrees,
             points: mount_points::gather(context, &options, git.outside(), (&user.home, inside))?,
             seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
             options,
+            new_files: new_files(context, mapping, &facts, preflight, &worktrees)?,
             mapping,
-            new_files,
             git,
             notes,
             link,
             advice: ssh_agent::advice(engine.machine, &preflight.endpoint),
             seed,
-            features: Features {
-                init: features.init && has_processes && !runtime.kind.lacks_init(host),
-                ..features
-            },
+            features: Features { init: features.init && has_init, ..features },
             record: baseline.record(),
             baseline: baseline.to_file(host, project),
             add_host,
             roots_files,
+            worktrees,
             preflight: preflight.clone(),
             engine,
             user,
@@ -212,6 +188,53 @@ impl NewCage<'_> {
         let decide = || Agent::decide(self.engine.machine, wsl, self.link.as_ref());
         (self.features.agent && !self.options.has(NO_SSH)).then(decide).flatten()
     }
+}
+
+/// Returns how the image's user becomes the `person` outside.
+fn mapping(
+    context: Context,
+    engine: &Engine,
+    ImageFacts { user, seen_owner, .. }: &ImageFacts,
+    options: &CreateOptions,
+    person: Ids,
+) -> Result<Mapping> {
+    let Context { runtime, project, .. } = context;
+    let mut mapping = Mapping::decide(runtime.kind, engine, user, person, *seen_owner);
+    if options.joins_container() {
+        mapping = mapping.without_namespace(user);
+    }
+    let has_own_ids = matches!(engine.machine, None | Some(Product::Elsewhere));
+    if !options.has(NO_ROOT) || engine.mode == Mode::Rootless || !has_own_ids {
+        return Ok(mapping);
+    }
+    mapping.without_root(user, person).ok_or_else(|| {
+        let path = text::escape(&project.path);
+        Failure::new(format!(
+            "--no-root is not possible here: the user in the cage needs root's number to write the project {path}"
+        ))
+        .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
+        .into()
+    })
+}
+
+/// Returns the files to put into the container before it starts.
+fn new_files(
+    context: Context,
+    mapping: Mapping,
+    facts: &ImageFacts,
+    preflight: &Preflight,
+    worktrees: &Worktrees,
+) -> Result<Vec<NewFile>> {
+    let user = &facts.user;
+    let has_files = context.image.is_some() || !context.session.global.dry_run;
+    let is_changed = matches!(mapping, Mapping::Renumber(_)) || user.name == NAMELESS;
+    let mut files = Vec::new();
+    if is_changed && has_files {
+        files.extend(accounts::renumbered(facts, mapping.inside(user))?);
+    }
+    files.extend(preflight.personal.files(facts));
+    files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
+    Ok(files)
 }
 
 /// Returns the facts about the image of this name; the engine is at `endpoint`. `old` is the cage to be replaced.
