@@ -154,8 +154,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_setting() {
-        let rows = include_str!("../../README.md").lines();
+    fn the_documents_have_every_setting() {
+        let rows = include_str!("../../docs/configuration.md").lines();
         let named = rows.filter_map(|row| row.strip_prefix("| `CAGE_")?.split('`').next());
         let mut named: Vec<String> = named.map(|name| format!("CAGE_{name}")).collect();
         let mut settings: Vec<&str> = settings().collect();

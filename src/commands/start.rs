@@ -39,8 +39,8 @@ const WHAT_IT_HAS: &str = "What the cage can see:
 
 What it can't see:
   Your other files, your environment and processes, and the engine's socket.
-  SECURITY.md describes the isolation, with tests of each promise:
-  https://github.com/pacificsky/cage/blob/main/SECURITY.md
+  The threat model describes the isolation, with tests of each promise:
+  https://github.com/pacificsky/cage/blob/main/docs/threat-model.md
 
 Leaving:
   Ctrl-\\            detaches: the cage keeps running, and `cage start`

@@ -115,7 +115,7 @@ fn an_image_of_root_is_told(world: &World) {
 
 /// The lab has no public registry, so that the base and npm are stand-ins.
 fn the_image_in_the_documents_works(world: &World) {
-    let documents = include_str!("../../docs/images.md");
+    let documents = include_str!("../../README.md");
     let dockerfile = documents.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(dockerfile.lines().count() <= 5, "{dockerfile}");
     let npm = "#!/bin/sh\\ntest $1$2 = install--global || exit 1\\nshift 2\\nfor package; do case $package in \

@@ -151,7 +151,7 @@ fn start_help_describes_access_and_leaving() {
         "What the cage can see:",
         "SSH agent",
         "What it can't see:",
-        "SECURITY.md",
+        "docs/threat-model.md",
         "Ctrl-\\",
         "CAGE_DETACH_KEYS",
     ] {

@@ -13,6 +13,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod completions;
+mod documents;
 mod fake;
 mod formula;
 mod help;

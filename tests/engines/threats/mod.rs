@@ -1,4 +1,4 @@
-//! The attacks and accidents that a cage must survive, each on real engines. The table of them is in `SECURITY.md`; a row
+//! The attacks and accidents that a cage must survive, each on real engines. The table of them is in `docs/threat-model.md`; a row
 //! has a file here, `row_01` to `row_33`, and what else keeps the wall standing has `engine_args`.
 //!
 //! Each test first shows that the attack works where nothing is done about it: by the engine alone, or with the flag that
