@@ -35,9 +35,6 @@ const DIFF_DRIVERS: &str = "ada bash bibtex cpp csharp css dts elixir fortran fo
 /// The number of drivers that one file with attributes may name.
 const MAX_DRIVERS: usize = 100;
 
-/// The number of levels of a linked directory that are hashed.
-const MAX_LEVELS: usize = 2;
-
 /// Adds the hooks in a directory.
 pub fn hooks(tree: &Tree, dir: &Path, findings: &mut Findings) {
     for name in tree.names(dir) {
@@ -65,8 +62,8 @@ pub fn hooks(tree: &Tree, dir: &Path, findings: &mut Findings) {
     }
 }
 
-/// Returns a digest of a link in `dir`, changed at `changed`, together with the file or directory that it leads to; and the
-/// time of the last change of either.
+/// Returns a digest of a link in `dir`, changed at `changed`, together with the file that it leads to; and the time of the last
+/// change of either.
 pub fn digest_of_link(tree: &Tree, dir: &Path, target: &Path, changed: i64) -> (Vec<u8>, i64) {
     let mut content = path_bytes(target).to_vec();
     let Some(real) = tree.resolve(dir, target) else { return (content, changed) };
@@ -74,11 +71,6 @@ pub fn digest_of_link(tree: &Tree, dir: &Path, target: &Path, changed: i64) -> (
         Node::File(status) => {
             content.extend(tree.digest(&real));
             (content, changed.max(status.changed))
-        }
-        Node::Dir(status) => {
-            let (below, last) = tree.digest_below(&real, MAX_LEVELS);
-            content.extend(below);
-            (content, changed.max(status.changed).max(last))
         }
         _ => (content, changed),
     }

@@ -7,11 +7,16 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::base::text::is_unsafe;
 
-use super::known_names::{FILES, PYTHON, PYTHON_MODULES, STARTUP};
+use super::known_names::{FILES, IDE_STATE, PYTHON, PYTHON_MODULES, STARTUP};
 
 /// Directories of downloaded packages. People don't open a package as a project of its own, so known names in them
 /// don't count, but for the start-up files of an interpreter.
 const PACKAGES: &[&[u8]] = &[b"node_modules", b"site-packages"];
+
+/// Returns whether known names in a directory of this name, as it is folded, don't count.
+pub fn passes_over(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b".git") || PACKAGES.iter().any(|packages| name.eq_ignore_ascii_case(packages))
+}
 
 /// The largest number of names at the end of a pattern, counted from its last name without `*`.
 const MAX_TAIL: usize = 3;
@@ -74,6 +79,10 @@ impl KnownFiles {
 
     /// Returns what the host does with a file called `name` in the directories `dirs`, and how many of those make it known.
     pub fn trigger(&self, dirs: &[&[u8]], name: &[u8]) -> Option<(&'static str, usize)> {
+        let is_ide_state = IDE_STATE.split(' ').any(|state| name.eq_ignore_ascii_case(state.as_bytes()));
+        if is_ide_state && dirs.last().is_some_and(|dir| dir.eq_ignore_ascii_case(b".idea")) {
+            return None;
+        }
         let path = || dirs.iter().chain([&name]).rev();
         let tail = path().take(MAX_TAIL).enumerate();
         let named = tail.filter_map(|(after, name)| {

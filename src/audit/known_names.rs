@@ -32,6 +32,11 @@ pub const FILES: &[(&str, &str)] = &[
         "hermit runs it when you enter the directory",
     ),
     (".autoenv.zsh .autoenv .autoenv.leave .autoenv_leave.zsh .smartcd_enter .smartcd_leave", AUTOENV),
+    // <https://github.com/Yelp/aactivator>, <https://docs.pkgx.sh>, <https://opam.ocaml.org/doc/Manual.html#Switches>
+    (".activate.sh .deactivate.sh .onenter .onleave", AUTOENV),
+    ("pkgx.yaml pkgx.yml .pkgx.yaml .pkgx.yml devshell.toml guix.scm manifest.scm", NIX),
+    ("_opam/.opam-switch/environment _opam/.opam-switch/switch-config", VERSIONS),
+    (".vfox.toml vfox.toml aqua.yaml aqua.yml .aqua.yaml .aqua.yml .jabbarc .dvmrc .gvmrc", VERSIONS),
     (".tmux-sessionizer .tmuxinator.yml .tmuxp.yaml .tmuxp.json .zellij/**", TERMINALS),
     (".lando.yml .lando.*.yml", "lando runs the commands in it on this machine"),
     // <https://docs.python.org/3/library/venv.html>
@@ -49,6 +54,12 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     (".yarn/releases/* .yarn/plugins/* .pnp.cjs .pnp.loader.mjs", "yarn runs it for every yarn command"),
     ("package.yaml package.json5 .pnpmrc .huskyrc* .cargo-husky/**", NPM),
+    (".moon/** .paket/** .aspect/** .plzconfig* .buckconfig.d/* .mill-opts .mill-jvm-opts", OPTIONS),
+    (".vagrantplugins .chef/*.rb .puppet-lint.rc wp-cli.yml wp-cli.local.yml .docksal/** .user.ini", OPTIONS),
+    (
+        "LocalValetDriver.php .valetrc .flaskenv .gitlint .ackrc .yardopts .gnuplot .ghc.environment.*",
+        OPTIONS,
+    ),
     (".nx/nxw.js deno.json deno.jsonc", "nx or deno runs it or the commands in it"),
     (".mvn/**", "mvn takes options and commands from it"),
     ("gradle.properties gradle/wrapper/* local.properties gradle/init.d/* .gradle/*.properties", GRADLE),
@@ -65,6 +76,7 @@ pub const FILES: &[(&str, &str)] = &[
     (".bundle/config", "bundle takes sources and build options from it"),
     ("uv.toml pip.conf poetry.toml pdm.toml .pdm.toml .pypirc .pixi/config.toml", PIP),
     ("Directory.Build.* Directory.Packages.props Directory.Solution.* *.user nuget.config", DOTNET),
+    ("before.*.targets after.*.targets *.runsettings dotnet-tools.json MSBuild.rsp", DOTNET),
     ("global.json .config/dotnet-tools.json Properties/launchSettings.json launchSettings.json", DOTNET),
     ("profiles.clj .lein-env .clj-kondo/** .lsp/config.edn", "lein, clj-kondo or clojure-lsp runs it"),
     (
@@ -93,7 +105,13 @@ pub const FILES: &[(&str, &str)] = &[
     ("ansible.cfg", "ansible runs the plugins and commands in it"),
     (".Rprofile .Renviron .RData", "R runs it when it starts in the directory"),
     (".gdbinit .gdbinit-* .lldbinit .lldbinit-* .pdbrc .irbrc .pryrc .ghci .ghcid .ocamlinit", CONSOLE),
-    (".iex.exs .octaverc startup.m .erlang startup.jl .perldb .radare2rc", CONSOLE),
+    (".iex.exs .octaverc startup.m finish.m pathdef.m .erlang startup.jl .perldb .radare2rc", CONSOLE),
+    // <https://docs.ruby-lang.org/en/master/IRB.html>, <https://github.com/bobthecow/psysh/wiki/Configuration>, CVE-2022-21699
+    (
+        "irbrc _irbrc $irbrc irb.rc .rdbgrc .rdebugrc .byebugrc .psysh.php .nrepl.edn *-gdb.py *-gdb.gdb",
+        CONSOLE,
+    ),
+    ("ipython_config.py ipython_kernel_config.py profile_default/startup/*", CONSOLE),
     ("jupyter_*_config.py jupyter_*_config.json", "Jupyter runs it when it starts in the directory"),
     (".ctags .ctags.d/*", "ctags, which editors start, takes options from it"),
     // Managers of git hooks.
@@ -109,7 +127,10 @@ pub const FILES: &[(&str, &str)] = &[
         LEFTHOOK,
     ),
     ("lefthook-local.* .lefthook-local.* .config/lefthook.*", LEFTHOOK),
-    (".overcommit.yml .lintstagedrc* lint-staged.config.* captainhook.json grumphp.yml", ON_COMMIT),
+    (
+        ".overcommit.yml .lintstagedrc* lint-staged.config.* captainhook.json grumphp.yml grumphp.yml.dist",
+        ON_COMMIT,
+    ),
     (".commitlintrc* commitlint.config.*", ON_COMMIT),
     // Other version control.
     (
@@ -153,21 +174,15 @@ pub const FILES: &[(&str, &str)] = &[
     (".codesandbox/tasks.json .stackblitzrc okteto.yml", CONTAINERS),
     (".idea/runConfigurations/* .run/*.run.xml", "a JetBrains IDE offers to run it"),
     (
-        ".idea/externalTools.xml .idea/tools/* .idea/scopes/* .idea/compiler.xml .idea/ant.xml .idea/maven.xml .idea/sbt.xml .idea/terminal.xml",
-        JETBRAINS,
-    ),
-    (
-        ".idea/php.xml .idea/php-test-framework.xml .idea/ruff.xml .idea/black.xml .idea/eslint.xml .idea/prettier.xml .idea/jsLinters/* .idea/stylesheetLinters/*",
-        JETBRAINS,
-    ),
-    (
-        ".idea/dataSources.xml .idea/dataSources.local.xml .idea/sshConfigs.xml .idea/deployment.xml .idea/webServers.xml .idea/remote-targets.xml .idea/jarRepositories.xml .idea/libraries/* .idea/plugins/* .idea/mcp.xml .idea/mcpServer.xml",
-        JETBRAINS,
-    ),
-    (
         ".idea/watcherTasks.xml .idea/startup.xml .idea/externalDependencies.xml .idea/gradle.xml .idea/misc.xml .idea/vcs.xml",
         "a JetBrains IDE runs the commands in it when files change or the project opens",
     ),
+    // Each plugin has a file of its own.
+    (
+        ".idea/*.xml .idea/tools/* .idea/scopes/* .idea/jsLinters/* .idea/stylesheetLinters/* .idea/libraries/* .idea/plugins/*",
+        JETBRAINS,
+    ),
+    ("*.ipr *.iws", JETBRAINS),
     (".externalToolBuilders/*", "Eclipse runs it when files change"),
     // Eclipse JDT, also as the Java language server: annotation processors and builders.
     (".project .classpath .factorypath .settings/* *.launch .cproject .pydevproject", ECLIPSE),
@@ -181,7 +196,7 @@ pub const FILES: &[(&str, &str)] = &[
         "Kate, KDevelop or Qt Creator runs the programs that it names",
     ),
     (
-        ".vs/** nbproject/** nbactions.xml .spyproject/** .Rproj.user/**",
+        ".vs/** nbproject/** nbactions*.xml .spyproject/** .Rproj.user/**",
         "Visual Studio, NetBeans, Spyder or RStudio runs the programs that it names",
     ),
     (".obsidian/plugins/** .obsidian/*.json", "Obsidian runs it when it opens the folder as a vault"),
@@ -195,6 +210,8 @@ pub const FILES: &[(&str, &str)] = &[
         ".exrc .vimrc .nvimrc .nvim.lua .vimrc.local .lvimrc .local.vimrc _vimrc_local.vim .vim/coc-settings.json Session.vim",
         VIM,
     ),
+    (".emacs.desktop .ropeproject/config.py .calva/** .joyride/** platformio.ini", LAUNCHER),
+    ("_exrc _vimrc _gvimrc .gvimrc .vimlocal .local_vimrc .project.vim", VIM),
     (".vimspector.json .projections.json .ycm_extra_conf.py", "a vim plugin runs it or the commands in it"),
     (".dir-locals.el .dir-locals-2.el", "Emacs evaluates it when it opens a file in the directory"),
     ("*.sublime-project *.sublime-build *.sublime-workspace", "Sublime Text runs its build systems"),
@@ -229,6 +246,9 @@ pub const FILES: &[(&str, &str)] = &[
         "eslint.config.* prettier.config.* stylelint.config.* .postcssrc* .svgrrc* .browserslistrc .graphqlrc*",
         LINTER,
     ),
+    ("wallaby.js .wallaby.* .quokka tslint.json nx.json .solcover.* .template-lintrc.*", LINTER),
+    // Whatever tool it is of, a file of settings in JavaScript is run.
+    (".*rc.js .*rc.cjs .*rc.mjs .*rc.ts .*rc.cts .*rc.mts", LINTER),
     (
         "biome.json biome.jsonc .biome.json .biome.jsonc .oxlintrc.json dprint.json .dprint.json .xo-config*",
         LINTER,
@@ -263,6 +283,12 @@ pub const FILES: &[(&str, &str)] = &[
         ".rubocop.yml .rubocop_todo.yml .rubocop-*.yml .standard.yml .erb-lint.yml .reek.yml .simplecov",
         LINTER,
     ),
+    // <https://docs.rubocop.org/rubocop/usage/basic_usage.html>, <https://shopify.github.io/ruby-lsp/add-ons.html>
+    (
+        ".rubocop .erb_lint.yml .haml-lint.yml .slim-lint.yml .mdlrc sorbet/config sorbet/tapioca/** ruby_lsp/**",
+        LINTER,
+    ),
+    (".cmake-format.* .checkov.yml .checkov.yaml .*.exs", LINTER),
     (".formatter.exs .credo.exs .dialyzer_ignore.exs elvis.config .golangci.* .revive.toml .lintr", LINTER),
     ("checkstyle.xml lombok.config .scalafmt.conf .swiftlint.yml .tflint.hcl .config/nextest.toml", LINTER),
     // Agents.
@@ -316,6 +342,9 @@ pub const FILES: &[(&str, &str)] = &[
         PROMPT,
     ),
     (".ruler/** .copilot/** .grok/** .vibe/** .kimi/** .iflow/** .codebuddy/** .qoder/** .lingma/**", PROMPT),
+    // Whatever agent it is of.
+    (".*/skills/** .*/commands/** .*/rules/** .*/agents/** .*/prompts/** .specify/** .taskmaster/**", PROMPT),
+    (".*/hooks/** .*/hooks.json .*/mcp.json .*/mcp.toml .*/mcp.yaml conductor.json .conductor/**", AGENT),
     // cage.
     (".cage.env", "cage sets its variables in the next cage"),
 ];
@@ -379,3 +408,7 @@ pub const PYTHON_MODULES: &str = "\
     jupyter_client jupyter_core matplotlib mypy numpy packaging pandas parso pip pkg_resources platformdirs pluggy pycodestyle \
     pydevd pyflakes pygments pylint pylsp pytest requests ruff setuptools six traitlets typing_extensions urllib3 virtualenv wheel \
     yaml yapf";
+
+/// Files in `.idea` that the IDE itself writes all the time, or that name nothing to run.
+pub const IDE_STATE: &str =
+    "workspace.xml usage.statistics.xml tasks.xml modules.xml encodings.xml shelf.xml";

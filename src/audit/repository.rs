@@ -35,6 +35,9 @@ const OTHER_FILES: &[(&str, &str)] = &[
     ("branches", OLD_REMOTE),
     ("rebase-merge/git-rebase-todo", "git rebase --continue runs the exec lines in it"),
     ("lazygit.yml", "lazygit runs the commands in it"),
+    ("sl/config", "sl runs the hooks and commands in it"),
+    ("arc/config", "arc loads the libraries that it names"),
+    ("svn/.metadata", "git svn goes to the address in it"),
     ("fsmonitor--daemon.ipc", "git status and diff may ask the process there which files have changed"),
     ("info/sparse-checkout", "git status and diff may not show changes of files that it leaves out"),
     ("info/grafts", REPLACES),
@@ -49,6 +52,9 @@ const ATTRIBUTES: &str = "git status and diff may not show changes in files that
 const EXCLUDES: &str = "git status doesn't list new files that it names";
 
 const OLD_REMOTE: &str = "git fetch, pull and push go to the address in it";
+
+/// <https://github.com/thoughtbot/dotfiles>
+const SAFE: &str = "a shell with .git/safe/../../bin in its PATH runs the programs in bin";
 
 const KEPT: &str = "git uses the repository there";
 
@@ -133,6 +139,11 @@ impl Repository<'_> {
         }
         for (name, trigger) in OTHER_FILES {
             self.other_files(dir, name, trigger);
+        }
+        let safe = dir.join("safe");
+        if let Node::Dir(status) = self.tree.node(&safe) {
+            let (path, what, changed) = (self.tree.shown(&safe), "directory".to_owned(), status.changed);
+            self.findings.add(Sighting { path, what, trigger: SAFE, content: b"", changed });
         }
         // `git init` creates a file with nothing but comments.
         self.lines(dir, "info/exclude", EXCLUDES, |line| !line.is_empty() && !line.starts_with(b"#"));

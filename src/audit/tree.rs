@@ -263,26 +263,6 @@ impl Tree {
         }
     }
 
-    /// Returns a digest of the files in a directory and up to `depth` levels below, and the time of their last change.
-    pub fn digest_below(&self, dir: &Path, depth: usize) -> (Vec<u8>, i64) {
-        let (mut all, mut last) = (Vec::new(), i64::MIN);
-        for name in self.names(dir) {
-            let path = dir.join(&name);
-            let (content, changed) = match self.node(&path) {
-                Node::File(status) => (self.digest(&path), status.changed),
-                Node::Link(target, status) => (target.into_os_string().into_vec(), status.changed),
-                Node::Dir(status) if depth > 0 => {
-                    let (content, changed) = self.digest_below(&path, depth - 1);
-                    (content, changed.max(status.changed))
-                }
-                Node::Dir(_) | Node::Special(_) | Node::Absent => continue,
-            };
-            all.extend(name.as_bytes().iter().chain(&[0]).chain(&content));
-            last = last.max(changed);
-        }
-        (Sha256::digest(all).to_vec(), last)
-    }
-
     /// Reads a file that was a regular one a moment ago.
     fn contents(&self, path: &Path, max: u64) -> Option<Contents> {
         match self.try_contents(path, max) {

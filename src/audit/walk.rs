@@ -1,6 +1,7 @@
 //! The walk over a tree: known files, nested repositories, privileged programs, devices, links that lead out.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -9,7 +10,7 @@ use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use super::finding::{Findings, Sighting, path_bytes};
-use super::known_files::{KnownFiles, folded};
+use super::known_files::{KnownFiles, folded, passes_over};
 use super::tree::{Node, Status, Tree};
 use super::{display, git_dir, git_files};
 
@@ -40,42 +41,72 @@ struct Walk<'a> {
     findings: &'a mut Findings,
     /// The directory that is being scanned.
     path: PathBuf,
+    /// Links to directories that were followed, so that cycles end.
+    followed: HashSet<PathBuf>,
+}
+
+/// A directory to scan.
+struct Todo {
+    path: PathBuf,
+    /// The path by which programs look for known files in it, if that leads through a link.
+    linked_as: Option<PathBuf>,
+}
+
+impl Todo {
+    /// Returns the path by which programs find the directory.
+    fn name(&self) -> &Path {
+        self.linked_as.as_ref().unwrap_or(&self.path)
+    }
+
+    /// Returns a directory in this one.
+    fn below(&self, name: &OsStr) -> Self {
+        let linked_as = self.linked_as.as_ref().map(|path| path.join(name));
+        Self { path: self.path.join(name), linked_as }
+    }
 }
 
 /// Walks over the tree or, in the scope [`Scope::Top`], over the few directories that known files are in.
 pub fn walk(tree: &Tree, known: &KnownFiles, scope: Scope, findings: &mut Findings) {
-    let mut walk = Walk { tree, known, scope, findings, path: PathBuf::new() };
-    let mut todo = vec![PathBuf::new()];
-    while let Some(path) = todo.pop() {
-        if path.components().count() >= MAX_DEPTH {
+    let (path, followed) = (PathBuf::new(), HashSet::new());
+    let mut walk = Walk { tree, known, scope, findings, path, followed };
+    let mut todo = vec![Todo { path: PathBuf::new(), linked_as: None }];
+    while let Some(next) = todo.pop() {
+        if next.path.components().count() >= MAX_DEPTH {
             tree.limits.note_gap(format!("a directory is more than {MAX_DEPTH} levels deep"));
-        } else if let Some(dir) = tree.dir(&path) {
-            let subdirs = walk.directory(dir, &path);
-            todo.extend(subdirs.iter().map(|name| path.join(name)));
+        } else if let Some(dir) = tree.dir(&next.path) {
+            todo.extend(walk.directory(dir, &next));
         }
     }
 }
 
 impl Walk<'_> {
-    /// Scans the entries of a directory. Returns the names of the directories in it to scan.
-    fn directory(&mut self, mut dir: Dir, path: &Path) -> Vec<OsString> {
+    /// Scans the entries of a directory. Returns the directories in it, and those that links in it lead to, as far as they are to be
+    /// scanned.
+    fn directory(&mut self, mut dir: Dir, here: &Todo) -> Vec<Todo> {
+        let path = &here.path;
         path.clone_into(&mut self.path);
         let entries = self.tree.entries(&mut dir, path);
-        let in_git = path.iter().any(|name| name == ".git");
-        let parts: Vec<_> = path.iter().map(folded).collect();
+        let in_git = here.name().iter().any(|name| name == ".git");
+        let parts: Vec<_> = here.name().iter().map(folded).collect();
         let names: Vec<&[u8]> = parts.iter().map(|name| &**name).collect();
+        // What counts under any name is found where the directory itself is.
+        let scope = if here.linked_as.is_none() { self.scope } else { Scope::Top };
         // The project's own repository is scanned before the walk.
-        let finds_nested = self.scope == Scope::Whole && !in_git && !names.is_empty();
-        if finds_nested && git_dir::looks_bare(|name| entries.iter().any(|(entry, _)| entry == name)) {
+        let finds_nested = scope == Scope::Whole && !in_git && !names.is_empty();
+        let has = |wanted: &str| {
+            let is_it = |name: &OsStr| folded(name).eq_ignore_ascii_case(wanted.as_bytes());
+            entries.iter().any(|(name, _)| is_it(name))
+        };
+        if finds_nested && git_dir::looks_bare(has) {
             git_dir::scan_bare(self.tree, path, self.findings);
         }
         let tree = self.known.tree(&names);
-        let mut subdirs = Vec::new();
+        let mut todo = Vec::new();
         let fd = match dir.fd() {
             Ok(fd) => fd,
             Err(error) => {
                 self.tree.note_error(path, error);
-                return subdirs;
+                return todo;
             }
         };
         // Asked for by name: the file system may find it under another, such as `.GIT`.
@@ -90,20 +121,32 @@ impl Walk<'_> {
                 let Some(status) = self.tree.status(fd, &path.join(&name)) else { continue };
                 kind = status.kind;
             }
+            let may_be_below = || self.known.may_be_below(&names, &folded(&name), self.scope == Scope::Top);
             if kind == FileType::Directory {
-                if self.scope == Scope::Whole || self.known.may_be_below(&names, &folded(&name), true) {
-                    subdirs.push(name);
+                if scope == Scope::Whole || may_be_below() {
+                    todo.push(here.below(&name));
                 }
                 continue;
             }
+            let is_known = kind == FileType::Symlink && (tree.is_some() || may_be_below());
             if !in_git {
+                todo.extend(is_known.then(|| self.linked(here, &name)).flatten());
                 self.known_file(&names, &name, kind, tree);
             }
-            if self.scope == Scope::Whole {
+            if scope == Scope::Whole {
                 self.other_file(fd, &path.join(&name), kind);
             }
         }
-        subdirs
+        todo
+    }
+
+    /// Returns the directory that a link leads to, the first time. Programs look for known files there.
+    fn linked(&mut self, here: &Todo, name: &OsStr) -> Option<Todo> {
+        let link = self.path.join(name);
+        let Node::Link(target, _) = self.tree.node(&link) else { return None };
+        let path = self.tree.resolve(&self.path, &target).filter(|path| self.tree.is_dir(path))?;
+        let linked_as = Some(here.name().join(name));
+        self.followed.insert(link).then_some(Todo { path, linked_as })
     }
 
     fn add(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
@@ -189,18 +232,33 @@ impl Walk<'_> {
         }
     }
 
+    /// Adds a link that leads out of what is scanned.
     fn outward_link(&mut self, dir: BorrowedFd, file: &Path) {
         let Some(target) = self.tree.link_target(dir, file) else { return };
         let name = file.file_name().unwrap_or_default();
-        if !self.tree.leads_out(&self.path, &target)
-            || is_systems_python(&self.tree.path, &self.path, name, &target)
-        {
-            return;
-        }
+        let (trigger, changed) = if self.tree.leads_out(&self.path, &target) {
+            if is_systems_python(&self.tree.path, &self.path, name, &target) {
+                return;
+            }
+            ("a program that reads or writes it leaves the project", i64::MIN)
+        } else {
+            let Some(changed) = self.change_of_passed_over(&target) else { return };
+            ("git and editors find settings there that `cage check` doesn't look at", changed)
+        };
         let Some(status) = self.tree.status(dir, file) else { return };
         let (path, what, content) = (self.tree.shown(file), display::link(&target), path_bytes(&target));
-        let trigger = "a program that reads or writes it leaves the project";
-        self.findings.add(Sighting { path, what, trigger, content, changed: status.changed });
+        self.findings.add(Sighting { path, what, trigger, content, changed: changed.max(status.changed) });
+    }
+
+    /// Returns the time of the last change of a directory that a link leads to, if it is one in which less is looked at than here.
+    fn change_of_passed_over(&self, target: &Path) -> Option<i64> {
+        let is_passed_over = |path: &Path| path.iter().any(|name| passes_over(&folded(name)));
+        if is_passed_over(&self.path) {
+            return None;
+        }
+        let real = self.tree.resolve(&self.path, target).filter(|real| is_passed_over(real))?;
+        let Node::Dir(status) = self.tree.node(&real) else { return None };
+        Some(status.changed)
     }
 }
 

@@ -60,11 +60,67 @@ fn a_change_behind_an_old_link_is_new() {
         new,
         [
             ".git/hooks/pre-push: hook, link to ../../hook",
-            ".vscode: link to v",
             "deep/.envrc: link to ../e",
-            "deep/.vscode: link to ../w",
+            "v/tasks.json: file",
+            "w/tasks.json: file",
         ]
     );
+}
+
+#[test]
+fn a_change_far_behind_an_old_link_is_new() {
+    let project = Project::repository();
+    project
+        .write("s/skills/a/b/c/d/old.sh", "1")
+        .link(".claude", "s")
+        .write("h/deep/er/run", "1")
+        .write("husky/old", "")
+        .link("husky/more", "../h")
+        .link("deep/.husky", "../husky")
+        .link("husky/deep/again", "../..");
+    let new = new_after(&project, |project| {
+        project.write("s/skills/a/b/c/d/new.sh", "1").write("h/deep/er/run", "2");
+    });
+    assert_eq!(new, ["h/deep/er/run: file", "s/skills/a/b/c/d/new.sh: file"]);
+}
+
+#[test]
+fn a_link_to_a_directory_that_is_not_looked_at_is_found() {
+    let project = Project::repository();
+    project
+        .init(".git/x/.git")
+        .write(".git/x/.git/config", "[core] fsmonitor = ./x")
+        .link("sub", ".git/x")
+        .init(".git/bare")
+        .link("a/b", "../way")
+        .link("way", ".git/./bare")
+        .write("node_modules/y/.vscode/tasks.json", "")
+        .link("deep/pkg", "../node_modules/y")
+        .write("lib/site-packages/z/.envrc", "")
+        .link("absolute", project.path("lib/site-packages/z").to_str().unwrap())
+        .link("all", "node_modules");
+    let found = project.whole();
+    let expected = [
+        "a/b: link to ../way".to_owned(),
+        format!("absolute: link to {}", project.path("lib/site-packages/z").display()),
+        "all: link to node_modules".to_owned(),
+        "deep/pkg: link to ../node_modules/y".to_owned(),
+        "sub: link to .git/x".to_owned(),
+        "way: link to .git/./bare".to_owned(),
+    ];
+    assert_eq!(found, expected);
+
+    // Links to files, to directories that are looked at, and among packages.
+    let project = Project::repository();
+    project
+        .write("node_modules/.bin/tool", "")
+        .link("tool", "node_modules/.bin/tool")
+        .write("src/a", "")
+        .link("same", "src")
+        .link("node_modules/own", "../src")
+        .write("node_modules/.pnpm/p/node_modules/p/index.js", "")
+        .link("node_modules/p", ".pnpm/p/node_modules/p");
+    assert_eq!(project.whole(), NOTHING);
 }
 
 #[test]
@@ -194,10 +250,20 @@ fn old_remotes_and_files_of_other_programs_in_the_repository_are_found() {
     project
         .write(".git/remotes/origin", "URL: ext::sh -c x\n")
         .write(".git/branches/b", "https://elsewhere#main\n")
-        .write(".git/lazygit.yml", "");
+        .write(".git/lazygit.yml", "")
+        .write(".git/sl/config", "")
+        .write(".git/arc/config", "")
+        .write(".git/safe/x", "");
     assert_eq!(
         project.top(),
-        [".git/branches/b: file", ".git/lazygit.yml: file", ".git/remotes/origin: file",]
+        [
+            ".git/arc/config: file",
+            ".git/branches/b: file",
+            ".git/lazygit.yml: file",
+            ".git/remotes/origin: file",
+            ".git/safe: directory",
+            ".git/sl/config: file",
+        ]
     );
 }
 
@@ -209,10 +275,17 @@ fn known_names_in_another_case_are_found() {
         .write("Claude.md", "")
         .write("a/.ENVRC", "")
         .link("b/.Vscode", "../c");
-    project.write("c/tasks.json", "");
+    project.write("c/tasks.json", "").write("d/head", "").write("d/Objects/x", "").write("d/REFS/x", "");
     assert_eq!(
         project.whole(),
-        [".VSCode/Tasks.json: file", "Claude.md: file", "a/.ENVRC: file", "b/.Vscode: link to ../c"]
+        [
+            ".VSCode/Tasks.json: file",
+            "Claude.md: file",
+            "a/.ENVRC: file",
+            "b/.Vscode: link to ../c",
+            "c/tasks.json: file",
+            "d: looks like a bare repository",
+        ]
     );
 }
 

@@ -89,7 +89,10 @@ fn known_files_are_found_at_the_top_and_below() {
         .write("v/tasks.json", "")
         .fifo(".npmrc")
         .write("CLAUDE.md/x", "");
-    assert_eq!(project.top(), [".envrc: link to /x", ".npmrc: FIFO", ".vscode: link to v"]);
+    assert_eq!(
+        project.top(),
+        [".envrc: link to /x", ".npmrc: FIFO", ".vscode: link to v", "v/tasks.json: file"]
+    );
 }
 
 #[test]
@@ -157,7 +160,13 @@ const OF_EVERY_KIND: &str = "\
     .augment/rules/x.md .junie/guidelines.md .tabnine/agent/x.json .rovodev/config.yml .github/skills/x/SKILL.md \
     .github/mcp.json .github/lsp.json local.properties CMakeUserPresets.json .bazelrc.user .githooks/pre-commit \
     docker-bake.override.hcl main_override.tf .jj/repo/config.toml .sl/config _darcs/prefs/defaults .fossil-settings/x \
-    .repo/repo/main.py .gclient .west/config json.py pip.py logging/__init__.py re.pyc ssl.cpython-311-x86_64-linux-gnu.so pip/__main__.pyc renv/activate.R latexmkrc .mrconfig .husky/_/husky.sh";
+    .repo/repo/main.py .gclient .west/config json.py pip.py logging/__init__.py re.pyc ssl.cpython-311-x86_64-linux-gnu.so pip/__main__.pyc renv/activate.R latexmkrc .mrconfig .husky/_/husky.sh \
+    .activate.sh .pkgx.yaml _opam/.opam-switch/environment vfox.toml aqua.yaml .moon/tasks.yml .paket/Paket.Restore.targets .aspect/cli/config.yaml \
+    .plzconfig.local .mill-opts .vagrantplugins .chef/knife.rb wp-cli.yml LocalValetDriver.php .flaskenv .ghc.environment.x86_64-linux-9.4 \
+    irbrc .rdbgrc .psysh.php .nrepl.edn tool-gdb.py ipython_config.py profile_default/startup/x.py before.app.sln.targets x.runsettings \
+    .emacs.desktop .ropeproject/config.py .joyride/scripts/activate.cljs platformio.ini _vimrc wallaby.js tslint.json .anyrc.js .otherrc.mts \
+    .rubocop sorbet/config ruby_lsp/app/addon.rb .cmake-format.py .checkov.yaml .doctor.exs nbactions-x.xml \
+    .newagent/skills/x/SKILL.md .newagent/hooks/x.sh .newagent/mcp.json .specify/scripts/x.sh .idea/checkstyle-idea.xml .idea/any.xml app.ipr";
 
 #[test]
 fn files_of_every_kind_are_found_at_the_top_and_below() {
@@ -193,7 +202,8 @@ fn files_that_a_person_runs_knowingly_are_not_listed() {
     let project = Project::new();
     for name in "Makefile package.json build.rs pyproject.toml setup.py Cargo.toml justfile src/json.py src/pip/__init__.py \
         .github/workflows/ci.yml .gitignore .editorconfig requirements.txt index.ts config.ts main.tf docker-compose.yml \
-        node_modules/x/jest.config.js .venv/lib/python3.12/site-packages/json/__init__.py site.yml environment.rb"
+        node_modules/x/jest.config.js .venv/lib/python3.12/site-packages/json/__init__.py site.yml environment.rb \
+        .idea/workspace.xml .idea/modules.xml .idea/codeStyles/Project.xml .idea/app.iml .github/ISSUE_TEMPLATE/x.md skills/x.md"
         .split_ascii_whitespace()
     {
         project.write(name, "");

@@ -18,6 +18,7 @@ on_each_engine!(
     clients:
     a_cage_that_replaces_another_keeps_its_record,
     accepted_findings_of_another_user_are_not_believed,
+    a_link_does_not_hide_what_is_where_no_one_looks,
 );
 
 /// A repository with a hook, settings of an editor and a repository in it, as people have them.
@@ -90,6 +91,31 @@ fn new_files_are_listed_and_earlier_ones_are_not(world: &World) {
     assert_eq!(json["findings"][1]["trigger"], "runs on every git status");
 
     assert!(status(), "the control: the listed setting runs");
+}
+
+fn a_link_does_not_hide_what_is_where_no_one_looks(world: &World) {
+    git(world, &world.project, "init -q .");
+    std::os::unix::fs::symlink("shared/claude", world.project.join(".claude")).unwrap();
+    world.mkdir(&world.project.join("shared/claude/skills/x"));
+    thread::sleep(Duration::from_millis(1100));
+    world.cage("start -d").ok();
+    let canary = world.home.join("canary");
+    let plant = format!(
+        "git init -q .git/x && git -C .git/x config core.fsmonitor 'touch {};false' && ln -s .git/x sub &&
+         mkdir -p node_modules/y shared/claude/skills/x/deep && touch node_modules/y/.envrc shared/claude/skills/x/deep/run.sh &&
+         ln -s node_modules/y package",
+        canary.display()
+    );
+    world.cage(&format!("run -- sh -c {}", shell_words::quote(&plant))).ok();
+    let check = world.cage("check").exits(3);
+    let expected = [
+        "package: link to node_modules/y",
+        "shared/claude/skills/x/deep/run.sh: file",
+        "sub: link to .git/x",
+    ];
+    assert_eq!(told(&check), expected, "{check}");
+    git(world, &world.project.join("sub"), "status");
+    assert!(canary.exists(), "the control: the setting in the linked repository runs");
 }
 
 fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
