@@ -27,6 +27,8 @@ pub enum Worktree {
 /// Returns the git directory of the project, or of a bare repository, and those of its submodules.
 pub fn of(project: &Path, git: &GitDir) -> Vec<PathBuf> {
     let is_repository = |dir: &PathBuf| is_dir(dir) && is_dir(&dir.join("objects"));
+    // The script named projects after paths with links.
+    let project = &file::real(project);
     let file = project.join(".git");
     let common = match git {
         GitDir::Outside { common, .. } => Some(PathBuf::from(common)),
@@ -83,8 +85,9 @@ pub fn alternates(git_dirs: &[PathBuf]) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut rest: Vec<PathBuf> = git_dirs.iter().map(|dir| dir.join("objects")).collect();
     while let Some(objects) = rest.pop().filter(|_| found.len() < MOST) {
-        let text = file::read_small("file", &objects.join("info/alternates"), OFlags::NOFOLLOW);
-        let Ok(Some(text)) = text else { continue };
+        let info = objects.join("info");
+        let text = file::read_small("file", &info.join("alternates"), OFlags::NOFOLLOW);
+        let Some(text) = text.ok().flatten().filter(|_| is_dir(&info)) else { continue };
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let store = file::lexical(&objects.join(line));
             // A place without these directories is no store, whatever the file says.
@@ -111,9 +114,10 @@ fn is_dir(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Returns the directories in a directory.
+/// Returns the directories in a directory to which no link leads: code in a cage could learn what is elsewhere.
 fn directories(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_direct = fs::canonicalize(dir).is_ok_and(|real| real == dir);
+    let entries = is_direct.then(|| fs::read_dir(dir)).into_iter().flatten().flatten().flatten();
     let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     dirs.map(|entry| entry.path()).take(MOST).collect()
 }
@@ -219,6 +223,40 @@ mod tests {
         let info = trees.path("main/.git/objects/info/alternates");
         fs::write(&info, "# comment\n\n/etc\n/nonexistent\n../../../second/.git/objects\n.\n").unwrap();
         assert_eq!(stores("main"), ["main/.git/objects", "second/.git/objects"].map(|path| trees.path(path)));
+    }
+
+    #[test]
+    fn a_link_does_not_lead_to_the_worktrees_of_another_repository() {
+        let trees = Trees::new();
+        trees.git(".", "init -q theirs/secret");
+        trees.git("theirs/secret", "commit -q --allow-empty -m first");
+        trees.git("theirs/secret", "worktree add -q ../of-secret");
+        assert_eq!(trees.worktrees("theirs/secret").0, ["theirs/of-secret/.git"], "the control");
+        for (link, target) in [
+            ("worktrees", "theirs/secret/.git/worktrees"),
+            ("modules", "theirs"),
+            ("modules", "theirs/secret"),
+        ] {
+            let link = trees.path("main/.git").join(link);
+            symlink(trees.path(target), &link).unwrap();
+            assert_eq!(trees.worktrees("main"), (Vec::new(), Vec::new()), "{target}");
+            fs::remove_file(link).unwrap();
+        }
+        // One level deeper, and of a submodule.
+        trees.git("main", "init -q --bare .git/modules/own");
+        for link in ["modules/link", "modules/own/modules", "modules/own/worktrees"] {
+            let link = trees.path("main/.git").join(link);
+            let target = if link.ends_with("worktrees") { "theirs/secret/.git/worktrees" } else { "theirs" };
+            symlink(trees.path(target), &link).unwrap();
+            assert_eq!(trees.worktrees("main"), (Vec::new(), Vec::new()), "{}", link.display());
+            fs::remove_file(link).unwrap();
+        }
+        trees.git(".", "clone -q --shared main theirs/borrows");
+        let info = trees.path("main/.git/objects/info");
+        fs::remove_dir(&info).unwrap();
+        symlink(trees.path("theirs/borrows/.git/objects/info"), &info).unwrap();
+        assert_eq!(alternates(&trees.dirs("main")), BTreeSet::new());
+        assert_eq!(alternates(&trees.dirs("theirs/borrows")).len(), 1, "the control");
     }
 
     #[test]

@@ -15,7 +15,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const CHUNK: usize = 64 * 1024;
 
 /// The limit for text from stderr and for one line of it, in bytes. The text can come from the container.
-const WORDS: usize = 2048;
+pub const WORDS: usize = 2048;
 
 /// The stack size of a thread, in bytes: there are many threads, and they use little of it.
 pub const STACK: usize = 128 * 1024;

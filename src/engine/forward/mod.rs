@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Resource, getrlimit};
 
 use self::bridge::{Bridge, CLEANUP};
-use self::connection::{Cleanup, Connection, Outcome, STACK};
+use self::connection::{Cleanup, Connection, Outcome, STACK, WORDS};
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::engine::command::Invocation;
@@ -122,7 +122,7 @@ impl Forwarding {
     }
 
     /// Returns an error that says why the container or the cleanup client has ended.
-    fn fail<T>(&self, runner: Runner, cleanup: Child) -> Result<T> {
+    fn fail<T>(&self, runner: Runner, mut cleanup: Child) -> Result<T> {
         let start = Instant::now();
         let end = loop {
             let found = self.runtime.containers(runner, &[&self.container])?;
@@ -133,8 +133,15 @@ impl Forwarding {
                     thread::sleep(Duration::from_millis(200));
                 }
                 Some(State::Running | State::Changing | State::Paused) => {
-                    let output = cleanup.wait_with_output()?;
-                    bail!(EngineError::new(&self.cleanup(), output.status, &output.stderr));
+                    // Code in the container may print without end, or keep the client from ending.
+                    let mut words = vec![0; WORDS];
+                    let size = cleanup.stderr.as_mut().map_or(Ok(0), |stderr| {
+                        ioctl_fionbio(&*stderr, true)?;
+                        stderr.read(&mut words)
+                    });
+                    let _ = cleanup.kill();
+                    let status = cleanup.wait()?;
+                    bail!(EngineError::new(&self.cleanup(), status, &words[..size.unwrap_or_default()]));
                 }
                 Some(_) => break "has stopped",
             }

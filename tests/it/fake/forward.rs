@@ -253,6 +253,19 @@ fn endless_output_from_inside_is_limited() {
 }
 
 #[test]
+fn endless_output_of_the_script_that_cleans_up_is_limited() {
+    for act in ["while :; do /usr/bin/head -c 100000 /dev/zero; done >&2", "exec 2>&-; exec /bin/sleep 1000"]
+    {
+        let machine = machine("perl /usr/bin/perl");
+        let words = format!("case \"$*\" in *'read -r process'*) exec >&-; {act} ;; esac\n");
+        machine.engine().act("exec", &format!("{words}{}", RUN_HERE.replace("BRIDGE", "perl /usr/bin/perl")));
+        let mut forwarding = forward(&machine, 3000);
+        forwarding.exits(1);
+        assert!(forwarding.said().len() < 20_000, "{}", forwarding.said().len());
+    }
+}
+
+#[test]
 fn ports_are_checked_before_any_engine_call() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
