@@ -3,7 +3,7 @@
 use super::engines::Client;
 use super::report::Check;
 use crate::base::text;
-use crate::engine::info::{Info, Limit, Mode, Product};
+use crate::engine::info::{Info, Limit, Mode, Product, version_numbers};
 use crate::host::machine::Host;
 
 /// The free space in bytes below which pulling an image is likely to fail.
@@ -24,6 +24,7 @@ pub fn engine_checks(host: &Host, client: &Client, info: &Info) -> Vec<Check> {
     checks.push(Check::ok("mode", info.engine.location()));
     checks.extend(old_version(client, info));
     checks.push(limits(host, info));
+    checks.extend(client.dialect().filter(|dialect| dialect.lacks_init(host)).map(|_| no_init()));
     checks.push(match (info.seccomp, info.engine.machine) {
         (true, _) if info.engine.selinux => {
             Check::ok("protections", "seccomp; SELinux is off for cages (label=disable)")
@@ -53,14 +54,8 @@ pub fn engine_checks(host: &Host, client: &Client, info: &Info) -> Vec<Check> {
 fn old_version(client: &Client, info: &Info) -> Option<Check> {
     let (oldest, fix) = client.dialect()?.oldest_version(info.engine.mode)?;
     let (name, version, (major, minor)) = (&client.name, &info.version, oldest);
-    let is_old = numbers(version)? < oldest;
+    let is_old = version_numbers(version)? < oldest;
     is_old.then(|| Check::problem("version", format!("{name} {version} is older than {major}.{minor}"), fix))
-}
-
-/// Returns the two numbers that a version begins with.
-fn numbers(version: &str) -> Option<(u32, u32)> {
-    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or_default()))
 }
 
 fn limits(host: &Host, info: &Info) -> Check {
@@ -81,17 +76,11 @@ fn limits(host: &Host, info: &Info) -> Check {
     Check::warning("limits", format!("the engine can't limit {}", names.join(", ")), fix)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_by_their_numbers() {
-        assert_eq!(numbers("1.1.5+ds1"), Some((1, 1)));
-        assert_eq!(numbers("20.10.24+dfsg1"), Some((20, 10)));
-        assert_eq!(numbers("v29.0.0-rc.1"), Some((29, 0)));
-        assert_eq!(numbers("5"), Some((5, 0)));
-        assert_eq!(numbers(""), None);
-        assert_eq!(numbers("dev"), None);
-    }
+/// Returns the warning about an engine without its init, with which cage does without.
+fn no_init() -> Check {
+    Check::warning(
+        "init",
+        "catatonit is not installed: a program whose parent has ended stays as a zombie when it ends",
+        "install the package catatonit",
+    )
 }

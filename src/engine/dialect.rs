@@ -278,7 +278,7 @@ impl Dialect {
     }
 
     /// Returns the value of `--add-host` that names the host `host.docker.internal`, if containers don't get such a name
-    /// otherwise. `address` finds this machine's own address.
+    /// otherwise. A podman that `has_name` adds it, or cage does later. `address` finds this machine's own address.
     ///
     /// - Docker's virtual machines define the name themselves. On another machine it is that machine's.
     /// - `host-gateway` is the bridge's address: <https://docs.docker.com/reference/cli/docker/container/run/#add-host>. With
@@ -289,16 +289,27 @@ impl Dialect {
     pub fn add_host(
         self,
         engine: &Engine,
-        no_root: bool,
+        has_name: bool,
         address: impl FnOnce() -> Option<IpAddr>,
     ) -> Option<String> {
         let address = match (self, engine.mode, engine.machine) {
             (Self::Docker, Mode::Rootful, None | Some(Product::Elsewhere)) => "host-gateway".to_owned(),
             (Self::Docker, Mode::Rootless, None) => address()?.to_string(),
-            (Self::Podman, _, None) if no_root => address()?.to_string(),
+            (Self::Podman, _, None) if !has_name => address()?.to_string(),
             (Self::Podman, _, _) | (Self::Docker, _, Some(_)) => return None,
         };
         Some(format!("host.docker.internal:{address}"))
+    }
+
+    /// Returns the version since which a container gets the name `host.docker.internal` from the engine itself, if any does.
+    ///
+    /// podman's network there has an address that leads to the host, while the host's own is the container's, too:
+    /// <https://github.com/containers/podman/blob/main/RELEASE_NOTES.md#530>.
+    pub fn names_host_since(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Docker => None,
+            Self::Podman => Some((5, 3)),
+        }
     }
 
     /// Returns whether the engine adds the host to /etc/hosts when a container starts, under another name than docker's; see

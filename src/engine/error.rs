@@ -115,6 +115,9 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
             "an image name without a slash is local and never pulled: build it, or set CAGE_IMAGE to an image that can be pulled",
         ),
         Trouble::NoInit => ("", "install the engine's init: `docker-init` (tini) or `catatonit`"),
+        Trouble::NoSuchUser => {
+            ("there is no such user or group in the cage", "name one of its /etc/passwd, or a number")
+        }
         Trouble::NoAgent => (
             "the SSH agent's socket can't be mounted; `cage restart --no-ssh` leaves it out",
             "start an SSH agent, or turn on agent forwarding to the engine's virtual machine",

@@ -213,6 +213,12 @@ pub(super) fn read_podman(said: &str, host: &Host) -> Result<Info> {
     })
 }
 
+/// Returns the two numbers that a version begins with.
+pub fn version_numbers(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or_default()))
+}
+
 /// Returns the directory with images and containers if it is on this machine.
 fn directory(path: PathBuf, is_here: bool, host: &Host) -> Option<PathBuf> {
     Some(path).filter(|path| is_here && host.os == Os::Linux && path.is_absolute())

@@ -12,7 +12,7 @@ use crate::engine::dialect::Endpoint;
 use crate::engine::error::EngineError;
 use crate::engine::image::Image;
 use crate::engine::info;
-use crate::engine::info::{Engine, Info, Product};
+use crate::engine::info::{Engine, Info, Product, version_numbers};
 use crate::engine::json::at;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
@@ -66,6 +66,16 @@ impl Runtime {
     pub fn engine(&self, host: &Host, runner: Runner) -> Result<Engine> {
         let known = self.kind.known_engine(host);
         known.map_or_else(|| Ok(self.ask_info(host, runner)?.engine), Ok)
+    }
+
+    /// Returns whether the engine itself gives containers the name `host.docker.internal`. Asks the client for its version.
+    ///
+    /// # Errors
+    /// When the client can't be started.
+    pub fn names_host(&self, runner: Runner) -> Result<bool> {
+        let Some(since) = self.kind.names_host_since() else { return Ok(false) };
+        let said = runner.run(&self.command(["--version"]))?;
+        Ok(said.split_whitespace().find_map(version_numbers).is_some_and(|version| version >= since))
     }
 
     /// Returns the address of the engine, or an empty string for a podman on this machine.

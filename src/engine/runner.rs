@@ -232,7 +232,10 @@ fn succeeded(invocation: &Invocation, output: Output) -> Result<Output, EngineEr
     if output.status.success() {
         Ok(output)
     } else {
-        Err(EngineError::new(invocation, output.status, &output.stderr))
+        // docker's `exec` prints its own errors to stdout.
+        let is_exec = invocation.args.first().is_some_and(|verb| verb == "exec");
+        let words = if is_exec && output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        Err(EngineError::new(invocation, output.status, words))
     }
 }
 

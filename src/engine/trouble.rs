@@ -18,6 +18,8 @@ pub enum Trouble {
     NameTaken,
     /// Another program listens on a published port.
     PortTaken,
+    /// The image doesn't have the user or group that is to run a command.
+    NoSuchUser,
     /// The engine's disk is full.
     DiskFull,
     /// The container's first process has ended.
@@ -42,7 +44,7 @@ pub enum Trouble {
 
 /// Patterns of messages in lower case, from docker 20.10 to 29 and podman 4 to 5. The first that fits a line counts. A `*` stands
 /// for any text.
-const PATTERNS: [(Trouble, &[&str]); 11] = [
+const PATTERNS: [(Trouble, &[&str]); 12] = [
     (Trouble::PermissionDenied, &["permission denied while trying to connect to the docker *"]),
     (
         Trouble::Unreachable,
@@ -55,6 +57,7 @@ const PATTERNS: [(Trouble, &[&str]); 11] = [
         ],
     ),
     (Trouble::NoSuchImage, &MISSING_IMAGE),
+    (Trouble::NoSuchUser, &["unable to find user *", "unable to find group *"]),
     (
         Trouble::NotShared,
         &[

@@ -138,9 +138,15 @@ impl Context<'_> {
         (fixed, image): (&str, &str),
         entry: &Entry,
     ) -> Plan {
+        let mut plan = Plan::default();
         let step = match entry {
             Entry::Name => Step::Print(self.project.name.clone()),
             Entry::Exec(inside) => {
+                if let Some(user) = &inside.user {
+                    // Clients fail with codes that a command may have, too: docker 126, podman 255.
+                    let look = ["exec", "--workdir", "/", "--user", user, container, "/bin/sh", "-c", ":"];
+                    plan.run(self.runtime.command(look));
+                }
                 let workdir = self.project.inside(&inside.workdir);
                 let inside = ExecCommand { workdir, ..inside.clone() };
                 inside.step(&self.session.host, self.runtime, (container, &self.project.name), (fixed, image))
@@ -152,7 +158,8 @@ impl Context<'_> {
                 Step::Attach(Box::new(attach))
             }
         };
-        Plan::new([step])
+        plan.push(step);
+        plan
     }
 
     /// Returns the step that starts a container with the terminal attached, and runs `settle` once attached.

@@ -126,7 +126,8 @@ impl<'a> NewCage<'a> {
         let is_native = engine.mode == Mode::Rootful && engine.machine.is_none();
         let roots_files = is_native && inside.uid == 0 && person.uid != 0;
         let has_init = options.has_processes() && !runtime.kind.lacks_init(host);
-        let add_host = || runtime.kind.add_host(&engine, options.has(NO_ROOT), machine::address);
+        let has_name = !options.has(NO_ROOT) || runtime.names_host(session.runner)?;
+        let add_host = || runtime.kind.add_host(&engine, has_name, machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
         Ok(Self {
             context,

@@ -60,7 +60,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         options: options.with_defaults(host).unwrap(),
         preflight: Preflight::default(),
         link: Link::of(host, &context.project.name),
-        add_host: context.runtime.kind.add_host(&engine, false, address),
+        add_host: context.runtime.kind.add_host(&engine, true, address),
         seccomp: None,
         roots_files: false,
         engine,

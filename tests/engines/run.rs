@@ -38,6 +38,14 @@ fn run_has_its_own_variables_and_directory(world: &World) {
     world.cage("run -w /usr -- pwd").ok().prints("/usr\n");
     world.cage("run -w /nowhere -- pwd").exits(125).prints("").says("no such directory in the cage");
     world.cage("run --user root -- id -u").ok().prints("0\n");
+    for user in ["nosuch", "root:nosuch", "nosuch:0"] {
+        world
+            .cage(&format!("run -u {user} -- true"))
+            .exits(125)
+            .prints("")
+            .says("no such user or group in the cage");
+    }
+    world.cage("run -u 4321 -- id -u").ok().prints("4321\n");
     world.cage("run -e TOKEN -- true").exits(125).says("error: -e: TOKEN has no value here\n");
     // A shell opens in the current directory, too.
     world.cage("shell").dir(&sub).stdin("pwd\n").ok().prints(&format!("{}\n", sub.display()));

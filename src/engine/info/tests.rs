@@ -85,3 +85,13 @@ fn podman_tells_its_mode_limits_and_directory() {
     assert_eq!(info.engine.machine, Some(Product::PodmanMachine));
     assert!(info.engine.unenforced.is_empty());
 }
+
+#[test]
+fn versions_are_compared_by_their_numbers() {
+    assert_eq!(version_numbers("1.1.5+ds1"), Some((1, 1)));
+    assert_eq!(version_numbers("20.10.24+dfsg1"), Some((20, 10)));
+    assert_eq!(version_numbers("v29.0.0-rc.1"), Some((29, 0)));
+    assert_eq!(version_numbers("5"), Some((5, 0)));
+    assert_eq!(version_numbers(""), None);
+    assert_eq!(version_numbers("dev"), None);
+}

@@ -196,6 +196,18 @@ const RECORDED: &[(&str, &str, &str, Trouble)] = &[
         Trouble::TooOld,
     ),
     ("podman 4.3", "create x", "Error: keep-id is only supported in rootless mode", Trouble::TooOld),
+    (
+        "docker 26.1",
+        "exec --user nosuch x true",
+        "unable to find user nosuch: no matching entries in passwd file",
+        Trouble::NoSuchUser,
+    ),
+    (
+        "podman 5.4",
+        "exec --user 0:nosuch x true",
+        "Error: unable to find group nosuch: no matching entries in group file",
+        Trouble::NoSuchUser,
+    ),
     ("docker 28.2", "run x", "exec /bin/sh: exec format error", Trouble::OtherProcessor),
     (
         "docker 20.10",
