@@ -32,7 +32,21 @@ pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<St
     let network = options.text(NETWORK);
     let network = network.as_deref().map(|value| Flag { name: "network", value, is_inline: true });
     let passed = flags(&options.engine_args).into_iter().chain(network);
-    volumes.chain(passed.filter_map(|flag| place.weakness(&flag))).collect()
+    let masks = options.mounts().filter_map(|mount| mask_that_can_be_moved(mount, project));
+    volumes.chain(passed.filter_map(|flag| place.weakness(&flag))).chain(masks).collect()
+}
+
+/// Returns what code in the cage can do about a mount that hides a file in a directory of the project. Neither a file that is mounted
+/// over nor the project itself can be renamed, but a directory between them can.
+fn mask_that_can_be_moved(mount: &Mount, project: &str) -> Option<String> {
+    let below = Path::new(mount.target()).strip_prefix(project).ok()?;
+    let is_mask = mount.source_path().is_some_and(|source| file::is_null(Path::new(source)));
+    let dir = below.parent().filter(|dir| is_mask && *dir != Path::new(""))?;
+    Some(format!(
+        "`-v {}` hides the file only until the next start: code in the cage can move {} aside",
+        mount.to_volume_option(),
+        dir.display()
+    ))
 }
 
 /// Returns how a container is less isolated than its options promise, a sentence each, not escaped: another program or an older cage
@@ -241,9 +255,16 @@ mod tests {
              `--privileged` weakens the cage: root in the cage is root on this machine\n\
              `--volume /srv:/x` weakens the cage: it can change /srv"
         );
-        for (label, told) in
-            [("--network host", 1), ("-v /run:/x:ro", 1), ("-v /run/docker.sock:/s", 1), ("-v /srv:/x", 0)]
-        {
+        for (label, told) in [
+            ("--network host", 1),
+            ("-v /run:/x:ro", 1),
+            ("-v /run/docker.sock:/s", 1),
+            ("-v /srv:/x", 0),
+            ("-v /dev/null:/p/sub/.env:ro", 1),
+            ("-v /dev/null:/p/a/b/.env", 1),
+            ("-v /dev/null:/p/.env:ro", 0),
+            ("-v /dev/null:/other/sub/.env:ro", 0),
+        ] {
             let options = CreateOptions::from_label(label, &[]).unwrap();
             assert_eq!(weaknesses(&Host::sample(&[]), &options, "/p").len(), told, "{label}");
         }

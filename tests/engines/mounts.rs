@@ -12,6 +12,7 @@ on_each_engine!(everybody: mount_points_and_new_volumes_belong_to_the_user);
 on_each_engine!(
     clients:
     a_home_with_directories_of_root_is_healed,
+    a_file_that_a_mount_hides_deep_in_the_project_is_told,
 );
 
 /// Returns the arguments that mount these sources at these targets.
@@ -105,4 +106,20 @@ fn a_home_with_directories_of_root_is_healed(world: &World) {
     }
     let mine = "cd && mkdir -p .config/other .config/foo/x .config/foo/bar/x && test -O .config/foo/bar";
     world.cage(&format!("run -- sh -euc '{mine}'")).ok();
+}
+
+fn a_file_that_a_mount_hides_deep_in_the_project_is_told(world: &World) {
+    for file in [".env", "deep/.env"] {
+        world.write(&world.project.join(file), "secret");
+    }
+    let mask = |file: &str| format!(" -v /dev/null:{}/{file}:ro", world.project.display());
+    let told = "hides the file only until the next start: code in the cage can move deep aside";
+    let start = world.cage(&format!("start -d{}{}", mask(".env"), mask("deep/.env"))).ok().says(told);
+    assert_eq!(start.err.matches("hides the file").count(), 1, "{start}");
+    world.cage("run -- sh -c 'cat .env deep/.env; mv deep moved'").ok().prints("");
+    world.cage("run -- sh -c '! mv .env moved && ! sudo mv .env moved'").ok();
+    world.cage("restart -d").ok();
+    world.cage("run -- cat .env moved/.env").ok().prints("secret");
+    let status = world.cage("status").ok();
+    assert!(status.out.contains(told), "{status}");
 }
