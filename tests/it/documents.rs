@@ -189,7 +189,9 @@ fn every_link_leads_to_a_file_and_a_heading() {
     for file in documents() {
         let text = read(&file);
         let here = root().join(&file);
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let pictures = ["src=\"", "srcset=\""].into_iter().flat_map(|name| text.split(name).skip(1));
+        for link in links.chain(pictures.filter_map(|rest| rest.split('"').next())) {
             if link.starts_with("https://") {
                 continue;
             }
