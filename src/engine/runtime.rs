@@ -52,17 +52,12 @@ impl Reach {
 
     /// Checks that no variable leads an engine's client to settings or a socket that code in a cage can write.
     fn check_settings(&self, host: &Host) -> Result<()> {
+        let here = host.cwd.as_deref().unwrap_or(Path::new("/"));
         for name in SETTINGS {
-            let Some(value) = host.path_variable(name) else { continue };
-            let path = match value.to_str().and_then(|value| value.split_once("://")) {
-                None => value,
-                Some(("unix", path)) => Path::new(path),
-                // An engine elsewhere.
-                Some(_) => continue,
-            };
-            let path = host.cwd.as_deref().unwrap_or(Path::new("/")).join(path);
-            let place = self.place_of(&path).filter(|_| !value.as_os_str().is_empty());
-            if let Some(place) = place {
+            let value = host.path_variable(name).unwrap_or(Path::new(""));
+            if let Some(place) =
+                named_paths(name, value).iter().find_map(|path| self.place_of(&here.join(path)))
+            {
                 let place = text::escape(&place.to_string_lossy());
                 bail!(
                     Failure::new(format!("{name} leads into {place}, which code in a cage can write"))
@@ -74,8 +69,27 @@ impl Reach {
     }
 }
 
-/// Variables with lists of directories or libraries from which an engine's client starts or loads something.
-const LISTS: [&str; 8] = [
+/// Returns the paths that the value of a variable in [`SETTINGS`] names.
+fn named_paths<'a>(name: &str, value: &'a Path) -> Vec<&'a Path> {
+    match (value.to_str().unwrap_or("?"), value.to_str().and_then(|value| value.split_once("://"))) {
+        ("", _) => Vec::new(),
+        (_, Some(("unix", path))) => vec![Path::new(path)],
+        // An engine elsewhere.
+        (_, Some(_)) => Vec::new(),
+        // `overlay.mount_program=/path,…`
+        (options, None) if name == STORAGE_OPTS => {
+            options.split(['=', ',']).filter(|part| part.contains('/')).map(Path::new).collect()
+        }
+        (_, None) => vec![value],
+    }
+}
+
+/// The variable with options of podman's storage, some of which name programs.
+const STORAGE_OPTS: &str = "STORAGE_OPTS";
+
+/// Variables with directories, libraries or files from which an engine's client, or a script or credential helper that it starts, runs
+/// or loads something, and with directories in which it keeps layers or names of images. Each may be a list.
+const LISTS: [&str; 21] = [
     "PATH",
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
@@ -84,10 +98,23 @@ const LISTS: [&str; 8] = [
     "DYLD_LIBRARY_PATH",
     "DYLD_FALLBACK_LIBRARY_PATH",
     "DYLD_INSERT_LIBRARIES",
+    "BASH_ENV",
+    "NODE_PATH",
+    "OPENSSL_CONF",
+    "OPENSSL_ENGINES",
+    "OPENSSL_MODULES",
+    "PERL5LIB",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONUSERBASE",
+    "RUBYLIB",
+    "SSH_ASKPASS",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
 ];
 
-/// Variables that name settings or sockets of engines. Settings can name programs.
-const SETTINGS: [&str; 11] = [
+/// Variables that name settings, sockets or the storage of engines. Settings can name programs.
+const SETTINGS: [&str; 15] = [
     "CONTAINERS_CONF",
     "CONTAINERS_CONF_OVERRIDE",
     "CONTAINERS_HELPER_BINARY_DIR",
@@ -97,7 +124,11 @@ const SETTINGS: [&str; 11] = [
     "DOCKER_CERT_PATH",
     "DOCKER_CONFIG",
     "DOCKER_HOST",
+    "PODMAN_CONNECTIONS_CONF",
+    "REGISTRY_AUTH_FILE",
+    STORAGE_OPTS,
     "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
 ];
 

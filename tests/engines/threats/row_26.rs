@@ -92,8 +92,29 @@ fn programs_in_the_project_are_not_what_engines_start(world: &World) {
     let lists = format!("{}:{}", world.project.join("lib").display(), outside.display());
     status("LD_LIBRARY_PATH", &lists).ok();
     assert!(ran().lines().all(|line| line == outside.display().to_string()));
-    for name in ["CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "DOCKER_CONFIG", "XDG_CONFIG_HOME"] {
-        let told = status(name, &bin.display().to_string()).exits(1);
+    // A credential helper in Python, a wrapper in bash, an `ssh` with OpenSSL; and where layers and names of images are kept.
+    for name in ["PYTHONPATH", "BASH_ENV", "OPENSSL_CONF", "TMPDIR", "XDG_CACHE_HOME"] {
+        let client = super::client_that(world, &format!("echo \"${name}\" >>{}", canary.display()));
+        for (value, expected) in
+            [(world.project.join("lib"), String::new()), (outside.clone(), outside.display().to_string())]
+        {
+            let status = world.cage("status").dir(&elsewhere).env("CAGE_RUNTIME", &client);
+            status.env(name, value.display().to_string()).ok();
+            let ran = ran();
+            assert!(!ran.is_empty() && ran.lines().all(|line| line == expected), "{name}: {ran}");
+        }
+    }
+    let settings = [
+        ("CONTAINERS_CONF", ""),
+        ("CONTAINERS_STORAGE_CONF", ""),
+        ("DOCKER_CONFIG", ""),
+        ("XDG_CONFIG_HOME", ""),
+        ("XDG_DATA_HOME", ""),
+        ("REGISTRY_AUTH_FILE", ""),
+        ("STORAGE_OPTS", "overlay.ignore_chown_errors=true,overlay.mount_program="),
+    ];
+    for (name, start) in settings {
+        let told = status(name, &format!("{start}{}", bin.display())).exits(1);
         told.says(&format!("{name} leads into {}, which code in a cage can write", world.project.display()));
         assert_eq!(ran(), "", "{name}");
     }
