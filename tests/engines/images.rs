@@ -9,7 +9,7 @@ on_each_engine!(everybody: an_image_whose_user_has_no_name_works);
 
 on_each_engine!(everybody: an_image_of_root_is_told);
 
-on_each_engine!(clients: a_cage_keeps_its_image, the_image_in_the_documents_works);
+on_each_engine!(clients: a_cage_keeps_its_image, the_images_in_the_documents_work);
 
 on_each_engine!(registry: upgrade_pulls_the_cages_own_image);
 
@@ -114,23 +114,28 @@ fn an_image_of_root_is_told(world: &World) {
 }
 
 /// The lab has no public registry, so that the base and npm are stand-ins.
-fn the_image_in_the_documents_works(world: &World) {
-    let documents = include_str!("../../README.md");
-    let dockerfile = documents.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap();
-    assert!(dockerfile.lines().count() <= 5, "{dockerfile}");
+fn the_images_in_the_documents_work(world: &World) {
+    let readme = include_str!("../../README.md");
+    let short = readme.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(short.lines().count() <= 5, "{short}");
+    let pinned = include_str!("../../examples/image/Dockerfile");
     let npm = "#!/bin/sh\\ntest $1$2 = install--global || exit 1\\nshift 2\\nfor package; do case $package in \
-               @anthropic-ai/claude-code) name=claude ;; @openai/codex) name=codex ;; *) exit 1 ;; esac; \
+               @anthropic-ai/claude-code*) name=claude ;; @openai/codex*) name=codex ;; *) exit 1 ;; esac; \
                ln -s /bin/true /usr/local/bin/$name; done\\n";
     let lines = format!(
         "USER root\nRUN useradd --create-home node && printf '{npm}' >/usr/local/bin/npm && chmod 755 /usr/local/bin/npm\nENTRYPOINT []"
     );
     let base = world.build("base", &lines);
-    let rest = dockerfile.split_once('\n').unwrap().1;
-    let image = format!("{}-documents", world.id);
-    world.will_remove_image(&image);
-    let build = world.engine(&format!("build --quiet --tag {image} -")).env("DOCKER_BUILDKIT", "0");
-    build.stdin(&format!("FROM {base}\n{rest}")).ok();
-    world.cage(&format!("start --image {image}")).ok();
-    world.cage("run -- sh -c 'claude && codex && touch new && id -un'").ok().prints("node\n");
-    assert!(is_owners(world, "new"));
+    world.cage("start").ok();
+    for (name, text) in [("short", short), ("pinned", pinned)] {
+        let image = format!("{}-{name}", world.id);
+        world.will_remove_image(&image);
+        let text = text.replace("docker.io/library/node:24-bookworm", &base);
+        assert!(text.contains(&format!("FROM {base}\n")), "{text}");
+        let build = world.engine(&format!("build --quiet --tag {image} -")).env("DOCKER_BUILDKIT", "0");
+        build.stdin(&text).ok();
+        world.cage(&format!("restart --image {image}")).ok();
+        world.cage("run -- sh -c 'claude && codex && touch new && id -un'").ok().prints("node\n");
+        assert!(is_owners(world, "new"));
+    }
 }

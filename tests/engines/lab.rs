@@ -176,6 +176,7 @@ pub struct World {
     name: OnceCell<String>,
     images: RefCell<Vec<String>>,
     containers: RefCell<Vec<String>>,
+    networks: RefCell<Vec<String>>,
     dir: TempDir,
 }
 
@@ -203,6 +204,7 @@ impl World {
             name: OnceCell::new(),
             images: RefCell::default(),
             containers: RefCell::default(),
+            networks: RefCell::default(),
             dir,
         };
         world.mkdir(&world.project);
@@ -401,6 +403,11 @@ impl World {
         self.engine(&format!("rm --force {at_once} --volumes {names}"))
     }
 
+    /// Removes networks at the end.
+    pub fn will_remove_networks(&self, names: &[&str]) {
+        self.networks.borrow_mut().extend(names.iter().map(|name| (*name).to_owned()));
+    }
+
     /// Removes a container that is not a cage at the end.
     pub fn will_remove_container(&self, name: &str) {
         self.containers.borrow_mut().push(name.to_owned());
@@ -425,6 +432,9 @@ impl Drop for World {
         containers.extend(others.iter().map(String::as_str));
         if !containers.is_empty() {
             self.removal(&containers.join(" ")).run();
+        }
+        for network in self.networks.borrow().iter() {
+            remove(format!("network rm {network}"));
         }
         remove(format!("volume rm {} {}", self.volume(), self.extra_volume()));
         for image in self.images.borrow().iter().rev() {

@@ -67,6 +67,7 @@ mod differences;
 mod doctor;
 mod dry_run;
 mod elsewhere;
+mod examples;
 mod forward;
 mod from_script;
 mod identity;

@@ -13,7 +13,8 @@ fn documents() -> Vec<String> {
     let docs = fs::read_dir(root().join("docs")).unwrap();
     let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
     let docs = docs.filter(|name| Path::new(name).extension().is_some_and(|end| end == "md"));
-    let top = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned);
+    let top = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"]
+        .map(str::to_owned);
     top.into_iter().chain(docs).collect()
 }
 
@@ -44,15 +45,17 @@ fn inline_code(text: &str) -> Vec<String> {
 }
 
 /// Programs that the documents use.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 16] = [
     "brew",
     "cargo",
     "cat",
     "colima",
+    "cp",
     "curl",
     "git",
     "head",
     "id",
+    "mkdir",
     "Invoke-Expression",
     "Out-String",
     "rm",
@@ -176,6 +179,19 @@ fn the_output_in_the_page_of_check_is_real() {
 }
 
 #[test]
+fn the_image_with_fixed_versions_has_those_that_the_tests_use() {
+    let lab = read("tests/lab/agent");
+    let versions: BTreeSet<&str> =
+        lab.lines().filter_map(|line| line.trim().strip_prefix("version=")).collect();
+    let image = read("examples/image/Dockerfile");
+    for package in ["@anthropic-ai/claude-code", "@openai/codex"] {
+        let version = image.split(&format!("{package}@")).nth(1).unwrap().split_whitespace().next().unwrap();
+        let tested = versions.iter().any(|tested| tested.split("-linux").next() == Some(version));
+        assert!(tested, "{package}@{version}");
+    }
+}
+
+#[test]
 fn the_readme_lists_exactly_the_commands() {
     let readme = read("README.md");
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `cage ")?.split(['`', ' ']).next());
@@ -217,7 +233,7 @@ fn anchor(heading: &str) -> String {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 20] = [
+const OTHERS_OPTIONS: [&str; 23] = [
     "--dangerously-skip-permissions", // Claude Code
     "--device-auth",                  // codex login
     "--global",                       // git config
@@ -238,6 +254,9 @@ const OTHERS_OPTIONS: [&str; 20] = [
     "--mount",
     "--all-targets", // cargo clippy
     "--dns",
+    "--cap-drop",
+    "--name",
+    "--restart",
 ];
 
 #[test]
