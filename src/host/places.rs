@@ -8,18 +8,23 @@ use crate::host::machine::Host;
 /// Names in a home of files that programs run or trust when they start, and of directories with such files. `%20` stands for a blank.
 const DOTFILES: &str = "\
     .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .bashrc.d .config/fish .config/nushell .config/powershell .config/zsh \
+    .config/bash .config/elvish .config/xonsh .local/share/fish \
     .cshrc .inputrc .kshrc .login .mkshrc .oh-my-zsh .profile .tcshrc .xonshrc .zlogin .zlogout .zprofile .zsh .zshenv .zshrc \
     .asdfrc .config/direnv .config/mise .config/starship.toml .tool-versions \
     .config/autostart .config/environment.d .config/hypr .config/i3 .config/sway .config/systemd .local/share/applications \
+    .config/labwc .config/openbox .config/waybar .hammerspoon .local/share/dbus-1 .local/share/systemd \
     .pam_environment .xinitrc .xprofile .xsession .xsessionrc Library/LaunchAgents \
     .cargo/bin .cargo/config .cargo/config.toml .condarc .config/composer .config/pip .curlrc .gemrc .gradle/gradle.properties \
     .gradle/init.d .irbrc .local/bin .m2/settings.xml .netrc .npmrc .pip .pypirc .pryrc .Renviron .Rprofile .sbt .wgetrc .yarnrc \
     .yarnrc.yml bin go/bin \
+    .asdf .bun/bin .deno/bin .dotnet/tools .krew/bin .local/lib .local/share/mise .local/share/uv .nix-profile .nvm .pyenv .rbenv .rustup \
+    .rvm .sdkman .volta .clojure .ghci .ipython .jupyter .julia/config .lein .ocamlinit .sbclrc \
     .config/gh .config/git .config/hg .config/jj .config/lazygit .config/tig .git-templates .gitconfig .hgrc .tigrc \
     .config/Code .config/Cursor .config/JetBrains .config/doom .config/emacs .config/helix .config/kak .config/micro .config/nvim \
     .config/sublime-text .config/zed .cursor .emacs .emacs.d .exrc .gvimrc .ideavimrc .nanorc .vim .vimrc .vscode .vscode-server \
+    .config/VSCodium .config/Windsurf .config/Zed .cursor-server .local/share/nvim .local/share/zed .vscode-oss .windsurf .windsurf-server \
     Library/Application%20Support/Code Library/Application%20Support/Cursor \
-    .config/alacritty .config/foot .config/ghostty .config/kitty .config/tmux .config/wezterm .config/zellij .screenrc .tmux.conf \
+    .config/alacritty .config/foot .config/ghostty .config/kitty .config/tmux .config/wezterm .config/zellij .config/lf .config/mpv .config/ranger .config/yazi .screenrc .tmux.conf \
     .wezterm.lua .Xresources \
     .config/gdb .gdbinit .lesskey .lessfilter .lldbinit .my.cnf .pdbrc .psqlrc .sqliterc .terraformrc \
     .aider.conf.yml .claude .claude.json .codex .config/amp .config/crush .config/goose .config/opencode .continue .copilot .gemini .qwen";
@@ -51,6 +56,29 @@ impl Host {
                 ".local/share/docker",
                 ".password-store",
                 "Library/Keychains",
+                ".bash_history",
+                ".zsh_history",
+                ".cargo/credentials.toml",
+                ".config/1Password",
+                ".config/BraveSoftware",
+                ".config/chromium",
+                ".config/doctl",
+                ".config/glab-cli",
+                ".config/google-chrome",
+                ".config/hub",
+                ".config/op",
+                ".config/rclone",
+                ".config/sops",
+                ".git-credentials",
+                ".local/share/keyrings",
+                ".mozilla",
+                ".pgpass",
+                ".terraform.d",
+                ".thunderbird",
+                ".vault-token",
+                "Library/Application Support/BraveSoftware",
+                "Library/Application Support/Firefox",
+                "Library/Application Support/Google/Chrome",
             ];
             below.map(|dir| home.join(dir))
         });

@@ -254,6 +254,12 @@ mod tests {
             "/home/me/.claude",
             "/home/me/bin/tool",
             "/home/me/.cargo",
+            "/home/me/.local/share/nvim/site",
+            "/home/me/.local/lib",
+            "/home/me/.nvm",
+            "/home/me/.mozilla/firefox",
+            "/home/me/.local/share/keyrings",
+            "/home/me/.config/google-chrome",
         ];
         for path in dangerous {
             assert!(check(path, false).is_err(), "{path}");
