@@ -44,7 +44,11 @@ impl Repository {
         let own = dir.join(".git");
         let (own, paths) = match git {
             GitDir::Outside { ref own, .. } => (own.clone(), vec![own.clone()]),
-            GitDir::Inside => (file::real(&own), vec![file::real(&own), reached.join(".git")]),
+            GitDir::Inside => {
+                // A link that leads out is not followed: the hosts of that repository would be known in the cage.
+                let own = Some(file::real(&own)).filter(|real| real.starts_with(&dir)).unwrap_or(own);
+                (own.clone(), vec![own, reached.join(".git")])
+            }
             GitDir::None if is_repository(&dir) => (dir.clone(), vec![dir.clone(), reached]),
             GitDir::None | GitDir::Refused(_) => {
                 let above = above(&dir).map(|above| vec![above]);
@@ -190,6 +194,14 @@ mod tests {
         )
         .unwrap();
         assert_eq!(tree.values(), ["config.worktree", "modules/a/config", "modules/a/modules/b/c/config"]);
+
+        // The repository itself: elsewhere, and in the project.
+        replace("app/.git", "other");
+        assert_eq!(tree.values(), [""; 0]);
+        fs::remove_file(tree.path("app/.git")).unwrap();
+        tree.write("app/own/config", &config("own"));
+        symlink("own", tree.path("app/.git")).unwrap();
+        assert_eq!(tree.values(), ["own"], "the control");
     }
 
     #[test]

@@ -13,6 +13,7 @@ on_each_engine!(
     pruning_in_a_linked_worktree_keeps_its_siblings,
     a_worktree_that_only_the_cage_has_is_told,
     borrowed_objects_are_told_and_found_in_a_mount,
+    links_in_a_repository_tell_nothing_of_others,
 );
 
 /// Makes the project a repository.
@@ -176,4 +177,42 @@ fn borrowed_objects_are_told_and_found_in_a_mount(world: &World) {
     // What is no store is not suggested.
     world.write(&world.project.join(".git/objects/info/alternates"), "/etc\n");
     world.cage("restart --fresh").ok().says_not("borrows");
+}
+
+fn links_in_a_repository_tell_nothing_of_others(world: &World) {
+    repository(world);
+    let theirs = world.root().join("theirs");
+    let (secret, tree) = (theirs.join("secret"), theirs.join("of-secret"));
+    for dir in [&secret, &tree] {
+        world.mkdir(dir);
+    }
+    git(world, &secret, "init -q .");
+    git(world, &secret, "commit -q --allow-empty -m first");
+    git(world, &secret, &format!("worktree add -q {}", tree.display()));
+    git(world, &secret, "remote add origin git@secret.example:x");
+    world.write(
+        &world.home.join(".ssh/known_hosts"),
+        "secret.example ssh-ed25519 AAAA\nown.example ssh-ed25519 BBBB\n",
+    );
+    git(world, &world.project, "remote add origin git@own.example:x");
+    world.cage("start -d").ok();
+    let inside = || {
+        let look = format!(
+            "test -e {}/.git && echo a worktree; cat /etc/ssh/ssh_known_hosts 2>/dev/null",
+            tree.display()
+        );
+        world.cage(&format!("run -- sh -c {}", shell_words::quote(&look))).run().out.trim().to_owned()
+    };
+    assert_eq!(inside(), "own.example ssh-ed25519 BBBB", "the control");
+    for (link, target, known) in [
+        (".git/modules", theirs.clone(), "own.example ssh-ed25519 BBBB"),
+        (".git/worktrees", secret.join(".git/worktrees"), "own.example ssh-ed25519 BBBB"),
+        (".git", secret.join(".git"), ""),
+    ] {
+        let plant = format!("rm -rf {link}; ln -s {} {link}", target.display());
+        world.cage(&format!("run -- sh -c {}", shell_words::quote(&plant))).ok();
+        world.cage("restart -d").ok();
+        assert_eq!(inside(), known, "{link}");
+        world.cage(&format!("run -- rm {link}")).ok();
+    }
 }
