@@ -106,9 +106,12 @@ fn closest(typed: &str, cage: &clap::Command) -> Vec<String> {
 impl Cli {
     /// Reads the command line, or prints what is wrong with it and exits.
     pub fn read() -> Self {
-        let parsed =
-            with_help(Self::command()).try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
-        parsed.unwrap_or_else(|error| with_own_tips(error).exit())
+        let parse =
+            |cage: clap::Command| cage.try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
+        // Putting the help together takes as long as all the rest, and few command lines need it.
+        parse(Self::command())
+            .or_else(|_| parse(with_help(Self::command())))
+            .unwrap_or_else(|error| with_own_tips(error).exit())
     }
 
     /// Returns the exit code for an error: `run` keeps 1 to 124 for the command in the cage.
@@ -130,7 +133,7 @@ impl Cli {
             None => console::ignore_broken_pipe(with_help(Self::command()).print_help())
                 .map(|()| 0)
                 .map_err(Into::into),
-            Some(command) => commands::run(command, self.global, interrupts, Self::command()),
+            Some(command) => commands::run(command, self.global, interrupts, Self::command),
         }
     }
 }

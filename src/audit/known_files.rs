@@ -35,7 +35,7 @@ struct Name {
 #[derive(Debug)]
 struct Pattern {
     /// The name of the file, after those of the directories that it must be in; or the names of a directory.
-    names: Vec<Name>,
+    path: &'static str,
     /// What the host does with the file.
     trigger: &'static str,
     /// Whether it counts also in a directory of packages.
@@ -46,32 +46,33 @@ struct Pattern {
 #[derive(Debug, Default)]
 pub struct KnownFiles {
     /// Patterns by their last name without `*`, in lower case, and the number of names after it.
-    by_name: HashMap<(usize, String), Vec<Pattern>>,
+    by_name: HashMap<(usize, Cow<'static, str>), Vec<Pattern>>,
     /// Patterns in which each name has a `*`.
     others: Vec<Pattern>,
     /// Directories in which every file counts, by their last name in lower case.
-    trees: HashMap<String, Vec<Pattern>>,
+    trees: HashMap<Cow<'static, str>, Vec<Pattern>>,
 }
 
 impl KnownFiles {
     /// Reads the table.
     pub fn new() -> Self {
-        let mut files = Self::default();
+        let by_name = HashMap::with_capacity(FILES.len() * 4);
+        let mut files = Self { by_name, ..Self::default() };
         let all = FILES.iter().map(|line| (line, false)).chain(STARTUP.iter().map(|line| (line, true)));
         for (&(line, trigger), in_packages) in all {
             for pattern in line.split(' ') {
                 let tree = pattern.strip_suffix(EVERYTHING);
-                let path: Vec<_> = tree.unwrap_or(pattern).split('/').collect();
-                let named = path.iter().rev().enumerate().find(|(_, name)| !name.contains('*'));
+                let path = tree.unwrap_or(pattern);
+                let has_star = |name: &str| name.bytes().any(|c| c == b'*');
+                let named = path.rsplit('/').enumerate().find(|(_, name)| !has_star(name));
                 let list = match (tree, named) {
-                    (Some(_), Some((_, name))) => files.trees.entry(name.to_ascii_lowercase()).or_default(),
+                    (Some(_), Some((_, name))) => files.trees.entry(in_lower_case(name)).or_default(),
                     (None, Some((after, name))) => {
-                        files.by_name.entry((after, name.to_ascii_lowercase())).or_default()
+                        files.by_name.entry((after, in_lower_case(name))).or_default()
                     }
                     (_, None) => &mut files.others,
                 };
-                let path = path.into_iter().map(Name::new).collect();
-                list.push(Pattern { names: path, trigger, in_packages });
+                list.push(Pattern { path, trigger, in_packages });
             }
         }
         files
@@ -87,16 +88,16 @@ impl KnownFiles {
         let tail = path().take(MAX_TAIL).enumerate();
         let named = tail.filter_map(|(after, name)| {
             let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
-            self.by_name.get(&(after, name))
+            self.by_name.get(&(after, name.into()))
         });
         let in_packages = dirs.iter().any(|name| PACKAGES.contains(name));
         let fits = |pattern: &&Pattern| {
-            dirs.len() + 1 >= pattern.names.len()
-                && path().zip(pattern.names.iter().rev()).all(|(name, pattern)| pattern.fits(name))
+            dirs.len() + 1 >= pattern.depth()
+                && path().zip(pattern.names().rev()).all(|(name, pattern)| pattern.fits(name))
                 && (pattern.in_packages || !in_packages)
         };
         let known = named.flatten().chain(&self.others).find(fits);
-        let known = known.map(|pattern| (pattern.trigger, pattern.names.len() - 1));
+        let known = known.map(|pattern| (pattern.trigger, pattern.depth() - 1));
         known.or_else(|| shadows_module(dirs, name).then_some((PYTHON, dirs.len())))
     }
 
@@ -107,9 +108,9 @@ impl KnownFiles {
         }
         dirs.iter().enumerate().find_map(|(at, name)| {
             let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
-            let fits = |pattern: &&Pattern| ends_with(&dirs[..=at], &pattern.names);
-            let pattern = self.trees.get(&name)?.iter().find(fits)?;
-            Some((pattern.trigger, dirs.len() - at + pattern.names.len() - 1))
+            let fits = |pattern: &&Pattern| ends_with(&dirs[..=at], pattern);
+            let pattern = self.trees.get(&*name)?.iter().find(fits)?;
+            Some((pattern.trigger, dirs.len() - at + pattern.depth() - 1))
         })
     }
 
@@ -117,22 +118,24 @@ impl KnownFiles {
     /// patterns that begin at the top of the project count.
     pub fn may_be_below(&self, dirs: &[&[u8]], name: &[u8], at_top: bool) -> bool {
         let path: Vec<&[u8]> = dirs.iter().copied().chain([name]).collect();
-        let leads_on = |names: &[Name]| {
+        let leads_on = |pattern: &Pattern| {
             let least = if at_top { path.len() } else { 1 };
             (least..=path.len()).any(|count| {
                 let end = &path[path.len() - count..];
-                names.len() > count && end.iter().zip(names).all(|(name, pattern)| pattern.fits(name))
+                pattern.depth() > count
+                    && end.iter().zip(pattern.names()).all(|(name, pattern)| pattern.fits(name))
             })
         };
-        let contains = |names: &[Name]| {
-            let last = if at_top { 0 } else { path.len().saturating_sub(names.len()) };
+        let contains = |pattern: &Pattern| {
+            let depth = pattern.depth();
+            let last = if at_top { 0 } else { path.len().saturating_sub(depth) };
             (0..=last)
-                .any(|start| path.get(start..start + names.len()).is_some_and(|dirs| ends_with(dirs, names)))
+                .any(|start| path.get(start..start + depth).is_some_and(|dirs| ends_with(dirs, pattern)))
         };
         let mut files = self.by_name.values().flatten().chain(&self.others);
         let mut trees = self.trees.values().flatten();
-        files.any(|pattern| leads_on(&pattern.names))
-            || trees.any(|pattern| leads_on(&pattern.names) || contains(&pattern.names))
+        files.any(leads_on)
+            || trees.any(|pattern| leads_on(pattern) || contains(pattern))
             || (path.len() == 1 && is_module(name))
     }
 }
@@ -165,8 +168,24 @@ pub fn folded(name: &OsStr) -> Cow<'_, [u8]> {
     }
 }
 
-fn ends_with(dirs: &[&[u8]], names: &[Name]) -> bool {
-    dirs.len() >= names.len() && dirs.iter().rev().zip(names.iter().rev()).all(|(dir, name)| name.fits(dir))
+fn in_lower_case(name: &'static str) -> Cow<'static, str> {
+    if name.bytes().any(|c| c.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+fn ends_with(dirs: &[&[u8]], pattern: &Pattern) -> bool {
+    dirs.len() >= pattern.depth()
+        && dirs.iter().rev().zip(pattern.names().rev()).all(|(dir, name)| name.fits(dir))
+}
+
+impl Pattern {
+    fn names(&self) -> impl DoubleEndedIterator<Item = Name> {
+        self.path.split('/').map(Name::new)
+    }
+
+    /// Returns the number of names.
+    fn depth(&self) -> usize {
+        1 + self.path.bytes().filter(|c| *c == b'/').count()
+    }
 }
 
 impl Name {

@@ -2,9 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
-use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 use unicode_width::UnicodeWidthStr as _;
 
 /// A number of bytes for people: `193 MB`, in powers of 1000 as the engines have it.
@@ -41,10 +39,10 @@ pub fn is_unsafe(c: char) -> bool {
         return c.is_ascii_control();
     }
     INVISIBLE
-        .binary_search_by(|range| {
-            if range.end() < c {
+        .binary_search_by(|(first, last)| {
+            if *last < c {
                 Ordering::Less
-            } else if range.start() > c {
+            } else if *first > c {
                 Ordering::Greater
             } else {
                 Ordering::Equal
@@ -53,17 +51,19 @@ pub fn is_unsafe(c: char) -> bool {
         .is_ok()
 }
 
-/// The ranges of these characters, in order, by Unicode's properties. Those named by number have a blank glyph: the object
-/// replacement character, the Braille pattern without dots, the Khitan filler, the blank hieroglyphs, the null notehead.
-static INVISIBLE: LazyLock<Vec<ClassUnicodeRange>> = LazyLock::new(|| {
-    let properties = r"[[\p{Cc}\p{Cf}\p{Z}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\
-        \u{FFFC}\u{2800}\u{16FE4}\u{13441}\u{13442}\u{1D159}]--\u{20}]";
-    match regex_syntax::parse(properties).map(Hir::into_kind) {
-        Ok(HirKind::Class(Class::Unicode(class))) => class.ranges().to_vec(),
-        // A test shows that the expression is one class. Without the tables every character would be suspect.
-        _ => vec![ClassUnicodeRange::new('\u{80}', char::MAX)],
-    }
-});
+/// The ranges of these characters, in order; a test compares them with Unicode's properties.
+#[rustfmt::skip]
+const INVISIBLE: [(char, char); 33] = [
+    ('\u{0}', '\u{1f}'), ('\u{7f}', '\u{a0}'), ('\u{ad}', '\u{ad}'), ('\u{34f}', '\u{34f}'),
+    ('\u{600}', '\u{605}'), ('\u{61c}', '\u{61c}'), ('\u{6dd}', '\u{6dd}'), ('\u{70f}', '\u{70f}'),
+    ('\u{890}', '\u{891}'), ('\u{8e2}', '\u{8e2}'), ('\u{115f}', '\u{1160}'), ('\u{1680}', '\u{1680}'),
+    ('\u{17b4}', '\u{17b5}'), ('\u{180b}', '\u{180f}'), ('\u{2000}', '\u{200f}'), ('\u{2028}', '\u{202f}'),
+    ('\u{205f}', '\u{206f}'), ('\u{2800}', '\u{2800}'), ('\u{3000}', '\u{3000}'), ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'), ('\u{feff}', '\u{feff}'), ('\u{ffa0}', '\u{ffa0}'), ('\u{fff0}', '\u{fffc}'),
+    ('\u{110bd}', '\u{110bd}'), ('\u{110cd}', '\u{110cd}'), ('\u{13430}', '\u{1343f}'),
+    ('\u{13441}', '\u{13442}'), ('\u{16fe4}', '\u{16fe4}'), ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d159}', '\u{1d159}'), ('\u{1d173}', '\u{1d17a}'), ('\u{e0000}', '\u{e0fff}'),
+];
 
 /// Shortens text to `room` columns of a terminal: the middle gives way, and the end, which is more specific, keeps more than the start.
 pub fn keep_ends(text: &str, room: usize) -> String {
@@ -155,6 +155,21 @@ mod tests {
         }
         let ordinary = "plain ÄÖé 日本語 한국어 עברית العربية हिन्दी 🦀 ½ — “”";
         assert_eq!(escape(ordinary), ordinary);
+    }
+
+    #[test]
+    fn the_ranges_are_those_of_unicode_s_properties() {
+        use regex_syntax::hir::{Class, HirKind};
+        // Those named by number have a blank glyph: the object replacement character, the Braille pattern without dots, the Khitan
+        // filler, the blank hieroglyphs, the null notehead.
+        let properties = concat!(
+            r"[[\p{Cc}\p{Cf}\p{Z}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}",
+            r"\u{FFFC}\u{2800}\u{16FE4}\u{13441}\u{13442}\u{1D159}]--\u{20}]"
+        );
+        let parsed = regex_syntax::parse(properties).unwrap();
+        let HirKind::Class(Class::Unicode(class)) = parsed.into_kind() else { panic!("{properties}") };
+        let ranges: Vec<_> = class.ranges().iter().map(|range| (range.start(), range.end())).collect();
+        assert_eq!(ranges, INVISIBLE);
     }
 
     #[test]

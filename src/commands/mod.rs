@@ -77,11 +77,16 @@ impl Command {
     }
 }
 
-/// Runs a command and returns the exit code. `tree` describes the whole command line.
+/// Runs a command and returns the exit code. `tree` returns the whole command line.
 ///
 /// # Errors
 /// Those of the command.
-pub fn run(command: Command, global: Global, interrupts: Interrupts, tree: clap::Command) -> Result<u8> {
+pub fn run(
+    command: Command,
+    global: Global,
+    interrupts: Interrupts,
+    tree: fn() -> clap::Command,
+) -> Result<u8> {
     match command {
         Command::Version => {
             console::data(concat!("cage ", env!("CARGO_PKG_VERSION")))?;
@@ -116,7 +121,7 @@ pub fn run(command: Command, global: Global, interrupts: Interrupts, tree: clap:
         Command::Prune(prune) => prune.run(&session),
         Command::Rmconfig(rmconfig) => rmconfig.run(&session),
         Command::Obliterate(obliterate) => obliterate.run(&session),
-        Command::Man(man) => man.run(&session, tree),
+        Command::Man(man) => man.run(&session, tree()),
         Command::Completions(_) | Command::Version => Ok(0),
     }
 }

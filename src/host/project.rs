@@ -92,7 +92,8 @@ impl Project {
                 .hint("choose the directory that you work in; a cage can change everything in it")
                 .into());
         }
-        match self.danger(host).filter(|_| !dangerous) {
+        let danger = if dangerous { None } else { self.danger(host) };
+        match danger {
             None => Ok(()),
             Some(why) => Err(Failure::new(format!("{shown} can't be a project: {why}"))
                 .hint("choose the directory that you work in; --allow-dangerous-dir if you mean it")
@@ -111,29 +112,11 @@ impl Project {
         if places::is_shared(path) {
             return Some("it is not yours alone".to_owned());
         }
-        for secret in host.secret_dirs() {
-            // By whatever way one gets there.
-            let shown = text::escape(&secret.to_string_lossy());
-            for secret in [&secret, &file::real(&secret)] {
-                if path.starts_with(secret) {
-                    return Some(format!("it is {shown} or in it, which is not for others"));
-                }
-                if secret.starts_with(path) {
-                    return Some(format!("{shown} is in it, which is not for others"));
-                }
-            }
+        if let Some(how) = host.secret_dirs().iter().find_map(|secret| overlap(path, secret)) {
+            return Some(format!("{how}, which is not for others"));
         }
-        for dotfile in host.dotfiles() {
-            let (shown, real) = (text::escape(&dotfile.to_string_lossy()), file::real(&dotfile));
-            let told =
-                |how: String| Some(format!("{how}, which counts on this machine as soon as it is written"));
-            if path.starts_with(&dotfile) || path.starts_with(&real) {
-                return told(format!("it is {shown} or in it"));
-            }
-            if dotfile.starts_with(path) || real.starts_with(path) {
-                let how = if dotfile.starts_with(path) { "is in it" } else { "leads into it" };
-                return told(format!("{shown} {how}"));
-            }
+        if let Some(how) = host.dotfiles().find_map(|dotfile| overlap(path, &dotfile)) {
+            return Some(format!("{how}, which counts on this machine as soon as it is written"));
         }
         let socket = host.sockets().find(|socket| file::real(socket).starts_with(path))?;
         Some(format!("the socket {} is in it", text::escape(&socket.to_string_lossy())))
@@ -156,6 +139,18 @@ impl Project {
     pub fn dir(&self) -> PathBuf {
         PathBuf::from(&self.path)
     }
+}
+
+/// Returns how a directory and a place overlap, by whatever way one gets there, if they do.
+fn overlap(path: &Path, place: &Path) -> Option<String> {
+    let real = file::real(place);
+    let ways = if real == place { vec![place] } else { vec![place, &real] };
+    let shown = || text::escape(&place.to_string_lossy());
+    if ways.iter().any(|way| path.starts_with(way)) {
+        return Some(format!("it is {} or in it", shown()));
+    }
+    let way = ways.iter().find(|way| way.starts_with(path))?;
+    Some(format!("{} {}", shown(), if *way == place { "is in it" } else { "leads into it" }))
 }
 
 /// The name of the cage for the project at `path`: `cage-<basename>-<8 hex digits of the path's SHA-256>`. A basename

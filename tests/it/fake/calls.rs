@@ -1,6 +1,9 @@
 //! The engine calls of each command, in each state, on each engine: a call takes as long as all that cage itself does, or much longer.
 
+use std::path::Path;
+
 use super::machine::{Machine, Outcome, Speaks};
+use crate::common::{absent, skipped};
 
 /// Returns the calls of a run by their verbs, and the option of `exec` that tells what it is for.
 fn calls(outcome: &Outcome) -> String {
@@ -80,4 +83,34 @@ fn a_cage_that_exists() {
     check("running", "stop", "container inspect, stop", "container inspect, stop");
     check("running", "status", "container inspect, info", "container inspect");
     check("running", "list", "ps, container inspect", "ps, container inspect");
+}
+
+/// Returns the number of instructions, in millions, that cage itself takes for a command.
+fn instructions(machine: &Machine, command: &str) -> Option<u64> {
+    let mut valgrind = machine.command("/usr/bin/valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", env!("CARGO_BIN_EXE_cage")]);
+    let outcome = machine.run(valgrind.args(command.split(' ')));
+    let (_, counted) = outcome.stderr.split_once("Collected : ")?;
+    counted.split_whitespace().next()?.parse::<u64>().ok().map(|count| count / 1_000_000)
+}
+
+#[test]
+fn a_command_takes_few_instructions() {
+    if !Path::new("/usr/bin/valgrind").exists() {
+        // There is none for macOS on Arm.
+        let missing = if cfg!(target_os = "macos") { skipped } else { absent };
+        return missing("valgrind", "not installed");
+    }
+    // Half as much again as today, without optimization; with it, they are a quarter. scripts/bench has those numbers.
+    for (words, command, most) in [
+        ("none, local image, ready home", "start", 24),
+        ("stopped, local image, ready home", "restart", 44),
+        ("running", "run true", 14),
+        ("running", "status", 12),
+        ("running", "list", 9),
+        ("running", "stop", 9),
+    ] {
+        let count = instructions(&Machine::in_story(Speaks::Docker, words), command).unwrap();
+        assert!(count <= most, "cage {command}: {count} million instructions");
+    }
 }
