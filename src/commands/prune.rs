@@ -1,5 +1,7 @@
 //! `cage prune`: remove leftovers of deleted projects, and old images.
 
+use std::mem;
+
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
@@ -63,11 +65,22 @@ impl Prune {
         if unused.is_empty() {
             console::info("nothing to prune");
         } else if session.confirm(self.yes, &question(&unused))? {
-            let names: Vec<String> = unused.lost.iter().map(|lost| cage_name(&lost.project)).collect();
-            let lock = session.lock(names.iter().map(String::as_str))?;
-            unused.look_again(host);
-            if !(self.json && dry_run) {
-                session.carry_out_locked(&plan(host, &runtime, &unused), lock)?;
+            let is_told_only = self.json && dry_run;
+            // The locks are open files, of which macOS allows 256.
+            let mut lost = mem::take(&mut unused.lost).into_iter();
+            while !lost.as_slice().is_empty() {
+                let mut part: Vec<Lost> = lost.by_ref().take(100).collect();
+                let names: Vec<String> = part.iter().map(|lost| cage_name(&lost.project)).collect();
+                let lock = session.lock(names.iter().map(String::as_str))?;
+                // The user may have answered much later.
+                part.retain(|lost| lost.is_gone(host));
+                if !is_told_only {
+                    session.carry_out_locked(&removal(host, &runtime, &part), lock)?;
+                }
+                unused.lost.append(&mut part);
+            }
+            if !is_told_only && !unused.images.is_empty() {
+                session.carry_out(&images_removal(&runtime, &unused.images))?;
             }
         } else {
             unused = Unused::default();
@@ -96,13 +109,13 @@ fn question(unused: &Unused) -> String {
     all.map(|object| format!("this removes {object}\n")).chain(["Continue?".to_owned()]).collect()
 }
 
-/// Returns the plan that removes unused objects. Nothing is forced: the engine refuses to remove a container that was started
+/// Returns the plan that removes objects of projects. Nothing is forced: the engine refuses to remove a container that was started
 /// or a volume that was used since the question.
-fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
+fn removal(host: &Host, runtime: &Runtime, objects: &[Lost]) -> Plan {
     let mut plan = Plan::default();
-    for unused in &unused.lost {
-        plan.say(format!("Removing {}", lost(unused)));
-        match &unused.object {
+    for object in objects {
+        plan.say(format!("Removing {}", lost(object)));
+        match &object.object {
             Object::Cage(cage) => {
                 plan.run(runtime.command(["rm", "--volumes", &cage.id]));
                 plan.append(clean_up(host, runtime, cage));
@@ -114,7 +127,12 @@ fn plan(host: &Host, runtime: &Runtime, unused: &Unused) -> Plan {
             Object::Home(volume) => plan.run(runtime.command(["volume", "rm", volume])),
         }
     }
-    for old in &unused.images {
+    plan
+}
+
+fn images_removal(runtime: &Runtime, images: &[Image]) -> Plan {
+    let mut plan = Plan::default();
+    for old in images {
         plan.say(format!("Removing {}", image(old)));
         plan.run(runtime.command(["rmi", &old.id]));
     }

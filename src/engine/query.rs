@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::engine::container::Container;
 use crate::engine::dialect::Endpoint;
@@ -46,7 +47,9 @@ impl Inspected {
     /// Reads docker's or podman's JSON.
     fn parse(json: &[u8]) -> Result<Self> {
         let mut found = Self::default();
-        for object in serde_json::from_slice::<Vec<Value>>(json)? {
+        // One by one, as a value takes ten times the memory of its text.
+        for object in serde_json::from_slice::<Vec<&RawValue>>(json)? {
+            let object: Value = serde_json::from_str(object.get())?;
             // Volumes, networks and pods may have the same name.
             if object.get("State").is_some() && object.get("Image").is_some() {
                 found.containers.push(Container::read(&object)?);
@@ -175,9 +178,17 @@ impl Runtime {
     }
 
     fn inspect(&self, runner: Runner, verb: &[&str], names: &[&str]) -> Result<Inspected> {
-        if names.is_empty() {
-            return Ok(Inspected::default());
+        let mut all = Inspected::default();
+        // Systems limit the length of a command line, and cage that of an answer.
+        for names in names.chunks(1000) {
+            let found = self.inspect_some(runner, verb, names)?;
+            all.containers.extend(found.containers);
+            all.images.extend(found.images);
         }
+        Ok(all)
+    }
+
+    fn inspect_some(&self, runner: Runner, verb: &[&str], names: &[&str]) -> Result<Inspected> {
         let invocation = self.command([verb, names].concat()).within(ANSWER);
         let mut output = runner.capture(&invocation)?;
         // Without objects the answer is `[]`. A busy podman now and then prints nothing.

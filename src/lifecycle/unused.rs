@@ -206,10 +206,12 @@ impl Unused {
             doubt.is_none()
         });
     }
+}
 
-    /// Keeps the objects whose project exists again, since the user may have answered much later.
-    pub fn look_again(&mut self, host: &Host) {
-        self.lost.retain(|lost| matches!(Directory::look(host, &lost.project), Directory::Gone(_)));
+impl Lost {
+    /// Returns whether the project is still gone.
+    pub fn is_gone(&self, host: &Host) -> bool {
+        matches!(Directory::look(host, &self.project), Directory::Gone(_))
     }
 }
 

@@ -17,6 +17,7 @@ mod identity;
 mod list;
 mod locks;
 pub mod machine;
+mod many;
 mod prune;
 mod screens;
 mod secrets;
