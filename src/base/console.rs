@@ -36,22 +36,27 @@ pub fn warn(message: &str) {
     to_stderr(&format!("cage: warning: {}\n", escape(message)));
 }
 
-/// Prints which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, elsewhere on one line.
-/// A step of less than 300 ms is not worth a message.
-pub fn tell_while(what: &str, ended: &Receiver<()>) {
+/// Tells which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, in a line that then goes
+/// away; elsewhere in a line, if that `is_for_all`. A step of less than 300 ms is not worth a message.
+pub fn tell_while(what: &str, is_for_all: bool, ended: &Receiver<()>) {
     let start = Instant::now();
     let goes_on = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
     if !goes_on(Duration::from_millis(300)) {
         return;
     }
     if !io::stderr().is_terminal() {
-        return info(&format!("{what}..."));
+        if is_for_all {
+            info(&format!("{what}..."));
+        }
+        return;
     }
-    to_stderr(&format!("cage: {what}..."));
+    let mut line = format!("cage: {}...", escape(what));
+    to_stderr(&line);
     while goes_on(Duration::from_secs(1)) {
-        to_stderr(&format!("\rcage: {what}... {} s", start.elapsed().as_secs()));
+        line = format!("cage: {}... {} s", escape(what), start.elapsed().as_secs());
+        to_stderr(&format!("\r{line}"));
     }
-    to_stderr("\n");
+    to_stderr(&format!("\r{:width$}\r", "", width = line.chars().count()));
 }
 
 /// Echoes an engine command, already quoted for a shell, before it runs.

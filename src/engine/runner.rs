@@ -99,14 +99,27 @@ impl Runner {
     /// # Errors
     /// When it doesn't start, or doesn't end in time.
     pub fn capture(self, invocation: &Invocation) -> Result<Output, EngineError> {
-        self.capture_unless(invocation, &Cancel::default())
+        let waits = || format!("waiting for {}", invocation.runtime.name);
+        let message = invocation.slow.map_or_else(waits, str::to_owned);
+        self.captured(invocation, &Cancel::default(), Some((&message, invocation.slow.is_some())))
     }
 
-    /// Runs a command and captures its output, unless it is cancelled.
+    /// Runs a command and captures its output, unless it is cancelled. Shows nothing, since a program may have the terminal meanwhile.
     ///
     /// # Errors
     /// When it doesn't start.
     pub fn capture_unless(self, invocation: &Invocation, cancel: &Cancel) -> Result<Output, EngineError> {
+        self.captured(invocation, cancel, None)
+    }
+
+    /// Runs a command and captures its output. `shown` is what to tell a user who has to wait, and whether to tell it without a
+    /// terminal, too.
+    fn captured(
+        self,
+        invocation: &Invocation,
+        cancel: &Cancel,
+        shown: Option<(&str, bool)>,
+    ) -> Result<Output, EngineError> {
         let input = invocation.stdin.as_ref().map(|stdin| stdin.data.as_slice());
         self.echo(invocation);
         let mut command = command(invocation);
@@ -119,8 +132,8 @@ impl Runner {
         let output = thread::scope(|scope| {
             // Dropping a sender tells its thread that the command has ended.
             let ((_shown, when_shown), (_timed, when_timed)) = (mpsc::channel(), mpsc::channel::<()>());
-            if let Some(what) = invocation.slow {
-                spawn(scope, move || console::tell_while(what, &when_shown))?;
+            if let Some((what, is_for_all)) = shown {
+                spawn(scope, move || console::tell_while(what, is_for_all, &when_shown))?;
             }
             if let Some(limit) = limit {
                 let timer = &timer;

@@ -201,7 +201,8 @@ impl Exec {
         let passed = AtomicBool::new(false);
         let pass_on = |number: i32| {
             let command = self.signal.clone().arg(number.to_string());
-            passed.fetch_or(runner.run(&command).is_ok(), Ordering::Relaxed);
+            let output = runner.capture_unless(&command, &Cancel::default());
+            passed.fetch_or(output.is_ok_and(|output| output.status.success()), Ordering::Relaxed);
         };
         let (status, in_line) = match &self.keys {
             Some(keys) => self.with_terminal(keys, runner, interrupts, pass_on)?,

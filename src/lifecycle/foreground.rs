@@ -1,10 +1,11 @@
 //! The program in the foreground of a cage's first terminal, which goes on when the user detaches.
 
+use std::process::Output;
 use std::time::{Duration, SystemTime};
 
 use crate::base::script;
 use crate::engine::command::Invocation;
-use crate::engine::runner::{Cancel, Runner};
+use crate::engine::error::EngineError;
 use crate::engine::runtime::Runtime;
 use crate::lifecycle::ending::ANSWER;
 use crate::lifecycle::open_terminals::{Visitor, Way};
@@ -26,9 +27,9 @@ impl Foreground {
         runtime.command(["exec", "--workdir", "/", container, "/bin/sh", "-c", SCRIPT]).within(ANSWER)
     }
 
-    /// Asks; `None` if nothing there can tell.
-    pub fn ask(query: &Invocation, runner: Runner, cancel: &Cancel) -> Option<Self> {
-        let output = runner.capture_unless(query, cancel).ok().filter(|output| output.status.success())?;
+    /// Reads the answer; `None` if nothing there can tell.
+    pub fn of(answer: Result<Output, EngineError>) -> Option<Self> {
+        let output = answer.ok().filter(|output| output.status.success())?;
         Self::parse(&String::from_utf8_lossy(&output.stdout))
     }
 

@@ -61,7 +61,7 @@ impl KeptModes {
     }
 
     fn ask(&self, runner: Runner, cancel: &Cancel) -> Option<String> {
-        Foreground::ask(&self.foreground, runner, cancel).map(|program| program.id)
+        Foreground::of(runner.capture_unless(&self.foreground, cancel)).map(|program| program.id)
     }
 }
 

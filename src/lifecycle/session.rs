@@ -12,7 +12,7 @@ use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
-use crate::engine::runner::{Cancel, Runner};
+use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 use crate::host::completion;
@@ -106,7 +106,7 @@ impl Session {
         let mut visitors = self.visitors(cage);
         if !visitors.iter().any(|visitor| visitor.way == Way::Attached) {
             let query = Foreground::query(runtime, &cage.id);
-            let program = Foreground::ask(&query, self.runner, &Cancel::default());
+            let program = Foreground::of(self.runner.capture(&query));
             visitors.extend(program.and_then(Foreground::visitor));
         }
         visitors

@@ -23,3 +23,4 @@ mod screens;
 mod secrets;
 mod terminal;
 mod visitors;
+mod waiting;
