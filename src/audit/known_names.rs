@@ -40,7 +40,7 @@ pub const FILES: &[(&str, &str)] = &[
     (".tmux-sessionizer .tmuxinator.yml .tmuxp.yaml .tmuxp.json .zellij/**", TERMINALS),
     (".lando.yml .lando.*.yml", "lando runs the commands in it on this machine"),
     // <https://docs.python.org/3/library/venv.html>
-    (".venv/bin/python* venv/bin/python* env/bin/python* .env/bin/python*", PYTHONS),
+    ("bin/python*", PYTHONS),
     (".venv/bin/activate* venv/bin/activate* env/bin/activate* .env/bin/activate*", ACTIVATE),
     (".venv/Scripts/* venv/Scripts/*", ACTIVATE),
     (".venv", "a shell with autoswitch_virtualenv activates the environment that it names"),
@@ -152,7 +152,7 @@ pub const FILES: &[(&str, &str)] = &[
         ".mrconfig .reviewboardrc .arclint .dvc/config .dvc/config.local",
         "mr, rbt, arc or dvc runs the commands in it",
     ),
-    (".pijul/config", "pijul runs the hooks in it"),
+    (".pijul/config _MTN/monotonerc", "pijul or monotone runs the hooks in it"),
     (".p4config .arcconfig", "p4 or arc runs the commands in it"),
     (".lfsconfig", "git-lfs takes the address of its server from it"),
     (".gitreview", "git review pushes to the address in it"),

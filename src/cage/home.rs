@@ -83,12 +83,15 @@ pub fn is_ready(directory: &Path, owner: Ids) -> bool {
             {
                 let entry = entry?;
                 entries += 1;
+                if entries > MANY {
+                    return Ok(false);
+                }
                 if entry.file_type()?.is_dir() {
                     is_ready &= belongs(&entry.path(), None)?;
                     below.push(entry.path());
                 }
             }
-            if !is_ready || entries > MANY {
+            if !is_ready {
                 return Ok(false);
             }
             level = below;

@@ -161,7 +161,7 @@ const OF_EVERY_KIND: &str = "\
     .github/mcp.json .github/lsp.json local.properties CMakeUserPresets.json .bazelrc.user .githooks/pre-commit \
     docker-bake.override.hcl main_override.tf .jj/repo/config.toml .sl/config _darcs/prefs/defaults .fossil-settings/x \
     .repo/repo/main.py .gclient .west/config json.py pip.py logging/__init__.py re.pyc ssl.cpython-311-x86_64-linux-gnu.so pip/__main__.pyc renv/activate.R latexmkrc .mrconfig .husky/_/husky.sh \
-    .activate.sh .pkgx.yaml _opam/.opam-switch/environment vfox.toml aqua.yaml .moon/tasks.yml .paket/Paket.Restore.targets .aspect/cli/config.yaml \
+    bin/python3 .activate.sh .pkgx.yaml _opam/.opam-switch/environment vfox.toml aqua.yaml .moon/tasks.yml .paket/Paket.Restore.targets .aspect/cli/config.yaml \
     .plzconfig.local .mill-opts .vagrantplugins .chef/knife.rb wp-cli.yml LocalValetDriver.php .flaskenv .ghc.environment.x86_64-linux-9.4 \
     irbrc .rdbgrc .psysh.php .nrepl.edn tool-gdb.py ipython_config.py profile_default/startup/x.py before.app.sln.targets x.runsettings \
     .emacs.desktop .ropeproject/config.py .joyride/scripts/activate.cljs platformio.ini _vimrc wallaby.js tslint.json .anyrc.js .otherrc.mts \
