@@ -13,9 +13,13 @@ use super::known_names::{FILES, IDE_STATE, PYTHON, PYTHON_MODULES, STARTUP};
 /// don't count, but for the start-up files of an interpreter.
 const PACKAGES: &[&[u8]] = &[b"node_modules", b"site-packages"];
 
-/// Returns whether known names in a directory of this name, as it is folded, don't count.
-pub fn passes_over(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b".git") || PACKAGES.iter().any(|packages| name.eq_ignore_ascii_case(packages))
+/// The largest number that [`passed_over`] returns.
+pub const PASSED_OVER: usize = 2;
+
+/// Returns how much is not looked at in a directory of this name, as it is folded: known names, or repositories as well.
+pub fn passed_over(name: &[u8]) -> usize {
+    let has_packages = || PACKAGES.iter().any(|packages| name.eq_ignore_ascii_case(packages));
+    if name.eq_ignore_ascii_case(b".git") { PASSED_OVER } else { usize::from(has_packages()) }
 }
 
 /// The largest number of names at the end of a pattern, counted from its last name without `*`.

@@ -10,7 +10,7 @@ use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use super::finding::{Findings, Sighting, path_bytes};
-use super::known_files::{KnownFiles, folded, passes_over};
+use super::known_files::{KnownFiles, PASSED_OVER, folded, passed_over};
 use super::tree::{Node, Status, Tree};
 use super::{display, git_dir, git_files};
 
@@ -252,11 +252,12 @@ impl Walk<'_> {
 
     /// Returns the time of the last change of a directory that a link leads to, if it is one in which less is looked at than here.
     fn change_of_passed_over(&self, target: &Path) -> Option<i64> {
-        let is_passed_over = |path: &Path| path.iter().any(|name| passes_over(&folded(name)));
-        if is_passed_over(&self.path) {
+        let passed_over = |path: &Path| path.iter().map(|name| passed_over(&folded(name))).max().unwrap_or(0);
+        let here = passed_over(&self.path);
+        let real = (here < PASSED_OVER).then(|| self.tree.resolve(&self.path, target)).flatten()?;
+        if passed_over(&real) <= here {
             return None;
         }
-        let real = self.tree.resolve(&self.path, target).filter(|real| is_passed_over(real))?;
         let Node::Dir(status) = self.tree.node(&real) else { return None };
         Some(status.changed)
     }

@@ -114,7 +114,7 @@ const LISTS: [&str; 21] = [
 ];
 
 /// Variables that name settings, sockets or the storage of engines. Settings can name programs.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "CONTAINERS_CONF",
     "CONTAINERS_CONF_OVERRIDE",
     "CONTAINERS_HELPER_BINARY_DIR",
@@ -126,6 +126,7 @@ const SETTINGS: [&str; 15] = [
     "DOCKER_HOST",
     "PODMAN_CONNECTIONS_CONF",
     "REGISTRY_AUTH_FILE",
+    "SSH_AUTH_SOCK",
     STORAGE_OPTS,
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",

@@ -98,13 +98,15 @@ fn a_link_to_a_directory_that_is_not_looked_at_is_found() {
         .link("deep/pkg", "../node_modules/y")
         .write("lib/site-packages/z/.envrc", "")
         .link("absolute", project.path("lib/site-packages/z").to_str().unwrap())
-        .link("all", "node_modules");
+        .link("all", "node_modules")
+        .link("node_modules/sub", "../.git/x");
     let found = project.whole();
     let expected = [
         "a/b: link to ../way".to_owned(),
         format!("absolute: link to {}", project.path("lib/site-packages/z").display()),
         "all: link to node_modules".to_owned(),
         "deep/pkg: link to ../node_modules/y".to_owned(),
+        "node_modules/sub: link to ../.git/x".to_owned(),
         "sub: link to .git/x".to_owned(),
         "way: link to .git/./bare".to_owned(),
     ];

@@ -7,7 +7,7 @@ use crate::yours::{Agent, links};
 
 on_each_engine!(an_agent_can_be_kept_out);
 
-on_each_engine!(clients: without_it_no_socket_is_mounted);
+on_each_engine!(clients: without_it_no_socket_is_mounted, another_socket_does_not_come_in_by_a_planted_link);
 
 fn an_agent_can_be_kept_out(world: &World) {
     let agent = Agent::start(world, "my-key");
@@ -56,4 +56,30 @@ fn without_it_no_socket_is_mounted(world: &World) {
     world.write(&world.project.join(".cage.env"), "CAGE_SSH=on\n");
     agent.cage(world, "restart").ok();
     assert!(!world.inspect("{{json .Mounts}}").contains("ssh-auth.sock"));
+}
+
+fn another_socket_does_not_come_in_by_a_planted_link(world: &World) {
+    let (agent, other) = (Agent::start(world, "my-key"), Agent::start(world, "other-key"));
+    let (shared, elsewhere) = (world.root().join("shared"), world.root().join("elsewhere"));
+    world.mkdir(&shared);
+    world.mkdir(&elsewhere);
+    world.cage(&format!("start -d --no-ssh -v {}:/shared", shared.display())).ok();
+    let socket = shared.join("agent");
+    let in_shared =
+        |words: &str| world.cage(words).dir(&elsewhere).env("SSH_AUTH_SOCK", socket.display().to_string());
+    let plant = |target: &std::path::Path| {
+        world.cage(&format!("run -- ln -sfn {} /shared/agent", target.display())).ok();
+    };
+    for target in [&agent.socket, &other.socket] {
+        plant(target);
+        in_shared("start -d")
+            .exits(1)
+            .says(&format!("SSH_AUTH_SOCK leads into {}, which code in a cage can write", shared.display()));
+        in_shared("run true").exits(125);
+    }
+    // The control: the socket itself is given.
+    agent.cage(world, "start -d").dir(&elsewhere).ok();
+    let keys = agent.cage(world, "run -- ssh-add -l").dir(&elsewhere).ok();
+    assert!(keys.out.contains("my-key"), "{keys}");
+    world.cage("rm").dir(&elsewhere).ok();
 }
