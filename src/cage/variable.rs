@@ -60,7 +60,8 @@ impl Variable {
         );
         let value = self.value.or_else(|| host.any_variable(&self.name).map(str::to_owned));
         let value = value.ok_or_else(|| {
-            Failure::new(format!("-e: {shown} has no value here")).hint(format!("write -e {shown}=VALUE"))
+            Failure::new(format!("-e: {shown} has no value here"))
+                .hint(format!("`export {shown}=…` first, or write -e {shown}=VALUE"))
         })?;
         ensure!(
             !value.contains(['\n', '\0']) && !value.ends_with('\r'),

@@ -46,7 +46,10 @@ fn run_has_its_own_variables_and_directory(world: &World) {
             .says("no such user or group in the cage");
     }
     world.cage("run -u 4321 -- id -u").ok().prints("4321\n");
-    world.cage("run -e TOKEN -- true").exits(125).says("error: -e: TOKEN has no value here\n");
+    world
+        .cage("run -e TOKEN -- true")
+        .exits(125)
+        .says("error: -e: TOKEN has no value here\nhint: `export TOKEN=…` first, ");
     // A shell opens in the current directory, too.
     world.cage("shell").dir(&sub).stdin("pwd\n").ok().prints(&format!("{}\n", sub.display()));
     world.cage("shell -- sh -c 'pwd; exit 3'").dir(&sub).exits(3).prints(&format!("{}\n", sub.display()));
