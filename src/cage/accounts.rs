@@ -9,11 +9,12 @@ use crate::engine::new_file::NewFile;
 use crate::host::ids::Ids;
 
 /// Returns both files, in which the image's user has these IDs. Its rows come first, so that they apply to its name and to its
-/// numbers, whoever else has those. All other rows stay as they are.
+/// numbers, whoever else has those. All other rows stay as they are. With `keeps_group` the user stays a member of its group in the
+/// image, which may own files that others own, too.
 ///
 /// # Errors
 /// When the image's /etc/passwd has no row for the user that can be changed.
-pub fn renumbered(image: &ImageFacts, ids: Ids) -> Result<[NewFile; 2]> {
+pub fn renumbered(image: &ImageFacts, ids: Ids, keeps_group: bool) -> Result<[NewFile; 2]> {
     let name = image.user.name.as_bytes();
     let file = |path| image.file(path).unwrap_or_default();
     let made = format!("{NAMELESS}:x:0:0::{}:/bin/sh", image.user.home);
@@ -32,7 +33,11 @@ pub fn renumbered(image: &ImageFacts, ids: Ids) -> Result<[NewFile; 2]> {
     let numbers = [ids.uid.to_string(), ids.gid.to_string()];
     let user = [&[name, fields[1], numbers[0].as_bytes(), numbers[1].as_bytes()], &fields[4..]].concat();
     let user = user.join(&b':');
-    let group = [name, b"x", numbers[1].as_bytes(), b""].join(&b':');
+    let mut group = [name, b"x", numbers[1].as_bytes(), b""].join(&b':');
+    if keeps_group {
+        let name = &image.user.name;
+        group.extend(format!("\n{name}-image:x:{}:{name}", image.user.ids.gid).as_bytes());
+    }
     Ok([(PASSWD, user), (GROUP, group)].map(|(path, first)| {
         let others = rows(file(path)).filter(|row| name_of(row) != name);
         let rows = [first.as_slice()].into_iter().chain(others);
@@ -64,7 +69,7 @@ mod tests {
     }
 
     fn change(name: &str, passwd: &str, group: &str) -> Option<(String, String)> {
-        let files = renumbered(&image(name, passwd, group), IDS).ok()?;
+        let files = renumbered(&image(name, passwd, group), IDS, false).ok()?;
         assert!(files.iter().all(|file| file.mode == 0o644 && file.owner == Ids::ROOT));
         let [passwd, group] = files.map(|file| String::from_utf8(file.content).unwrap());
         Some((passwd, group))
@@ -81,6 +86,13 @@ mod tests {
             "vscode:x:1000:100:,,,:/home/vscode:/bin/zsh\nroot:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/:\n"
         );
         assert_eq!(group, "vscode:x:100:\nroot:x:0:\nusers:x:100:\nsudo:x:27:vscode\n");
+    }
+
+    #[test]
+    fn the_group_in_the_image_may_stay() {
+        let image = image("vscode", "vscode:x:501:20::/home/vscode:/bin/zsh\n", "root:x:0:\nvscode:x:20:\n");
+        let [_, group] = renumbered(&image, IDS, true).unwrap();
+        assert_eq!(group.content, b"vscode:x:100:\nvscode-image:x:20:vscode\nroot:x:0:\n");
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub const NAMELESS: &str = "cage-user";
 /// The file with the groups.
 pub const GROUP: &str = "/etc/group";
 
+/// The list of files that belong to the image's user outside of the home.
+const OUTSIDE: &str = "outside";
+
+/// The length from which this list is not complete.
+const MANY: usize = 100;
+
 /// Prints the facts.
 const ASK: &str = script::body(include_str!("image_facts.sh"));
 
@@ -41,7 +47,8 @@ pub struct ImageFacts {
     pub user: ImageUser,
     /// The owner of the project as seen in a container. It is known only if the user can't write the project, and only where cage asked.
     pub seen_owner: Option<Ids>,
-    /// Those of /etc/passwd, /etc/group, /etc/gitconfig and `/etc/ssh/ssh_known_hosts` that the image has, by path.
+    /// Those of /etc/passwd, /etc/group, /etc/gitconfig and `/etc/ssh/ssh_known_hosts` that the image has, by path, and the list
+    /// [`OUTSIDE`].
     pub files: HashMap<String, Vec<u8>>,
 }
 
@@ -49,6 +56,14 @@ impl ImageFacts {
     /// Returns a file of the image, if the image has it.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)
+    }
+
+    /// Returns the files that belong to the image's user outside of the home, and whether there are more.
+    pub fn outside(&self) -> (Vec<String>, bool) {
+        let text = String::from_utf8_lossy(self.file(OUTSIDE).unwrap_or_default());
+        // A name with a line break is two names of no files.
+        let files = text.lines().filter(|path| path.starts_with('/'));
+        (files.take(MANY).map(str::to_owned).collect(), text.lines().nth(MANY).is_some())
     }
 
     /// Returns what is known of the published image without asking: not its files.
@@ -137,7 +152,7 @@ pub struct Memory {
 impl Memory {
     /// Returns the place for the facts about the image with this ID, of the engine at this address.
     pub fn of(host: &Host, runtime: &Runtime, endpoint: &str, image: &str) -> Option<Self> {
-        let head = format!("1 {} {} {image}\n", runtime.kind.program(), text::escape(endpoint));
+        let head = format!("2 {} {} {image}\n", runtime.kind.program(), text::escape(endpoint));
         let name = hex::encode(&Sha256::digest(&head)[..8]);
         Some(Self { path: host.state_dir()?.join(format!("{START}{name}")), head })
     }

@@ -4,7 +4,7 @@
 # Runs as the image's user in a short-lived container, without the home. Prints a line each: the user's name (or an empty
 # line), UID, GID and home directory; the owner of DIRECTORY, UID:GID, as seen in the container, if the user can't write to
 # it, else an empty line. Then, for each file that the image has and its user can read, a line with path and size, and the
-# file. At the end `end`.
+# file; and so a list of the first files that belong to the user outside of the home, a line each, called `outside`. At the end `end`.
 #
 # shellcheck disable=SC2046  # The fields of `ls` are split on purpose.
 
@@ -29,4 +29,15 @@ for file in /etc/passwd /etc/group /etc/gitconfig /etc/ssh/ssh_known_hosts; do
         cat "$file"
     fi
 done
+if [ "$(id -u)" != 0 ]; then
+    limit=$(command -v timeout) && limit="$limit 10"
+    # shellcheck disable=SC2086
+    outside=$($limit find / -xdev \( -path "$HOME" -o -path "${1:-/proc}" -o -path /proc -o -path /sys -o -path /dev -o -path /tmp \
+        -o -path /var/tmp -o -path /run \) -prune -o -user "$(id -u)" -print 2>/dev/null | head -n 101) || outside=
+    if [ -n "$outside" ]; then
+        size=$(printf %s "$outside" | wc -c)
+        echo "outside $((size))"
+        printf %s "$outside"
+    fi
+fi
 echo end

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::base::script;
 use crate::cage::existing::{Cage, SUCCESSOR};
 use crate::cage::home::{PREPARE, helper};
-use crate::cage::options::Home;
+use crate::cage::options::{Home, NO_ROOT};
 use crate::cage::ssh_agent::Agent;
 use crate::cage::user::Mapping;
 use crate::cage::{home, nesting};
@@ -21,6 +22,9 @@ use crate::lifecycle::new_cage::NewCage;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::steps::{halt, remove, remove_all, tell_ports};
 use crate::lifecycle::worktrees;
+
+/// Gives files of the image to the user.
+const HAND_OVER: &str = script::body(include_str!("hand_over.sh"));
 
 impl NewCage<'_> {
     /// Returns the plan that creates the cage. The container gets its final name last, so that a cage of that name is always complete.
@@ -44,7 +48,8 @@ impl NewCage<'_> {
         plan.push(self.undo(name, forget()));
         plan.extend(self.welcome().into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
-        if let (Entry::Attach, false) = (entry, self.options.has_port_of_choice()) {
+        let hand_over = self.hand_over(name);
+        if let (Entry::Attach, false, None) = (entry, self.options.has_port_of_choice(), &hand_over) {
             plan.push(self.context.start_attached(name, self.settle(name)));
         } else {
             plan.append(self.start(name));
@@ -192,6 +197,20 @@ impl NewCage<'_> {
         self.context.settle(name, self.agent() == Some(Agent::Machine), &self.options)
     }
 
+    /// Returns the command that gives files of the image to the user, if there are a few. Many would take long, and more of the disk.
+    fn hand_over(&self, name: &str) -> Option<Invocation> {
+        let (files, has_more) = &self.outside;
+        if files.is_empty() || *has_more || self.options.has(NO_ROOT) {
+            return None;
+        }
+        let (old, new) = (self.user.ids.uid.to_string(), self.mapping.inside(&self.user).to_string());
+        let mut args = vec!["exec", "--workdir", "/", "--user", "0"];
+        args.extend(script::NO_LIBRARIES);
+        args.extend([name, "/bin/sh", "-c", HAND_OVER, "sh", &old, &new]);
+        args.extend(files.iter().map(String::as_str));
+        Some(self.context.runtime.command(args).within(PATIENCE))
+    }
+
     /// Returns the plan that starts the container of this name and checks that it keeps running: with the engine's init as the first
     /// process, the start succeeds even if the image's command can't be executed.
     fn start(&self, name: &str) -> Plan {
@@ -201,6 +220,7 @@ impl NewCage<'_> {
         let mut plan = Plan::default();
         plan.run(runtime.command(["start", name]));
         plan.run(self.settle(name).unwrap_or_else(look));
+        plan.extend(self.hand_over(name).map(Step::Run));
         plan.push(Step::Keep);
         plan.extend(tell_ports(runtime, name, &self.options));
         plan

@@ -68,6 +68,8 @@ pub struct NewCage<'a> {
     pub worktrees: Worktrees,
     /// Whether files that the image's user creates belong to root, and not to the user outside.
     pub roots_files: bool,
+    /// The files of the image's user outside of the home, and whether there are more, if the user has another number in the cage.
+    pub outside: (Vec<String>, bool),
     /// The mount points that lie in other mounts.
     pub points: MountPoints,
     /// The path and the text of a filter of system calls that replaces the engine's.
@@ -114,6 +116,11 @@ impl<'a> NewCage<'a> {
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
         let mapping = mapping(context, &engine, &facts, &options, person)?;
+        let has_other_number = matches!(mapping, Mapping::Renumber(ids) if ids.uid != 0);
+        let outside = if has_other_number { facts.outside() } else { Default::default() };
+        // Its number may be that of a group with power on this machine.
+        let keeps_group =
+            !outside.0.is_empty() && !options.has(NO_ROOT) && !host.powerful_groups.contains(&user.ids.gid);
         ensure!(
             user.home != project.path,
             Failure::new(format!("the project {} is where the image has its user's home", project.path))
@@ -134,7 +141,7 @@ impl<'a> NewCage<'a> {
             points: mount_points::gather(context, &options, git.outside(), (&user.home, inside))?,
             seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
             options,
-            new_files: new_files(context, mapping, &facts, preflight, &worktrees)?,
+            new_files: new_files(context, (mapping, keeps_group), &facts, preflight, &worktrees)?,
             mapping,
             git,
             notes,
@@ -146,6 +153,7 @@ impl<'a> NewCage<'a> {
             baseline: baseline.to_file(host, project),
             add_host,
             roots_files,
+            outside,
             worktrees,
             preflight: preflight.clone(),
             engine,
@@ -221,7 +229,7 @@ fn mapping(
 /// Returns the files to put into the container before it starts.
 fn new_files(
     context: Context,
-    mapping: Mapping,
+    (mapping, keeps_group): (Mapping, bool),
     facts: &ImageFacts,
     preflight: &Preflight,
     worktrees: &Worktrees,
@@ -231,7 +239,7 @@ fn new_files(
     let is_changed = matches!(mapping, Mapping::Renumber(_)) || user.name == NAMELESS;
     let mut files = Vec::new();
     if is_changed && has_files {
-        files.extend(accounts::renumbered(facts, mapping.inside(user))?);
+        files.extend(accounts::renumbered(facts, mapping.inside(user), keeps_group)?);
     }
     files.extend(preflight.personal.files(facts));
     files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));

@@ -1,7 +1,7 @@
 //! Messages to the user about a new cage.
 
 use crate::base::text;
-use crate::cage::options::NO_SSH;
+use crate::cage::options::{NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::Agent;
 use crate::cage::{isolation, ssh_agent};
 use crate::engine::mount::Mount;
@@ -61,6 +61,7 @@ impl NewCage<'_> {
             let why = "the image's user is root: files that the cage creates in the project belong to root";
             warnings.push(format!("{why}; --no-root makes them yours"));
         }
+        warnings.extend(self.outside_warning());
         warnings.extend(self.preflight.personal.warnings.iter().cloned());
         warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
         for other in self.cages_losing_home() {
@@ -88,5 +89,25 @@ impl NewCage<'_> {
             ));
         }
         warnings
+    }
+
+    /// Returns the warning about files of the image's user that stay another user's in the cage.
+    fn outside_warning(&self) -> Option<String> {
+        let (files, has_more) = &self.outside;
+        let first = files.first()?;
+        let stay = |number: &str| {
+            format!(
+                "{number} of the image's user outside of its home belong to another user in the cage, e.g. {}",
+                text::escape(first)
+            )
+        };
+        if *has_more {
+            let chown = format!("`sudo chown -R {} DIRECTORY` inside gives them", self.user.name);
+            Some(format!("{}; {chown} to the cage's user", stay("many files")))
+        } else {
+            self.options
+                .has(NO_ROOT)
+                .then(|| format!("{}; without --no-root they would be handed over", stay("files")))
+        }
     }
 }

@@ -63,6 +63,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         add_host: context.runtime.kind.add_host(&engine, true, address),
         seccomp: None,
         roots_files: false,
+        outside: (Vec::new(), false),
         engine,
         new_files: match mapping {
             Mapping::Renumber(_) => vec![NewFile::readable("/etc/passwd", user.name.as_str())],

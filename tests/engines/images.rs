@@ -1,13 +1,16 @@
 //! Images of the user's choice.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, chown};
 
 use super::lab::{Engine, World};
+use super::yours::owner;
 
 on_each_engine!(everybody: an_image_whose_user_has_no_name_works);
 
 on_each_engine!(everybody: an_image_of_root_is_told);
+
+on_each_engine!(everybody: things_of_the_user_outside_of_the_home_are_handed_over_or_told);
 
 on_each_engine!(clients: a_cage_keeps_its_image, the_images_in_the_documents_work);
 
@@ -53,6 +56,37 @@ fn a_cage_keeps_its_image(world: &World) {
     world.cage("restart --fresh").env("CAGE_IMAGE", &two).ok().says(&format!("image: {one} → {two}\n"));
     cage("start --image=--privileged").exits(2);
     cage("restart --image 'a b'").exits(2);
+}
+
+fn things_of_the_user_outside_of_the_home_are_handed_over_or_told(world: &World) {
+    if owner(&world.project).0 == 0 {
+        chown(&world.project, Some(12345), Some(23456)).unwrap();
+    }
+    let image = |name: &str, make: &str| {
+        let give = "chown -R vscode:vscode /opt/x && chown root:vscode /opt/shared && chmod 775 /opt/shared";
+        let run =
+            format!("mkdir -p /opt/x/bin /opt/shared && ln -s /etc/passwd /opt/x/link && {make} && {give}");
+        world.build(name, &format!("USER root\nRUN groupmod -g 4567 dialout 2>/dev/null; {run}\nUSER vscode"))
+    };
+    let few = image("few", "touch /opt/x/bin/tool");
+    let uses = "touch /opt/x/bin/new && echo >>/opt/x/bin/tool && touch /opt/shared/new";
+    for command in ["start -d", "restart -d"] {
+        world.cage(command).env("CAGE_IMAGE", &few).ok().says_not("outside");
+        world.cage(&format!("run -- sh -c '{uses}'")).ok();
+        // What a link leads to is left alone.
+        world.cage("run -- sh -c 'test $(stat -c %u /etc/passwd) = 0'").ok();
+    }
+    if world.engine == Engine::RootlessPodman {
+        // The numbers inside are the image's.
+        return;
+    }
+    world.cage("rm").ok();
+    let many = image("many", "for i in $(seq 300); do touch /opt/x/$i; done");
+    let ran = world.cage("start -d").env("CAGE_IMAGE", &many).ok();
+    let is_told = ran.err.contains("warning: many files of the image's user outside of its home");
+    let works = world.cage("run touch /opt/x/1").run().code == 0;
+    assert_ne!(is_told, works, "{ran}");
+    world.cage("run -- sh -c 'sudo chown -R vscode /opt/x && touch /opt/x/1'").ok();
 }
 
 fn upgrade_pulls_the_cages_own_image(world: &World) {
