@@ -7,7 +7,6 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::base::error::Failure;
-use crate::engine::command::PATIENCE;
 use crate::engine::container::State;
 use crate::engine::forward::bridge::{Bridge, PROBE, PROGRAMS};
 use crate::engine::forward::{Forwarding, Port};
@@ -62,7 +61,7 @@ impl Forward {
             Failure::new(format!("Container {} is paused", container.name)).hint("`cage start` brings it up")
         );
         let probe = ["exec", "--workdir", "/", &container.id, "/bin/sh", "-c", PROBE];
-        let answer = session.runner.run(&runtime.command(probe).within(PATIENCE))?;
+        let answer = session.runner.run(&runtime.command(probe))?;
         let Some(bridge) = Bridge::parse(&answer) else {
             bail!(
                 Failure::new(format!("nothing in {} can connect to a port", container.name)).hint(format!(

@@ -48,15 +48,17 @@ impl fmt::Debug for Input {
 }
 
 impl Runtime {
-    /// Returns a command line of this client.
+    /// Returns a command line of this client. If its output is captured, a command in a cage may run for a limited time only.
     pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
+        let args: Vec<String> = args.into_iter().map(Into::into).collect();
+        let is_in_cage = args.first().is_some_and(|verb| verb == "exec");
         Invocation {
             runtime: self.clone(),
-            args: args.into_iter().map(Into::into).collect(),
+            args,
             stdin: None,
             env_file: None,
             slow: None,
-            within: None,
+            within: is_in_cage.then_some(PATIENCE),
             stays: false,
         }
     }
@@ -152,6 +154,13 @@ mod tests {
                 variables: Vec::new(),
             }
         }
+    }
+
+    #[test]
+    fn a_command_in_a_cage_ends_in_time() {
+        let within = |verb: &str| Runtime::sample(Dialect::Docker).command([verb, "cage", "/bin/sh"]).within;
+        assert_eq!(within("exec"), Some(PATIENCE));
+        assert_eq!(within("create"), None, "the control: preparing an image takes long");
     }
 
     #[test]

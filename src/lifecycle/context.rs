@@ -8,7 +8,7 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
 use crate::cage::options::NO_ROOT;
 use crate::cage::ssh_agent::{Link, SOCKET};
-use crate::engine::command::{Invocation, PATIENCE};
+use crate::engine::command::Invocation;
 use crate::engine::container::State;
 use crate::engine::image::Image;
 use crate::engine::runtime::Runtime;
@@ -96,7 +96,7 @@ impl Context<'_> {
             return Ok(false);
         }
         let look = ["exec", "--workdir", "/", &container.id, "/bin/ls", "-di", &project.path];
-        let output = session.runner.capture(&runtime.command(look).within(PATIENCE))?;
+        let output = session.runner.capture(&runtime.command(look))?;
         let inode = String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_owned);
         Ok(inode != Some(project.inode.to_string()))
     }
@@ -125,7 +125,7 @@ impl Context<'_> {
             let mut settle = vec!["exec", "--workdir", "/", "--user", "0"];
             settle.extend(script::NO_LIBRARIES);
             settle.extend([container, "/bin/sh", "-c", SETTLE, "sh", socket]);
-            self.runtime.command(settle).within(PATIENCE)
+            self.runtime.command(settle)
         })
     }
 

@@ -11,7 +11,7 @@ use crate::cage::options::{Home, NO_ROOT};
 use crate::cage::ssh_agent::Agent;
 use crate::cage::user::Mapping;
 use crate::cage::{home, nesting};
-use crate::engine::command::{Invocation, PATIENCE};
+use crate::engine::command::Invocation;
 use crate::engine::info::Mode;
 use crate::engine::mount::Mount;
 use crate::host::ids::Ids;
@@ -208,15 +208,14 @@ impl NewCage<'_> {
         args.extend(script::NO_LIBRARIES);
         args.extend([name, "/bin/sh", "-c", HAND_OVER, "sh", &old, &new]);
         args.extend(files.iter().map(String::as_str));
-        Some(self.context.runtime.command(args).within(PATIENCE))
+        Some(self.context.runtime.command(args))
     }
 
     /// Returns the plan that starts the container of this name and checks that it keeps running: with the engine's init as the first
     /// process, the start succeeds even if the image's command can't be executed.
     fn start(&self, name: &str) -> Plan {
         let runtime = self.context.runtime;
-        let look =
-            || runtime.command(["exec", "--workdir", "/", name, "/bin/sh", "-c", ":"]).within(PATIENCE);
+        let look = || runtime.command(["exec", "--workdir", "/", name, "/bin/sh", "-c", ":"]);
         let mut plan = Plan::default();
         plan.run(runtime.command(["start", name]));
         plan.run(self.settle(name).unwrap_or_else(look));

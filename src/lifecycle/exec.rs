@@ -4,7 +4,6 @@ use crate::base::script;
 use crate::base::text::escape;
 use crate::cage::env_file::EnvFiles;
 use crate::cage::variable::Variable;
-use crate::engine::command::PATIENCE;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::terminal_variables::NAMES;
@@ -90,7 +89,7 @@ impl ExecCommand {
             client: runtime.command(args).env_file(EnvFiles::default().to_input(&self.env)),
             keys: is_interactive.then(|| host.detach_keys.clone()),
             program: self.program(),
-            signal: runtime.command(signal).within(PATIENCE),
+            signal: runtime.command(signal),
         }))
     }
 }

@@ -13,7 +13,6 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
 use crate::cage::user::Mapping;
-use crate::engine::command::PATIENCE;
 use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
@@ -130,7 +129,7 @@ pub fn agree_on_home(
 /// Returns the owner of the home as a container sees it; `None` if it can't tell.
 fn seen_owner(session: &Session, runtime: &Runtime, cage: &Cage, home: &str) -> Result<Option<Ids>> {
     let look = ["exec", "--workdir", "/", &cage.id, "/bin/ls", "-ldn", home];
-    let output = session.runner.capture(&runtime.command(look).within(PATIENCE))?;
+    let output = session.runner.capture(&runtime.command(look))?;
     let said = String::from_utf8_lossy(&output.stdout);
     let mut fields = said.split_whitespace().skip(2);
     let owner = fields.next().zip(fields.next());

@@ -14,7 +14,6 @@ use crate::cage::create_options::CreateOptions;
 use crate::cage::engine_args;
 use crate::cage::existing::Cage;
 use crate::cage::options::NO_ROOT;
-use crate::engine::command::PATIENCE;
 use crate::engine::runtime::Runtime;
 use crate::host::git_dirs::{self, Worktree};
 use crate::host::machine::Host;
@@ -129,7 +128,7 @@ pub fn update(host: &Host, runtime: &Runtime, cage: &Cage, kept: &CreateOptions)
     args.extend(needed.difference(&known).map(String::as_str));
     args.push("--");
     args.extend(known.difference(&needed).map(String::as_str));
-    let change = Step::Try(runtime.command(args).within(PATIENCE));
+    let change = Step::Try(runtime.command(args));
     [change].into_iter().chain(record(host, cage.final_name(), &needed)).collect()
 }
 
