@@ -111,16 +111,20 @@ impl<'a> NewCage<'a> {
             let has_agent = link.as_ref().is_some_and(Link::has_agent);
             notes = elsewhere::notes(&options, &preflight.endpoint, has_agent, seed.take().is_some());
         }
-        let facts = image_facts(context, old, &engine, (&options.image(), &preflight.endpoint))?;
+        let (facts, is_first) = image_facts(context, old, &engine, (&options.image(), &preflight.endpoint))?;
         let baseline = Baseline::of(host, project, old)?;
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
         let mapping = mapping(context, &engine, &facts, &options, person)?;
         let has_other_number = matches!(mapping, Mapping::Renumber(ids) if ids.uid != 0);
-        let outside = if has_other_number { facts.outside() } else { Default::default() };
+        let mut outside = if has_other_number { facts.outside() } else { (Vec::new(), false) };
         // Its number may be that of a group with power on this machine.
         let keeps_group =
             !outside.0.is_empty() && !options.has(NO_ROOT) && !host.powerful_groups.contains(&user.ids.gid);
+        if outside.1 && !is_first {
+            // Told once is enough.
+            outside = (Vec::new(), false);
+        }
         ensure!(
             user.home != project.path,
             Failure::new(format!("the project {} is where the image has its user's home", project.path))
@@ -246,13 +250,13 @@ fn new_files(
     Ok(files)
 }
 
-/// Returns the facts about the image of this name; the engine is at `endpoint`. `old` is the cage to be replaced.
+/// Returns the facts about the image of this name, and whether it had to be asked for them; the engine is at `endpoint`. `old` is the cage to be replaced.
 fn image_facts(
     context: Context,
     old: Option<&Cage>,
     engine: &Engine,
     (name, endpoint): (&str, &str),
-) -> Result<ImageFacts> {
+) -> Result<(ImageFacts, bool)> {
     let Context { session, runtime, project, image } = context;
     let (host, runner) = (&session.host, session.runner);
     let directory = engine.machine.is_some().then_some(project.path.as_str());
@@ -261,9 +265,9 @@ fn image_facts(
             console::warn(
                 "the image is not here yet: assuming that its user is vscode, as in the published one, with your IDs",
             );
-            return Ok(ImageFacts::published());
+            return Ok((ImageFacts::published(), false));
         }
-        return ImageFacts::ask(runtime, runner, name, directory);
+        return Ok((ImageFacts::ask(runtime, runner, name, directory)?, true));
     };
     let memory = Memory::of(host, runtime, endpoint, &image.id);
     // A virtual machine shows the project with an owner that cages of the same image have seen.
@@ -271,10 +275,11 @@ fn image_facts(
     let seen_owner = same.and_then(|old| old.ids(OWNER_LABEL).ok()?);
     let remembered = memory.as_ref().filter(|_| directory.is_none() || seen_owner.is_some());
     if let Some(facts) = remembered.and_then(Memory::read) {
-        return Ok(ImageFacts { seen_owner, ..facts });
+        return Ok((ImageFacts { seen_owner, ..facts }, false));
     }
-    match memory {
+    let facts = match memory {
         Some(memory) if !session.global.dry_run => memory.ask(runtime, runner, &image.id, directory),
         _ => ImageFacts::ask(runtime, runner, &image.id, directory),
-    }
+    };
+    Ok((facts?, true))
 }
