@@ -70,29 +70,33 @@ pub fn seed_dir(host: &Host) -> Result<Option<String>> {
 /// This looks at the same owners as the helper, so that nothing is taken on trust. Code in a cage that changes names meanwhile can only
 /// make the home look other than it is.
 pub fn is_ready(directory: &Path, owner: Ids) -> bool {
-    let belongs = |path: &Path, gid: Option<u32>| {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok::<_, io::Error>(metadata.uid() == owner.uid && gid.is_none_or(|gid| metadata.gid() == gid))
-    };
     let look = || {
+        let metadata = fs::symlink_metadata(directory)?;
+        if (metadata.uid(), metadata.gid()) != (owner.uid, owner.gid) {
+            return Ok(false);
+        }
         let (mut level, mut entries) = (vec![directory.to_owned()], 0);
-        let mut is_ready = belongs(directory, Some(owner.gid))?;
         for _ in 0..DEPTH {
             let mut below = Vec::new();
-            for entry in level.iter().map(fs::read_dir).collect::<io::Result<Vec<_>>>()?.into_iter().flatten()
-            {
-                let entry = entry?;
-                entries += 1;
-                if entries > MANY {
-                    return Ok(false);
+            for dir in level {
+                for entry in fs::read_dir(dir)? {
+                    let entry = entry?;
+                    entries += 1;
+                    if entries > MANY {
+                        return Ok(false);
+                    }
+                    if !entry.file_type()?.is_dir() {
+                        continue;
+                    }
+                    let metadata = fs::symlink_metadata(entry.path())?;
+                    if metadata.uid() != owner.uid {
+                        return Ok(false);
+                    }
+                    // Two links are its name and its `.`: there is no directory in it.
+                    if metadata.nlink() != 2 {
+                        below.push(entry.path());
+                    }
                 }
-                if entry.file_type()?.is_dir() {
-                    is_ready &= belongs(&entry.path(), None)?;
-                    below.push(entry.path());
-                }
-            }
-            if !is_ready {
-                return Ok(false);
             }
             level = below;
         }
@@ -225,6 +229,20 @@ mod tests {
                 assert_eq!(is_ready(dir.path(), me), !is_seen, "{path}");
             }
         }
+    }
+
+    #[test]
+    fn a_home_with_very_many_files_is_ready_unless_they_are_among_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        let me = fs::metadata(dir.path()).unwrap();
+        let me = Ids { uid: me.uid(), gid: me.gid() };
+        let cache = dir.path().join("cache/files");
+        fs::create_dir_all(&cache).unwrap();
+        (0..=MANY).for_each(|number| drop(fs::File::create(cache.join(number.to_string())).unwrap()));
+        // Not every file system counts the links of a directory.
+        assert_eq!(is_ready(dir.path(), me), fs::metadata(&cache).unwrap().nlink() == 2);
+        fs::create_dir(cache.join("dir")).unwrap();
+        assert!(!is_ready(dir.path(), me));
     }
 
     #[test]

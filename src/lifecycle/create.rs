@@ -124,10 +124,15 @@ impl NewCage<'_> {
             plan.extend(files);
             plan.push(Step::Undo(Plan::new(then())));
         }
-        if self.options.home() == Some(Home::Project) {
-            // The label names the project when the cage and the directory are gone. An existing volume keeps its labels.
-            let label = format!("{}={}", host.label, project.path);
-            plan.push(Step::Try(runtime.command(["volume", "create", "--label", &label, &self.home()])));
+        // The label names the project when the cage and the directory are gone. An existing volume keeps its labels.
+        let label = format!("{}={}", host.label, project.path);
+        let label = (self.options.home() == Some(Home::Project)).then_some(["--label", &label]);
+        // podman closes a volume to the user that it makes for a container with these IDs, and only the helper could look into it.
+        let is_closed = self.preflight.home.is_none() && matches!(self.mapping, Mapping::KeepId(_));
+        if label.is_some() || is_closed {
+            let flags = label.into_iter().flatten();
+            let create = ["volume", "create"].into_iter().chain(flags).map(str::to_owned);
+            plan.push(Step::Try(runtime.command(create.chain([self.home()]))));
         }
         plan.extend(self.seccomp.iter().map(|(path, text)| Step::Write(path.clone(), text.clone())));
         let spec = self.spec(name);

@@ -6,7 +6,11 @@ use std::process::Command;
 use super::lab::{Engine, World};
 use crate::common::free_port;
 
-on_each_engine!(start_creates_a_cage_and_reattaches, restart_creates_a_clean_container);
+on_each_engine!(
+    start_creates_a_cage_and_reattaches,
+    restart_creates_a_clean_container,
+    a_known_image_and_home_need_no_helper,
+);
 
 on_each_engine!(
     clients:
@@ -69,6 +73,15 @@ fn stop_keeps_the_container(world: &World) {
     world.cage("start").ok();
     world.cage(&format!("stop {name}")).dir(&world.home).ok().says(&format!("cage: Stopping {name}\n"));
     assert_eq!(world.state(), "exited");
+}
+
+fn a_known_image_and_home_need_no_helper(world: &World) {
+    let helpers = |plan: &str| plan.lines().filter(|line| line.contains(" run --rm ")).count();
+    let plan = || world.cage("start -d --dry-run").ok().out;
+    assert!(helpers(&plan()) > 0, "the control");
+    world.cage("start -d").ok();
+    world.cage("rm").ok();
+    assert_eq!(helpers(&plan()), 0, "{}", plan());
 }
 
 fn rm_keeps_project_and_home(world: &World) {
