@@ -185,15 +185,17 @@ impl CreateOptions {
         self
     }
 
-    /// Returns the arguments for the engine's `create` of these options, and of defaults for the others.
-    pub fn to_engine_args(&self, runtime: Dialect) -> Vec<String> {
+    /// Returns the arguments for the engine's `create` of these options, and of defaults for the others. Limits that are `unenforced`
+    /// are left out: some engines ignore them, others make no container with them.
+    pub fn to_engine_args(&self, runtime: Dialect, unenforced: &[Limit]) -> Vec<String> {
         let flags = flags(&self.engine_args);
         let args = |option: &Definition| {
             let default = option.default.filter(|_| !flags.iter().any(option.default_unless));
             let chosen = self.text(option.flag).or_else(|| default.map(str::to_owned));
             chosen.map(|value| (option.engine)(option, runtime, &value))
         };
-        TABLE.iter().filter_map(args).flatten().collect()
+        let can = |option: &&Definition| option.limit.is_none_or(|limit| !unenforced.contains(&limit));
+        TABLE.iter().filter(can).filter_map(args).flatten().collect()
     }
 
     /// Makes the sources of mounts absolute, relative to `base`, gives variables without a value their value on this machine, and adds

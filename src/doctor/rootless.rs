@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::report::Check;
+use crate::engine::error::without_session;
 use crate::host::machine::{Host, Os, is_installed};
 
 /// Returns a problem for each prerequisite of a rootless podman that is missing. A podman that `answers` has a profile for
@@ -43,7 +44,12 @@ pub fn problems(host: &Host, answers: bool) -> Vec<Check> {
         ),
     ];
     let missing = missing.into_iter().filter(|(is_missing, ..)| *is_missing);
-    missing.map(|(_, message, fix)| Check::problem("user-namespaces", message, fix)).collect()
+    let missing = missing.map(|(_, message, fix)| Check::problem("user-namespaces", message, fix));
+    let session = without_session().filter(|_| !answers);
+    let session = session.map(|message| {
+        Check::problem("session", message, "log in as this user, by ssh or `machinectl shell`, not by `su`")
+    });
+    missing.chain(session).collect()
 }
 
 /// Returns whether a file such as `/etc/subuid` has a range for a user, by name or number.

@@ -18,7 +18,7 @@ use crate::cage::user::ImageUser;
 use crate::engine::container::State;
 use crate::engine::dialect::Dialect;
 use crate::engine::error::EngineError;
-use crate::engine::info::{Info, Limit, Product};
+use crate::engine::info::{Info, Limit, Mode, Product};
 use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
@@ -173,7 +173,7 @@ fn nothing_is_wrong_with_docker_on_linux() {
 #[test]
 fn rootless_podman_is_used_when_docker_is_forbidden() {
     let mut host = Host::sample(&[]);
-    host.cgroup_v2 = true;
+    host.systemd.controllers = Some(vec!["memory".into(), "pids".into()]);
     let mut facts = facts(&host, vec![failing(Dialect::Docker, "", FORBIDDEN), podman(&host)]);
     insta::assert_snapshot!(printed(&facts), @"
     Warning engine: docker: you have no permission to use docker; cage uses podman -> add yourself to the engine's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless podman: `cage --runtime podman …`
@@ -343,6 +343,10 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
     });
     changed("version", problem, &|f| info(f).version = "19.03.5".into());
     changed("limits", warning, &|f| info(f).engine.unenforced = vec![Limit::Memory]);
+    changed("logout", warning, &|f| {
+        f.host.systemd.ends_at_logout = true;
+        info(f).engine.mode = Mode::Rootless;
+    });
     changed("protections", warning, &|f| info(f).seccomp = false);
     changed("disk", warning, &|f| f.clients[0].free_space = Some(1_000_000_000));
     changed("engine", problem, &|f| f.resources = Some(Err(error("no answer"))));

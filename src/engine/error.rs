@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -92,6 +93,7 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
     let unreachable = invocation.runtime.kind.unreachable(&invocation.runtime.name);
     let forbidden = format!("you have no permission to use {}", invocation.runtime.name);
     let taken = trouble::taken_port(words).map(|port| format!("port {port} is taken"));
+    let no_session = without_session();
     let is_exec = invocation.args.first().is_some_and(|verb| verb == "exec");
     let (explanation, hint) = match trouble {
         Trouble::Unreachable => {
@@ -118,6 +120,19 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
         Trouble::NoSuchUser => {
             ("there is no such user or group in the cage", "name one of its /etc/passwd, or a number")
         }
+        Trouble::NoController => (
+            "the engine can't enforce a limit that the cage is to have",
+            "leave the limit out, or give the engine the means to enforce it: `cage doctor` tells how",
+        ),
+        Trouble::NoSession => (
+            no_session.as_deref().unwrap_or_default(),
+            if no_session.is_some() {
+                "log in as this user, by ssh or `machinectl shell`, not by `su`; or let root \
+                 run `loginctl enable-linger USER`"
+            } else {
+                "install crun or runc; `podman info` shows podman's own words"
+            },
+        ),
         Trouble::NoAgent => (
             "the SSH agent's socket can't be mounted; `cage restart --no-ssh` leaves it out",
             "start an SSH agent, or turn on agent forwarding to the engine's virtual machine",
@@ -150,6 +165,12 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
         Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => ("", ""),
     };
     (explanation.to_owned(), hint)
+}
+
+/// Returns a description of the user's missing directory for sockets and the like, which systemd makes when they log in.
+pub fn without_session() -> Option<String> {
+    let dir = format!("/run/user/{}", rustix::process::geteuid());
+    (!Path::new(&dir).exists()).then(|| format!("{dir} is missing: you have no login session"))
 }
 
 /// Returns the engine's warning that an image is for another kind of processor: `WARNING: The requested image's platform

@@ -80,6 +80,15 @@ pub struct Info {
     pub directory: Option<PathBuf>,
 }
 
+impl Limit {
+    /// Returns the limits that can't be enforced with only these controllers of cgroup v2.
+    fn without<T: AsRef<str>>(controllers: &[T]) -> Vec<Self> {
+        let limits = [(Self::Processes, "pids"), (Self::Memory, "memory"), (Self::Processors, "cpu")];
+        let is_missing = |name: &str| controllers.iter().all(|controller| controller.as_ref() != name);
+        limits.into_iter().filter(|(_, name)| is_missing(name)).map(|(limit, _)| limit).collect()
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -120,9 +129,10 @@ impl Engine {
     /// Returns the properties of a podman on this machine, which runs as the user.
     pub(super) fn local_podman(host: &Host) -> Self {
         let mode = if host.ids.uid == 0 { Mode::Rootful } else { Mode::Rootless };
-        let unenforced = match mode {
-            Mode::Rootless if !host.cgroup_v2 => vec![Limit::Processes, Limit::Memory, Limit::Processors],
-            Mode::Rootful | Mode::Rootless => Vec::new(),
+        let unenforced = match (mode, &host.systemd.controllers) {
+            (_, Some(controllers)) => Limit::without(controllers),
+            (Mode::Rootless, None) => Limit::without::<&str>(&[]),
+            (Mode::Rootful, None) => Vec::new(),
         };
         Self { mode, machine: None, selinux: host.selinux, remaps: false, unenforced }
     }
@@ -201,9 +211,7 @@ pub(super) fn read_podman(said: &str, host: &Host) -> Result<Info> {
     if engine.mode == Mode::Rootless && or_default::<&str>(&info, "/host/cgroupVersion")? == "v2" {
         // systemd delegates only some controllers to users.
         let controllers: Vec<&str> = or_default(&info, "/host/cgroupControllers")?;
-        let limits = [(Limit::Processes, "pids"), (Limit::Memory, "memory"), (Limit::Processors, "cpu")];
-        let missing = limits.into_iter().filter(|(_, controller)| !controllers.contains(controller));
-        engine.unenforced = missing.map(|(limit, _)| limit).collect();
+        engine.unenforced = Limit::without(&controllers);
     }
     Ok(Info {
         engine,

@@ -35,6 +35,11 @@ impl Place {
         let user = (kind.runs_as_user() && address.is_empty()).then_some(host.ids.uid);
         Self { kind, address, user }
     }
+
+    /// Returns whether the engine runs without root as this user, by the directory of its socket.
+    pub fn is_rootless_of(&self, uid: u32) -> bool {
+        uid != 0 && (self.user == Some(uid) || self.address.starts_with(&format!("unix:///run/user/{uid}/")))
+    }
 }
 
 /// Returns how to start an engine that doesn't answer at `endpoint`.
@@ -101,6 +106,8 @@ mod tests {
         assert_eq!(kept, r#"{"kind":"podman","address":"","user":1000}"#);
         assert_eq!(serde_json::from_str::<Place>(&kept).unwrap(), podman);
         assert!(Runtime::sample(Dialect::Podman).at(&podman).is_none(), "another user's");
+        assert!(podman.is_rootless_of(1000) && !podman.is_rootless_of(1001) && !docker.is_rootless_of(1000));
+        assert!(of(Dialect::Docker, "unix:///run/user/1000/docker.sock").is_rootless_of(1000));
         assert!(Runtime::sample(Dialect::Docker).at(&docker).is_some());
     }
 }

@@ -20,6 +20,10 @@ pub enum Trouble {
     PortTaken,
     /// The image doesn't have the user or group that is to run a command.
     NoSuchUser,
+    /// The engine can't enforce a limit that the container is to have.
+    NoController,
+    /// podman runs without a login session of its user, or can't find its runtime for another reason.
+    NoSession,
     /// The engine's disk is full.
     DiskFull,
     /// The container's first process has ended.
@@ -44,7 +48,7 @@ pub enum Trouble {
 
 /// Patterns of messages in lower case, from docker 20.10 to 29 and podman 4 to 5. The first that fits a line counts. A `*` stands
 /// for any text.
-const PATTERNS: [(Trouble, &[&str]); 12] = [
+const PATTERNS: [(Trouble, &[&str]); 14] = [
     (Trouble::PermissionDenied, &["permission denied while trying to connect to the docker *"]),
     (
         Trouble::Unreachable,
@@ -74,6 +78,18 @@ const PATTERNS: [(Trouble, &[&str]); 12] = [
             "lookup init binary: *",
             "*\" to rootfs at \"/sbin/docker-init\": stat /usr/bin/docker-init: no such file or directory",
         ],
+    ),
+    (
+        Trouble::NoController,
+        &[
+            "*` is not available under /sys/fs/cgroup/*",
+            "*the requested cgroup controller `*",
+            "nanocpus can not be set, *",
+        ],
+    ),
+    (
+        Trouble::NoSession,
+        &["default oci runtime *", "failed to obtain podman configuration: lstat /run/user/*"],
     ),
     (Trouble::DirectoryGone, &["*possible container breakout*", "*outside of container mount namespace*"]),
     (

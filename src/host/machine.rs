@@ -17,6 +17,7 @@ use crate::base::error::Failure;
 use crate::base::{console, file, name, text};
 use crate::host::detach_keys::DetachKeys;
 use crate::host::ids::Ids;
+use crate::host::systemd::Systemd;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
@@ -68,8 +69,8 @@ pub struct Host {
     pub powerful_groups: Vec<u32>,
     /// The user who runs cage by sudo.
     pub sudo_user: Option<Ids>,
-    /// Whether the machine has cgroup v2, with which a rootless engine can limit resources.
-    pub cgroup_v2: bool,
+    /// What systemd gives the user.
+    pub systemd: Systemd,
     /// Whether this is the Windows Subsystem for Linux (WSL).
     pub wsl: bool,
     /// The image for new cages: `CAGE_IMAGE`.
@@ -123,7 +124,7 @@ impl Host {
             .unwrap_or_default();
         host.powerful_groups.extend(powerful_groups(&fs::read_to_string("/etc/group").unwrap_or_default()));
         host.sudo_user = host.sudo_user();
-        host.cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        host.systemd = Systemd::read(Path::new("/"), host.ids.uid);
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
         Ok((host, wrong))
@@ -145,7 +146,7 @@ impl Host {
             groups: Vec::new(),
             powerful_groups: vec![0],
             sudo_user: None,
-            cgroup_v2: false,
+            systemd: Systemd::default(),
             wsl: false,
             image: String::new(),
             home_volume: String::new(),

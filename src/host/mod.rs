@@ -14,5 +14,6 @@ pub mod machine;
 pub mod places;
 pub mod project;
 pub mod reach;
+pub mod systemd;
 pub mod terminal_variables;
 pub mod worktree;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use rustix::process::{Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -40,6 +40,8 @@ pub struct Attach {
     pub once_attached: Option<Invocation>,
     /// Whether to make a running program redraw its screen.
     pub redraws: bool,
+    /// The warning for a user who detaches and logs out.
+    pub at_logout: Option<String>,
     /// The modes of the terminal when the user detached.
     pub modes: KeptModes,
 }
@@ -62,6 +64,9 @@ pub struct Exec {
 
 /// docker's words when its own detach keys were pressed.
 const DETACHED: &str = "read escape sequence";
+
+/// docker's words when its daemon was restarted while a command ran.
+const LOST: &str = "No such exec instance";
 
 /// How long a command may take to end after SIGTERM.
 const TERMINATING: Duration = Duration::from_secs(10);
@@ -102,7 +107,7 @@ impl Attach {
                 tell(&format!("detached from {name}; the engine does not answer"));
                 return Ok(Ok(0));
             }
-            state => state?,
+            state => state.inspect_err(|_| end_line(ended.in_line))?,
         };
         if !state.is_up() {
             keeper.forget();
@@ -112,6 +117,7 @@ impl Attach {
             End::Detached => {
                 keeper.keep(&ended.modes, &state.since, &Cancel::default());
                 tell(&format!("detached from {name}: `cage start` re-attaches"));
+                self.at_logout.iter().for_each(|warning| console::warn(warning));
                 Ok(Ok(0))
             }
             End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
@@ -204,9 +210,9 @@ impl Exec {
             let output = runner.capture_unless(&command, &Cancel::default());
             passed.fetch_or(output.is_ok_and(|output| output.status.success()), Ordering::Relaxed);
         };
-        let (status, in_line) = match &self.keys {
+        let (status, in_line, lost) = match &self.keys {
             Some(keys) => self.with_terminal(keys, runner, interrupts, pass_on)?,
-            None => (self.with_streams(runner, interrupts, pass_on)?, false),
+            None => (self.with_streams(runner, interrupts, pass_on)?, false, false),
         };
         let passed = passed.load(Ordering::Relaxed);
         let Some(code) = status.code() else {
@@ -218,23 +224,30 @@ impl Exec {
             return Ok(u8::try_from(128 + signal).unwrap_or(1));
         };
         let code = u8::try_from(code).unwrap_or(1);
-        if let Some(reason) = self.ending.reason_for_command(runner, (code, passed), start)? {
+        if let Some(reason) = self
+            .ending
+            .reason_for_command(runner, (code, passed, lost), start)
+            .inspect_err(|_| end_line(in_line))?
+        {
             open.iter_mut().filter(|_| way == Way::Terminal).for_each(OpenTerminal::ends_with_cage);
-            ensure!(matches!(code, 129 | 137 | 143), Failure::new(reason));
+            if !matches!(code, 129 | 137 | 143) {
+                end_line(in_line);
+                bail!(Failure::new(reason));
+            }
             console::info_below(in_line, &reason);
         }
         Ok(code)
     }
 
-    /// Runs the client with the user's terminal until it ends, and passes signals on. Returns its status, and whether the output ends
-    /// in the middle of a line.
+    /// Runs the client with the user's terminal until it ends, and passes signals on. Returns its status, whether the output ends
+    /// in the middle of a line, and whether the engine no longer knows the command.
     fn with_terminal(
         &self,
         keys: &DetachKeys,
         runner: Runner,
         interrupts: &Interrupts,
         pass_on: impl Fn(i32) + Sync,
-    ) -> Result<(ExitStatus, bool)> {
+    ) -> Result<(ExitStatus, bool, bool)> {
         let client =
             Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
         let on_event = |running: &Running, event| match event {
@@ -256,6 +269,7 @@ impl Exec {
         let filter = KeyFilter::new(keys);
         let ended = client.run(filter, on_event, None::<fn(&Running)>)?;
         let complaint = String::from_utf8_lossy(&ended.stderr);
+        let lost = complaint.contains(LOST);
         if complaint.contains(DETACHED) {
             // The command runs on without a terminal.
             pass_on(SIGHUP);
@@ -263,10 +277,10 @@ impl Exec {
                 ended.in_line,
                 "the engine's client has left the command, which got a hangup",
             );
-        } else {
+        } else if !lost {
             complaint.lines().for_each(|line| console::error(&format!("{}\n", escape(line))));
         }
-        Ok((ended.status, ended.in_line))
+        Ok((ended.status, ended.in_line, lost))
     }
 
     /// Runs the client with cage's own streams until it ends, while another thread passes signals on.
@@ -295,6 +309,13 @@ impl Exec {
             status.and_then(|status| passing.map(|_| status))
         });
         Ok(status.map_err(not_started)?)
+    }
+}
+
+/// Ends the line of a program's output, if it is `in_line`, before an error.
+fn end_line(in_line: bool) {
+    if in_line {
+        console::end_line();
     }
 }
 

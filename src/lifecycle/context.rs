@@ -140,7 +140,10 @@ impl Context<'_> {
     ) -> Plan {
         let mut plan = Plan::default();
         let step = match entry {
-            Entry::Name => Step::Print(self.project.name.clone()),
+            Entry::Name => {
+                plan.extend(self.ends_at_logout().map(Step::Warn));
+                Step::Print(self.project.name.clone())
+            }
             Entry::Exec(inside) => {
                 if let Some(user) = &inside.user {
                     // Clients fail with codes that a command may have, too: docker 126, podman 255.
@@ -155,18 +158,33 @@ impl Context<'_> {
                 let mut attach = self.attach(container, &["attach"]);
                 attach.redraws = true;
                 attach.modes.since = since.map(str::to_owned);
-                Step::Attach(Box::new(attach))
+                return Self::attached(attach);
             }
         };
         plan.push(step);
         plan
     }
 
+    /// Returns the warning that logging out ends the cage, if it does.
+    fn ends_at_logout(&self) -> Option<String> {
+        let Session { host, runner, .. } = self.session;
+        let is_users =
+            || self.runtime.whereabouts(host, *runner).is_ok_and(|place| place.is_rootless_of(host.ids.uid));
+        let message = "logging out ends this cage; `loginctl enable-linger` keeps it";
+        (host.systemd.ends_at_logout && is_users()).then(|| message.to_owned())
+    }
+
     /// Returns the step that starts a container with the terminal attached, and runs `settle` once attached.
-    pub(super) fn start_attached(&self, container: &str, settle: Option<Invocation>) -> Step {
+    pub(super) fn start_attached(&self, container: &str, settle: Option<Invocation>) -> Plan {
         let mut attach = self.attach(container, &["start", "--attach", "--interactive"]);
         attach.once_attached = settle;
-        Step::Attach(Box::new(attach))
+        Self::attached(attach)
+    }
+
+    /// Returns the plan of an attachment.
+    fn attached(attach: Attach) -> Plan {
+        let warning = attach.at_logout.clone().map(Step::Warn);
+        Plan::new(warning.into_iter().chain([Step::Attach(Box::new(attach))]))
     }
 
     /// Returns an attachment by the client's `verb`, `attach` or `start`.
@@ -183,6 +201,7 @@ impl Context<'_> {
             keys: keys.clone(),
             once_attached: None,
             redraws: false,
+            at_logout: self.ends_at_logout(),
             ending: Ending::of(&self.session.host, self.runtime, container, &self.project.name),
             modes: KeptModes::of(&self.session.host, self.runtime, container, &self.project.name),
         }

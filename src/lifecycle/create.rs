@@ -50,7 +50,7 @@ impl NewCage<'_> {
         plan.extend(self.ready_mounts(name));
         let hand_over = self.hand_over(name);
         if let (Entry::Attach, false, None) = (entry, self.options.has_port_of_choice(), &hand_over) {
-            plan.push(self.context.start_attached(name, self.settle(name)));
+            plan.append(self.context.start_attached(name, self.settle(name)));
         } else {
             plan.append(self.start(name));
             plan.append(self.context.enter(

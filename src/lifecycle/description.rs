@@ -42,7 +42,7 @@ impl NewCage<'_> {
             security: self.security().into_iter().chain(no_new_privileges).chain(seccomp).collect(),
             group: self.group(),
             cap_drop: if no_root { vec!["ALL"] } else { engine_args::dropped(&options.engine_args) },
-            options: options.to_engine_args(runtime.kind),
+            options: options.to_engine_args(runtime.kind, &self.engine.unenforced),
             engine_args: options.engine_args.clone(),
             add_host: self.add_host.clone(),
             mounts,

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 
+use crate::base::error::Failure;
 use crate::base::time;
 use crate::cage::existing::Cage;
 use crate::engine::command::Invocation;
@@ -106,29 +107,45 @@ impl Ending {
     }
 
     fn ask(&self, runner: Runner) -> Result<State> {
-        let output = runner.capture(&self.state)?;
+        let output = runner.capture(&self.state).map_err(|error| self.lost(error))?;
         let error = EngineError::new(&self.state, output.status, &output.stderr);
-        ensure!(output.status.success() || error.trouble == Trouble::NoSuchContainer, error);
+        ensure!(output.status.success() || error.trouble == Trouble::NoSuchContainer, self.lost(error));
         Ok(State::parse(&output.stdout))
     }
 
+    /// Returns a failed question as an error for a user who was in the container when the engine went away.
+    fn lost(&self, error: EngineError) -> anyhow::Error {
+        match error.trouble {
+            Trouble::Unreachable | Trouble::TimedOut => {
+                Failure::new(format!("the engine went away while you were in {}", self.name))
+                    .hint("when it is back, `cage start` starts the cage again")
+                    .into()
+            }
+            _ => error.into(),
+        }
+    }
+
     /// Returns why a command in the container has ended with the container, if it has. A client's exit `code` for its own failures may
-    /// also be the command's. `passed` tells whether cage has passed a signal on.
+    /// also be the command's. `passed` tells whether cage has passed a signal on, `lost` whether the engine no longer knows the command.
     ///
     /// # Errors
     /// When the engine doesn't answer.
     pub fn reason_for_command(
         &self,
         runner: Runner,
-        (code, passed): (u8, bool),
+        (code, passed, lost): (u8, bool, bool),
         start: SystemTime,
     ) -> Result<Option<String>> {
         match (code, passed) {
             (129 | 137 | 143, false) | (1 | 125..=127 | 255, _) => {}
+            _ if lost => {}
             _ => return Ok(None),
         }
         let state = self.look(runner, Some(code))?;
-        let ended = || format!("the first shell of {} has ended; `cage start` starts it again", self.name);
+        let what = if lost { " was ended with the engine" } else { " has ended" };
+        let first = if lost { "" } else { "the first shell of " };
+        let ended = || format!("{first}{}{what}; `cage start` starts it again", self.name);
+        ensure!(!lost || !state.is_up(), Failure::new("the engine was restarted, and has lost the command"));
         Ok((!state.is_up()).then(|| self.reason(&state, start).unwrap_or_else(ended)))
     }
 

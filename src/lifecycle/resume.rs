@@ -208,7 +208,7 @@ impl Context<'_> {
                 plan.extend(points);
                 let settle = self.settle(id, container.mounts_machines_agent(), kept);
                 if let (Entry::Attach, false) = (entry, kept.has_port_of_choice() || !worktrees.is_empty()) {
-                    plan.push(self.start_attached(id, settle));
+                    plan.append(self.start_attached(id, settle));
                 } else {
                     plan.run(self.runtime.command(["start", id]));
                     plan.extend(settle.map(Step::Try));

@@ -20,7 +20,7 @@ use crate::cage::user::{ImageUser, Mapping};
 use crate::engine::container::State;
 use crate::engine::dialect::Dialect;
 use crate::engine::image::Image;
-use crate::engine::info::{Engine, Mode, Product};
+use crate::engine::info::{Engine, Limit, Mode, Product};
 use crate::engine::new_file::NewFile;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
@@ -285,6 +285,37 @@ fn seeds_and_an_agent_come_along() {
     # keep
     printf '%s\n' cage-it-s-86c97e5b
     "#);
+}
+
+#[test]
+fn a_limit_that_the_engine_refuses_is_left_out_and_told() {
+    let text = script(Dialect::Podman, &[], "/p/app", |context| {
+        let mut new = new_cage(context, ROOTLESS, options("--cpus 2 --memory 4g"));
+        new.engine.unenforced = vec![Limit::Processors, Limit::Processes];
+        new.create(None, &Entry::Name).unwrap()
+    });
+    let create = text.lines().find(|line| line.starts_with("podman create")).unwrap();
+    assert!(create.contains(" --memory 4g ") && !create.contains(" --pids-limit "), "{create}");
+    assert!(create.matches("--cpus").count() == 1, "only in the label: {create}");
+    assert!(text.contains(" limit processors: the cage may use any amount"), "{text}");
+}
+
+#[test]
+fn a_user_whose_cage_ends_at_logout_is_warned() {
+    let warned = |kind, uid, ends_at_logout, entry: Entry| {
+        let mut host = Host::sample(&[("DOCKER_HOST", "unix:///run/user/1000/docker.sock")]);
+        (host.ids.uid, host.systemd.ends_at_logout) = (uid, ends_at_logout);
+        let (session, runtime, project) = (session(host), Runtime::sample(kind), project("/p/app"));
+        let context = Context { session: &session, runtime: &runtime, project: &project, image: None };
+        let text = context.enter("ID", None, ("", "local"), &entry).script_with_undo();
+        text.contains("logging out ends this cage; `loginctl enable-linger` keeps it")
+    };
+    for kind in [Dialect::Docker, Dialect::Podman] {
+        assert!(warned(kind, 1000, true, Entry::Name) && warned(kind, 1000, true, Entry::Attach));
+        assert!(!warned(kind, 1000, false, Entry::Name), "lingers");
+        assert!(!warned(kind, 1001, true, Entry::Name) || kind == Dialect::Podman, "another user's docker");
+        assert!(!warned(kind, 1000, true, Entry::Exec(ExecCommand::default())));
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn podman_tells_its_mode_limits_and_directory() {
         )
     };
     let mut host = Host::sample(&[]);
-    host.cgroup_v2 = true;
+    host.systemd.controllers = Some(vec!["memory".into(), "pids".into()]);
     let info = read_podman(&said(true, false, r#""memory", "pids""#), &host).unwrap();
     assert_eq!((info.engine.mode, info.engine.machine), (Mode::Rootless, None));
     assert_eq!(info.engine.unenforced, [Limit::Processors]);

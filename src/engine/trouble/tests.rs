@@ -208,6 +208,39 @@ const RECORDED: &[(&str, &str, &str, Trouble)] = &[
         "Error: unable to find group nosuch: no matching entries in group file",
         Trouble::NoSuchUser,
     ),
+    (
+        "podman 5.4, crun",
+        "start x",
+        "Error: unable to start container \"0f\": crun: controller `cpu` is not available under \
+         /sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers: OCI runtime error",
+        Trouble::NoController,
+    ),
+    (
+        "podman 5.4, crun",
+        "start x",
+        "Error: unable to start container \"0f\": crun: controller `pids` is not available under \
+         /sys/fs/cgroup/user.slice/cgroup.controllers: OCI runtime error",
+        Trouble::NoController,
+    ),
+    (
+        "docker 26.1",
+        "create x",
+        "Error response from daemon: NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or \
+         the cgroup is not mounted",
+        Trouble::NoController,
+    ),
+    (
+        "podman 5.4",
+        "ps",
+        "Error: default OCI runtime \"crun\" not found: invalid argument",
+        Trouble::NoSession,
+    ),
+    (
+        "podman 5.4",
+        "ps",
+        "Failed to obtain podman configuration: lstat /run/user/1001: no such file or directory",
+        Trouble::NoSession,
+    ),
     ("docker 28.2", "run x", "exec /bin/sh: exec format error", Trouble::OtherProcessor),
     (
         "docker 20.10",

@@ -341,6 +341,11 @@ fn engine_errors_and_a_missing_container_are_distinguished() {
             "Docker is not running. Start Docker (or colima/podman) first.",
             "start it",
         );
+        let told = machine.cage(command).stderr;
+        assert!(
+            !told.contains("Cannot connect") && told.lines().count() == 2,
+            "once, and no raw text: {told}"
+        );
         machine.engine().is_forbidden();
         says(&machine, command, 1, "you have no permission to use docker", "usermod -aG docker");
     }

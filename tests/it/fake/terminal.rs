@@ -82,6 +82,32 @@ fn a_session_ends_with_the_right_words_at_the_right_place() {
 }
 
 #[test]
+fn an_engine_that_was_stopped_or_restarted_is_told_with_the_way_back() {
+    let down = "Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?";
+    let lost = "Error response from daemon: No such exec instance: 1f";
+    let (away, exited, running) =
+        ((1, down, ""), (0, "", "exited 1 false \"\"\n"), (0, "", "running 0 false \"\"\n"));
+    let went = "foo\r\nerror: the engine went away while you were in cage-";
+    for (verb, state, words, code) in [
+        ("start", away, went, 1),
+        ("shell", away, went, 1),
+        ("run make", away, went, 125),
+        ("shell", exited, " was ended with the engine; `cage start` starts it again", 1),
+        ("run make", exited, " was ended with the engine; `cage start` starts it again", 125),
+        ("shell", running, "foo\r\nerror: the engine was restarted, and has lost the command", 1),
+    ] {
+        let complaint = if verb == "start" { "" } else { lost };
+        let machine = machine(Speaks::Docker, &format!("printf foo; echo '{complaint}' >&2; exit 1"));
+        machine.engine().answer("container-inspect-format", state.0, state.1, state.2);
+        let mut session = cage(&machine, verb);
+        let before = session.exp_string(words).unwrap();
+        let raw = ["No such exec", "Cannot connect"];
+        assert!(!raw.iter().any(|raw| before.contains(raw)), "{verb}: {before}");
+        exits(session, "", code);
+    }
+}
+
+#[test]
 fn a_terminal_whose_cage_was_killed_has_not_ended_with_the_container() {
     for (word, words) in [("", "left NAME\r\n"), ("ended", "left NAME, and ended another terminal in it")] {
         let dir = "$HOME/.local/state/cage/NAME.terminals";
