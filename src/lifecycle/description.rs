@@ -9,7 +9,7 @@ use crate::cage::image_facts::NAMELESS;
 use crate::cage::options::NO_ROOT;
 use crate::cage::ssh_agent::Agent;
 use crate::cage::user::Mapping;
-use crate::engine::info::Product;
+use crate::engine::info::{Mode, Product};
 use crate::engine::mount::Mount;
 use crate::engine::spec::ContainerSpec;
 use crate::host::machine::Host;
@@ -82,8 +82,9 @@ impl NewCage<'_> {
         let Context { session, project, .. } = self.context;
         let Host { groups, powerful_groups, .. } = &session.host;
         // Code in an earlier cage may have given the directory to any group.
-        // On another machine the number may be that of another group.
+        // On another machine the number may be that of another group, and a rootless engine maps it to a group of nobody.
         let is_harmless = self.engine.machine != Some(Product::Elsewhere)
+            && self.engine.mode == Mode::Rootful
             && groups.contains(&project.owner.gid)
             && !powerful_groups.contains(&project.owner.gid);
         (project.owner.gid != person.gid && is_harmless).then_some(project.owner.gid)

@@ -301,6 +301,19 @@ fn a_limit_that_the_engine_refuses_is_left_out_and_told() {
 }
 
 #[test]
+fn the_projects_group_comes_along_only_where_it_is_the_same() {
+    for (place, expected) in [(ROOTFUL, true), (ROOTLESS, false)] {
+        let mut host = Host::sample(&[]);
+        host.groups = vec![2000];
+        let (session, runtime) = (session(host), Runtime::sample(Dialect::Docker));
+        let project = Project { owner: Ids { uid: 1000, gid: 2000 }, ..project("/p/app") };
+        let context = Context { session: &session, runtime: &runtime, project: &project, image: None };
+        let plan = new_cage(&context, place, options("")).create(None, &Entry::Name).unwrap();
+        assert_eq!(plan.script_with_undo().contains("--group-add"), expected, "{place:?}");
+    }
+}
+
+#[test]
 fn a_user_whose_cage_ends_at_logout_is_warned() {
     let warned = |kind, uid, ends_at_logout, entry: Entry| {
         let mut host = Host::sample(&[("DOCKER_HOST", "unix:///run/user/1000/docker.sock")]);
