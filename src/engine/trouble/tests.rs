@@ -223,7 +223,7 @@ const RECORDED: &[(&str, &str, &str, Trouble)] = &[
         Trouble::NoController,
     ),
     (
-        "docker 26.1",
+        "docker, from its source",
         "create x",
         "Error response from daemon: NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or \
          the cgroup is not mounted",
