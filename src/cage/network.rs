@@ -1,5 +1,5 @@
-//! The network, hostname and processes of a cage that has none of its own: it shares those of this machine, of another container or of
-//! a pod, or has no network.
+//! Cages without a network, hostname or processes of their own: they share those of this machine, of another container or of
+//! a pod, or have no network.
 
 use anyhow::{Result, ensure};
 
@@ -39,7 +39,7 @@ impl CreateOptions {
         !self.shares(&[Shared::Container, Shared::Hosts])
     }
 
-    /// Returns whether the cage's first process is the first that it can see. The engines' init works only as such a process.
+    /// Returns whether the cage's first process has PID 1 inside. The engines' init works only with PID 1.
     pub fn has_processes(&self) -> bool {
         !self.shares(&[Shared::Processes])
     }

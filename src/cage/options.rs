@@ -121,7 +121,7 @@ pub static TABLE: [Definition; 16] = [
         ..Definition::new(
             ALLOW_DANGEROUS_DIR,
             ISOLATION,
-            "Allow a project that is, contains or is inside a directory with your secrets or one that others use",
+            "Allow a project that overlaps a directory with your secrets, or one that others use",
         )
     },
     Definition {
@@ -136,7 +136,7 @@ pub static TABLE: [Definition; 16] = [
         limit: Some(Limit::Processors),
         engine: same,
         variable: Some(EnvVar::value("CAGE_CPUS")),
-        ..Definition::new("--cpus", LIMITS, "Limit CPU time to that of this many processors, e.g. 1.5")
+        ..Definition::new("--cpus", LIMITS, "Limit CPU time to this many processors, e.g. 1.5")
     },
     Definition {
         takes: Some(("NUMBER", || checked(count))),
@@ -155,7 +155,7 @@ pub static TABLE: [Definition; 16] = [
         // podman accepts no size for memory that isn't the container's own; docker ignores it.
         default_unless: |flag| flag.name == "ipc" && !matches!(flag.value, "private" | "shareable"),
         variable: Some(EnvVar::value("CAGE_SHM_SIZE")),
-        ..Definition::new("--shm-size", LIMITS, "Limit shared memory, which browsers and databases need")
+        ..Definition::new("--shm-size", LIMITS, "Set the size of shared memory, for browsers and databases")
     },
     Definition {
         takes: Some(("GPUS", || checked(word))),
@@ -167,7 +167,7 @@ pub static TABLE: [Definition; 16] = [
         takes: Some(("IMAGE", || checked(image))),
         default: Some(DEFAULT_IMAGE),
         variable: Some(EnvVar::value("CAGE_IMAGE")),
-        ..Definition::new(IMAGE, "Image", "Make the cage of this image, for this and later restarts")
+        ..Definition::new(IMAGE, "Image", "Create the cage from this image, also at restarts")
     },
 ];
 

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the user can do if the directory is not there.
 const WAYS: &str = "make the directory available there at the same path (NFS, sshfs, mutagen), or use an engine on this machine";
 
-/// A file in a directory that is to be found again, removed when it is dropped.
+/// A file that a container must find in the same directory. Dropping this removes the file.
 struct Token {
     dir: OwnedFd,
     name: String,

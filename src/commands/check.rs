@@ -36,7 +36,7 @@ const FINDINGS: u8 = 3;
   cage check --accept .vscode  Take the findings in a file or directory as seen
   cage check --json            Print one JSON object for a program")]
 pub struct Check {
-    /// List also findings from before the cage and accepted ones
+    /// Also list accepted findings, and those from before the cage
     #[arg(long)]
     all: bool,
 

@@ -21,8 +21,8 @@ const LEVEL_WIDTH: usize = "problem  ".len();
 
 /// Check engine, image, home, SSH agent and project; suggest fixes
 ///
-/// Works without an engine, too. Nothing that doctor creates remains: to see whether your SSH agent works inside, it runs
-/// a short-lived container of the image, if that is on this machine. Exits 1 if there is a problem, 0 otherwise.
+/// Works without an engine, too. doctor leaves nothing behind: to see whether your SSH agent works inside, it runs
+/// a short-lived container of the image, if the image is here. Exits with 1 if there is a problem, 0 otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -90,8 +90,8 @@ fn to_json(facts: &Facts, checks: &[Check]) -> Value {
     })
 }
 
-/// Returns the lines for a terminal of this many columns: what is not fine and its fix, then the engine that is used, then the names of
-/// what else is fine.
+/// Returns the lines for a terminal of this many columns: problems with their fixes, then the engine that is used, then the names of
+/// the checks that passed.
 fn folded(checks: &[Check], host: &Host, colors: bool, columns: usize) -> Vec<String> {
     let (fine, wrong): (Vec<_>, Vec<_>) = checks.iter().cloned().partition(|check| check.level == Level::Ok);
     let is_used = |check: &Check| check.name == "engine" && check.message.contains("; used");

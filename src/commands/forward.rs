@@ -24,7 +24,7 @@ use crate::lifecycle::session::Session;
   cage forward 8080:80 5432    Reach port 80 at 127.0.0.1:8080, and port 5432
   cage forward 0:3000          Reach port 3000 at a free port of this machine")]
 pub struct Forward {
-    /// Port in the cage, after the port on this machine if that is another (0: any free port)
+    /// Port in the cage; put the port on this machine in front if it differs (0: any free port)
     #[arg(value_name = "[HOST_PORT:]PORT", required = true, value_parser = ports)]
     ports: Vec<(u16, u16)>,
 }

@@ -15,7 +15,7 @@ use crate::lifecycle::unused::{homes_of_projects, unknown_homes};
 
 /// Remove all cages and the home that they share
 ///
-/// Homes of single projects (`start --home project`) stay without --homes. At the end, cage prints what of it is still on this
+/// Homes of single projects (`start --home project`) stay unless you add --homes. At the end, cage prints what it left on this
 /// machine: images, configuration and state.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -76,7 +76,7 @@ pub struct Container {
     pub finished: String,
     /// The exit code of the first process, once that has ended.
     pub exit_code: i64,
-    /// Whether the kernel has killed a process for want of memory.
+    /// Whether the kernel has killed a process because memory ran out.
     pub out_of_memory: bool,
     /// The published ports.
     pub ports: Vec<Published>,

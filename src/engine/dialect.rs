@@ -1,4 +1,4 @@
-//! Differences between docker and podman. No other file tells the engines apart: a new engine is a variant here, and the
+//! Differences between docker and podman. No other file matches on the engine: a new engine is a variant here, and the
 //! compiler lists every answer that is missing.
 
 use std::iter;
@@ -82,7 +82,7 @@ impl Dialect {
         }
     }
 
-    /// Returns what chooses the engine that the client talks to.
+    /// Returns the settings that choose the engine to which the client talks.
     pub fn chosen_by(self) -> &'static str {
         match self {
             Self::Docker => "DOCKER_HOST or `docker context use`",
@@ -280,7 +280,7 @@ impl Dialect {
     /// Returns the value of `--add-host` that names the host `host.docker.internal`, if containers don't get such a name
     /// otherwise. A podman that `has_name` adds it, or cage does later. `address` finds this machine's own address.
     ///
-    /// - Docker's virtual machines define the name themselves. On another machine it is that machine's.
+    /// - Docker's virtual machines define the name themselves. With an engine on another machine, the name means that machine.
     /// - `host-gateway` is the bridge's address: <https://docs.docker.com/reference/cli/docker/container/run/#add-host>. With
     ///   rootless docker the bridge is in the engine's own network, where nothing of the host listens.
     /// - podman writes `host.containers.internal` into /etc/hosts when a container starts
@@ -303,7 +303,7 @@ impl Dialect {
 
     /// Returns the version since which a container gets the name `host.docker.internal` from the engine itself, if any does.
     ///
-    /// podman's network there has an address that leads to the host, while the host's own is the container's, too:
+    /// Since 5.3, podman's network has an address that leads to the host; the host's own address is also the container's:
     /// <https://github.com/containers/podman/blob/main/RELEASE_NOTES.md#530>.
     pub fn names_host_since(self) -> Option<(u32, u32)> {
         match self {

@@ -37,7 +37,7 @@ pub enum Product {
     PodmanMachine,
     /// An unknown product.
     Unknown,
-    /// None: the engine is on another machine, which has the user's directories if at all by NFS or the like.
+    /// No product: the engine is on another machine, which sees the user's directories over NFS or the like, if at all.
     Elsewhere,
 }
 

@@ -1,4 +1,4 @@
-//! The variables of proxies that clients by themselves give to new containers.
+//! The proxy variables that the engines' clients themselves give to new containers.
 
 use crate::engine::docker_config;
 use crate::host::machine::Host;
@@ -14,8 +14,8 @@ pub struct Proxies {
     pub is_in_exec: bool,
 }
 
-/// Returns docker's, from its settings file: <https://docs.docker.com/engine/cli/proxy/>. Of a file that can't be read docker itself
-/// warns.
+/// Returns docker's, from its settings file: <https://docs.docker.com/engine/cli/proxy/>. If it can't be read, docker itself
+/// warns about it.
 pub fn of_docker(host: &Host, endpoint: &str) -> Proxies {
     let file = docker_config::path(host);
     let all = docker_config::read(host).unwrap_or_default();

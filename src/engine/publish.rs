@@ -23,7 +23,7 @@ const EXPECTED: &str = "expected [[ADDRESS:]HOST:]PORT[/tcp|udp|sctp], such as 3
                         0.0.0.0:80:8080";
 
 impl Publish {
-    /// Returns whether it names the port of the host.
+    /// Returns whether the value names a host port.
     pub fn has_host_port(&self) -> bool {
         self.host.is_some()
     }

@@ -90,7 +90,7 @@ fn files(host: &Host) -> Vec<PathBuf> {
     let chosen = host.path_variable("GIT_CONFIG_GLOBAL");
     let global = chosen.map_or_else(|| own.into_iter().flatten().collect(), |chosen| vec![chosen.to_owned()]);
     let files = system.into_iter().chain(global).filter(|path| !path.as_os_str().is_empty());
-    // Only git knows from where a relative path counts.
+    // Only git knows the directory that a relative path starts from.
     files.filter(|path| path.is_absolute()).collect()
 }
 

@@ -1,9 +1,9 @@
-//! Numbers of users and groups.
+//! User and group IDs.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A user and a group, as the kernel counts them.
+/// A user ID and a group ID of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ids {
     /// The number of the user.

@@ -36,7 +36,7 @@ impl Project {
     /// The project at `directory`, or where cage was started.
     ///
     /// # Errors
-    /// When there is no such directory, or its path can't be given to an engine unharmed.
+    /// When there is no such directory, or an engine would change its path.
     pub fn locate(host: &Host, directory: Option<&Path>) -> Result<Self> {
         let path = match (directory, &host.cwd) {
             (Some(directory), _) if directory.is_absolute() => directory.to_owned(),
@@ -48,7 +48,7 @@ impl Project {
                     .into());
             }
         };
-        // Where the shell says it is, which may be by way of a link; the system only knows where that leads.
+        // The shell's directory, whose path may contain links; the system only knows the resolved path.
         let stands = host.path_variable("PWD").filter(|pwd| {
             pwd.is_absolute()
                 && host
@@ -141,7 +141,7 @@ impl Project {
     }
 }
 
-/// Returns how a directory and a place overlap, by whatever way one gets there, if they do.
+/// Returns how a directory and a place overlap, if they do, with the links in the place's path resolved or not.
 fn overlap(path: &Path, place: &Path) -> Option<String> {
     let real = file::real(place);
     let ways = if real == place { vec![place] } else { vec![place, &real] };

@@ -89,7 +89,7 @@ impl Host {
         let Ok(text) = serde_json::to_string(&places) else { return };
         let is_kept = fs::read_to_string(&path).map_or(places.is_empty(), |kept| kept == text);
         if !is_kept {
-            // Without it, a program there is found out only when its project is the current one.
+            // Without the file, cage distrusts a program there only while its project is the current one.
             let _ = file::write_private(&path, &text);
         }
     }

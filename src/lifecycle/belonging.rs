@@ -73,7 +73,7 @@ impl Belonging {
         Ok(Some(Self { name: name.to_owned(), ..read }))
     }
 
-    /// Returns the change that keeps this.
+    /// Returns the change that writes this to its file.
     ///
     /// # Errors
     /// As [`Belonging::of`].
@@ -86,7 +86,7 @@ impl Belonging {
         Ok(Some(Record { path, text: serde_json::to_string(self)?, before }))
     }
 
-    /// Adds to an error that it is about this engine, with both ways out, if the engine is out of reach.
+    /// If this engine is out of reach, adds to an error what the engine has, and two ways out: reach it, or name another engine.
     pub fn explain(&self, host: &Host, error: anyhow::Error, identified: bool) -> anyhow::Error {
         let start = if is_trouble(&error, Trouble::PermissionDenied) {
             "get access to it".to_owned()

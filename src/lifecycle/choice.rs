@@ -43,11 +43,11 @@ impl Session {
         self.ask_engine(project, home.as_ref(), Fallback::Allowed, query)
     }
 
-    /// Asks the runtime that the user names, else the one that something belongs to, else all in order of preference, and returns
+    /// Asks the runtime that the user names, else the one that has the cage or home, else all in order of preference, and returns
     /// the first answer.
     ///
     /// # Errors
-    /// When none answers, or without a fallback not the first; the error is that of the first.
+    /// When no engine answers, or, without a fallback, when the first doesn't. The error is that of the first.
     pub fn ask_engine<T>(
         &self,
         project: Option<&Project>,
@@ -123,8 +123,8 @@ impl Session {
         Ok(None)
     }
 
-    /// Checks that the engine that answered is the one that something belongs to, or that it is gone from there: the engine's own client
-    /// may have removed it. A command that only enters a cage takes one that it `found`, and may make one where the home is not.
+    /// Checks that the engine that answered is the one that the cage or home belongs to, or that it is gone from that engine: the client
+    /// may have removed it. A command that only enters accepts a cage that it `found`, and may create one on an engine without the home.
     ///
     /// # Errors
     /// When it is another engine.
@@ -159,7 +159,7 @@ impl Session {
     /// Checks that a new home in an engine is no surprise: the home is not in another engine that is out of reach.
     ///
     /// # Errors
-    /// When it is, and the user has not named an engine.
+    /// When the home is in such an engine, and the user has not named another one.
     pub fn check_new_home(&self, runtime: &Runtime, here: &Place) -> Result<()> {
         let Some(home) = self.belonging([])? else { return Ok(()) };
         if home.place == *here {

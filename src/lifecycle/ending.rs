@@ -51,7 +51,7 @@ pub fn note(host: &Host, name: &str) -> Option<PathBuf> {
     host.state_file(name, "ended")
 }
 
-/// Returns how a cage ended that is stopped, if its first process failed and no user was there or stopped it.
+/// Returns how a stopped cage ended, if its first process failed, and no user was in the cage or stopped it.
 pub fn death(host: &Host, cage: &Cage) -> Option<String> {
     let started = time::parse(&cage.started).filter(|_| cage.state == container::State::Stopped)?;
     let noted = note(host, &cage.name).and_then(|path| fs::metadata(path).ok()?.modified().ok());
@@ -63,7 +63,7 @@ pub fn death(host: &Host, cage: &Cage) -> Option<String> {
         _ if cage.out_of_memory => {
             Some(format!("killed {age} ago: out of memory; `cage restart --memory SIZE` gives it more"))
         }
-        // What hangs up or terminates a container from outside stops it, too.
+        // A container that is stopped from outside by SIGHUP or SIGTERM may have these codes, too.
         0 | 129 | 143 => None,
         137 => Some(format!("killed {age} ago (code 137), not for want of memory")),
         code => Some(format!("ended {age} ago with code {code}")),
@@ -164,7 +164,7 @@ impl Ending {
             (_, Some(137)) if state.out_of_memory => {
                 ("was killed: out of memory", "`cage restart --memory SIZE` gives it more")
             }
-            // The code may also be that of a program in the shell, as other codes of signals are.
+            // A program in the shell may also have ended with this code, like with those of other signals.
             (_, Some(137)) => ("exited with 137", again),
             _ => return None,
         };

@@ -133,7 +133,7 @@ impl Session {
         Ok((runtime, container.map(|container| self.recognise(project, container)).transpose()?))
     }
 
-    /// Finds a cage like [`Session::find`], also one that the script named after a path with links; then the target is called like that.
+    /// Finds a cage like [`Session::find`], or a cage that the script named after a path with links; the target then has that name.
     ///
     /// # Errors
     /// As [`Session::find`].
@@ -178,7 +178,7 @@ impl Session {
         Ok((target, runtime, found))
     }
 
-    /// Returns how a command that is for the exact directory can be given for the nearest parent directory that has a cage.
+    /// Returns a hint for a command that needs the exact directory: how to run it for the nearest parent directory that has a cage.
     ///
     /// # Errors
     /// When the engine doesn't answer.
@@ -242,7 +242,7 @@ impl Session {
         self.carry_out_locked(&plan, lock).map(drop)
     }
 
-    /// Finds a runtime, and in the same query a project's cage and an image. `above` are the names of cages that will do, too.
+    /// Finds a runtime, and in the same query a project's cage and an image. `above` are the names of cages that are accepted as well.
     ///
     /// # Errors
     /// As [`Session::find`].

@@ -22,8 +22,8 @@ use crate::lifecycle::new_cage::{Features, NewCage};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
 
-/// Returns the cage that the script made for the directory of `project`, or for the nearest one above it if `above`, but named after a
-/// path with links; with the project as it is called in that cage.
+/// Returns the cage that the script made for the directory of `project`, or, if `above`, for its nearest parent with one, but named after a
+/// path with links. The project that is returned has the path that this cage uses.
 pub fn by_link(
     session: &Session,
     cages: &[Cage],
@@ -44,11 +44,11 @@ pub fn by_link(
     Ok(Some((Project { path, name: cage.name.clone(), ..found }, cage.clone())))
 }
 
-/// Checks that a cage that is about to start can: that the sources of its mounts by `-v` exist, because docker would make directories,
+/// Checks that a cage can start: that the sources of its `-v` mounts exist, because docker would make directories,
 /// and that the script didn't name it after a path with links, which code in another cage may have changed.
 ///
 /// # Errors
-/// When it can't start like this.
+/// When one of these checks fails.
 pub fn check_start(session: &Session, runtime: &Runtime, cage: &Cage) -> Result<()> {
     let host = &session.host;
     let gone = |machine| cage.sources_of_v(host, machine).find(|source| file::is_gone(source));

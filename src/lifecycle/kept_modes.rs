@@ -71,7 +71,7 @@ impl Keeper<'_> {
         &self.content.modes
     }
 
-    /// Writes the modes, unless they are those that are kept already: another terminal may have kept more. `since` is when the
+    /// Writes the modes, unless they were read or written last: another terminal may have written newer ones. `since` is when the
     /// container was started. Without the file the user has to make a program set its modes again.
     pub fn keep(&mut self, modes: &Modes, since: &str, cancel: &Cancel) {
         let kind = |modes: &Modes| (modes.are_of_a_prompt(), modes.of_program());

@@ -118,7 +118,7 @@ impl<'a> NewCage<'a> {
         let mapping = mapping(context, &engine, &facts, &options, person)?;
         let has_other_number = matches!(mapping, Mapping::Renumber(ids) if ids.uid != 0);
         let mut outside = if has_other_number { facts.outside() } else { (Vec::new(), false) };
-        // Its number may be that of a group with power on this machine.
+        // On this machine, the same group ID may belong to a group with power.
         let keeps_group =
             !outside.0.is_empty() && !options.has(NO_ROOT) && !host.powerful_groups.contains(&user.ids.gid);
         if outside.1 && !is_first {
@@ -203,7 +203,7 @@ impl NewCage<'_> {
     }
 }
 
-/// Returns how the image's user becomes the `person` outside.
+/// Returns the mapping of the image's user to the `person` outside.
 fn mapping(
     context: Context,
     engine: &Engine,
@@ -250,7 +250,7 @@ fn new_files(
     Ok(files)
 }
 
-/// Returns the facts about the image of this name, and whether it had to be asked for them; the engine is at `endpoint`. `old` is the cage to be replaced.
+/// Returns the facts about this image of the engine at `endpoint`, and whether they had to be queried. `old` is the cage to be replaced.
 fn image_facts(
     context: Context,
     old: Option<&Cage>,
@@ -270,7 +270,7 @@ fn image_facts(
         return Ok((ImageFacts::ask(runtime, runner, name, directory)?, true));
     };
     let memory = Memory::of(host, runtime, endpoint, &image.id);
-    // A virtual machine shows the project with an owner that cages of the same image have seen.
+    // In a virtual machine the owner of the project can differ; a cage of the same image has recorded it.
     let same = old.filter(|old| old.image_id == image.id);
     let seen_owner = same.and_then(|old| old.ids(OWNER_LABEL).ok()?);
     let remembered = memory.as_ref().filter(|_| directory.is_none() || seen_owner.is_some());

@@ -1,7 +1,7 @@
 //! Who is in a cage: a file for each terminal that is attached and each command of `cage shell` and `cage run`, in
-//! `~/.local/state/cage/NAME.terminals`. Engines don't tell, and forget such commands when a container ends.
+//! `~/.local/state/cage/NAME.terminals`. Engines don't report terminals, and forget commands when a container ends.
 //!
-//! cage holds a lock on the file, which ends with the process: the file of one that was killed counts no more.
+//! cage holds a lock on the file. The lock ends with the process, so that the file of a killed process no longer counts.
 
 use std::fmt;
 use std::fs::{self, DirEntry, File, TryLockError};
@@ -91,7 +91,7 @@ impl OpenTerminals {
         OpenTerminal { _lock: note().ok(), file, ended_with_cage: false }
     }
 
-    /// Returns who is in the cage now, the first first.
+    /// Returns who is in the cage now, in order of arrival.
     pub fn visitors(&self) -> Vec<Visitor> {
         let mut visitors: Vec<Visitor> = self.entries().filter_map(|entry| visitor(&entry)).collect();
         visitors.sort_by_key(|visitor| visitor.since);

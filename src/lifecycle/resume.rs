@@ -131,7 +131,7 @@ pub(super) fn leave(
     code
 }
 
-/// Tells which options would need a new container.
+/// Says which options need a new container.
 pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOptions) -> Plan {
     let mut plan = Plan::default();
     for mut words in options.missing_from(kept).words() {
@@ -139,7 +139,7 @@ pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOpti
             && flag == "-p"
             && let Some(typed) = port.strip_prefix("127.0.0.1:")
         {
-            // The address is cage's.
+            // cage added the address.
             *port = typed.trim_start_matches(':').to_owned();
         }
         let mut option = shell_words::join(&words);
@@ -239,7 +239,7 @@ impl Context<'_> {
         let made_of = container.image_name();
         if let Some(wanted) = another_image(self.session, container, typed) {
             let name = &container.name;
-            // What was typed has been told with the other options.
+            // The user already got the message about a typed image, with those about the other options.
             if !typed.has(IMAGE) {
                 plan.say(format!("{name} was made of {made_of}; `cage restart` makes it of {wanted}"));
             }

@@ -34,7 +34,7 @@ pub struct Global {
     #[arg(add = ArgValueCompleter::new(completion::project))]
     pub directory: Option<PathBuf>,
 
-    /// Container runtime: docker, podman, or the path of one [default: docker if it answers, else podman]
+    /// Container runtime: docker, podman, or the path of either [default: docker if it answers, else podman]
     #[arg(long, value_name = "RUNTIME", global = true, hide_short_help = true)]
     #[arg(add = ArgValueCandidates::new(completion::runtimes))]
     pub runtime: Option<String>,
@@ -97,8 +97,8 @@ impl Session {
         agrees(question)
     }
 
-    /// Returns whose programs end with a cage: others who are in it, or an agent from which the user has detached. Nobody
-    /// without a terminal, and nobody if the user said `yes`.
+    /// Returns the programs that would end with a cage: those of other terminals, or an agent from which the user has detached. None
+    /// without a terminal, or if the user said `yes`.
     pub fn at_work(&self, runtime: &Runtime, cage: &Cage, yes: bool) -> Vec<Visitor> {
         if yes || self.global.dry_run || !self.host.can_ask() || !cage.state.is_up() {
             return Vec::new();

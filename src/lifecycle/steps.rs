@@ -32,7 +32,7 @@ pub fn halt(plan: &mut Plan, host: &Host, runtime: &Runtime, containers: &[&Cage
     }
 }
 
-/// Returns the step that tells the addresses of ports if the engine chose one, which it does when a container starts.
+/// Returns the step that prints the published ports, if the engine chooses one of them: it does so when a container starts.
 pub fn tell_ports(runtime: &Runtime, container: &str, options: &CreateOptions) -> Option<Step> {
     options.has_port_of_choice().then(|| Step::TellPorts(runtime.command(["port", container])))
 }
@@ -42,7 +42,7 @@ pub fn remove(runtime: &Runtime, container: &str) -> Invocation {
     runtime.command(["rm", "--force", "--volumes", container])
 }
 
-/// Returns the steps that remove the files on this machine of a cage of this engine, but for those about findings.
+/// Returns the steps that remove this machine's files about a cage of this engine, except those about findings.
 pub fn unlink(host: &Host, runtime: &Runtime, container: &Cage) -> Plan {
     let kinds = ["agent", "modes", "ended", "terminals", "worktrees"];
     let files = kinds.into_iter().filter_map(|kind| host.state_file(&container.name, kind));

@@ -1,5 +1,5 @@
-//! Other worktrees of the project's repository. In a cage they are not there, and `git worktree prune` would delete what the repository
-//! knows of them, with their index and what is staged. An empty placeholder at the path of each one's `.git` file, in the container's own
+//! Other worktrees of the project's repository. In a cage they are not there, and `git worktree prune` would delete the records of them in
+//! the repository, with their index and staged changes. An empty placeholder at the path of each one's `.git` file, in the container's own
 //! layer, keeps git from that.
 
 use std::collections::BTreeSet;
