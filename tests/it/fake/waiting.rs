@@ -45,7 +45,7 @@ fn every_command_shows_that_it_waits_and_leaves_no_trace_of_it() {
         ("running", "prune --yes"),
         ("none", "rmconfig --yes"),
         ("running", "obliterate --yes"),
-        ("running", "forward 3000"),
+        ("running", "forward 0:3000"),
     ];
     thread::scope(|scope| {
         for (state, args) in commands {
