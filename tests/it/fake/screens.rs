@@ -127,3 +127,39 @@ fn a_known_failure_is_one_line_and_verbose_has_the_engines_words() {
     assert!(outcome.stderr.starts_with("error: Docker is not running."), "{}", outcome.stderr);
     assert!(machine.cage("--verbose start").stderr.contains("Cannot connect to the Docker daemon at"));
 }
+
+#[test]
+fn the_first_screens_fit_eighty_columns() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    let shown = |args: &str| machine.anonymous(&screen(&machine, 80, args));
+    insta::assert_snapshot!(shown("start -d"), @"
+    cage: Pulling IMAGE
+    cage: Creating NAME
+    cage: no SSH agent is running here: git over SSH will fail in this cage
+    NAME
+    ");
+    insta::assert_snapshot!(shown(""), @"
+    Run coding agents in a container that sees this project and little else
+    Usage: cage [OPTIONS] [COMMAND]
+
+    Work:
+      run              Run an agent or a command in the cage: cage run claude
+      start            Create this project's cage and enter it, or re-attach
+      shell            Open another shell in the running cage
+      forward          Reach ports inside the running cage at 127.0.0.1
+      stop, restart    Stop the cage; replace it with a clean one
+    Look:
+      status           Show this project's cage, and who is in it
+      list             List all cages
+      check            List files in the project that your machine would run
+      doctor           Check engine, image, home and SSH agent, and suggest fixes
+    Clean up:
+      rm, prune        Remove this cage; remove those whose project is gone
+      rmconfig         Reset the home that all cages share
+      obliterate       Remove all cages and the home
+    Set up:
+      update, upgrade  Pull the image; also replace a cage that has an older one
+      completions, man Make your shell complete commands; write the manual
+    `cage COMMAND -h` explains a command, `cage --help` files and variables
+    ");
+}
