@@ -4,7 +4,7 @@
 # Runs as root in the cage, each time after it has started. Its output is not read, and it never fails.
 #
 # - Opens SOCKET, the SSH agent's socket in a virtual machine, to all users: it belongs to root or the machine's user.
-# - Adds the name host.docker.internal, which podman before version 5 doesn't know.
+# - Adds the name host.docker.internal, which podman before version 5.3 doesn't know.
 
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 {
