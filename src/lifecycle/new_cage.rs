@@ -222,10 +222,16 @@ fn mapping(
     }
     mapping.without_root(user, person).ok_or_else(|| {
         let path = text::escape(&project.path);
+        // The person is then the owner of before the first cage.
+        let hint = if project.owner.uid == 0 {
+            "give the directory to an ordinary user (`chown -R`), or use an engine without root"
+        } else {
+            "if you gave the directory to its owner, remove the file that the warning names"
+        };
         Failure::new(format!(
             "--no-root is not possible here: the user in the cage needs root's number to write the project {path}"
         ))
-        .hint("give the directory to an ordinary user (`chown -R`), or use an engine without root")
+        .hint(hint)
         .into()
     })
 }

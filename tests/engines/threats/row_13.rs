@@ -153,7 +153,8 @@ fn where_nobody_but_root_could_write_it_is_refused(world: &World) {
     assert!(world.cages().is_empty());
     ordinary(world);
     // Root in a cage could have done that too: the person says that it was them.
-    let given = world.cage("start -d --no-root").exits(1).says("before its first cage");
+    let given =
+        world.cage("start -d --no-root").exits(1).says("before its first cage").says("remove the file");
     let baseline = given.err.split_once("remove ").unwrap().1.lines().next().unwrap();
     fs::remove_file(baseline).unwrap();
     world.cage("start -d --no-root").ok();
