@@ -1,6 +1,9 @@
 //! Messages to the user about a new cage.
 
+use std::path::Path;
+
 use crate::base::text;
+use crate::cage::existing::Cage;
 use crate::cage::options::{NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::Agent;
 use crate::cage::{isolation, ssh_agent};
@@ -64,6 +67,16 @@ impl NewCage<'_> {
         warnings.extend(self.outside_warning());
         warnings.extend(self.preflight.personal.warnings.iter().cloned());
         warnings.extend(isolation::weaknesses(&session.host, options, &project.path));
+        let is_inside = |other: &&Cage| {
+            other.project() != project.path && Path::new(other.project()).starts_with(&project.path)
+        };
+        for other in self.preflight.others.iter().filter(is_inside) {
+            warnings.push(format!(
+                "the project of {0} is in this one: code in this cage can change it, so that {0} starts again only with \
+                 `--allow-nested`",
+                other.name
+            ));
+        }
         for other in self.cages_losing_home() {
             warnings.push(format!(
                 "the home that {other} uses, too, will belong to this project's owner, so that {other} can no longer write it; \

@@ -95,3 +95,15 @@ fn a_container_that_only_has_the_name_of_a_cage_above_is_not_used() {
     let outcome = machine.cage("stop");
     assert_eq!((outcome.code, outcome.changes().len()), (1, 0), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_cage_around_another_ones_project_is_made_with_a_warning() {
+    for (directory, is_around) in [("", true), ("other", false)] {
+        let (mut machine, cage) = machine(Speaks::Docker);
+        machine.enter(directory);
+        let outcome = machine.cage("start -d");
+        let warning =
+            format!("warning: the project of {} is in this one: code in this cage can change it", cage.name);
+        assert_eq!((outcome.code, outcome.stderr.contains(&warning)), (0, is_around), "{}", outcome.stderr);
+    }
+}
