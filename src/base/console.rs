@@ -36,24 +36,22 @@ pub fn warn(message: &str) {
     to_stderr(&format!("cage: warning: {}\n", escape(message)));
 }
 
-/// Tells which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, in a line that then goes
-/// away; elsewhere in a line, if that `is_for_all`. A step of less than 300 ms is not worth a message.
-pub fn tell_while(what: &str, is_for_all: bool, ended: &Receiver<()>) {
+/// Prints which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, in a line that is erased
+/// at the end; elsewhere on a line of its own. A step of less than 300 ms is not worth a message.
+pub fn tell_while(what: &str, ended: &Receiver<()>) {
     let start = Instant::now();
     let goes_on = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
     if !goes_on(Duration::from_millis(300)) {
         return;
     }
     if !io::stderr().is_terminal() {
-        if is_for_all {
-            info(&format!("{what}..."));
-        }
-        return;
+        return info(&format!("{what}..."));
     }
-    let mut line = format!("cage: {}...", escape(what));
-    to_stderr(&line);
+    let what = format!("cage: {}...", escape(what));
+    to_stderr(&what);
+    let mut line = what.clone();
     while goes_on(Duration::from_secs(1)) {
-        line = format!("cage: {}... {} s", escape(what), start.elapsed().as_secs());
+        line = format!("{what} {} s", start.elapsed().as_secs());
         to_stderr(&format!("\r{line}"));
     }
     to_stderr(&format!("\r{:width$}\r", "", width = line.chars().count()));

@@ -28,7 +28,7 @@ pub const GROUP: &str = "/etc/group";
 /// The list of files that belong to the image's user outside of the home.
 const OUTSIDE: &str = "outside";
 
-/// The length from which this list is not complete.
+/// The number of files from which on [`Outside`] names only the first ones. The script lists one more.
 const MANY: usize = 100;
 
 /// Prints the facts.
@@ -52,18 +52,28 @@ pub struct ImageFacts {
     pub files: HashMap<String, Vec<u8>>,
 }
 
+/// Files that belong to the image's user outside of the home.
+#[derive(Debug, Default)]
+pub struct Outside {
+    /// The paths of the first ones.
+    pub files: Vec<String>,
+    /// Whether there are more.
+    pub has_more: bool,
+}
+
 impl ImageFacts {
     /// Returns a file of the image, if the image has it.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)
     }
 
-    /// Returns the files that belong to the image's user outside of the home, and whether there are more.
-    pub fn outside(&self) -> (Vec<String>, bool) {
+    /// Returns the files that belong to the image's user outside of the home.
+    pub fn outside(&self) -> Outside {
         let text = String::from_utf8_lossy(self.file(OUTSIDE).unwrap_or_default());
         // A name with a line break is two names of no files.
         let files = text.lines().filter(|path| path.starts_with('/'));
-        (files.take(MANY).map(str::to_owned).collect(), text.lines().nth(MANY).is_some())
+        let files = files.take(MANY).map(str::to_owned).collect();
+        Outside { files, has_more: text.lines().nth(MANY).is_some() }
     }
 
     /// Returns what is known of the published image without asking: not its files.

@@ -4,7 +4,8 @@
 # Runs as the image's user in a short-lived container, without the home. Prints a line each: the user's name (or an empty
 # line), UID, GID and home directory; the owner of DIRECTORY, UID:GID, as seen in the container, if the user can't write to
 # it, else an empty line. Then, for each file that the image has and its user can read, a line with path and size, and the
-# file; and so a list of the first files that belong to the user outside of the home, a line each, called `outside`. At the end `end`.
+# file. In the same form, as `outside`: the paths of the first files outside of the home that belong to the user, a line each. At the
+# end `end`.
 #
 # shellcheck disable=SC2046  # The fields of `ls` are split on purpose.
 

@@ -80,7 +80,7 @@ fn limits(host: &Host, info: &Info) -> Check {
     Check::warning("limits", format!("the engine can't limit {}", names.join(", ")), fix)
 }
 
-/// Returns the warning about an engine without its init, with which cage does without.
+/// Returns the warning about an engine whose init is not installed. cage then creates containers without one.
 fn no_init() -> Check {
     Check::warning(
         "init",

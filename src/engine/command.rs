@@ -50,21 +50,21 @@ impl fmt::Debug for Input {
 impl Runtime {
     /// Returns a command line of this client. If its output is captured, a command in a cage may run for a limited time only.
     pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
-        let args: Vec<String> = args.into_iter().map(Into::into).collect();
-        let is_in_cage = args.first().is_some_and(|verb| verb == "exec");
-        Invocation {
-            runtime: self.clone(),
-            args,
-            stdin: None,
-            env_file: None,
-            slow: None,
-            within: is_in_cage.then_some(PATIENCE),
-            stays: false,
-        }
+        let args = args.into_iter().map(Into::into).collect();
+        let runtime = self.clone();
+        let invocation =
+            Invocation { runtime, args, stdin: None, env_file: None, slow: None, within: None, stays: false };
+        let within = invocation.is_exec().then_some(PATIENCE);
+        Invocation { within, ..invocation }
     }
 }
 
 impl Invocation {
+    /// Returns whether this runs a command in a container that is running.
+    pub fn is_exec(&self) -> bool {
+        self.args.first().is_some_and(|verb| verb == "exec")
+    }
+
     /// Sets the data that the command reads from stdin.
     #[must_use]
     pub fn stdin(mut self, stdin: Option<Input>) -> Self {

@@ -94,7 +94,6 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
     let forbidden = format!("you have no permission to use {}", invocation.runtime.name);
     let taken = trouble::taken_port(words).map(|port| format!("port {port} is taken"));
     let no_session = without_session();
-    let is_exec = invocation.args.first().is_some_and(|verb| verb == "exec");
     let (explanation, hint) = match trouble {
         Trouble::Unreachable => {
             (unreachable.as_str(), "start it, or choose another with `--runtime` or CAGE_RUNTIME")
@@ -159,7 +158,7 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
             "the engine or this machine may be busy: try again, with `--verbose` to see each engine command",
         ),
         Trouble::NotRunning => (
-            if is_exec { "the cage stopped at once" } else { "" },
+            if invocation.is_exec() { "the cage stopped at once" } else { "" },
             "the image's own command ended: `docker run --rm -it IMAGE` shows the reason",
         ),
         Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => ("", ""),

@@ -100,8 +100,9 @@ impl Runner {
     /// When it doesn't start, or doesn't end in time.
     pub fn capture(self, invocation: &Invocation) -> Result<Output, EngineError> {
         let waits = || format!("waiting for {}", invocation.runtime.name);
-        let message = invocation.slow.map_or_else(waits, str::to_owned);
-        self.captured(invocation, &Cancel::default(), Some((&message, invocation.slow.is_some())))
+        // Without a terminal only the steps that are known to be slow are worth a line.
+        let message = invocation.slow.map(str::to_owned).or_else(|| console::terminal().stderr.then(waits));
+        self.captured(invocation, &Cancel::default(), message.as_deref())
     }
 
     /// Runs a command and captures its output, unless it is cancelled. Shows nothing, since a program may have the terminal meanwhile.
@@ -112,13 +113,12 @@ impl Runner {
         self.captured(invocation, cancel, None)
     }
 
-    /// Runs a command and captures its output. `shown` is what to tell a user who has to wait, and whether to tell it without a
-    /// terminal, too.
+    /// Runs a command and captures its output. `message` is for a user who has to wait.
     fn captured(
         self,
         invocation: &Invocation,
         cancel: &Cancel,
-        shown: Option<(&str, bool)>,
+        message: Option<&str>,
     ) -> Result<Output, EngineError> {
         let input = invocation.stdin.as_ref().map(|stdin| stdin.data.as_slice());
         self.echo(invocation);
@@ -132,8 +132,8 @@ impl Runner {
         let output = thread::scope(|scope| {
             // Dropping a sender tells its thread that the command has ended.
             let ((_shown, when_shown), (_timed, when_timed)) = (mpsc::channel(), mpsc::channel::<()>());
-            if let Some((what, is_for_all)) = shown {
-                spawn(scope, move || console::tell_while(what, is_for_all, &when_shown))?;
+            if let Some(message) = message {
+                spawn(scope, move || console::tell_while(message, &when_shown))?;
             }
             if let Some(limit) = limit {
                 let timer = &timer;
@@ -246,8 +246,8 @@ fn succeeded(invocation: &Invocation, output: Output) -> Result<Output, EngineEr
         Ok(output)
     } else {
         // docker's `exec` prints its own errors to stdout.
-        let is_exec = invocation.args.first().is_some_and(|verb| verb == "exec");
-        let words = if is_exec && output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        let words =
+            if invocation.is_exec() && output.stderr.is_empty() { &output.stdout } else { &output.stderr };
         Err(EngineError::new(invocation, output.status, words))
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::base::script;
 use crate::cage::existing::{Cage, SUCCESSOR};
 use crate::cage::home::{PREPARE, helper};
+use crate::cage::image_facts::Outside;
 use crate::cage::options::{Home, NO_ROOT};
 use crate::cage::ssh_agent::Agent;
 use crate::cage::user::Mapping;
@@ -204,7 +205,7 @@ impl NewCage<'_> {
 
     /// Returns the command that gives files of the image to the user, if there are a few. Many would take long, and more of the disk.
     fn hand_over(&self, name: &str) -> Option<Invocation> {
-        let (files, has_more) = &self.outside;
+        let Outside { files, has_more } = &self.outside;
         if files.is_empty() || *has_more || self.options.has(NO_ROOT) {
             return None;
         }

@@ -12,28 +12,28 @@ use crate::lifecycle::open_terminals::{Visitor, Way};
 
 const SCRIPT: &str = script::body(include_str!("foreground.sh"));
 
-/// A program in the foreground.
+/// The program in the foreground.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Foreground {
-    /// Tells it from other programs until the container is stopped.
+    /// Identifies the program until the container stops.
     pub id: String,
     /// The program and its age, unless it is a shell that waits for input.
     at_work: Option<(String, Duration)>,
 }
 
 impl Foreground {
-    /// Returns the command that tells it.
+    /// Returns the command that prints the program of a container.
     pub fn query(runtime: &Runtime, container: &str) -> Invocation {
         runtime.command(["exec", "--workdir", "/", container, "/bin/sh", "-c", SCRIPT]).within(ANSWER)
     }
 
-    /// Reads the answer; `None` if nothing there can tell.
+    /// Reads what the command printed; `None` if it failed.
     pub fn of(answer: Result<Output, EngineError>) -> Option<Self> {
         let output = answer.ok().filter(|output| output.status.success())?;
         Self::parse(&String::from_utf8_lossy(&output.stdout))
     }
 
-    /// Returns the program if it is at work: someone has started it and detached.
+    /// Returns the program, unless it is a shell that waits for input: a user has started it and detached.
     pub fn visitor(self) -> Option<Visitor> {
         let (program, age) = self.at_work?;
         let since = SystemTime::now().checked_sub(age)?;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Gives files of the image to the user, who has another number in the cage than in the image: hand_over.sh OLD-UID NEW-UID:GID FILE...
+# Gives files of the image to the user, whose ID in the cage differs from the one in the image: hand_over.sh OLD-UID NEW-UID:GID FILE...
 #
-# Runs as root in the cage when it is new. A file that has gone or belongs to another user is left alone, and so is what a link leads to.
+# Runs as root in a new cage. Skips files that are gone or belong to another user, and changes links instead of their targets.
 # It never fails.
 
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH

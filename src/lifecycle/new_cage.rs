@@ -11,7 +11,7 @@ use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, OWNER_LABEL};
 use crate::cage::home::home_volume;
-use crate::cage::image_facts::{ImageFacts, Memory, NAMELESS};
+use crate::cage::image_facts::{ImageFacts, Memory, NAMELESS, Outside};
 use crate::cage::mount_points::MountPoints;
 use crate::cage::options::{NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
@@ -68,8 +68,8 @@ pub struct NewCage<'a> {
     pub worktrees: Worktrees,
     /// Whether files that the image's user creates belong to root, and not to the user outside.
     pub roots_files: bool,
-    /// The files of the image's user outside of the home, and whether there are more, if the user has another number in the cage.
-    pub outside: (Vec<String>, bool),
+    /// The files of the image's user outside of the home, if the user has another ID in the cage.
+    pub outside: Outside,
     /// The mount points that lie in other mounts.
     pub points: MountPoints,
     /// The path and the text of a filter of system calls that replaces the engine's.
@@ -116,14 +116,15 @@ impl<'a> NewCage<'a> {
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
         let mapping = mapping(context, &engine, &facts, &options, person)?;
-        let has_other_number = matches!(mapping, Mapping::Renumber(ids) if ids.uid != 0);
-        let mut outside = if has_other_number { facts.outside() } else { (Vec::new(), false) };
+        let has_other_id = matches!(mapping, Mapping::Renumber(ids) if ids.uid != 0);
+        let mut outside = if has_other_id { facts.outside() } else { Outside::default() };
         // On this machine, the same group ID may belong to a group with power.
-        let keeps_group =
-            !outside.0.is_empty() && !options.has(NO_ROOT) && !host.powerful_groups.contains(&user.ids.gid);
-        if outside.1 && !is_first {
-            // Told once is enough.
-            outside = (Vec::new(), false);
+        let keeps_group = !outside.files.is_empty()
+            && !options.has(NO_ROOT)
+            && !host.powerful_groups.contains(&user.ids.gid);
+        if outside.has_more && !is_first {
+            // One message is enough for an image.
+            outside = Outside::default();
         }
         ensure!(
             user.home != project.path,
@@ -222,7 +223,7 @@ fn mapping(
     }
     mapping.without_root(user, person).ok_or_else(|| {
         let path = text::escape(&project.path);
-        // The person is then the owner of before the first cage.
+        // Otherwise the directory was root's before its first cage, and has been given away since.
         let hint = if project.owner.uid == 0 {
             "give the directory to an ordinary user (`chown -R`), or use an engine without root"
         } else {

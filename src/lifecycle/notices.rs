@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::base::text;
 use crate::cage::existing::Cage;
+use crate::cage::image_facts::Outside;
 use crate::cage::options::{NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::Agent;
 use crate::cage::{isolation, ssh_agent};
@@ -106,7 +107,7 @@ impl NewCage<'_> {
 
     /// Returns the warning about files of the image's user that stay another user's in the cage.
     fn outside_warning(&self) -> Option<String> {
-        let (files, has_more) = &self.outside;
+        let Outside { files, has_more } = &self.outside;
         let first = files.first()?;
         let stay = |number: &str| {
             format!(

@@ -14,6 +14,7 @@ use crate::base::text::quote;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, IMAGE_LABEL};
 use crate::cage::home::PREPARE;
+use crate::cage::image_facts::Outside;
 use crate::cage::mount_points::MountPoints;
 use crate::cage::ssh_agent::{Link, SOCKET};
 use crate::cage::user::{ImageUser, Mapping};
@@ -63,7 +64,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         add_host: context.runtime.kind.add_host(&engine, true, address),
         seccomp: None,
         roots_files: false,
-        outside: (Vec::new(), false),
+        outside: Outside::default(),
         engine,
         new_files: match mapping {
             Mapping::Renumber(_) => vec![NewFile::readable("/etc/passwd", user.name.as_str())],
