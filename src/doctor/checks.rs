@@ -9,10 +9,8 @@ use super::personal_checks::personal;
 use super::report::{Check, Level, count};
 use super::resource_checks::{agent, home, image};
 use crate::cage::defaults;
-use crate::engine::dialect::Dialect;
 use crate::engine::error::Trouble;
 use crate::engine::place;
-use crate::host::machine::Os;
 
 /// Returns all checks, in the order in which an engineer would look.
 pub fn checks(facts: &Facts) -> Vec<Check> {
@@ -115,9 +113,9 @@ fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
         (false, _) => Level::Ok,
     };
     let mut check = Check::error("engine", level, error);
-    if client.trouble() == Some(Trouble::Unreachable) {
+    if let (Some(Trouble::Unreachable), Some(kind)) = (client.trouble(), client.dialect()) {
         check.message = format!("no engine answers{at}");
-        check.fix = Some(how_to_start(facts.host.os, client).to_owned());
+        check.fix = Some(place::how_to_start(kind, facts.host.os, &client.endpoint).to_owned());
     }
     check.message = format!("{name}: {}", check.message);
     if let Some((other, _)) = facts.engine() {
@@ -128,8 +126,4 @@ fn engine(facts: &Facts, index: usize, client: &Client) -> Check {
         let _ = write!(fix, "; or use the one that answers: `--runtime {0}`, CAGE_RUNTIME={0}", other.name);
     }
     check
-}
-
-fn how_to_start(os: Os, client: &Client) -> &'static str {
-    place::how_to_start(client.dialect().unwrap_or(Dialect::Docker), os, &client.endpoint)
 }

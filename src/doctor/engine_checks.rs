@@ -25,7 +25,7 @@ pub fn engine_checks(host: &Host, client: &Client, info: &Info) -> Vec<Check> {
     checks.extend(old_version(client, info));
     checks.push(limits(host, info));
     let runs_as_user = info.engine.mode == Mode::Rootless && info.engine.machine.is_none();
-    checks.extend((runs_as_user && host.systemd.ends_at_logout).then(|| {
+    checks.extend((runs_as_user && host.systemd().ends_at_logout).then(|| {
         Check::warning("logout", "logging out ends your cages", "`loginctl enable-linger` keeps them")
     }));
     checks.extend(client.dialect().filter(|dialect| dialect.lacks_init(host)).map(|_| no_init()));
@@ -70,7 +70,7 @@ fn limits(host: &Host, info: &Info) -> Check {
     let names: Vec<String> = engine.unenforced.iter().map(Limit::to_string).collect();
     let fix = match engine.mode {
         Mode::Rootful => "turn on the kernel's cgroup controllers for them",
-        Mode::Rootless if host.systemd.controllers.is_some() => {
+        Mode::Rootless if host.systemd().controllers.is_some() => {
             "put `Delegate=cpu cpuset io memory pids` into the unit user@.service, then log in again"
         }
         Mode::Rootless => {

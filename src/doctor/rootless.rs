@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::report::Check;
-use crate::engine::error::without_session;
 use crate::host::machine::{Host, Os, is_installed};
+use crate::host::systemd::missing_session;
 
 /// Returns a problem for each prerequisite of a rootless podman that is missing. A podman that `answers` has a profile for
 /// `AppArmor`, which restricts user namespaces on Ubuntu since 23.10.
@@ -45,10 +45,8 @@ pub fn problems(host: &Host, answers: bool) -> Vec<Check> {
     ];
     let missing = missing.into_iter().filter(|(is_missing, ..)| *is_missing);
     let missing = missing.map(|(_, message, fix)| Check::problem("user-namespaces", message, fix));
-    let session = without_session().filter(|_| !answers);
-    let session = session.map(|message| {
-        Check::problem("session", message, "log in as this user, by ssh or `machinectl shell`, not by `su`")
-    });
+    let session = missing_session().filter(|_| !answers);
+    let session = session.map(|(message, fix)| Check::problem("session", message, fix));
     missing.chain(session).collect()
 }
 

@@ -24,6 +24,7 @@ use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
+use crate::host::systemd::Systemd;
 
 /// docker 20.10, as Debian 12 has it.
 const INFO: &str = r#"{"ServerVersion":"20.10.24+dfsg1","Architecture":"x86_64","OperatingSystem":"Debian GNU/Linux 12 (bookworm)","Name":"vm","DockerRootDir":"/var/lib/docker",
@@ -173,7 +174,10 @@ fn nothing_is_wrong_with_docker_on_linux() {
 #[test]
 fn rootless_podman_is_used_when_docker_is_forbidden() {
     let mut host = Host::sample(&[]);
-    host.systemd.controllers = Some(vec!["memory".into(), "pids".into()]);
+    host.set_systemd(Systemd {
+        controllers: Some(vec!["memory".into(), "pids".into()]),
+        ends_at_logout: false,
+    });
     let mut facts = facts(&host, vec![failing(Dialect::Docker, "", FORBIDDEN), podman(&host)]);
     insta::assert_snapshot!(printed(&facts), @"
     Warning engine: docker: you have no permission to use docker; cage uses podman -> add yourself to the engine's group (`sudo usermod -aG docker $USER`, then log in again), or use rootless podman: `cage --runtime podman …`
@@ -344,7 +348,7 @@ fn each_wrong_thing_is_named_and_has_a_fix() {
     changed("version", problem, &|f| info(f).version = "19.03.5".into());
     changed("limits", warning, &|f| info(f).engine.unenforced = vec![Limit::Memory]);
     changed("logout", warning, &|f| {
-        f.host.systemd.ends_at_logout = true;
+        f.host.set_systemd(Systemd { controllers: None, ends_at_logout: true });
         info(f).engine.mode = Mode::Rootless;
     });
     changed("protections", warning, &|f| info(f).seccomp = false);

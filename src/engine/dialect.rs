@@ -54,16 +54,16 @@ impl Dialect {
         })
     }
 
-    /// Recognises a client by its program's name or by the first line of `--version`.
+    /// Recognises a client by its program's name or by the first line of `--version`. An unknown one counts as docker's.
     ///
     /// docker prints `Docker version 28.2.2, build …`; podman prints its own program's name, so that a podman linked as
     /// `docker` prints `docker version 4.3.1`.
     pub fn of_client(says: &str) -> Self {
-        if says.contains("podman") || says.starts_with("docker version") {
-            Self::Podman
-        } else {
-            Self::Docker
-        }
+        let is_it = |dialect: &Self| match dialect {
+            Self::Docker => says.starts_with("Docker version"),
+            Self::Podman => says.contains("podman") || says.starts_with("docker version"),
+        };
+        Self::in_order().find(is_it).unwrap_or(Self::Docker)
     }
 
     /// Returns the usual name of the program.
@@ -74,12 +74,9 @@ impl Dialect {
         }
     }
 
-    /// Returns the other dialect.
+    /// Returns the first other dialect.
     pub fn other(self) -> Self {
-        match self {
-            Self::Docker => Self::Podman,
-            Self::Podman => Self::Docker,
-        }
+        Self::in_order().find(|dialect| *dialect != self).unwrap_or(self)
     }
 
     /// Returns the settings that choose the engine to which the client talks.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::base::error::Failure;
 use crate::engine::command::Invocation;
 use crate::engine::trouble;
 pub use crate::engine::trouble::Trouble;
+use crate::host::systemd::missing_session;
 
 /// Returns whether `error` is an engine's failure of this kind.
 pub fn is_trouble(error: &anyhow::Error, trouble: Trouble) -> bool {
@@ -93,7 +93,7 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
     let unreachable = invocation.runtime.kind.unreachable(&invocation.runtime.name);
     let forbidden = format!("you have no permission to use {}", invocation.runtime.name);
     let taken = trouble::taken_port(words).map(|port| format!("port {port} is taken"));
-    let no_session = without_session();
+    let no_session = missing_session();
     let (explanation, hint) = match trouble {
         Trouble::Unreachable => {
             (unreachable.as_str(), "start it, or choose another with `--runtime` or CAGE_RUNTIME")
@@ -123,14 +123,9 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
             "the engine can't enforce a limit that the cage is to have",
             "leave the limit out, or give the engine the means to enforce it: `cage doctor` tells how",
         ),
-        Trouble::NoSession => (
-            no_session.as_deref().unwrap_or_default(),
-            if no_session.is_some() {
-                "log in as this user, by ssh or `machinectl shell`, not by `su`; or let root \
-                 run `loginctl enable-linger USER`"
-            } else {
-                "install crun or runc; `podman info` shows podman's own words"
-            },
+        Trouble::NoSession => no_session.as_ref().map_or(
+            ("", "install crun or runc; `podman info` shows podman's own words"),
+            |(missing, remedy)| (missing.as_str(), *remedy),
         ),
         Trouble::NoAgent => (
             "the SSH agent's socket can't be mounted; `cage restart --no-ssh` leaves it out",
@@ -164,12 +159,6 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
         Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => ("", ""),
     };
     (explanation.to_owned(), hint)
-}
-
-/// Returns a description of the user's missing directory for sockets and the like, which systemd makes when they log in.
-pub fn without_session() -> Option<String> {
-    let dir = format!("/run/user/{}", rustix::process::geteuid());
-    (!Path::new(&dir).exists()).then(|| format!("{dir} is missing: you have no login session"))
 }
 
 /// Returns the engine's warning that an image is for another kind of processor: `WARNING: The requested image's platform

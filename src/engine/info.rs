@@ -129,7 +129,7 @@ impl Engine {
     /// Returns the properties of a podman on this machine, which runs as the user.
     pub(super) fn local_podman(host: &Host) -> Self {
         let mode = if host.ids.uid == 0 { Mode::Rootful } else { Mode::Rootless };
-        let unenforced = match (mode, &host.systemd.controllers) {
+        let unenforced = match (mode, &host.systemd().controllers) {
             (_, Some(controllers)) => Limit::without(controllers),
             (Mode::Rootless, None) => Limit::without::<&str>(&[]),
             (Mode::Rootful, None) => Vec::new(),

@@ -59,11 +59,6 @@ pub fn path(start: &OsStr) -> Vec<CompletionCandidate> {
     safe(&relative(PathCompleter::any()), start)
 }
 
-/// The names of the runtimes.
-pub fn runtimes() -> Vec<CompletionCandidate> {
-    ["docker", "podman"].map(CompletionCandidate::new).into()
-}
-
 fn relative(completer: PathCompleter) -> PathCompleter {
     match Line::current().directory {
         Some(directory) => completer.current_dir(directory),

@@ -8,6 +8,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
@@ -69,8 +70,6 @@ pub struct Host {
     pub powerful_groups: Vec<u32>,
     /// The user who runs cage by sudo.
     pub sudo_user: Option<Ids>,
-    /// What systemd gives the user.
-    pub systemd: Systemd,
     /// Whether this is the Windows Subsystem for Linux (WSL).
     pub wsl: bool,
     /// The image for new cages: `CAGE_IMAGE`.
@@ -83,6 +82,7 @@ pub struct Host {
     pub detach_keys: DetachKeys,
     /// Arguments for the engine's `create`: `CAGE_CREATE_ARGS`.
     pub create_args: Vec<String>,
+    systemd: OnceLock<Systemd>,
     environment: HashMap<OsString, OsString>,
 }
 
@@ -124,7 +124,6 @@ impl Host {
             .unwrap_or_default();
         host.powerful_groups.extend(powerful_groups(&fs::read_to_string("/etc/group").unwrap_or_default()));
         host.sudo_user = host.sudo_user();
-        host.systemd = Systemd::read(Path::new("/"), host.ids.uid);
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
         Ok((host, wrong))
@@ -146,13 +145,13 @@ impl Host {
             groups: Vec::new(),
             powerful_groups: vec![0],
             sudo_user: None,
-            systemd: Systemd::default(),
             wsl: false,
             image: String::new(),
             home_volume: String::new(),
             label: String::new(),
             detach_keys: DetachKeys::default(),
             create_args: Vec::new(),
+            systemd: OnceLock::new(),
             environment: environment.into_iter().collect(),
         };
         host.image = host.setting("CAGE_IMAGE", DEFAULT_IMAGE);
@@ -186,6 +185,11 @@ impl Host {
     /// Returns whether a user can work in a cage here: stdin and stdout are terminals.
     pub fn is_interactive(&self) -> bool {
         self.terminal.stdin && self.terminal.stdout
+    }
+
+    /// Returns what systemd gives the user, from files that are read when it is first needed.
+    pub fn systemd(&self) -> &Systemd {
+        self.systemd.get_or_init(|| Systemd::read(Path::new("/"), self.ids.uid))
     }
 
     /// Returns whether cage can ask a question: the answer comes from a terminal.
@@ -336,7 +340,13 @@ impl Host {
         host.ids = Ids { uid: 1000, gid: 1000 };
         host.cwd = Some("/home/me/app".into());
         host.terminal = Terminal { stdin: true, stdout: true, stderr: true };
+        host.set_systemd(Systemd::default());
         host
+    }
+
+    /// Changes what systemd gives the user.
+    pub fn set_systemd(&mut self, systemd: Systemd) {
+        self.systemd = systemd.into();
     }
 }
 

@@ -36,6 +36,18 @@ impl Systemd {
     }
 }
 
+/// Returns a description of the user's missing directory for sockets and the like, which systemd makes when they log in, and the
+/// remedy.
+pub fn missing_session() -> Option<(String, &'static str)> {
+    let dir = format!("/run/user/{}", rustix::process::geteuid());
+    (!Path::new(&dir).exists()).then(|| {
+        (
+            format!("{dir} is missing: you have no login session"),
+            "log in as this user, by ssh or `machinectl shell`, not by `su`; or let root run `loginctl enable-linger USER`",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

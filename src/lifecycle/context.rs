@@ -171,7 +171,7 @@ impl Context<'_> {
         let is_users =
             || self.runtime.whereabouts(host, *runner).is_ok_and(|place| place.is_rootless_of(host.ids.uid));
         let message = "logging out ends this cage; `loginctl enable-linger` keeps it";
-        (host.systemd.ends_at_logout && is_users()).then(|| message.to_owned())
+        (host.systemd().ends_at_logout && is_users()).then(|| message.to_owned())
     }
 
     /// Returns the step that starts a container with the terminal attached, and runs `settle` once attached.

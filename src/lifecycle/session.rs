@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 
 use crate::audit;
 use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
+use crate::engine::dialect::Dialect;
 use crate::engine::runner::Runner;
 use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
@@ -36,7 +37,7 @@ pub struct Global {
 
     /// Container runtime: docker, podman, or the path of either [default: docker if it answers, else podman]
     #[arg(long, value_name = "RUNTIME", global = true, hide_short_help = true)]
-    #[arg(add = ArgValueCandidates::new(completion::runtimes))]
+    #[arg(add = ArgValueCandidates::new(|| Dialect::in_order().map(Dialect::program).map(CompletionCandidate::new).collect()))]
     pub runtime: Option<String>,
 
     /// Echo each engine command as it runs

@@ -29,6 +29,7 @@ use crate::engine::signals::Interrupts;
 use crate::host::ids::Ids;
 use crate::host::machine::{Host, Os};
 use crate::host::project::{Project, cage_name};
+use crate::host::systemd::Systemd;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::exec::EXEC_COMMAND;
 use crate::lifecycle::mount_points;
@@ -318,7 +319,8 @@ fn the_projects_group_comes_along_only_where_it_is_the_same() {
 fn a_user_whose_cage_ends_at_logout_is_warned() {
     let warned = |kind, uid, ends_at_logout, entry: Entry| {
         let mut host = Host::sample(&[("DOCKER_HOST", "unix:///run/user/1000/docker.sock")]);
-        (host.ids.uid, host.systemd.ends_at_logout) = (uid, ends_at_logout);
+        host.ids.uid = uid;
+        host.set_systemd(Systemd { controllers: None, ends_at_logout });
         let (session, runtime, project) = (session(host), Runtime::sample(kind), project("/p/app"));
         let context = Context { session: &session, runtime: &runtime, project: &project, image: None };
         let text = context.enter("ID", None, ("", "local"), &entry).script_with_undo();

@@ -1,6 +1,7 @@
 //! Recorded answers of engines to `info`.
 
 use super::*;
+use crate::host::systemd::Systemd;
 
 impl Engine {
     /// Returns the engine that answered docker's `info` with this on a host with that system.
@@ -69,7 +70,10 @@ fn podman_tells_its_mode_limits_and_directory() {
         )
     };
     let mut host = Host::sample(&[]);
-    host.systemd.controllers = Some(vec!["memory".into(), "pids".into()]);
+    host.set_systemd(Systemd {
+        controllers: Some(vec!["memory".into(), "pids".into()]),
+        ends_at_logout: false,
+    });
     let info = read_podman(&said(true, false, r#""memory", "pids""#), &host).unwrap();
     assert_eq!((info.engine.mode, info.engine.machine), (Mode::Rootless, None));
     assert_eq!(info.engine.unenforced, [Limit::Processors]);
