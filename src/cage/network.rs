@@ -8,6 +8,7 @@ use crate::base::text;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::options::NETWORK;
 use crate::engine::args::{Flag, flags};
+use crate::engine::publish::Publish;
 
 /// What a flag of `create` shares with the cage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,12 @@ impl CreateOptions {
     /// Returns whether the engine chooses a port of the host.
     pub fn has_port_of_choice(&self) -> bool {
         self.ports().any(|publish| !publish.has_host_port())
+    }
+
+    /// Returns the published ports, with those that are passed to the engine.
+    pub fn all_ports(&self) -> Vec<Publish> {
+        let passed = flags(&self.engine_args).into_iter().filter(|flag| flag.name == "publish");
+        self.ports().cloned().chain(passed.filter_map(|flag| Publish::passed(flag.value))).collect()
     }
 
     /// Checks that ports can be published in the cage's network.

@@ -12,7 +12,7 @@ use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::from_script::TakenOver;
 use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
-use crate::engine::image::{Image, is_same_name};
+use crate::engine::image::{Image, is_local, is_same_name};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -80,13 +80,18 @@ impl Restart {
         };
         let runtime = &renewal.runtime;
         let pull = |image: &str| {
+            let is_here = if image == self.renew.image(&session.host) {
+                renewal.found.image.is_some()
+            } else {
+                !runtime.images(session.runner, &[image])?.is_empty()
+            };
+            let is_pulled = self.pull.wants(&session.host, is_here)? && !is_local(image);
+            if !is_here && !is_pulled && !session.global.dry_run {
+                session.runner.run(&runtime.command(["image", "inspect", image]))?;
+            }
+            renewal.check(old)?;
             let may_end = session.may_end(&session.at_work(runtime, old, self.renew.yes))?;
             if may_end {
-                let is_here = if image == self.renew.image(&session.host) {
-                    renewal.found.image.is_some()
-                } else {
-                    !runtime.images(session.runner, &[image])?.is_empty()
-                };
                 pull(session, runtime, self.pull, (image, is_here))?;
             }
             Ok(may_end)
@@ -190,6 +195,18 @@ impl Renewal<'_> {
         })?;
         session.tell_leftovers(project, old.label(SEEN_LABEL));
         Ok(code)
+    }
+
+    /// Checks what would make a new cage fail only after `old` has ended: a port that is taken, a mounted directory that is gone.
+    ///
+    /// # Errors
+    /// When there is such a thing.
+    pub fn check(&self, old: &Cage) -> Result<()> {
+        let Self { session, project, runtime, found, .. } = self;
+        let (options, _) = self.options_after(old)?;
+        options.check_sources()?;
+        let context = Context { session, runtime, project, image: None };
+        context.check_new_ports(old, found.left_over.as_ref(), &options)
     }
 
     /// Returns the options of the cage that replaces `old`, and steps that tell what is taken over from a cage of the script.

@@ -48,8 +48,14 @@ impl Upgrade {
                 let images = runtime.images(session.runner, &[image])?;
                 anyhow::Ok(images.first().is_some_and(|image| image.id == old.image_id))
             };
+            // If the cage stays, nothing ends.
+            let checked = renewal.check(old);
             let visitors = session.at_work(runtime, old, self.renew.yes);
-            Ok(visitors.is_empty() || is_newest()? || session.may_end(&visitors)?)
+            if (checked.is_ok() && visitors.is_empty()) || is_newest()? {
+                return Ok(true);
+            }
+            checked?;
+            session.may_end(&visitors)
         };
         renewal.replace(old, pull_and_ask, |old, name, newest| {
             let mut plan = Plan::default();

@@ -93,6 +93,7 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
     let unreachable = invocation.runtime.kind.unreachable(&invocation.runtime.name);
     let forbidden = format!("you have no permission to use {}", invocation.runtime.name);
     let taken = trouble::taken_port(words).map(|port| format!("port {port} is taken"));
+    let refused = trouble::taken_port(words).map(|port| format!("port {port} can't be published"));
     let no_session = missing_session();
     let (explanation, hint) = match trouble {
         Trouble::Unreachable => {
@@ -106,6 +107,10 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
         Trouble::PortTaken => (
             taken.as_deref().unwrap_or("a published port is taken"),
             "stop what listens there, or publish another host port with `-p`",
+        ),
+        Trouble::PortRefused => (
+            refused.as_deref().unwrap_or("a port can't be published"),
+            "publish a port above 1023 with `-p`, at an address of this machine",
         ),
         Trouble::DiskFull => (
             "",

@@ -1,7 +1,7 @@
 //! Published ports: `-p [[ADDRESS:]HOST:]PORT[/PROTOCOL]`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 /// A port, or a range of ports, of the cage that is reachable on the host.
@@ -26,6 +26,32 @@ impl Publish {
     /// Returns whether the value names a host port.
     pub fn has_host_port(&self) -> bool {
         self.host.is_some()
+    }
+
+    /// Returns the protocol: `tcp`, `udp` or `sctp`.
+    pub fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    /// Returns the address of the first host port, if the value names one.
+    pub fn host_address(&self) -> Option<SocketAddr> {
+        self.host.map(|host| SocketAddr::new(self.address, host.first))
+    }
+
+    /// Returns each port of a range; none without a host port, as the engine then chooses a free one.
+    pub fn each(&self) -> impl Iterator<Item = Self> {
+        let one = |port| Ports { first: port, last: port };
+        let host = self.host.into_iter().flat_map(|host| host.first..=host.last);
+        host.zip(self.container.first..=self.container.last).map(move |(host, container)| Self {
+            host: Some(one(host)),
+            container: one(container),
+            ..self.clone()
+        })
+    }
+
+    /// Reads a port that is passed to the engine unchanged: without an address the engine listens on every interface.
+    pub fn passed(text: &str) -> Option<Self> {
+        format!("0.0.0.0:{text}").parse().or_else(|_| text.parse()).ok()
     }
 
     /// Returns whether both need the same port of the host.
@@ -166,6 +192,25 @@ mod tests {
         assert_eq!(why("localhost:80:80"), "`localhost` is not an IP address");
         assert_eq!(why("90-80:90-80"), "`90-80` is a range that runs backwards");
         assert_eq!(why("80-90:80-91"), "the two ranges have different lengths");
+    }
+
+    #[test]
+    fn a_port_is_known_by_the_place_where_it_listens() {
+        let of = |publish: Publish| -> Vec<_> {
+            publish.each().map(|port| (port.to_string(), port.host_address().unwrap().to_string())).collect()
+        };
+        let typed = |text: &str| of(text.parse().unwrap());
+        let two = [("127.0.0.1:8000:90", "127.0.0.1:8000"), ("127.0.0.1:8001:91", "127.0.0.1:8001")];
+        assert_eq!(typed("8000-8001:90-91"), two.map(|(port, at)| (port.to_owned(), at.to_owned())));
+        assert_eq!(typed("[::1]:53:5353/udp"), [("[::1]:53:5353/udp".to_owned(), "[::1]:53".to_owned())]);
+        assert_eq!(typed("65535:65535").len(), 1);
+        assert_eq!(typed("3000"), []);
+        let passed = |text: &str| Publish::passed(text).map(|port| port.to_string());
+        assert_eq!(passed("80:8080").as_deref(), Some("0.0.0.0:80:8080"));
+        assert_eq!(passed("[::1]:80:80/udp").as_deref(), Some("[::1]:80:80/udp"));
+        assert_eq!(passed("127.0.0.1:80:80").as_deref(), Some("127.0.0.1:80:80"));
+        assert_eq!(passed("80").as_deref(), Some("127.0.0.1::80"));
+        assert_eq!(passed("http"), None);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Trouble {
     NameTaken,
     /// Another program listens on a published port.
     PortTaken,
+    /// The engine may not listen at a published port, or has no such address.
+    PortRefused,
     /// The image doesn't have the user or group that is to run a command.
     NoSuchUser,
     /// The engine can't enforce a limit that the container is to have.
@@ -48,7 +50,7 @@ pub enum Trouble {
 
 /// Patterns of messages in lower case, from docker 20.10 to 29 and podman 4 to 5. The first that fits a line counts. A `*` stands
 /// for any text.
-const PATTERNS: [(Trouble, &[&str]); 14] = [
+const PATTERNS: [(Trouble, &[&str]); 15] = [
     (Trouble::PermissionDenied, &["permission denied while trying to connect to the docker *"]),
     (
         Trouble::Unreachable,
@@ -102,6 +104,7 @@ const PATTERNS: [(Trouble, &[&str]); 14] = [
             "failed to bind any port for *",
         ],
     ),
+    (Trouble::PortRefused, &["*bind: cannot assign requested address", "*bind: permission denied"]),
     (Trouble::DiskFull, &["*no space left on device"]),
     (
         Trouble::TooOld,
@@ -166,7 +169,7 @@ pub(super) fn is_only_of_missing_things(words: &str) -> bool {
 
 /// Returns the address of a taken port, such as `127.0.0.1:3000`.
 pub(super) fn taken_port(words: &str) -> Option<String> {
-    const BEFORE: [&str; 11] = [
+    const BEFORE: [&str; 13] = [
         "Bind for ",
         "bind host port for ",
         "bind host port ",
@@ -175,6 +178,8 @@ pub(super) fn taken_port(words: &str) -> Option<String> {
         "listen tcp4 ",
         "listen tcp6 ",
         "listen tcp ",
+        "listen udp4 ",
+        "listen udp6 ",
         "listen udp ",
         // pasta: `Failed to bind port 3000 (Address already in use) for option '-t 127.0.0.1/3000-3000:3000-3000'`.
         "'-t ",

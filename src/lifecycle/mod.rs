@@ -1,7 +1,7 @@
 //! Creating, entering, replacing and removing a cage: the plans that commands share.
 //!
 //! - Which engine and cage a command is about: `choice`, `find`, `belonging`, `elsewhere`.
-//! - A new cage: `preflight` and `new_cage` gather facts, `description` turns them into a container, `notices` into messages, `create` into
+//! - A new cage: `preflight`, `new_ports` and `new_cage` gather facts, `description` turns them into a container, `notices` into messages, `create` into
 //!   plans. An existing one: `resume`.
 //! - Being in a cage: `attach` (what happens on detach and at the end), `client` (the engine's client in a pseudo-terminal), `exec`,
 //!   `kept_modes`, `open_terminals`, `ending`.
@@ -27,6 +27,7 @@ pub mod kept_modes;
 pub mod lock;
 mod mount_points;
 pub mod new_cage;
+mod new_ports;
 mod notices;
 pub mod open_terminals;
 pub mod plan;

@@ -1,6 +1,7 @@
 //! Every command in every state that a project's container can be in.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 use super::lab::{Engine, World};
@@ -285,6 +286,12 @@ fn upgrade_replaces_a_cage_of_an_older_image(world: &World) {
     cage("update").ok();
     cage("start").ok().says("cage: A newer image is available. Run `cage upgrade` to upgrade.\n");
     assert_eq!(world.container_id(), first);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upgrade = format!("upgrade -p {}:80", taken.local_addr().unwrap().port());
+    let started = || world.inspect("{{.Id}} {{.State.StartedAt}}");
+    let before = started();
+    cage(&upgrade).exits(1).says(" is taken\n").says_not("Removing");
+    assert_eq!(started(), before);
     cage("upgrade").ok().says(&format!("cage: Removing old container {name}")).prints(&name);
     assert_ne!(world.container_id(), first);
     assert_eq!(world.inspect("{{index .Config.Labels \"newer\"}}"), "yes");

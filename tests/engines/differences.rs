@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +16,7 @@ on_each_engine!(
     a_paused_container_is_unpaused,
     rmconfig_empties_a_home_that_is_in_use,
     a_taken_port_is_named_and_no_container_left,
+    what_is_missing_or_taken_is_found_before_the_old_cage_ends,
     ports_are_published_on_localhost
 );
 
@@ -267,6 +268,47 @@ fn a_taken_port_is_named_and_no_container_left(world: &World) {
         "Container: {}\nState:     running\nPorts:\n  80/tcp -> 127.0.0.1:{free}\n  81/tcp -> 127.0.0.1:{port}\n",
         world.name()
     ));
+}
+
+fn what_is_missing_or_taken_is_found_before_the_old_cage_ends(world: &World) {
+    // Two ports in a row, of which the second is taken.
+    let (first, tcp) = loop {
+        let first = free_port();
+        if let Ok(tcp) = TcpListener::bind(("127.0.0.1", first + 1)) {
+            break (first, tcp);
+        }
+    };
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let data = world.root().join("data");
+    world.mkdir(&data);
+    let free = free_port();
+    world.cage(&format!("start -p {free}:80 -v {}:/data", data.display())).ok();
+    let begun = || world.inspect("{{.Id}} {{.State.Pid}} {{.State.StartedAt}}");
+    let before = begun();
+    let (tcp_port, udp_port) = (first + 1, udp.local_addr().unwrap().port());
+    let image = format!("{}-nowhere", world.id);
+    let taken = |port: u16| format!("port 127.0.0.1:{port} is taken");
+    for (options, words) in [
+        (format!("-p {tcp_port}:81"), taken(tcp_port)),
+        (format!("-p {first}-{tcp_port}:81-82"), taken(tcp_port)),
+        (format!("-p {udp_port}:81/udp"), taken(udp_port)),
+        (format!("-- -p 127.0.0.1:{tcp_port}:81"), taken(tcp_port)),
+        ("-p 10.99.99.99:4567:81".to_owned(), "port 10.99.99.99:4567 can't be published".to_owned()),
+        (format!("--image {image}"), "the image is not on this machine".to_owned()),
+    ] {
+        let ran = world.cage(&format!("restart {options}")).exits(1).says(&words).says_not("Creating ");
+        ran.says("hint: ").says_not("programs have ended");
+        assert_eq!(begun(), before, "{options}");
+    }
+    fs::remove_dir(&data).unwrap();
+    world.cage("restart").exits(1).says(&data.display().to_string());
+    assert_eq!(begun(), before);
+    world.mkdir(&data);
+    // Its own port and that of the same number for another protocol are no obstacle.
+    world.cage(&format!("restart -p 0.0.0.0:{free}:80 -p {tcp_port}:80/udp")).ok();
+    assert_ne!(begun(), before);
+    drop(tcp);
+    world.cage(&format!("restart -p {tcp_port}:81")).ok();
 }
 
 /// 25

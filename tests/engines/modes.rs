@@ -1,6 +1,7 @@
 //! The terminal around a full-screen program: detach keys in every encoding, modes that are undone and set again, its size, its
 //! variables, and the words at the end.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -296,6 +297,10 @@ fn a_detached_agent_is_not_ended_without_a_question(world: &World) {
         terminal.shows("project ").types(typed);
         std::thread::sleep(Duration::from_secs(1));
         terminal.sends("\x1c").shows("code=0.");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let restart = format!("cage restart -d -p {}:80", taken.local_addr().unwrap().port());
+        // No question, if the answer could not help.
+        Emulator::run(world, &restart, &[]).shows(" is taken").shows("code=1.");
         for command in ["stop", "restart -d", "rm"] {
             let mut terminal = Emulator::run(world, &format!("cage {command}"), &[]);
             if let Some(program) = program {

@@ -115,6 +115,18 @@ const RECORDED: &[(&str, &str, &str, Trouble)] = &[
         "Error response from daemon: failed to set up container networking: driver failed programming external connectivity on endpoint x (1): Bind for 127.0.0.1:3000 failed: port is already allocated",
         Trouble::PortTaken,
     ),
+    (
+        "docker 20.10",
+        "start x",
+        "docker: Error response from daemon: driver failed programming external connectivity on endpoint x (84ff): Error starting userland proxy: listen tcp4 10.99.99.99:4999: bind: cannot assign requested address",
+        Trouble::PortRefused,
+    ),
+    (
+        "podman 4.3, rootless",
+        "start x",
+        "Error: rootlessport cannot expose privileged port 82, you can add 'net.ipv4.ip_unprivileged_port_start=82' to /etc/sysctl.conf (currently 1024), or choose a larger port number (>= 1024): listen tcp 127.0.0.1:82: bind: permission denied",
+        Trouble::PortRefused,
+    ),
     ("docker 28.2", "pull x", "write /var/lib/docker/tmp/x: no space left on device", Trouble::DiskFull),
     (
         "docker 20.10",
@@ -385,6 +397,11 @@ fn a_taken_port_is_named() {
             "podman 5, pasta",
             "Error: pasta failed with exit code 1:\nFailed to bind port 3000 (Address already in use) for option '-t 3000-3000:3000-3000', exiting",
             "3000",
+        ),
+        (
+            "podman 4.3",
+            "Error: cannot listen on the UDP port: listen udp4 127.0.0.1:49318: bind: address already in use",
+            "127.0.0.1:49318",
         ),
         ("docker 28", "listen tcp6 [::1]:3000: bind: address already in use", "[::1]:3000"),
     ] {
