@@ -222,8 +222,7 @@ impl Runtime {
         let output = runner.capture(&invocation)?;
         let error = EngineError::new(&invocation, output.status, &output.stderr);
         if !output.status.success() {
-            let missing = error.words.to_lowercase().contains("no such volume");
-            return if missing { Ok(None) } else { Err(error.into()) };
+            return if misses_volume(&error.words) { Ok(None) } else { Err(error.into()) };
         }
         let said = String::from_utf8_lossy(&output.stdout);
         let (found, driver_and_options) = said.trim().split_once(' ').unwrap_or_default();
@@ -283,8 +282,21 @@ impl Runtime {
     }
 
     fn lines(&self, runner: Runner, args: &[&str]) -> Result<Vec<String>> {
-        Ok(runner.run(&self.command(args.iter().copied()))?.lines().map(str::to_owned).collect())
+        let invocation = self.command(args.iter().copied());
+        let mut said = runner.run(&invocation);
+        // podman 4.3's `volume ls` fails if any volume is removed at that moment: so ask again, but not for ever.
+        for _ in 0..3 {
+            if said.as_ref().is_err_and(|error| misses_volume(&error.words)) {
+                said = runner.run(&invocation);
+            }
+        }
+        Ok(said?.lines().map(str::to_owned).collect())
     }
+}
+
+/// Returns whether an engine failed because a volume doesn't exist.
+fn misses_volume(words: &str) -> bool {
+    words.to_lowercase().contains("no such volume")
 }
 
 /// Returns the address of podman's connection `name`, or of its default connection. If there is none, podman uses its socket on

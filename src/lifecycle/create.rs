@@ -46,7 +46,9 @@ impl NewCage<'_> {
         let mut plan = remove_all(runtime, remains);
         plan.append(self.make(&new, forget)?);
         plan.run(runtime.command(["rename", &new, name]));
-        plan.push(self.undo(name, forget()));
+        // An interrupted client may have ended before the engine renamed the container.
+        let earlier = Step::Run(remove(runtime, &new));
+        plan.push(self.undo(name, forget().chain([earlier])));
         plan.extend(self.welcome().into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
         let hand_over = self.hand_over(name);
@@ -78,7 +80,9 @@ impl NewCage<'_> {
             // The containers can't listen on the same ports at the same time.
             halt(&mut plan, &session.host, runtime, &[old], "restarted");
             // Code in the old cage could write until now, and may have put a link in the path of a mount.
-            plan.push(self.undo(&new, [Step::Say(format!("{name} is still the old one, and is stopped"))]));
+            plan.push(
+                self.undo(&new, [Step::Say(format!("{name} is still the old one: `cage start` enters it"))]),
+            );
             plan.extend(self.ready_mounts(&new));
             let start = [
                 Step::Run(runtime.command(["start", &old.id])),

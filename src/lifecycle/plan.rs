@@ -149,7 +149,8 @@ impl Plan {
 
 impl<'a> Execution<'a> {
     fn steps(&mut self, plan: &'a Plan) -> Result<u8> {
-        for step in &plan.steps {
+        let mut steps = plan.steps.iter().peekable();
+        while let Some(step) = steps.next() {
             // Never between a step and the one that says how to undo it.
             if self.heeds_signals && !matches!(step, Step::Undo(_) | Step::Keep) && self.interrupts.came() {
                 bail!(Failure::new("interrupted"));
@@ -177,7 +178,12 @@ impl<'a> Execution<'a> {
                     );
                 }
                 Step::Run(command) => {
-                    let output = self.runner.run_for_output(command)?;
+                    let output = self.runner.run_for_output(command).inspect_err(|_| {
+                        // Ctrl-C reaches the client, too: it may have ended after the engine had done what it asked for.
+                        if let (true, Some(Step::Undo(undo))) = (self.interrupts.came(), steps.peek()) {
+                            self.undo = Some(undo);
+                        }
+                    })?;
                     if let Some(mismatch) = other_platform(&output.stderr) {
                         console::warn(&format!("{mismatch} (programs run slowly, if at all)"));
                     }

@@ -345,8 +345,10 @@ impl World {
 
     /// Returns whether the home volume exists.
     pub fn has_volume(&self) -> bool {
-        // Not `inspect`: podman finds a volume by the beginning of its name, too.
-        self.engine("volume ls --quiet").ok().out.lines().any(|name| name == self.volume())
+        // Not `ls`: podman's fails while another test removes a volume. It also finds one by the beginning of its name.
+        let found = self.engine(&format!("volume inspect --format '{{{{.Name}}}}' {}", self.volume())).run();
+        assert!(found.code == 0 || found.err.contains("no such volume"), "{found}");
+        found.out.trim() == self.volume()
     }
 
     /// Returns a command that runs a shell script in the project's cage, without cage.

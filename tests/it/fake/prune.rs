@@ -158,7 +158,13 @@ fn the_home_of_a_deleted_project_is_removed() {
         let own = lost.cage.name.replace("cage-", "cage-home-");
         let path = lost.gone();
         volumes(&lost, &["cage-home", &own], &[(&own, &path)]);
+        // podman's words when another volume is removed while it lists them.
+        let vanished = "Error: no volume with name other found in database: no such volume";
+        let once = lost.machine.root().join("once");
+        let fail = format!("[ -e {0} ] || {{ : >{0}; echo '{vanished}' >&2; exit 125; }}", once.display());
+        lost.machine.engine().act("volume-ls", &fail);
         let outcome = lost.machine.cage("prune --yes");
+        assert!(once.exists());
         assert_eq!(lost.removes(&outcome), [format!("volume rm {own}")], "{}", outcome.stderr);
         assert!(outcome.stderr.contains(&format!("the home {own}, with its logins ({path} is gone)")));
 
