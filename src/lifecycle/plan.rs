@@ -155,67 +155,74 @@ impl<'a> Execution<'a> {
             if self.heeds_signals && !matches!(step, Step::Undo(_) | Step::Keep) && self.interrupts.came() {
                 bail!(Failure::new("interrupted"));
             }
-            match step {
-                Step::Say(message) => console::info(message),
-                Step::Warn(message) => console::warn(message),
-                Step::Print(line) => console::data(line)?,
-                Step::Link(link) => link.set()?,
-                Step::Unlink(path) => drop(fs::remove_file(path).or_else(|_| fs::remove_dir_all(path))),
-                Step::Write(path, text) => file::write_private(path, text)
-                    .with_context(|| format!("cannot write {}", escape(&path.to_string_lossy())))?,
-                Step::Remember(path, text) => drop(file::write_private(path, text)),
-                Step::Note(path, word) => drop(fs::write(path, word)),
-                Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
-                Step::CheckUnlinked(path) => file::check_unlinked(path)?,
-                Step::MakeMountPoint(point, owner) => point.make(*owner)?,
-                Step::CheckThere(path) => {
-                    let shown = escape(&path.to_string_lossy());
-                    ensure!(
-                        !file::is_gone(path),
-                        Failure::new(format!(
-                            "the cage stays stopped, because it mounts {shown}, which is gone"
-                        ))
-                    );
+            let end = self.step(step).inspect_err(|_| {
+                // Ctrl-C reaches the client, too: it may have ended after the engine had done what it asked for.
+                if let (true, Some(Step::Undo(undo))) = (self.interrupts.came(), steps.peek()) {
+                    self.undo = Some(undo);
                 }
-                Step::Run(command) => {
-                    let output = self.runner.run_for_output(command).inspect_err(|_| {
-                        // Ctrl-C reaches the client, too: it may have ended after the engine had done what it asked for.
-                        if let (true, Some(Step::Undo(undo))) = (self.interrupts.came(), steps.peek()) {
-                            self.undo = Some(undo);
-                        }
-                    })?;
-                    if let Some(mismatch) = other_platform(&output.stderr) {
-                        console::warn(&format!("{mismatch} (programs run slowly, if at all)"));
-                    }
-                }
-                Step::TellPorts(command) => {
-                    let output = self.runner.capture(command)?;
-                    String::from_utf8_lossy(&output.stdout)
-                        .lines()
-                        .filter_map(port)
-                        .for_each(|line| console::info(&line));
-                }
-                Step::Try(command) => drop(self.runner.capture(command)?),
-                Step::StopIfPrints(command, text) => {
-                    if self.runner.run(command)?.trim() == text {
-                        return Ok(0);
-                    }
-                }
-                Step::Pull(pull, unless) => self.pull(pull, unless.as_deref())?,
-                Step::Undo(plan) => self.undo = Some(plan),
-                Step::Keep => {
-                    self.undo = None;
-                    self.heeds_signals = false;
-                }
-                Step::Attach(attach) => return self.attach(attach),
-                Step::Exec(exec) => {
-                    self.locks.clear();
-                    return exec.execute(self.runner, self.interrupts);
-                }
-                Step::Forward(forwarding) => return forwarding.execute(self.runner, self.interrupts),
+            })?;
+            if let Some(code) = end {
+                return Ok(code);
             }
         }
         Ok(0)
+    }
+
+    /// Executes a step. Returns the exit code if it ends the plan.
+    fn step(&mut self, step: &'a Step) -> Result<Option<u8>> {
+        match step {
+            Step::Say(message) => console::info(message),
+            Step::Warn(message) => console::warn(message),
+            Step::Print(line) => console::data(line)?,
+            Step::Link(link) => link.set()?,
+            Step::Unlink(path) => drop(fs::remove_file(path).or_else(|_| fs::remove_dir_all(path))),
+            Step::Write(path, text) => file::write_private(path, text)
+                .with_context(|| format!("cannot write {}", escape(&path.to_string_lossy())))?,
+            Step::Remember(path, text) => drop(file::write_private(path, text)),
+            Step::Note(path, word) => drop(fs::write(path, word)),
+            Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
+            Step::CheckUnlinked(path) => file::check_unlinked(path)?,
+            Step::MakeMountPoint(point, owner) => point.make(*owner)?,
+            Step::CheckThere(path) => {
+                let shown = escape(&path.to_string_lossy());
+                ensure!(
+                    !file::is_gone(path),
+                    Failure::new(format!("the cage stays stopped, because it mounts {shown}, which is gone"))
+                );
+            }
+            Step::Run(command) => {
+                let output = self.runner.run_for_output(command)?;
+                if let Some(mismatch) = other_platform(&output.stderr) {
+                    console::warn(&format!("{mismatch} (programs run slowly, if at all)"));
+                }
+            }
+            Step::TellPorts(command) => {
+                let output = self.runner.capture(command)?;
+                String::from_utf8_lossy(&output.stdout)
+                    .lines()
+                    .filter_map(port)
+                    .for_each(|line| console::info(&line));
+            }
+            Step::Try(command) => drop(self.runner.capture(command)?),
+            Step::StopIfPrints(command, text) => {
+                if self.runner.run(command)?.trim() == text {
+                    return Ok(Some(0));
+                }
+            }
+            Step::Pull(pull, unless) => self.pull(pull, unless.as_deref())?,
+            Step::Undo(plan) => self.undo = Some(plan),
+            Step::Keep => {
+                self.undo = None;
+                self.heeds_signals = false;
+            }
+            Step::Attach(attach) => return self.attach(attach).map(Some),
+            Step::Exec(exec) => {
+                self.locks.clear();
+                return exec.execute(self.runner, self.interrupts).map(Some);
+            }
+            Step::Forward(forwarding) => return forwarding.execute(self.runner, self.interrupts).map(Some),
+        }
+        Ok(None)
     }
 
     fn pull(&self, pull: &Invocation, unless: Option<&Invocation>) -> Result<()> {
