@@ -201,6 +201,34 @@ impl Running {
         }
     }
 
+    /// Passes changes of the terminal's size on, and other signals to `on_event`.
+    fn pass_signals<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        signals: &mut Signals,
+        terminal: &SavedTerminal,
+        on_event: impl Fn(&Self, Event),
+    ) {
+        for number in signals {
+            if number == SIGCONT {
+                let _ = terminal.make_raw();
+            }
+            match number {
+                SIGWINCH | SIGCONT => {
+                    self.resize(0);
+                    // podman without root, which is two processes, now and then loses one of several on a busy machine.
+                    // A size that is passed on again changes nothing.
+                    let _ = spawn(scope, || {
+                        if !self.ends_within(Duration::from_millis(500)) {
+                            self.resize(0);
+                        }
+                    });
+                }
+                number => on_event(self, Event::Signal(number)),
+            }
+        }
+    }
+
     fn tracker(&self) -> std::sync::MutexGuard<'_, ModeTracker> {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -258,26 +286,7 @@ impl Client<'_> {
                     relay::pass_output(stdout(), &running.pty, &running.pipe, &notes_reader, &running.tracker)
                 })?;
                 spawn(scope, || running.pass_input(scope, &mut filter, &on_event))?;
-                spawn(scope, || {
-                    for number in &mut signals {
-                        if number == SIGCONT {
-                            let _ = terminal.make_raw();
-                        }
-                        match number {
-                            SIGWINCH | SIGCONT => {
-                                running.resize(0);
-                                // podman without root, which is two processes, now and then loses one of several on a busy machine.
-                                // A size that is passed on again changes nothing.
-                                let _ = spawn(scope, || {
-                                    if !running.ends_within(Duration::from_millis(500)) {
-                                        running.resize(0);
-                                    }
-                                });
-                            }
-                            number => on_event(&running, Event::Signal(number)),
-                        }
-                    }
-                })?;
+                spawn(scope, || running.pass_signals(scope, &mut signals, &terminal, &on_event))?;
                 beside.map(|beside| spawn(scope, || beside(&running))).transpose().map(drop)
             };
             let started = start();
