@@ -300,10 +300,9 @@ impl Client<'_> {
             started.and(output)
         });
         let modes = running.modes();
-        let _ = relay::show(stdout(), modes.undo().as_bytes());
-        if modes.reports() {
-            relay::discard_reports();
-        }
+        let _ = relay::show(stdout(), running.tracker().undo().as_bytes());
+        let reports = running.tracker().reports(relay::ANSWER);
+        reports.into_iter().for_each(relay::discard_reports);
         drop(terminal);
         let output = output.map_err(failed)?;
         let in_line = running.tracker().is_in_line();

@@ -5,6 +5,8 @@
 //! <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>, <https://sw.kovidgoyal.net/kitty/keyboard-protocol/>.
 
 use std::borrow::Cow;
+use std::mem;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vte::{Params, Parser, Perform};
@@ -23,6 +25,7 @@ enum Is {
 /// The modes that are followed. Not in this list are modes whose default differs between terminals.
 const MODES: &[(u16, &[Is])] = &[
     (1, &[Is::Soft]),          // cursor keys send application sequences
+    (ANSI, &[Is::On]),         // no VT52
     (5, &[]),                  // reverse video
     (ORIGIN, &[Is::Soft]),     // origin mode
     (7, &[Is::On, Is::Soft]),  // autowrap
@@ -43,13 +46,20 @@ const MODES: &[(u16, &[Is])] = &[
     (2004, &[]),           // bracketed paste
     (2031, &[Is::Report]), // colour scheme reports
     (2048, &[Is::Report]), // in-band size reports
+    (9001, &[Is::Report]), // keys as Windows has them, with their release
 ];
+
+const ANSI: u16 = 2;
 
 const ORIGIN: u16 = 6;
 const APPLICATION_KEYPAD: u16 = 66;
 
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
+
+/// Sequences that undo how keys act: not at all, echoed by the terminal itself.
+const UNLOCKED: &str = "\x1b[2l";
+const NO_ECHO: &str = "\x1b[12h";
 
 /// Sequences that undo how text is written: inserted, with a carriage return at each line feed, at once, in a character set, an
 /// encoding, a style.
@@ -85,6 +95,10 @@ pub struct ModeTracker {
     has_output: bool,
     /// Whether the output ends in the middle of a character.
     in_character: bool,
+    /// Whether the output ends with the first byte of a character that may be a control character.
+    in_control: bool,
+    /// When a program last asked the terminal a question.
+    asked: Option<Instant>,
 }
 
 /// The modes at one moment.
@@ -120,6 +134,12 @@ struct State {
     /// The height of the terminal. A scroll region of that height is none.
     rows: u16,
     in_sequence: bool,
+    /// Whether a string that was understood is about to be terminated.
+    in_string: bool,
+    /// Whether a program has asked the terminal a question, or may have.
+    asks: bool,
+    /// How often it has asked for the terminal's status.
+    status_questions: usize,
     /// Whether there was text since the last line feed.
     in_line: bool,
 }
@@ -138,12 +158,7 @@ impl ModeTracker {
     /// Follows a piece of output, which may begin and end anywhere.
     pub fn feed(&mut self, output: &[u8]) {
         self.has_output = true;
-        // Only ASCII matters here. vte 0.15 may skip a byte after a character that is split between two calls.
-        let ascii: Cow<[u8]> = if output.is_ascii() {
-            output.into()
-        } else {
-            output.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }).collect()
-        };
+        let ascii = self.in_ascii(output);
         // What follows the last Escape tells whether a sequence is complete.
         let last = ascii.iter().rposition(|byte| *byte == ESCAPE);
         let (before, rest) = ascii.split_at(last.unwrap_or(0));
@@ -153,6 +168,26 @@ impl ModeTracker {
         let is_incomplete =
             |bytes| std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
         self.in_character = output.utf8_chunks().last().is_some_and(|chunk| is_incomplete(chunk.invalid()));
+        if mem::take(&mut self.state.asks) {
+            self.asked = Some(Instant::now());
+        }
+    }
+
+    /// Returns output with Escape and a letter for each control character beyond ASCII, and `?` for other characters. vte 0.15 may skip
+    /// a byte after a character that is split between two calls.
+    fn in_ascii<'a>(&mut self, output: &'a [u8]) -> Cow<'a, [u8]> {
+        if output.is_ascii() && !self.in_control {
+            return output.into();
+        }
+        let mut ascii = Vec::with_capacity(output.len() + 1);
+        for byte in output {
+            match (mem::take(&mut self.in_control), byte) {
+                (true, 0x80..=0x9f) => ascii.extend([ESCAPE, byte - 0x40]),
+                (_, 0xc2) => self.in_control = true,
+                (_, byte) => ascii.push(if byte.is_ascii() { *byte } else { b'?' }),
+            }
+        }
+        ascii.into()
     }
 
     /// Returns whether there was any output.
@@ -174,6 +209,19 @@ impl ModeTracker {
     pub fn modes(&self) -> &Modes {
         &self.state.modes
     }
+
+    /// Returns the sequences that break off an unfinished one, and undo what is on.
+    pub fn undo(&self) -> String {
+        let cancel = if self.is_between_sequences() { "" } else { "\x18" };
+        cancel.to_owned() + &self.modes().undo()
+    }
+
+    /// Returns whether the terminal may still send input that the user didn't type: because of a mode, or as an answer to a question of
+    /// this last `time`. Then, how often the program has asked for the terminal's status.
+    pub fn reports(&self, time: Duration) -> Option<usize> {
+        let has_asked = self.asked.is_some_and(|asked| asked.elapsed() < time);
+        (has_asked || self.modes().reports()).then_some(self.state.status_questions)
+    }
 }
 
 impl Modes {
@@ -183,7 +231,7 @@ impl Modes {
     }
 
     /// Returns whether the terminal sends input that the user didn't type, such as pointer movements and the release of keys.
-    pub fn reports(&self) -> bool {
+    fn reports(&self) -> bool {
         self.private.iter().any(|mode| is(*mode, Is::Report))
             || self.keyboards[usize::from(self.alternate_screen())].flags() & Keyboard::EVENTS != 0
     }
@@ -371,6 +419,7 @@ fn switch(mode: u16, on: bool) -> String {
     match mode {
         // More terminals know this sequence than the mode.
         APPLICATION_KEYPAD => if on { "\x1b=" } else { "\x1b>" }.to_owned(),
+        ANSI if on => "\x1b<".to_owned(),
         _ => format!("\x1b[?{mode}{end}"),
     }
 }
@@ -383,6 +432,23 @@ fn is(mode: u16, property: Is) -> bool {
     properties(mode).is_some_and(|properties| properties.contains(&property))
 }
 
+/// Returns whether a sequence may be a question, which the terminal answers as if the user typed: any but those that are known to be
+/// none. An answer that comes when the program has ended would be typed into the user's shell.
+fn asks(params: &Params, intermediates: &[u8], action: char) -> bool {
+    let first = params.iter().next().map_or(0, |subparameters| subparameters[0]);
+    !matches!(
+        (intermediates, action),
+        (b"", '@'..='Z' | '`'..='b' | 'd'..='m' | 'r'..='s' | 'u')
+            | (b"?", 'J' | 'K' | 'h' | 'l' | 'm' | 'r' | 's')
+            | (b">" | b"<" | b"=", 'm' | 'u')
+            | (b" ", 'q')
+            | (b"!", 'p')
+    ) && !(intermediates.is_empty() && action == 't' && !(11..=21).contains(&first))
+}
+
+/// The beginnings of strings that set something, besides those in [`STRINGS`]: titles, the directory, the clipboard, marks.
+const SILENT: [&str; 6] = ["0;", "1;", "2;", "7;", "52;", "133;"];
+
 impl Perform for State {
     fn print(&mut self, _character: char) {
         (self.in_sequence, self.in_line) = (false, true);
@@ -390,13 +456,16 @@ impl Perform for State {
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
         self.in_sequence = false;
+        self.asks |= asks(params, intermediates, action);
         let mut numbers = params.iter().map(|subparameters| subparameters[0]);
         let mut next = || numbers.next().unwrap_or(0);
         let modes = &mut self.modes;
         match (intermediates, action) {
             (b"?", 'h' | 'l') => numbers.for_each(|mode| modes.set(mode, action == 'h')),
             (b"", 'h' | 'l') => numbers.for_each(|mode| match mode {
+                2 => modes.note(UNLOCKED, action == 'h'),
                 4 => modes.note(REPLACE, action == 'h'),
+                12 => modes.note(NO_ECHO, action == 'l'),
                 20 => modes.note(LINE_FEED, action == 'h'),
                 _ => {}
             }),
@@ -405,6 +474,7 @@ impl Perform for State {
                 let is_whole = top <= 1 && (bottom == 0 || bottom >= self.rows);
                 modes.scroll_region = (!is_whole).then_some((top.max(1), bottom));
             }
+            (b"", 'n') if next() == 5 => self.status_questions += 1,
             (b"", 'm') => modes.style(params),
             (b"", 't') => match (next(), next()) {
                 (22, title @ 0..=2) if modes.titles.len() < MAX_STACK => modes.titles.push(title),
@@ -430,6 +500,10 @@ impl Perform for State {
         match (intermediates, byte) {
             (b"", b'c') => *modes = Modes::default(),
             (b"", b'=' | b'>') => modes.set(APPLICATION_KEYPAD, byte == b'='),
+            (b"", b'<') => modes.set(ANSI, true),
+            (b"", b'Z') => self.asks = true,
+            // The end of a string, such as a question about graphics.
+            (b"", b'\\') => self.asks |= !mem::take(&mut self.in_string),
             (b"", b'n' | b'o') => modes.note(FIRST_CHARSET, true),
             (b"%", b'@' | b'G') => modes.note(UTF_8, byte == b'@'),
             ([set], charset) => {
@@ -443,6 +517,7 @@ impl Perform for State {
 
     fn execute(&mut self, byte: u8) {
         match byte {
+            0x05 => self.asks = true,
             0x0e | 0x0f => self.modes.note(FIRST_CHARSET, byte == 0x0e),
             b'\n' => self.in_line = false,
             // These break a sequence off.
@@ -453,7 +528,12 @@ impl Perform for State {
 
     fn osc_dispatch(&mut self, params: &[&[u8]], bell_terminated: bool) {
         self.in_sequence &= !bell_terminated;
+        self.in_string = !bell_terminated;
         let text = String::from_utf8_lossy(&params.join(&b';')).into_owned();
+        let sets = |start: &str| text.starts_with(start);
+        let is_silent = SILENT.iter().any(|start| sets(start))
+            || STRINGS.iter().any(|(start, undo)| sets(start) || undo.contains(&format!("]{text}\x1b")));
+        self.asks |= !is_silent || text.ends_with('?');
         for (start, undo) in STRINGS {
             let is_undone = undo == format!("\x1b]{text}\x1b\\");
             // A question changes nothing.
@@ -576,6 +656,46 @@ mod tests {
     }
 
     #[test]
+    fn what_the_terminal_may_answer_is_a_question() {
+        let asks = |output: &str| {
+            let mut tracker = ModeTracker::default();
+            output.as_bytes().chunks(1).for_each(|byte| tracker.feed(byte));
+            tracker.reports(Duration::from_secs(60)).is_some()
+        };
+        for output in [
+            "\x1b[c",
+            "\x1b[>0c",
+            "\x1b[6n",
+            "\x1b[?6n",
+            "\x1b[18t",
+            "\x1b[?2026$p",
+            "\x1b[>q",
+            "\x1b[?u",
+            "\x1b[x",
+            "\x1b[1;1;1;1;1;1*y",
+            "\x1bZ",
+            "\x05",
+            "\u{9b}c",
+            "\x1bP$qm\x1b\\",
+            "\x1bP+q544e\x1b\\",
+            "\x1b_Ga=q,i=1;\x1b\\",
+            "\x1b]11;?\x07",
+            "\x1b]52;c;?\x1b\\",
+            "\x1b]1337;ReportCellSize\x07",
+        ] {
+            assert!(asks(output), "{output:?}");
+        }
+        for output in [
+            "text\r\n\x1b[2J\x1b[1;31mred\x1b[m\x1b[4;5H\x1b[K\x1b[6 q\x1b[!p",
+            "\x1b[?25l\x1b[22;0t\x1b[23;0t\x1b[>1u\x1b[<u\x1b[>4;2m\x1b(B\x1b7\x1b8\x1bM",
+            "\x1b]0;title\x07\x1b]7;file:///\x1b\\\x1b]8;;http://x\x1b\\\x1b]8;;\x1b\\",
+            "\x1b]104\x1b\\\x1b]133;A\x07\x1b]52;c;eA==\x07",
+        ] {
+            assert!(!asks(output), "{output:?}");
+        }
+    }
+
+    #[test]
     fn the_end_of_a_line_is_known() {
         for (output, is_in_line) in
             [("", false), ("$ ", true), ("ä\r\n\x1b[?2004l\r", false), ("exit\r\n", false), ("50%\r", true)]
@@ -641,7 +761,7 @@ mod tests {
         let modes = after(b"\x1b[?2004h\x1b[?1049h");
         let text = serde_json::to_string(&modes).unwrap();
         assert_eq!(serde_json::from_str::<Modes>(&text).unwrap().checked(), modes);
-        let forged = text.replace("2004", "9001").replace("1049", "3");
+        let forged = text.replace("2004", "9002").replace("1049", "3");
         assert_eq!(serde_json::from_str::<Modes>(&forged).unwrap().checked(), Modes::default());
     }
 
@@ -694,6 +814,10 @@ mod tests {
             "\x1b[?6h",
             "\x1bP",
             "\x18",
+            "\x1b[?2l",
+            "\u{9b}2h",
+            "\u{9b}12l",
+            "\x05",
         ];
         let piece = prop_oneof![
             9 => proptest::sample::select(pieces).prop_map(|piece| piece.as_bytes().to_vec()),

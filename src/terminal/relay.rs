@@ -23,7 +23,7 @@ use super::pty::Pty;
 const HOLD: Duration = Duration::from_millis(5);
 
 /// How long to wait for an answer of the terminal, which may be far away.
-const ANSWER: Duration = Duration::from_secs(1);
+pub const ANSWER: Duration = Duration::from_secs(1);
 
 /// The most input that waits for a client that doesn't read, in bytes.
 const MAX_WAITING: usize = 64 * 1024;
@@ -152,17 +152,19 @@ pub fn pass_output(
     }
 }
 
-/// Discards what the terminal has sent until now because of modes that were undone just before, such as pointer movements: asks it
-/// for an answer and reads until that.
-pub fn discard_reports() {
+/// Discards what the terminal has sent until now because of modes that were undone just before, such as pointer movements, or as answers
+/// to a program: asks it for an answer and reads until that. A program may have asked the same, so many `times`.
+pub fn discard_reports(times: usize) {
     let (question, answer): (&[u8], &[u8]) = (b"\x1b[5n", b"\x1b[0n");
-    let (start, mut input, mut all) = (Instant::now(), [0; 4096], Vec::new());
+    let (start, mut input, mut end, mut answers) = (Instant::now(), [0; 4096], Vec::new(), 0);
     let mut is_open = show(stdout(), question).is_ok();
-    while is_open && !all.windows(answer.len()).any(|part| part == answer) {
+    while is_open && answers <= times {
         let mut fds = [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
         let is_in_time = wait(&mut fds, Some(ANSWER.saturating_sub(start.elapsed()))).unwrap_or(false);
         let count = if is_in_time { read(stdin(), &mut input).unwrap_or(0) } else { 0 };
-        all.extend_from_slice(&input[..count]);
+        end.extend_from_slice(&input[..count]);
+        answers += end.windows(answer.len()).filter(|part| *part == answer).count();
+        end.drain(..end.len().saturating_sub(answer.len() - 1));
         is_open = count > 0;
     }
 }

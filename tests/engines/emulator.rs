@@ -75,6 +75,16 @@ pub struct Emulator {
 impl Emulator {
     /// Runs a script in a terminal of 80 columns and 24 rows.
     pub fn run(world: &World, script: &str, variables: &[(&str, &str)]) -> Self {
+        Self::slow(world, script, variables, &[""])
+    }
+
+    /// Runs a script in a terminal that is slow to answer questions: not before it has shown one of the texts `after`.
+    pub fn slow(
+        world: &World,
+        script: &str,
+        variables: &[(&str, &str)],
+        after: &'static [&'static str],
+    ) -> Self {
         let mut command = world.command("sh");
         let path = format!("{}:{}", world.binary().parent().unwrap().display(), crate::lab::PATH);
         command.args(["-c", &format!("stty rows 24 cols 80; {script}; echo \"code=$?.\"")]);
@@ -86,13 +96,14 @@ impl Emulator {
         let mut output = process.get_file_handle().unwrap();
         let (seen, mut answers) = (Arc::clone(&state), process.get_file_handle().unwrap());
         thread::spawn(move || {
-            let mut bytes = [0; 4096];
+            let (mut bytes, mut is_slow) = ([0; 4096], true);
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 let answer = {
                     let mut state = seen.lock().unwrap();
                     state.0.process(&bytes[..count]);
                     state.1.push_str(&String::from_utf8_lossy(&bytes[..count]));
-                    std::mem::take(&mut state.0.callbacks_mut().answers)
+                    is_slow = is_slow && !after.iter().any(|text| state.1.contains(text));
+                    if is_slow { Vec::new() } else { std::mem::take(&mut state.0.callbacks_mut().answers) }
                 };
                 if answers.write_all(&answer).is_err() {
                     break;

@@ -1,5 +1,5 @@
 //! The attacks and accidents that a cage must survive, each on real engines. The table of them is in `docs/threat-model.md`; a row
-//! has a file here, `row_01` to `row_33`, and what else keeps the wall standing has `engine_args`.
+//! has a file here, `row_01` to `row_34`, and what else keeps the wall standing has `engine_args`.
 //!
 //! Each test first shows that the attack works where nothing is done about it: by the engine alone, or with the flag that
 //! lifts the protection. That is its control, without which "it was refused" would prove nothing. Where an engine is immune
@@ -44,6 +44,7 @@ mod row_30;
 mod row_31;
 mod row_32;
 mod row_33;
+mod row_34;
 
 /// What the engine alone shows of `file` in `dir`, a directory of the host, with no cage around it. Whatever the path leads
 /// to by now is mounted.
