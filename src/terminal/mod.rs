@@ -4,4 +4,5 @@
 pub mod keys;
 pub mod modes;
 pub mod pty;
+pub mod questions;
 pub mod relay;

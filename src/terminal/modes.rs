@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vte::{Params, Parser, Perform};
+
+use super::questions::Questions;
 
 /// A property of a mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,7 @@ enum Is {
 /// The modes that are followed. Not in this list are modes whose default differs between terminals.
 const MODES: &[(u16, &[Is])] = &[
     (1, &[Is::Soft]),          // cursor keys send application sequences
-    (ANSI, &[Is::On]),         // no VT52
+    (2, &[Is::On]),            // no VT52
     (5, &[]),                  // reverse video
     (ORIGIN, &[Is::Soft]),     // origin mode
     (7, &[Is::On, Is::Soft]),  // autowrap
@@ -48,8 +50,6 @@ const MODES: &[(u16, &[Is])] = &[
     (2048, &[Is::Report]), // in-band size reports
     (9001, &[Is::Report]), // keys as Windows has them, with their release
 ];
-
-const ANSI: u16 = 2;
 
 const ORIGIN: u16 = 6;
 const APPLICATION_KEYPAD: u16 = 66;
@@ -97,8 +97,6 @@ pub struct ModeTracker {
     in_character: bool,
     /// Whether the output ends with the first byte of a character that may be a control character.
     in_control: bool,
-    /// When a program last asked the terminal a question.
-    asked: Option<Instant>,
 }
 
 /// The modes at one moment.
@@ -131,15 +129,10 @@ struct Keyboard {
 #[derive(Default)]
 struct State {
     modes: Modes,
+    questions: Questions,
     /// The height of the terminal. A scroll region of that height is none.
     rows: u16,
     in_sequence: bool,
-    /// Whether a string that was understood is about to be terminated.
-    in_string: bool,
-    /// Whether a program has asked the terminal a question, or may have.
-    asks: bool,
-    /// How often it has asked for the terminal's status.
-    status_questions: usize,
     /// Whether there was text since the last line feed.
     in_line: bool,
 }
@@ -168,9 +161,7 @@ impl ModeTracker {
         let is_incomplete =
             |bytes| std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
         self.in_character = output.utf8_chunks().last().is_some_and(|chunk| is_incomplete(chunk.invalid()));
-        if mem::take(&mut self.state.asks) {
-            self.asked = Some(Instant::now());
-        }
+        self.state.questions.note_time();
     }
 
     /// Returns output with Escape and a letter for each control character beyond ASCII, and `?` for other characters. vte 0.15 may skip
@@ -219,8 +210,8 @@ impl ModeTracker {
     /// Returns whether the terminal may still send input that the user didn't type: because of a mode, or as an answer to a question of
     /// this last `time`. Then, how often the program has asked for the terminal's status.
     pub fn reports(&self, time: Duration) -> Option<usize> {
-        let has_asked = self.asked.is_some_and(|asked| asked.elapsed() < time);
-        (has_asked || self.modes().reports()).then_some(self.state.status_questions)
+        let State { questions, modes, .. } = &self.state;
+        (questions.are_within(time) || modes.reports()).then_some(questions.of_status)
     }
 }
 
@@ -419,7 +410,7 @@ fn switch(mode: u16, on: bool) -> String {
     match mode {
         // More terminals know this sequence than the mode.
         APPLICATION_KEYPAD => if on { "\x1b=" } else { "\x1b>" }.to_owned(),
-        ANSI if on => "\x1b<".to_owned(),
+        2 if on => "\x1b<".to_owned(),
         _ => format!("\x1b[?{mode}{end}"),
     }
 }
@@ -432,23 +423,6 @@ fn is(mode: u16, property: Is) -> bool {
     properties(mode).is_some_and(|properties| properties.contains(&property))
 }
 
-/// Returns whether a sequence may be a question, which the terminal answers as if the user typed: any but those that are known to be
-/// none. An answer that comes when the program has ended would be typed into the user's shell.
-fn asks(params: &Params, intermediates: &[u8], action: char) -> bool {
-    let first = params.iter().next().map_or(0, |subparameters| subparameters[0]);
-    !matches!(
-        (intermediates, action),
-        (b"", '@'..='Z' | '`'..='b' | 'd'..='m' | 'r'..='s' | 'u')
-            | (b"?", 'J' | 'K' | 'h' | 'l' | 'm' | 'r' | 's')
-            | (b">" | b"<" | b"=", 'm' | 'u')
-            | (b" ", 'q')
-            | (b"!", 'p')
-    ) && !(intermediates.is_empty() && action == 't' && !(11..=21).contains(&first))
-}
-
-/// The beginnings of strings that set something, besides those in [`STRINGS`]: titles, the directory, the clipboard, marks.
-const SILENT: [&str; 6] = ["0;", "1;", "2;", "7;", "52;", "133;"];
-
 impl Perform for State {
     fn print(&mut self, _character: char) {
         (self.in_sequence, self.in_line) = (false, true);
@@ -456,7 +430,7 @@ impl Perform for State {
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
         self.in_sequence = false;
-        self.asks |= asks(params, intermediates, action);
+        self.questions.sequence(params, intermediates, action);
         let mut numbers = params.iter().map(|subparameters| subparameters[0]);
         let mut next = || numbers.next().unwrap_or(0);
         let modes = &mut self.modes;
@@ -474,7 +448,6 @@ impl Perform for State {
                 let is_whole = top <= 1 && (bottom == 0 || bottom >= self.rows);
                 modes.scroll_region = (!is_whole).then_some((top.max(1), bottom));
             }
-            (b"", 'n') if next() == 5 => self.status_questions += 1,
             (b"", 'm') => modes.style(params),
             (b"", 't') => match (next(), next()) {
                 (22, title @ 0..=2) if modes.titles.len() < MAX_STACK => modes.titles.push(title),
@@ -500,10 +473,9 @@ impl Perform for State {
         match (intermediates, byte) {
             (b"", b'c') => *modes = Modes::default(),
             (b"", b'=' | b'>') => modes.set(APPLICATION_KEYPAD, byte == b'='),
-            (b"", b'<') => modes.set(ANSI, true),
-            (b"", b'Z') => self.asks = true,
-            // The end of a string, such as a question about graphics.
-            (b"", b'\\') => self.asks |= !mem::take(&mut self.in_string),
+            (b"", b'<') => modes.set(2, true),
+            (b"", b'Z') => self.questions.ask(),
+            (b"", b'\\') => self.questions.end_of_string(),
             (b"", b'n' | b'o') => modes.note(FIRST_CHARSET, true),
             (b"%", b'@' | b'G') => modes.note(UTF_8, byte == b'@'),
             ([set], charset) => {
@@ -517,7 +489,7 @@ impl Perform for State {
 
     fn execute(&mut self, byte: u8) {
         match byte {
-            0x05 => self.asks = true,
+            0x05 => self.questions.ask(),
             0x0e | 0x0f => self.modes.note(FIRST_CHARSET, byte == 0x0e),
             b'\n' => self.in_line = false,
             // These break a sequence off.
@@ -528,20 +500,18 @@ impl Perform for State {
 
     fn osc_dispatch(&mut self, params: &[&[u8]], bell_terminated: bool) {
         self.in_sequence &= !bell_terminated;
-        self.in_string = !bell_terminated;
         let text = String::from_utf8_lossy(&params.join(&b';')).into_owned();
-        let sets = |start: &str| text.starts_with(start);
-        let is_silent = SILENT.iter().any(|start| sets(start))
-            || STRINGS.iter().any(|(start, undo)| sets(start) || undo.contains(&format!("]{text}\x1b")));
-        self.asks |= !is_silent || text.ends_with('?');
+        let mut is_setting = false;
         for (start, undo) in STRINGS {
             let is_undone = undo == format!("\x1b]{text}\x1b\\");
+            is_setting |= is_undone || text.starts_with(start);
             // A question changes nothing.
             if is_undone || text.starts_with(start) && !text.ends_with(";?") {
                 let is_off = is_undone || text.ends_with(';') || text.starts_with("9;4;0");
                 self.modes.note(undo, !is_off);
             }
         }
+        self.questions.string(&text, is_setting, bell_terminated);
     }
 }
 
