@@ -140,20 +140,13 @@ pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> 
     helper(runtime, image, &[], &[Mount::volume(volume, "/cage-home")], &script)
 }
 
-/// Returns the command that gives new volumes of a container to a cage's user, and the directories on the way to mounts in them.
-pub fn give_volumes(
-    runtime: &Runtime,
-    image: &str,
-    mut flags: Vec<String>,
-    container: &str,
-    (owner, points): (&str, &MountPoints),
-) -> Invocation {
-    flags.push(format!("--volumes-from={container}"));
+/// Returns the words of a shell that gives the new volumes of a cage to `owner`, and the directories on the way to mounts in them.
+pub fn give_volumes<'a>(owner: &'a str, points: &'a MountPoints) -> Vec<&'a str> {
     let mut command = vec![GIVE_VOLUMES, "sh", owner];
     command.extend(points.volumes.iter().map(|(_, path)| path.as_str()));
     command.push("--");
     command.extend(points.in_volumes.iter().flat_map(|(volume, rest)| [volume.as_str(), rest]));
-    helper(runtime, image, &flags, &[], &command).slow("Making the volumes ready")
+    command
 }
 
 /// Returns the command that empties a home and copies the image's home directory into it, as the engine did when the volume was new.
@@ -174,7 +167,8 @@ pub fn reset(runtime: &Runtime, cage: &Cage, volume: &str, home: &str) -> Result
 pub fn make_mount_points(
     runtime: &Runtime,
     cage: &Cage,
-    (volume, home): (&str, &str),
+    volume: &str,
+    home: &str,
     points: &MountPoints,
 ) -> Result<Invocation> {
     let (flags, owner) = ids_of(cage)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::question::Everything;
+use super::question::{Everything, confirm};
 use crate::base::text::{escape, quote};
 use crate::cage::existing::Cage;
 use crate::lifecycle::plan::Plan;
@@ -45,7 +45,7 @@ impl Obliterate {
         let (gone, kept) = if self.homes { (homes.as_slice(), &[][..]) } else { (&[][..], homes.as_slice()) };
         let unknown = unknown_homes(session, runtime, &homes, cages)?;
         let remains = self::remains(session, &everything)?;
-        if !everything.confirm(session, self.yes, ("removes", &all), gone)? {
+        if !confirm(session, self.yes, &everything.losses("removes", &all, gone))? {
             return Ok(1);
         }
         let mut plan = Plan::default();

@@ -32,18 +32,9 @@ impl Everything {
         Ok(Self { runtime, cages, home })
     }
 
-    /// Asks whether to continue. The question lists the `affected` cages, with a verb such as `removes`, the shared home, and
-    /// `homes` of single projects. If nothing is lost there is no question.
-    ///
-    /// # Errors
-    /// When there is no terminal, or it can't be read.
-    pub fn confirm(
-        &self,
-        session: &Session,
-        yes: bool,
-        (verb, affected): (&str, &[&Cage]),
-        homes: &[(String, String)],
-    ) -> Result<bool> {
+    /// Returns a line for each thing that is lost: the `affected` cages, with a verb such as `removes`, the shared home, and `homes` of
+    /// single projects.
+    pub fn losses(&self, verb: &str, affected: &[&Cage], homes: &[(String, String)]) -> String {
         let cages =
             affected.iter().map(|cage| format!("this {verb} {} ({})\n", cage.name, escape(cage.project())));
         let home = self.home.iter().map(|home| {
@@ -52,8 +43,7 @@ impl Everything {
         let homes = homes.iter().map(|(volume, project)| {
             format!("this removes the home {volume}, with its logins ({})\n", escape(project))
         });
-        let losses: String = cages.chain(home).chain(homes).collect();
-        Ok(losses.is_empty() || session.confirm(yes, &format!("{losses}Continue?"))?)
+        cages.chain(home).chain(homes).collect()
     }
 
     /// Adds the steps that remove the home. All cages must be removed before.
@@ -66,4 +56,12 @@ impl Everything {
         }
         plan.extend(belonging::file_of(host, &self.runtime, &host.home_volume).map(Step::Unlink));
     }
+}
+
+/// Asks whether to continue, after a list of what is lost. If nothing is lost there is no question.
+///
+/// # Errors
+/// When there is no terminal, or it can't be read.
+pub fn confirm(session: &Session, yes: bool, losses: &str) -> Result<bool> {
+    Ok(losses.is_empty() || session.confirm(yes, &format!("{losses}Continue?"))?)
 }

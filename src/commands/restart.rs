@@ -92,7 +92,7 @@ impl Restart {
             renewal.check(old)?;
             let may_end = session.may_end(&session.at_work(runtime, old, self.renew.yes))?;
             if may_end {
-                pull(session, runtime, self.pull, (image, is_here))?;
+                pull(session, runtime, self.pull, image, is_here)?;
             }
             Ok(may_end)
         };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::question::Everything;
+use super::question::{Everything, confirm};
 use crate::cage::existing::Cage;
 use crate::cage::home;
 use crate::lifecycle::plan::Plan;
@@ -48,7 +48,7 @@ impl Rmconfig {
         } else {
             everything.remove_home(&session.host, &mut plan);
         }
-        if !everything.confirm(session, self.yes, ("stops", &running), &[])? {
+        if !confirm(session, self.yes, &everything.losses("stops", &running, &[]))? {
             return Ok(1);
         }
         session.carry_out(&plan)

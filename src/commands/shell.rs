@@ -5,11 +5,11 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::cage::existing::{SEEN_LABEL, TERMINAL_LABEL};
+use crate::cage::existing::SEEN_LABEL;
 use crate::engine::container::State;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, replaced_while_running};
-use crate::lifecycle::exec::ExecCommand;
+use crate::lifecycle::exec::{ExecCommand, ExecTarget};
 use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
@@ -59,13 +59,7 @@ impl Shell {
         if inside.command.is_empty() {
             plan.say(format!("Opening shell in {}", container.name));
         }
-        let fixed = container.label(TERMINAL_LABEL).unwrap_or_default();
-        plan.push(inside.step(
-            &session.host,
-            &runtime,
-            (&container.id, &container.name),
-            (fixed, container.image_name()),
-        ));
+        plan.push(inside.step(&session.host, &runtime, ExecTarget::of(&container), &container.name));
         let code = session.carry_out(&plan)?;
         if let Target::Project(project) = &target {
             session.tell_leftovers(project, container.label(SEEN_LABEL));

@@ -103,7 +103,7 @@ impl Facts {
         let used = engines::used(&clients);
         let resources = used.and_then(|index| {
             let (runtime, info) = (clients[index].runtime.as_ref()?, clients[index].info.as_ref().ok()?);
-            Some(Resources::gather(session, (runtime, info), here))
+            Some(Resources::gather(session, runtime, info, here))
         });
         let cages = resources.as_ref().and_then(|resources| Some(&resources.as_ref().ok()?.cages));
         let env_files = here.map(|project| EnvFiles::read(host, project).map(|variables| variables.count()));
@@ -169,11 +169,7 @@ fn rootless_problems(host: &Host, clients: &[Client], used: Option<usize>) -> Ve
 
 impl Resources {
     /// Asks an engine that answers.
-    fn gather(
-        session: &Session,
-        (runtime, info): (&Runtime, &Info),
-        project: Option<&Project>,
-    ) -> Result<Self> {
+    fn gather(session: &Session, runtime: &Runtime, info: &Info, project: Option<&Project>) -> Result<Self> {
         let (host, runner, engine) = (&session.host, session.runner, &info.engine);
         let cages = session.cages(runtime)?;
         let image = runtime.images(runner, &[&host.image])?.into_iter().next();

@@ -224,11 +224,17 @@ impl Exec {
             return Ok(u8::try_from(128 + signal).unwrap_or(1));
         };
         let code = u8::try_from(code).unwrap_or(1);
-        if let Some(reason) = self
-            .ending
-            .reason_for_command(runner, (code, passed, lost), start)
-            .inspect_err(|_| end_line(in_line))?
-        {
+        // A client's exit code for its own failures may also be the command's, as may that of a signal.
+        let is_its_own = match code {
+            1 | 125..=127 | 255 => false,
+            129 | 137 | 143 => passed,
+            _ => true,
+        };
+        if is_its_own && !lost {
+            return Ok(code);
+        }
+        let reason = self.ending.reason_for_command(runner, code, lost, start);
+        if let Some(reason) = reason.inspect_err(|_| end_line(in_line))? {
             open.iter_mut().filter(|_| way == Way::Terminal).for_each(OpenTerminal::ends_with_cage);
             if !matches!(code, 129 | 137 | 143) {
                 end_line(in_line);

@@ -186,7 +186,8 @@ impl Session {
         &self,
         runtime: &Runtime,
         here: &Place,
-        (name, shares_home): (&str, bool),
+        name: &str,
+        shares_home: bool,
     ) -> Result<Vec<Record>> {
         let host = &self.host;
         let home = Belonging::of(host, &host.home_volume)?;

@@ -16,7 +16,7 @@ use crate::host::machine::{Host, Os};
 use crate::host::project::Project;
 use crate::lifecycle::attach::Attach;
 use crate::lifecycle::ending::Ending;
-use crate::lifecycle::exec::ExecCommand;
+use crate::lifecycle::exec::{ExecCommand, ExecTarget};
 use crate::lifecycle::kept_modes::KeptModes;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
@@ -129,15 +129,8 @@ impl Context<'_> {
         })
     }
 
-    /// Returns the plan that enters a container that runs. `since` is the time of its start if it was running before, `fixed` its
-    /// label of variables that don't come from a terminal, `image` the name of its image.
-    pub(super) fn enter(
-        &self,
-        container: &str,
-        since: Option<&str>,
-        (fixed, image): (&str, &str),
-        entry: &Entry,
-    ) -> Plan {
+    /// Returns the plan that enters a container that runs. `since` is the time of its start if it was running before.
+    pub(super) fn enter(&self, container: ExecTarget, since: Option<&str>, entry: &Entry) -> Plan {
         let mut plan = Plan::default();
         let step = match entry {
             Entry::Name => {
@@ -147,15 +140,15 @@ impl Context<'_> {
             Entry::Exec(inside) => {
                 if let Some(user) = &inside.user {
                     // Clients fail with codes that a command may have, too: docker 126, podman 255.
-                    let look = ["exec", "--workdir", "/", "--user", user, container, "/bin/sh", "-c", ":"];
+                    let look = ["exec", "--workdir", "/", "--user", user, container.id, "/bin/sh", "-c", ":"];
                     plan.run(self.runtime.command(look));
                 }
                 let workdir = self.project.inside(&inside.workdir);
                 let inside = ExecCommand { workdir, ..inside.clone() };
-                inside.step(&self.session.host, self.runtime, (container, &self.project.name), (fixed, image))
+                inside.step(&self.session.host, self.runtime, container, &self.project.name)
             }
             Entry::Attach => {
-                let mut attach = self.attach(container, &["attach"]);
+                let mut attach = self.attach(container.id, &["attach"]);
                 attach.redraws = true;
                 attach.modes.since = since.map(str::to_owned);
                 return Self::attached(attach);

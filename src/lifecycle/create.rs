@@ -18,6 +18,7 @@ use crate::engine::mount::Mount;
 use crate::host::ids::Ids;
 use crate::lifecycle::belonging;
 use crate::lifecycle::context::{Context, Entry};
+use crate::lifecycle::exec::ExecTarget;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::new_cage::NewCage;
 use crate::lifecycle::plan::{Plan, Step};
@@ -56,12 +57,7 @@ impl NewCage<'_> {
             plan.append(self.context.start_attached(name, self.settle(name)));
         } else {
             plan.append(self.start(name));
-            plan.append(self.context.enter(
-                name,
-                None,
-                (&self.fixed_variables(), &self.options.image()),
-                entry,
-            ));
+            plan.append(self.enter(name, entry));
         }
         Ok(plan)
     }
@@ -96,8 +92,14 @@ impl NewCage<'_> {
         plan.append(self.start(&new));
         plan.run(remove(runtime, &old.id));
         plan.run(runtime.command(["rename", &new, name]));
-        plan.append(self.context.enter(name, None, (&self.fixed_variables(), &self.options.image()), entry));
+        plan.append(self.enter(name, entry));
         Ok(plan)
+    }
+
+    /// Returns the plan that enters the container of this name, which has just been started.
+    fn enter(&self, name: &str, entry: &Entry) -> Plan {
+        let (fixed, image) = (self.fixed_variables(), self.options.image());
+        self.context.enter(ExecTarget { id: name, fixed: &fixed, image: &image }, None, entry)
     }
 
     /// Returns the plan that makes a container of this name, complete but not started. If a later step fails, the container is
@@ -237,12 +239,15 @@ impl NewCage<'_> {
 
     /// Returns the step that gives new volumes to the user, if there are any.
     fn give_volumes(&self, name: &str) -> Option<Step> {
-        let Context { runtime, .. } = self.context;
-        let is_needed = !self.points.volumes.is_empty() || !self.points.in_volumes.is_empty();
-        let flags = self.userns().into_iter().chain(self.security()).collect();
+        if self.points.volumes.is_empty() && self.points.in_volumes.is_empty() {
+            return None;
+        }
+        let from = [format!("--volumes-from={name}")];
+        let flags: Vec<String> = self.userns().into_iter().chain(self.security()).chain(from).collect();
         let owner = self.mapping.inside(&self.user).to_string();
-        let give = || home::give_volumes(runtime, &self.options.image(), flags, name, (&owner, &self.points));
-        is_needed.then(|| Step::Run(give()))
+        let script = home::give_volumes(&owner, &self.points);
+        let give = helper(self.context.runtime, &self.options.image(), &flags, &[], &script);
+        Some(Step::Run(give.slow("Making the volumes ready")))
     }
 
     /// Returns the steps before the start of the container of this name: they check the paths of the mounted files and directories of

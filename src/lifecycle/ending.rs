@@ -125,22 +125,18 @@ impl Ending {
         }
     }
 
-    /// Returns why a command in the container has ended with the container, if it has. A client's exit `code` for its own failures may
-    /// also be the command's. `passed` tells whether cage has passed a signal on, `lost` whether the engine no longer knows the command.
+    /// Returns why a command in the container has ended with the container, if it has. `lost` tells whether the engine no longer knows
+    /// the command.
     ///
     /// # Errors
     /// When the engine doesn't answer.
     pub fn reason_for_command(
         &self,
         runner: Runner,
-        (code, passed, lost): (u8, bool, bool),
+        code: u8,
+        lost: bool,
         start: SystemTime,
     ) -> Result<Option<String>> {
-        match (code, passed) {
-            (129 | 137 | 143, false) | (1 | 125..=127 | 255, _) => {}
-            _ if lost => {}
-            _ => return Ok(None),
-        }
         let state = self.look(runner, Some(code))?;
         let what = if lost { " was ended with the engine" } else { " has ended" };
         let first = if lost { "" } else { "the first shell of " };

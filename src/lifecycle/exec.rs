@@ -3,6 +3,7 @@
 use crate::base::script;
 use crate::base::text::escape;
 use crate::cage::env_file::EnvFiles;
+use crate::cage::existing::{Cage, TERMINAL_LABEL};
 use crate::cage::variable::Variable;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
@@ -30,6 +31,24 @@ pub struct ExecCommand {
     pub env: Vec<Variable>,
 }
 
+/// A container that a command is to run in.
+#[derive(Debug, Clone, Copy)]
+pub struct ExecTarget<'a> {
+    /// Its name or ID.
+    pub id: &'a str,
+    /// The variables of the terminal that it has from elsewhere, separated by spaces: they stay as they are.
+    pub fixed: &'a str,
+    /// The name of its image, for messages.
+    pub image: &'a str,
+}
+
+impl<'a> ExecTarget<'a> {
+    /// Returns an existing cage as a target.
+    pub fn of(cage: &'a Cage) -> Self {
+        Self { id: &cage.id, fixed: cage.label(TERMINAL_LABEL).unwrap_or_default(), image: cage.image_name() }
+    }
+}
+
 impl ExecCommand {
     /// Returns the name of the program, without its path and arguments.
     fn program(&self) -> String {
@@ -37,15 +56,9 @@ impl ExecCommand {
         first.rsplit('/').next().unwrap_or(first).to_owned()
     }
 
-    /// Returns the step that runs the command in a container, called `name` in messages and made of `image`, with a terminal if there is
-    /// one here. The variables of the terminal that are `fixed` stay as they are.
-    pub fn step(
-        &self,
-        host: &Host,
-        runtime: &Runtime,
-        (container, name): (&str, &str),
-        (fixed, image): (&str, &str),
-    ) -> Step {
+    /// Returns the step that runs the command in a container, called `name` in messages, with a terminal if there is one here.
+    pub fn step(&self, host: &Host, runtime: &Runtime, container: ExecTarget, name: &str) -> Step {
+        let ExecTarget { id: container, fixed, image } = container;
         let keys = runtime.kind.unused_keys(None);
         let session = format!("CAGE_SESSION={}", host.session);
         // The project's path may be gone inside, where root can rename the directories above it; and old versions of runc could be

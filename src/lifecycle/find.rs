@@ -21,8 +21,6 @@ use crate::engine::container::{Container, State};
 use crate::engine::image::Image;
 use crate::engine::runtime::Runtime;
 use crate::host::project::{Project, cage_name};
-use crate::lifecycle::lock;
-use crate::lifecycle::lock::Locks;
 
 /// How long a container may be on its way from one state to another.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -283,7 +281,7 @@ impl Session {
         Ok(Existing { cage, left_over, image: found.images.into_iter().next() })
     }
 
-    /// Returns what is `known` from before `locks` were taken, if nothing can have changed since. Otherwise looks like [`Session::look`].
+    /// Returns what is `known`, if it is. Otherwise looks like [`Session::look`].
     ///
     /// # Errors
     /// As [`Session::find`].
@@ -291,10 +289,10 @@ impl Session {
         &self,
         runtime: &Runtime,
         project: &Project,
-        (image, locks): (&str, &Locks),
+        image: &str,
         known: Option<&'a Existing>,
     ) -> Result<Cow<'a, Existing>> {
-        match known.filter(|_| lock::were_free(locks)) {
+        match known {
             Some(known) => Ok(Cow::Borrowed(known)),
             None => self.look(runtime, project, image).map(Cow::Owned),
         }

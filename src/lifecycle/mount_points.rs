@@ -24,7 +24,8 @@ pub(super) fn gather(
     context: Context,
     options: &CreateOptions,
     repository: Option<&str>,
-    (home, inside): (&str, Ids),
+    home: &str,
+    inside: Ids,
 ) -> Result<MountPoints> {
     let Context { session, runtime, project, .. } = context;
     let mut points = MountPoints::of(home, &places(home, &project.path, repository, options))?;
@@ -58,7 +59,7 @@ pub(super) fn restore(context: Context, cage: &Cage, kept: &CreateOptions) -> Re
     points.in_home.retain(|(rest, _)| home::below(home, &project.path) != Some(rest));
     let mut steps = steps(context, &points);
     if !points.in_home.is_empty() {
-        steps.push(Step::Run(home::make_mount_points(runtime, cage, (&volume, home), &points)?));
+        steps.push(Step::Run(home::make_mount_points(runtime, cage, &volume, home, &points)?));
     }
     Ok(steps)
 }

@@ -111,7 +111,7 @@ impl<'a> NewCage<'a> {
             let has_agent = link.as_ref().is_some_and(Link::has_agent);
             notes = elsewhere::notes(&options, &preflight.endpoint, has_agent, seed.take().is_some());
         }
-        let (facts, is_first) = image_facts(context, old, &engine, (&options.image(), &preflight.endpoint))?;
+        let (facts, is_first) = image_facts(context, old, &engine, &options.image(), &preflight.endpoint)?;
         let baseline = Baseline::of(host, project, old)?;
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
@@ -139,14 +139,16 @@ impl<'a> NewCage<'a> {
         let roots_files = is_native && inside.uid == 0 && person.uid != 0;
         let has_init = options.has_processes() && !runtime.kind.lacks_init(host);
         let has_name = !options.has(NO_ROOT) || runtime.names_host(session.runner)?;
+        let mut new_files = new_files(context, mapping, keeps_group, &facts, preflight)?;
+        new_files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
         let add_host = || runtime.kind.add_host(&engine, has_name, machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
         Ok(Self {
             context,
-            points: mount_points::gather(context, &options, git.outside(), (&user.home, inside))?,
+            points: mount_points::gather(context, &options, git.outside(), &user.home, inside)?,
             seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
             options,
-            new_files: new_files(context, (mapping, keeps_group), &facts, preflight, &worktrees)?,
+            new_files,
             mapping,
             git,
             notes,
@@ -240,10 +242,10 @@ fn mapping(
 /// Returns the files to put into the container before it starts.
 fn new_files(
     context: Context,
-    (mapping, keeps_group): (Mapping, bool),
+    mapping: Mapping,
+    keeps_group: bool,
     facts: &ImageFacts,
     preflight: &Preflight,
-    worktrees: &Worktrees,
 ) -> Result<Vec<NewFile>> {
     let user = &facts.user;
     let has_files = context.image.is_some() || !context.session.global.dry_run;
@@ -253,7 +255,6 @@ fn new_files(
         files.extend(accounts::renumbered(facts, mapping.inside(user), keeps_group)?);
     }
     files.extend(preflight.personal.files(facts));
-    files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
     Ok(files)
 }
 
@@ -262,7 +263,8 @@ fn image_facts(
     context: Context,
     old: Option<&Cage>,
     engine: &Engine,
-    (name, endpoint): (&str, &str),
+    name: &str,
+    endpoint: &str,
 ) -> Result<(ImageFacts, bool)> {
     let Context { session, runtime, project, image } = context;
     let (host, runner) = (&session.host, session.runner);

@@ -119,7 +119,7 @@ impl Preflight {
         if is_first {
             session.check_new_home(runtime, &place)?;
         }
-        let records = session.records(runtime, &place, (&project.name, shares_home))?;
+        let records = session.records(runtime, &place, &project.name, shares_home)?;
         Ok(Self { env, endpoint, others, suggestions, personal, home, is_first, records, proved: false })
     }
 }

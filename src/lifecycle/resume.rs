@@ -6,7 +6,7 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::env_file::EnvFiles;
-use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL, TERMINAL_LABEL};
+use crate::cage::existing::{Cage, ENV_LABEL, SEEN_LABEL};
 use crate::cage::options::{ALLOW_NESTED, IMAGE};
 use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
@@ -14,6 +14,7 @@ use crate::engine::image::{Image, is_local, is_same_name};
 use crate::lifecycle::belonging::Record;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
 use crate::lifecycle::ending;
+use crate::lifecycle::exec::ExecTarget;
 use crate::lifecycle::from_script::check_start;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
@@ -64,9 +65,10 @@ pub(super) fn resume(
     let points =
         if container.state.is_up() { Vec::new() } else { mount_points::restore(context, container, &kept)? };
     let worktrees = worktrees::update(&session.host, runtime, container, &kept);
-    plan.append(context.resume_plan((container, &kept), options, changes, (points, worktrees, entry)));
+    let resumption = Resumption { context, cage: container, kept: &kept, typed: options, changes };
+    plan.append(resumption.plan(points, worktrees, entry));
     let code = session.carry_out(&plan)?;
-    Ok(leave(context, entry, code, (container.label(SEEN_LABEL), Worktrees::of_cage(container, &kept))))
+    Ok(leave(context, entry, code, container.label(SEEN_LABEL), Worktrees::of_cage(container, &kept)))
 }
 
 /// Returns the image that the user chose, if the cage was made of another one.
@@ -122,7 +124,8 @@ pub(super) fn leave(
     context: Context,
     entry: &Entry,
     code: u8,
-    (seen, worktrees): (Option<&str>, Worktrees),
+    seen: Option<&str>,
+    worktrees: Worktrees,
 ) -> u8 {
     if !matches!(entry, Entry::Name) {
         context.session.tell_leftovers(context.project, seen);
@@ -151,6 +154,85 @@ pub fn tell_ignored(container: &Cage, kept: &CreateOptions, options: &CreateOpti
     plan
 }
 
+/// A cage to be entered, and what is known about it.
+pub(super) struct Resumption<'a> {
+    pub context: Context<'a>,
+    pub cage: &'a Cage,
+    /// The options that the cage was made with.
+    pub kept: &'a CreateOptions,
+    /// The options on the command line.
+    pub typed: &'a CreateOptions,
+    pub changes: Changes,
+}
+
+impl Resumption<'_> {
+    /// Returns the plan that enters an existing cage, and starts it if it doesn't run. `points` are the steps before a start, for mount
+    /// points, and `worktrees` those in the running cage.
+    pub(super) fn plan(&self, points: Vec<Step>, worktrees: Vec<Step>, entry: &Entry) -> Plan {
+        let Self { context, cage, kept, .. } = *self;
+        let mut plan = self.tell_changes(entry);
+        if let Some(link) = context.link(cage).filter(|_| !cage.state.is_up()) {
+            plan.push(Step::Link(link));
+        }
+        let id = &cage.id;
+        match cage.state {
+            State::Created | State::Stopped | State::Dead => {
+                if let Some(death) = ending::death(&context.session.host, cage) {
+                    plan.say(format!("{} was not stopped: {death}", cage.name));
+                }
+                plan.say(format!("Restarting {}", cage.name));
+                plan.extend(nesting::mounted_sources(cage, kept).into_iter().map(Step::CheckUnlinked));
+                plan.extend(points);
+                let settle = context.settle(id, cage.mounts_machines_agent(), kept);
+                if let (Entry::Attach, false) = (entry, kept.has_port_of_choice() || !worktrees.is_empty()) {
+                    plan.append(context.start_attached(id, settle));
+                } else {
+                    plan.run(context.runtime.command(["start", id]));
+                    plan.extend(settle.map(Step::Try));
+                    plan.extend(worktrees);
+                    plan.extend(tell_ports(context.runtime, id, kept));
+                    plan.append(context.enter(ExecTarget::of(cage), None, entry));
+                }
+                return plan;
+            }
+            State::Paused => {
+                plan.say(format!("Unpausing {}", cage.name));
+                plan.run(context.runtime.command(["unpause", id]));
+            }
+            State::Running | State::Changing => {
+                if let Entry::Attach = entry {
+                    plan.say(format!("Re-attaching to {}", cage.name));
+                }
+            }
+        }
+        plan.extend(worktrees);
+        plan.append(context.enter(ExecTarget::of(cage), Some(&cage.started), entry));
+        plan
+    }
+
+    /// Returns the messages about what differs from the cage: options on the command line, its image, the host.
+    fn tell_changes(&self, entry: &Entry) -> Plan {
+        let Self { context, cage, kept, typed, changes } = *self;
+        let mut plan = tell_ignored(cage, kept, typed);
+        if !matches!(entry, Entry::Exec(_)) {
+            plan.append(context.tell_image(cage, typed));
+        }
+        if changes.agent && cage.state == State::Running {
+            plan.say("your SSH agent has changed since the cage started; `cage stop` and `cage start` connect the new one");
+        }
+        if changes.env {
+            plan.say("env files have changed since the cage was made; `cage restart` applies them");
+        }
+        if changes.directory {
+            plan.push(Step::Warn(format!(
+                "the directory {} was replaced while {} ran, which still has the old one; `cage restart` mounts the new one",
+                context.project.path, cage.name
+            )));
+        }
+        plan
+    }
+}
+
 impl Context<'_> {
     /// Checks that a stopped cage may be started, and returns the steps before that.
     fn before_start(&self, container: &Cage, kept: &CreateOptions, typed: &CreateOptions) -> Result<Plan> {
@@ -164,73 +246,8 @@ impl Context<'_> {
         }
         self.prove_if_elsewhere(&container.image_id)?;
         let shares_home = container.mount_point_of(&session.host.home_volume).is_some();
-        let records = session.records(runtime, &place, (container.final_name(), shares_home))?;
+        let records = session.records(runtime, &place, container.final_name(), shares_home)?;
         Ok(Plan::new(records.iter().map(Record::write)))
-    }
-
-    /// Returns the plan that enters an existing cage, and starts it if it doesn't run. `points` are the steps before a start, for mount
-    /// points, and `worktrees` those in the running cage.
-    pub(super) fn resume_plan(
-        &self,
-        (container, kept): (&Cage, &CreateOptions),
-        options: &CreateOptions,
-        changes: Changes,
-        (points, worktrees, entry): (Vec<Step>, Vec<Step>, &Entry),
-    ) -> Plan {
-        let mut plan = tell_ignored(container, kept, options);
-        if !matches!(entry, Entry::Exec(_)) {
-            plan.append(self.tell_image(container, options));
-        }
-        if changes.agent && container.state == State::Running {
-            plan.say("your SSH agent has changed since the cage started; `cage stop` and `cage start` connect the new one");
-        }
-        if changes.env {
-            plan.say("env files have changed since the cage was made; `cage restart` applies them");
-        }
-        if changes.directory {
-            plan.push(Step::Warn(format!(
-                "the directory {} was replaced while {} ran, which still has the old one; `cage restart` mounts the new one",
-                self.project.path, container.name
-            )));
-        }
-        if let Some(link) = self.link(container).filter(|_| !container.state.is_up()) {
-            plan.push(Step::Link(link));
-        }
-        let id = &container.id;
-        let made = (container.label(TERMINAL_LABEL).unwrap_or_default(), container.image_name());
-        match container.state {
-            State::Created | State::Stopped | State::Dead => {
-                if let Some(death) = ending::death(&self.session.host, container) {
-                    plan.say(format!("{} was not stopped: {death}", container.name));
-                }
-                plan.say(format!("Restarting {}", container.name));
-                plan.extend(nesting::mounted_sources(container, kept).into_iter().map(Step::CheckUnlinked));
-                plan.extend(points);
-                let settle = self.settle(id, container.mounts_machines_agent(), kept);
-                if let (Entry::Attach, false) = (entry, kept.has_port_of_choice() || !worktrees.is_empty()) {
-                    plan.append(self.start_attached(id, settle));
-                } else {
-                    plan.run(self.runtime.command(["start", id]));
-                    plan.extend(settle.map(Step::Try));
-                    plan.extend(worktrees);
-                    plan.extend(tell_ports(self.runtime, id, kept));
-                    plan.append(self.enter(id, None, made, entry));
-                }
-                return plan;
-            }
-            State::Paused => {
-                plan.say(format!("Unpausing {}", container.name));
-                plan.run(self.runtime.command(["unpause", id]));
-            }
-            State::Running | State::Changing => {
-                if let Entry::Attach = entry {
-                    plan.say(format!("Re-attaching to {}", container.name));
-                }
-            }
-        }
-        plan.extend(worktrees);
-        plan.append(self.enter(id, Some(&container.started), made, entry));
-        plan
     }
 
     /// Returns the messages about another or a newer image.

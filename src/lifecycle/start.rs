@@ -15,6 +15,7 @@ use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::find::names_above;
 use crate::lifecycle::from_script::{agree_on_home, by_link};
+use crate::lifecycle::lock;
 use crate::lifecycle::new_cage::{Features, NewCage};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::resume::{leave, resume};
@@ -85,12 +86,14 @@ fn try_to_bring_up(
         return resume(Context { project: &project, ..context }, &cage, typed, entry);
     }
     preflight.prove(context, found.image.as_ref().map(|_| image.as_str()))?;
-    let is_pulled = self::pull(session, &runtime, pull, (&image, found.image.is_some()))?;
+    let is_pulled = self::pull(session, &runtime, pull, &image, found.image.is_some())?;
     agree_on_home(context, &options, &preflight, None)?;
     let mut known = Some(&found).filter(|_| !is_pulled);
     with_what_works(|features| {
         let locks = session.lock([project.name.as_str()])?;
-        let found = session.look_again(&runtime, project, (&image, &locks), known.take())?;
+        // Nothing can have changed while nobody else had the locks.
+        let still_known = known.take().filter(|_| lock::were_free(&locks));
+        let found = session.look_again(&runtime, project, &image, still_known)?;
         let context = Context { image: found.image.as_ref(), ..context };
         if let Some(cage) = found.usable() {
             // Another command created the cage first.
@@ -100,7 +103,7 @@ fn try_to_bring_up(
         let new = NewCage::gather(context, None, options.clone(), &preflight, features)?;
         let remains = found.cage.iter().chain(&found.left_over);
         let code = session.carry_out_locked(&new.create(remains, entry)?, locks)?;
-        Ok(leave(context, entry, code, (Some(&new.record.label), new.worktrees)))
+        Ok(leave(context, entry, code, Some(&new.record.label), new.worktrees))
     })
 }
 
@@ -112,7 +115,8 @@ pub fn pull(
     session: &Session,
     runtime: &Runtime,
     pull: PullFlag,
-    (image, is_here): (&str, bool),
+    image: &str,
+    is_here: bool,
 ) -> Result<bool> {
     let wanted = pull.wants(&session.host, is_here)?;
     if is_local(image) || !wanted {

@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 
 use super::context::{Context, Entry, SETTLE};
-use super::exec::ExecCommand;
+use super::exec::{ExecCommand, ExecTarget};
 use super::new_cage::{Features, NewCage};
 use super::plan::Plan;
 use super::preflight::Preflight;
-use super::resume::Changes;
+use super::resume::{Changes, Resumption};
 use super::session::{Global, Session};
 use crate::audit::Record;
 use crate::base::text::quote;
@@ -123,11 +123,13 @@ fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String 
     script(kind, &[], "/p/app", |context| {
         let mut container = Cage::sample(context.project, state);
         container.container().image_id = NEWER.into();
-        context.resume_plan(
-            (&container, &container.options().unwrap()),
-            &options(typed),
-            Changes::default(),
-            (Vec::new(), Vec::new(), entry),
+        let (kept, typed) = (container.options().unwrap(), options(typed));
+        let (kept, typed) = (&kept, &typed);
+        let changes = Changes::default();
+        Resumption { context: *context, cage: &container, kept, typed, changes }.plan(
+            Vec::new(),
+            Vec::new(),
+            entry,
         )
     })
     .replace(&quote(SETTLE), "SETTLE")
@@ -323,7 +325,9 @@ fn a_user_whose_cage_ends_at_logout_is_warned() {
         host.set_systemd(Systemd { controllers: None, ends_at_logout });
         let (session, runtime, project) = (session(host), Runtime::sample(kind), project("/p/app"));
         let context = Context { session: &session, runtime: &runtime, project: &project, image: None };
-        let text = context.enter("ID", None, ("", "local"), &entry).script_with_undo();
+        let text = context
+            .enter(ExecTarget { id: "ID", fixed: "", image: "local" }, None, &entry)
+            .script_with_undo();
         text.contains("logging out ends this cage; `loginctl enable-linger` keeps it")
     };
     for kind in [Dialect::Docker, Dialect::Podman] {
