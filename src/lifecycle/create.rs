@@ -47,9 +47,7 @@ impl NewCage<'_> {
         let mut plan = remove_all(runtime, remains);
         plan.append(self.make(&new, forget)?);
         plan.run(runtime.command(["rename", &new, name]));
-        // An interrupted client may have ended before the engine renamed the container.
-        let earlier = Step::Run(remove(runtime, &new));
-        plan.push(self.undo(name, forget().chain([earlier])));
+        plan.push(self.undo(name, forget()));
         plan.extend(self.welcome().into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
         let hand_over = self.hand_over(name);

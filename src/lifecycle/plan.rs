@@ -1,7 +1,7 @@
 //! The steps of a command: decided before anything is done, then executed, or shown as a shell script.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, mem};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -81,7 +81,8 @@ struct Execution<'a> {
     interrupts: &'a Interrupts,
     /// Released when the user enters a container.
     locks: Locks,
-    undo: Option<&'a Plan>,
+    /// What to undo when a step fails: the last [`Step::Undo`] and, after an interrupted step, its own.
+    undo: Vec<&'a Plan>,
     /// Whether a signal stops the plan before its next step.
     heeds_signals: bool,
 }
@@ -123,15 +124,21 @@ impl Plan {
     /// When a step fails; half-done steps have been undone.
     pub fn execute(&self, runner: Runner, locks: Locks, interrupts: &Interrupts) -> Result<u8> {
         interrupts.hold(|| {
-            let mut execution = Execution { runner, interrupts, locks, undo: None, heeds_signals: true };
+            let mut execution =
+                Execution { runner, interrupts, locks, undo: Vec::new(), heeds_signals: true };
             let mut result = execution.steps(self);
             if result.is_err() && interrupts.came() {
                 console::end_line();
                 result = Err(Failure::new("interrupted").into());
             }
-            if let (Err(_), Some(undo)) = (&result, execution.undo) {
-                let mut undoing =
-                    Execution { runner, interrupts, locks: Locks::new(), undo: None, heeds_signals: false };
+            for undo in execution.undo.iter().filter(|_| result.is_err()) {
+                let mut undoing = Execution {
+                    runner,
+                    interrupts,
+                    locks: Locks::new(),
+                    undo: Vec::new(),
+                    heeds_signals: false,
+                };
                 if let Err(error) = undoing.steps(undo) {
                     console::warn(&format!("could not undo the steps so far: {error}"));
                 }
@@ -158,7 +165,7 @@ impl<'a> Execution<'a> {
             let end = self.step(step).inspect_err(|_| {
                 // Ctrl-C reaches the client, too: it may have ended after the engine had done what it asked for.
                 if let (true, Some(Step::Undo(undo))) = (self.interrupts.came(), steps.peek()) {
-                    self.undo = Some(undo);
+                    self.undo.push(undo);
                 }
             })?;
             if let Some(code) = end {
@@ -210,9 +217,9 @@ impl<'a> Execution<'a> {
                 }
             }
             Step::Pull(pull, unless) => self.pull(pull, unless.as_deref())?,
-            Step::Undo(plan) => self.undo = Some(plan),
+            Step::Undo(plan) => self.undo = vec![plan],
             Step::Keep => {
-                self.undo = None;
+                self.undo.clear();
                 self.heeds_signals = false;
             }
             Step::Attach(attach) => return self.attach(attach).map(Some),
@@ -243,7 +250,7 @@ impl<'a> Execution<'a> {
     /// Attaches, and keeps what was made unless the container never started: one in which anything ran is never removed.
     fn attach(&mut self, attach: &Attach) -> Result<u8> {
         self.locks.clear();
-        let undo = self.undo.take();
+        let undo = mem::take(&mut self.undo);
         attach.execute(self.runner, self.interrupts)?.map_err(|complaint| {
             self.undo = undo;
             complaint.into()

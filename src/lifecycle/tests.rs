@@ -159,7 +159,7 @@ fn a_new_cage_in_every_mode() {
     docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 >/dev/null
     FILES | docker cp - cage-app-f6965073.new:/ >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent; docker rm --force --volumes cage-app-f6965073.new >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     exec docker start --attach --interactive --detach-keys 'ctrl-\' cage-app-f6965073
@@ -173,7 +173,7 @@ fn a_new_cage_in_every_mode() {
     podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 >/dev/null
     FILES | podman cp -a=false - cage-app-f6965073.new:/ >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-    # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent; podman rm --force --volumes cage-app-f6965073.new >/dev/null
+    # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     podman start cage-app-f6965073 >/dev/null
@@ -190,7 +190,7 @@ fn a_new_cage_in_every_mode() {
     # undo: podman rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     podman run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --userns=keep-id:uid=501,gid=20 --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     podman rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-    # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent; podman rm --force --volumes cage-app-f6965073.new >/dev/null
+    # undo: podman rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     podman start cage-app-f6965073 >/dev/null
@@ -207,7 +207,7 @@ fn a_new_cage_in_every_mode() {
     docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 0:0 >/dev/null
     FILES | docker cp - cage-app-f6965073.new:/ >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent; docker rm --force --volumes cage-app-f6965073.new >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /p/app)" = /p/app ]
     docker start cage-app-f6965073 >/dev/null
@@ -221,7 +221,7 @@ fn a_new_cage_in_every_mode() {
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     docker rename cage-app-f6965073.new cage-app-f6965073 >/dev/null
-    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent; docker rm --force --volumes cage-app-f6965073.new >/dev/null
+    # undo: docker rm --force --volumes cage-app-f6965073 >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-f6965073.agent
     [ "$(realpath /p/app)" = /p/app ]
     docker start cage-app-f6965073 >/dev/null
     docker exec --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= cage-app-f6965073 /bin/sh -c SETTLE sh /run/host-services/ssh-auth.sock >/dev/null
@@ -242,7 +242,7 @@ fn a_project_below_the_home_gets_a_directory_there() {
     docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 d:src/app >/dev/null
     FILES | docker cp - cage-app-4fe250cd.new:/ >/dev/null
     docker rename cage-app-4fe250cd.new cage-app-4fe250cd >/dev/null
-    # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent; docker rm --force --volumes cage-app-4fe250cd.new >/dev/null
+    # undo: docker rm --force --volumes cage-app-4fe250cd >/dev/null; rm -rf /home/me/.local/state/cage/cage-app-4fe250cd.agent
     printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath /home/vscode/src/app)" = /home/vscode/src/app ]
     docker start cage-app-4fe250cd >/dev/null
@@ -281,7 +281,7 @@ fn seeds_and_an_agent_come_along() {
     docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --security-opt=label=disable --mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=/home/me/.config/cage/home,target=/cage-seed,readonly --entrypoint /bin/sh local -c PREPARE sh /home/vscode 1000:1000 >/dev/null
     FILES | docker cp - cage-it-s-86c97e5b.new:/ >/dev/null
     docker rename cage-it-s-86c97e5b.new cage-it-s-86c97e5b >/dev/null
-    # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -rf /home/me/.local/state/cage/cage-it-s-86c97e5b.agent; docker rm --force --volumes cage-it-s-86c97e5b.new >/dev/null
+    # undo: docker rm --force --volumes cage-it-s-86c97e5b >/dev/null; rm -rf /home/me/.local/state/cage/cage-it-s-86c97e5b.agent
     printf '%s\n' 'cage: no SSH agent is running here: git over SSH will fail in this cage' >&2
     [ "$(realpath '/p/it'\''s')" = '/p/it'\''s' ]
     docker start cage-it-s-86c97e5b >/dev/null
