@@ -17,7 +17,7 @@ pub struct Runtime {
     pub name: String,
     pub(super) program: PathBuf,
     /// Variables with which it runs: no entry of theirs can be written by code in a cage.
-    pub(super) variables: Vec<(&'static str, OsString)>,
+    pub(super) variables: Vec<(OsString, OsString)>,
 }
 
 /// A command line of a client, before it runs.

@@ -25,6 +25,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     error.downcast_ref::<EngineError>().map(|error| error.hint.to_owned()).filter(|hint| !hint.is_empty())
 }
 
+/// The most that is kept of a command's messages, in bytes: their end. A program in a cage may write without end.
+const MAX_WORDS: usize = 4096;
+
 /// A failed engine command: its command line, its status and its message.
 #[derive(Debug)]
 pub struct EngineError {
@@ -46,7 +49,8 @@ impl EngineError {
             (None, Some(signal)) => format!("killed by signal {signal}"),
             (None, None) => status.to_string(),
         };
-        let words = String::from_utf8_lossy(stderr).trim().to_owned();
+        let end = &stderr[stderr.len().saturating_sub(MAX_WORDS)..];
+        let words = String::from_utf8_lossy(end).trim().to_owned();
         let trouble = trouble::recognise(&words, &invocation.args);
         Self::explained(invocation, trouble, status, words)
     }
@@ -177,6 +181,16 @@ pub fn other_platform(stderr: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::command::Runtime;
+    use crate::engine::dialect::Dialect;
+
+    #[test]
+    fn words_without_end_are_cut() {
+        let invocation = Runtime::sample(Dialect::Docker).command(["exec", "x"]);
+        let words = ["x".repeat(1 << 20).as_bytes(), "ä\nError: no\n".as_bytes()].concat();
+        let error = EngineError::new(&invocation, ExitStatus::from_raw(256), &words);
+        assert!(error.words.len() <= MAX_WORDS && error.words.ends_with("ä\nError: no"));
+    }
 
     #[test]
     fn an_image_for_another_processor_is_told() {

@@ -74,7 +74,7 @@ impl Runtime {
     /// Returns this client for the engine at another place; `None` if the client can't be sent there.
     pub fn at(&self, place: &Place) -> Option<Self> {
         let is_possible = self.kind == place.kind && !place.address.is_empty();
-        let variable = (self.kind.address_variable(), place.address.clone().into());
+        let variable = (self.kind.address_variable().into(), place.address.clone().into());
         let variables = self.variables.iter().cloned().chain([variable]).collect();
         is_possible.then(|| Self { variables, ..self.clone() })
     }

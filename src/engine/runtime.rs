@@ -1,8 +1,9 @@
 //! The container runtime: which docker or podman is used.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -24,7 +25,7 @@ pub struct Candidate<'a> {
     /// The path of the program.
     pub program: PathBuf,
     /// The variables with which it runs.
-    variables: Vec<(&'static str, OsString)>,
+    variables: Vec<(OsString, OsString)>,
     /// Why an earlier program of this name is not used, if there is one.
     pub instead_of: Option<String>,
 }
@@ -38,16 +39,38 @@ impl Reach {
     }
 
     /// Returns PATH, where engines look for programs that they start, some as root, and the variables with libraries, without
-    /// relative entries and those that code in a cage can write; and the runtime directory, if that is missing.
-    fn variables(&self, host: &Host) -> Result<Vec<(&'static str, OsString)>> {
+    /// relative entries and those that code in a cage can write; other variables that lead to such places, without these entries; and
+    /// the runtime directory, if that is missing.
+    fn variables(&self, host: &Host) -> Result<Vec<(OsString, OsString)>> {
         let is_safe =
             |entry: &PathBuf| entry.is_absolute() && entry.exists() && self.place_of(entry).is_none();
         let filtered = |name: &&'static str| {
             let entries = std::env::split_paths(host.path_variable(name)?).filter(is_safe);
-            Some(std::env::join_paths(entries).map(|value| (*name, value)).map_err(Into::into))
+            Some(std::env::join_paths(entries).map(|value| (name.into(), value)).map_err(Into::into))
         };
-        let runtime_dir = host.missing_runtime_dir().map(|dir| Ok(("XDG_RUNTIME_DIR", dir.into())));
-        LISTS.iter().filter_map(filtered).chain(runtime_dir).collect()
+        let is_known =
+            |name: &OsStr| LISTS.iter().chain(&SETTINGS).chain(&["HOME"]).any(|known| name == *known);
+        let others = host.variables().filter(|(name, _)| !is_known(name));
+        let others = others.filter_map(|(name, value)| Some(Ok((name.into(), self.without_places(value)?))));
+        let runtime_dir = host.missing_runtime_dir().map(|dir| Ok(("XDG_RUNTIME_DIR".into(), dir.into())));
+        LISTS.iter().filter_map(filtered).chain(others).chain(runtime_dir).collect()
+    }
+
+    /// Returns the value of a variable without its entries that have a path which code in a cage can write, as in
+    /// `NODE_OPTIONS=--require=/path`; `None` if there is no such entry.
+    fn without_places(&self, value: &OsStr) -> Option<OsString> {
+        let is_place = |part: &[u8]| {
+            let path = part
+                .iter()
+                .position(|c| *c == b'/')
+                .map(|start| Path::new(OsStr::from_bytes(&part[start..])));
+            path.is_some_and(|path| self.place_of(path).is_some())
+        };
+        let (bytes, is_end) = (value.as_bytes(), |c: &u8| c.is_ascii_whitespace() || b"=,;\"'".contains(c));
+        let entries: Vec<&[u8]> = bytes.split(|c| *c == b':').collect();
+        let kept = entries.iter().filter(|entry| !entry.split(is_end).any(is_place)).copied();
+        let kept = kept.collect::<Vec<_>>();
+        (kept.len() < entries.len()).then(|| OsStr::from_bytes(&kept.join(&b':')).to_owned())
     }
 
     /// Checks that no variable leads an engine's client to settings or a socket that code in a cage can write.
@@ -359,6 +382,21 @@ mod tests {
         assert_eq!(found(&host), (path("other/bin/docker"), dirs.join(":")), "the control: no cage is known");
         host.keep_reach("docker", [path("other")]);
         assert_eq!(found(&host), (path("bin/docker"), format!("{}:{}", path("bin"), path("sbin"))));
+        let other = path("other");
+        let value = |value: &str| {
+            let mut host = Host::sample(&[("PATH", &path("bin")), ("ANY", value)]);
+            host.home = Some(path("home").into());
+            let found = Runtime::candidates(&host, None, None).unwrap().remove(0).variables;
+            found.into_iter().find_map(|(name, value)| (name == "ANY").then(|| value.into_string().unwrap()))
+        };
+        for harmless in ["", "x", "a=/b", &path("bin"), "https://host/x"] {
+            assert_eq!(value(harmless), None, "{harmless}");
+        }
+        let lists = [format!("--require={other}/x.js -v"), format!("-I{other}"), format!("file://{other}/x")];
+        for (list, left) in lists.iter().zip(["", "", "file"]) {
+            assert_eq!(value(list).as_deref(), Some(left));
+        }
+        assert_eq!(value(&format!("/a:{other}/lib:/b")).as_deref(), Some("/a:/b"));
         host.keep_reach("docker", []);
         assert_eq!(found(&host).0, path("bin/docker"), "what was planted stays when the cage is gone");
         host.keep_reach("docker", ["/".to_owned(), path("")]);

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
@@ -205,6 +205,11 @@ impl Host {
     /// Returns the value of an environment variable that is set and UTF-8, possibly empty.
     pub fn any_variable(&self, name: &str) -> Option<&str> {
         self.environment.get(&OsString::from(name))?.to_str()
+    }
+
+    /// Iterates over all environment variables.
+    pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// Returns the names of all variables that begin with `CAGE_`, sorted.

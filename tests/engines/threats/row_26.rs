@@ -93,7 +93,9 @@ fn programs_in_the_project_are_not_what_engines_start(world: &World) {
     status("LD_LIBRARY_PATH", &lists).ok();
     assert!(ran().lines().all(|line| line == outside.display().to_string()));
     // A credential helper in Python, a wrapper in bash, an `ssh` with OpenSSL; and where layers and names of images are kept.
-    for name in ["PYTHONPATH", "BASH_ENV", "OPENSSL_CONF", "TMPDIR", "XDG_CACHE_HOME"] {
+    for name in
+        ["PYTHONPATH", "BASH_ENV", "OPENSSL_CONF", "TMPDIR", "XDG_CACHE_HOME", "SSL_CERT_DIR", "ANY_NAME"]
+    {
         let client = super::client_that(world, &format!("echo \"${name}\" >>{}", canary.display()));
         for (value, expected) in
             [(world.project.join("lib"), String::new()), (outside.clone(), outside.display().to_string())]
