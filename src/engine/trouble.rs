@@ -50,7 +50,7 @@ pub enum Trouble {
 
 /// Patterns of messages in lower case, from docker 20.10 to 29 and podman 4 to 5. The first that fits a line counts. A `*` stands
 /// for any text.
-const PATTERNS: [(Trouble, &[&str]); 15] = [
+const PATTERNS: [(Trouble, &[&str]); 16] = [
     (Trouble::PermissionDenied, &["permission denied while trying to connect to the docker *"]),
     (
         Trouble::Unreachable,
@@ -63,6 +63,8 @@ const PATTERNS: [(Trouble, &[&str]); 15] = [
         ],
     ),
     (Trouble::NoSuchImage, &MISSING_IMAGE),
+    // podman 5's `rename`, which doesn't say the name.
+    (Trouble::NameTaken, &["renaming container *unique constraint failed: containerconfig.name"]),
     (Trouble::NoSuchUser, &["unable to find user *", "unable to find group *"]),
     (
         Trouble::NotShared,
@@ -86,6 +88,7 @@ const PATTERNS: [(Trouble, &[&str]); 15] = [
         &[
             "*` is not available under /sys/fs/cgroup/*",
             "*the requested cgroup controller `*",
+            "*error setting cgroup config for prochooks process: *",
             "nanocpus can not be set, *",
         ],
     ),
@@ -94,6 +97,15 @@ const PATTERNS: [(Trouble, &[&str]); 15] = [
         &["default oci runtime *", "failed to obtain podman configuration: lstat /run/user/*"],
     ),
     (Trouble::DirectoryGone, &["*possible container breakout*", "*outside of container mount namespace*"]),
+    (
+        Trouble::PortRefused,
+        &[
+            "*bind: cannot assign requested address",
+            "*bind: permission denied",
+            "*(cannot assign requested address) for option *",
+            "*(permission denied) for option *",
+        ],
+    ),
     (
         Trouble::PortTaken,
         &[
@@ -104,7 +116,6 @@ const PATTERNS: [(Trouble, &[&str]); 15] = [
             "failed to bind any port for *",
         ],
     ),
-    (Trouble::PortRefused, &["*bind: cannot assign requested address", "*bind: permission denied"]),
     (Trouble::DiskFull, &["*no space left on device"]),
     (
         Trouble::TooOld,

@@ -257,6 +257,32 @@ impl World {
         command
     }
 
+    /// Returns a command of the user in a mount namespace that root has changed with a script.
+    pub fn changed(&self, script: &str, words: &str) -> Call {
+        let user = User::ordinary().unwrap();
+        let become_user = if self.engine.is_for_lab_user() {
+            format!("setpriv --reuid={} --regid={} --clear-groups", user.uid, user.gid)
+        } else {
+            String::new()
+        };
+        let mut command = Command::new("unshare");
+        let script = format!("{script} && exec timeout --kill-after=5 120 {become_user} {words}");
+        command.args(["--mount", "sh", "-c", &script]).current_dir(&self.project);
+        let like = self.command("true");
+        command.env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Call { what: words.to_owned(), command, stdin: None }
+    }
+
+    /// Returns `cage WORDS…` as words for a shell.
+    pub fn cage_command(&self, words: &str) -> String {
+        format!("{} {words}", self.cage.display())
+    }
+
+    /// Returns the ID of the user of this world.
+    pub fn engine_user(&self) -> u32 {
+        fs::metadata(&self.home).unwrap().uid()
+    }
+
     /// Returns the path of the binary.
     pub fn binary(&self) -> &Path {
         &self.cage
