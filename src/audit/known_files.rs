@@ -84,8 +84,8 @@ impl KnownFiles {
 
     /// Returns what the host does with a file called `name` in the directories `dirs`, and how many of those make it known.
     pub fn trigger(&self, dirs: &[&[u8]], name: &[u8]) -> Option<(&'static str, usize)> {
-        let is_ide_state = IDE_STATE.split(' ').any(|state| name.eq_ignore_ascii_case(state.as_bytes()));
-        if is_ide_state && dirs.last().is_some_and(|dir| dir.eq_ignore_ascii_case(b".idea")) {
+        let is_ide_state = || IDE_STATE.split(' ').any(|state| name.eq_ignore_ascii_case(state.as_bytes()));
+        if dirs.last().is_some_and(|dir| dir.eq_ignore_ascii_case(b".idea")) && is_ide_state() {
             return None;
         }
         let path = || dirs.iter().chain([&name]).rev();

@@ -3,6 +3,7 @@
 //! Every path is opened component by component, without following links, and only regular files and directories are
 //! opened. A path that can't be read is recorded in [`Limits`], never taken for one that doesn't exist.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read as _;
@@ -108,7 +109,9 @@ impl Contents {
 /// A directory and everything below it.
 #[derive(Debug)]
 pub struct Tree {
-    root: OwnedFd,
+    root: Rc<OwnedFd>,
+    /// The directories that were passed through last, each in the one before. The next path often begins with the same ones.
+    way: RefCell<Vec<(OsString, Rc<OwnedFd>)>>,
     /// The path of the root.
     pub path: PathBuf,
     /// The path of the root in findings.
@@ -129,7 +132,8 @@ impl Tree {
                 root = rustix::fs::openat(&root, name, THROUGH, Mode::empty())?;
             }
         }
-        Ok(Self { root, path: path.to_owned(), shown: shown.to_owned(), limits })
+        let (root, way) = (Rc::new(root), RefCell::default());
+        Ok(Self { root, way, path: path.to_owned(), shown: shown.to_owned(), limits })
     }
 
     /// Returns the path of an entry as findings show it.
@@ -143,24 +147,32 @@ impl Tree {
     }
 
     /// Opens a directory to pass through.
-    fn through(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let mut dir = rustix::fs::openat(&self.root, ".", THROUGH, Mode::empty())?;
-        for name in path {
+    fn through(&self, path: &Path) -> Result<Rc<OwnedFd>, Errno> {
+        let mut way = self.way.borrow_mut();
+        let known = way.iter().zip(path).take_while(|((name, _), part)| name == part).count();
+        way.truncate(known);
+        for name in path.iter().skip(known) {
             if name == ".." {
                 return Err(Errno::XDEV);
             }
-            dir = rustix::fs::openat(&dir, name, THROUGH, Mode::empty())?;
+            let dir = rustix::fs::openat(
+                &**way.last().map_or(&self.root, |(_, dir)| dir),
+                name,
+                THROUGH,
+                Mode::empty(),
+            )?;
+            way.push((name.to_owned(), Rc::new(dir)));
         }
-        Ok(dir)
+        Ok(Rc::clone(way.last().map_or(&self.root, |(_, dir)| dir)))
     }
 
-    fn parent(&self, path: &Path) -> Result<OwnedFd, Errno> {
+    fn parent(&self, path: &Path) -> Result<Rc<OwnedFd>, Errno> {
         self.through(path.parent().unwrap_or(Path::new("")))
     }
 
     /// Opens a directory to read, if there is one and no link leads to it.
     pub fn dir(&self, path: &Path) -> Option<Dir> {
-        let open = |dir: OwnedFd| rustix::fs::openat(&dir, ".", DIR, Mode::empty()).and_then(Dir::new);
+        let open = |dir: Rc<OwnedFd>| rustix::fs::openat(&*dir, ".", DIR, Mode::empty()).and_then(Dir::new);
         self.through(path).and_then(open).map_err(|error| self.note_error(path, error)).ok()
     }
 
@@ -281,7 +293,7 @@ impl Tree {
         if status(dir.as_fd(), name)?.kind != FileType::RegularFile {
             return Ok(None);
         }
-        let file = rustix::fs::openat(&dir, name, FILE, Mode::empty())?;
+        let file = rustix::fs::openat(&*dir, name, FILE, Mode::empty())?;
         let status = Status::new(&rustix::fs::fstat(&file)?);
         if status.kind != FileType::RegularFile {
             return Ok(None);
