@@ -33,7 +33,7 @@ Environment:
   CAGE_IMAGE        Image for new cages; never pulled if it has no slash
                     [default: ghcr.io/pacificsky/devcontainer-lite:latest]
   CAGE_RUNTIME      docker, podman, or the path of one
-  CAGE_DETACH_KEYS  Keys that leave a cage running [default: ctrl-\\]
+  CAGE_DETACH_KEYS  Keys that leave a cage running [default: Ctrl-\\]
   CAGE_MEMORY, ...  Defaults for options: `cage help start` names the variables
   CAGE_CREATE_ARGS  Arguments for the engine's own create
   CAGE_HOME_VOLUME  Volume that is the home of all cages [default: cage-home]
@@ -61,29 +61,76 @@ pub struct Cli {
 /// Commands that delete something: no typo may lead to one.
 const DELETING: [&str; 4] = ["obliterate", "prune", "rm", "rmconfig"];
 
-/// Replaces clap's tips: they name any command that is a bit like the one that was typed, and offer to pass a mistyped option on.
+/// Replaces clap's tips: they name any command or option that is a bit like the one that was typed, and offer to pass it on.
 fn with_own_tips(mut error: clap::Error) -> clap::Error {
-    let typed = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
-    if let Some(typed) = typed.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
-        let near = closest(&typed, &Cli::command());
-        error.remove(ContextKind::SuggestedSubcommand);
-        if typed == "dstart" {
-            let tips = commands::instead_of_dstart().into_iter().map(Into::into).collect();
-            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
-            return error;
-        }
-        // A short word is as likely a program: `bun`.
-        if near.is_empty() || is_short(&typed) {
-            let tip = format!("to run a program in the cage, use 'cage run {}'", text::escape(&typed));
-            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-        }
-        if !near.is_empty() {
-            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
-        }
-    } else if error.get(ContextKind::SuggestedArg).is_some() {
-        error.remove(ContextKind::Suggested);
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => tell_command(&mut error),
+        ErrorKind::UnknownArgument => tell_option(&mut error),
+        ErrorKind::MissingRequiredArgument => tell_missing(&mut error),
+        _ => {}
     }
     error
+}
+
+fn suggest(error: &mut clap::Error, tips: Vec<String>) {
+    let tips = tips.into_iter().map(Into::into).collect();
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+}
+
+fn how_to_run(program: &str) -> Vec<String> {
+    vec![format!("to run a program in the cage, use 'cage run {}'", text::escape(program))]
+}
+
+/// Tells the closest command, or how to run a program of that name.
+fn tell_command(error: &mut clap::Error) {
+    let Some(typed) = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string) else { return };
+    let near = closest(&typed, &Cli::command());
+    error.remove(ContextKind::SuggestedSubcommand);
+    if typed == "dstart" {
+        return suggest(error, commands::instead_of_dstart());
+    }
+    // A short word is as likely a program: `bun`.
+    if near.is_empty() || is_short(&typed) {
+        suggest(error, how_to_run(&typed));
+    }
+    if !near.is_empty() {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
+    }
+}
+
+/// Tells the closest option if it is at most two letters away, or how to run a program of that name.
+fn tell_option(error: &mut clap::Error) {
+    let text = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (typed, near) = (text(ContextKind::InvalidArg), text(ContextKind::SuggestedArg));
+    let makes_cage =
+        subcommand(error).is_some_and(|name| ["start", "restart", "upgrade"].contains(&name.as_str()));
+    error.remove(ContextKind::Suggested);
+    if makes_cage && !typed.starts_with('-') {
+        suggest(error, how_to_run(&typed));
+    } else if !near.is_empty() && strsim::damerau_levenshtein(&typed, &near) > 2 {
+        error.remove(ContextKind::SuggestedArg);
+        // It names the option, too.
+        error.remove(ContextKind::Usage);
+    }
+}
+
+/// Tells what is possible for a missing argument.
+fn tell_missing(error: &mut clap::Error) {
+    let cage = Cli::command();
+    let Some(command) = subcommand(error).and_then(|name| cage.find_subcommand(name)) else { return };
+    let tips = command.get_positionals().filter(|arg| arg.is_required_set()).map(|arg| {
+        let values: Vec<_> =
+            arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        let values = if values.is_empty() { values.concat() } else { format!(": {}", values.join(", ")) };
+        format!("{}{values}", arg.get_help().map(ToString::to_string).unwrap_or_default())
+    });
+    suggest(error, tips.collect());
+}
+
+/// Returns the name of the command that an error is about.
+fn subcommand(error: &clap::Error) -> Option<String> {
+    let usage = error.get(ContextKind::Usage)?.to_string();
+    usage.split_whitespace().skip_while(|word| *word != "cage").nth(1).map(str::to_owned)
 }
 
 /// Returns whether one letter makes most of a word.
@@ -200,6 +247,37 @@ mod tests {
         assert!(said(&["rn"]).contains("exists: 'run'") && !said(&["strat"]).contains("cage run"));
         let memory = said(&["start", "--memery", "4g"]);
         assert!(memory.contains("'--memory'") && !memory.contains("-- --memery"), "{memory}");
+        // No option that is far away, not even in the usage, and none for the engine.
+        let tipless = [
+            said(&["start", "--forsh"]),
+            said(&["run", "--forsh"]),
+            said(&["start", "-z"]),
+            said(&["list", "claude"]),
+        ];
+        assert!(
+            tipless.iter().all(|said| !said.contains("tip:") && !said.contains("--no-ssh")),
+            "{tipless:?}"
+        );
+        assert!(said(&["restart", "--forsh"]).contains("exists: '--fresh'"));
+        for command in ["start", "restart", "upgrade"] {
+            assert!(
+                said(&[command, "claude"])
+                    .contains("tip: to run a program in the cage, use 'cage run claude'")
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_argument_is_explained() {
+        for (command, tip) in [
+            ("completions", "tip: Shell that runs the script: bash, elvish, fish, powershell, zsh"),
+            ("man", "tip: Directory to write to, e.g. ~/.local/share/man/man1"),
+            ("forward", "tip: Port in the cage; "),
+            ("run", "tip: "),
+        ] {
+            let said = with_own_tips(Cli::try_parse_from(["cage", command]).unwrap_err()).to_string();
+            assert!(said.contains(tip), "{said}");
+        }
     }
 
     #[test]

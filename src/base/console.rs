@@ -4,16 +4,17 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::base::text::{escape, is_unsafe};
+use crate::base::text::{escape, is_unsafe, wrap};
 
 /// Prints a message.
 pub fn info(message: &str) {
-    to_stderr(&format!("cage: {}\n", escape(message)));
+    say(&format!("cage: {}\n", escape(message)));
 }
 
 /// Prints a message after a program had the terminal, on a new line if the program ended `in_line`, in the middle of one.
@@ -33,7 +34,7 @@ pub fn end_line() {
 
 /// Prints a warning.
 pub fn warn(message: &str) {
-    to_stderr(&format!("cage: warning: {}\n", escape(message)));
+    say(&format!("cage: warning: {}\n", escape(message)));
 }
 
 /// Prints which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, in a line that is erased
@@ -64,7 +65,7 @@ pub fn echo(command: &str) {
 
 /// Prints the error that ends the program, already escaped.
 pub fn error(text: &str) {
-    to_stderr(text);
+    say(text);
 }
 
 /// Prints a line of data.
@@ -99,11 +100,13 @@ pub fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<()> {
 
 /// Asks a yes-or-no question on the terminal, also if stderr is redirected; anything but yes is no.
 pub fn confirm(question: &str) -> io::Result<bool> {
-    let text = format!("{question} [y/N] ");
+    let text = format!("{question} [y/N]");
     if io::stderr().is_terminal() {
-        to_stderr(&text);
+        to_stderr(&(fitted(&text, io::stderr()) + " "));
     } else {
-        File::options().write(true).open("/dev/tty")?.write_all(text.as_bytes())?;
+        let mut terminal = File::options().write(true).open("/dev/tty")?;
+        let text = fitted(&text, &terminal) + " ";
+        terminal.write_all(text.as_bytes())?;
     }
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
@@ -119,7 +122,11 @@ pub fn hush() {
 
 /// Returns the size of the terminal that stdout is, columns and rows.
 pub fn size() -> Option<(u16, u16)> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    size_of(io::stdout())
+}
+
+fn size_of(stream: impl AsFd) -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
@@ -130,6 +137,19 @@ pub fn terminal() -> Terminal {
         stdout: io::stdout().is_terminal(),
         stderr: io::stderr().is_terminal(),
     }
+}
+
+/// Prints lines that fit the terminal, if stderr is one.
+fn say(text: &str) {
+    to_stderr(&fitted(text, io::stderr()));
+}
+
+/// Breaks lines between words where they don't fit a terminal. Further ones begin below the text after `cage: ` and the like.
+fn fitted(text: &str, terminal: impl AsFd) -> String {
+    let Some((columns, _)) = size_of(terminal) else { return text.to_owned() };
+    let indent = |line: &str| line.find(": ").map(|at| at + 2).filter(|indent| *indent <= 7).unwrap_or(2);
+    let lines = text.split('\n').flat_map(|line| wrap(line, columns.into(), indent(line)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn to_stderr(text: &str) {

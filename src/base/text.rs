@@ -79,9 +79,10 @@ pub fn keep_ends(text: &str, room: usize) -> String {
     if room == 0 { String::new() } else { format!("{start}…{end}") }
 }
 
-/// Breaks a line between words so that it fits `columns`. Further lines are indented; a longer word stays whole.
+/// Breaks a line between words so that it fits `columns`. Further lines are indented; a longer word stays whole, and so does a command
+/// in backquotes that fits a line.
 pub fn wrap(line: &str, columns: usize, indent: usize) -> Vec<String> {
-    let mut words = line.split(' ');
+    let mut words = words(line, columns.saturating_sub(indent)).into_iter();
     let mut lines = vec![words.next().unwrap_or_default().to_owned()];
     for word in words {
         match lines.last_mut() {
@@ -93,6 +94,24 @@ pub fn wrap(line: &str, columns: usize, indent: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Returns the parts between which a line may break: words, and what is in backquotes if it fits `room`.
+fn words(line: &str, room: usize) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut start = 0;
+    for (end, _) in line.match_indices(' ') {
+        let rest = &line[start..];
+        let quotes = line[start..end].matches('`').count();
+        let closing = rest.match_indices('`').nth(quotes).filter(|_| quotes % 2 == 1);
+        let whole = closing.map(|(at, _)| rest[at..].find(' ').map_or(rest, |after| &rest[..at + after]));
+        if whole.is_none_or(|whole| whole.width() > room) {
+            words.push(&line[start..end]);
+            start = end + 1;
+        }
+    }
+    words.push(&line[start..]);
+    words
 }
 
 fn escape_if(text: &str, unsafe_char: impl Fn(char) -> bool) -> String {
@@ -185,6 +204,12 @@ mod tests {
     fn a_line_breaks_between_words() {
         assert_eq!(wrap("one two three", 7, 2), ["one two", "  three"]);
         assert_eq!(wrap("a  b incomprehensible c", 8, 1), ["a  b", " incomprehensible", " c"]);
+        assert_eq!(
+            wrap("use `cage start -d`, or `a b` c", 18, 2),
+            ["use", "  `cage start -d`,", "  or `a b` c"]
+        );
+        assert_eq!(wrap("`it is longer than that` so", 9, 1), ["`it is", " longer", " than", " that` so"]);
+        assert_eq!(wrap("one ` alone", 8, 0), ["one `", "alone"]);
         assert_eq!(wrap("", 5, 2), [""]);
         assert_eq!(wrap("  a b", 3, 4), ["  a", "    b"]);
     }

@@ -1,13 +1,12 @@
 //! `cage obliterate`: all cages and their home.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 
 use super::question::{Everything, confirm};
 use crate::base::text::{escape, quote};
 use crate::cage::existing::Cage;
+use crate::host::machine::DEFAULT_IMAGE;
 use crate::lifecycle::plan::Plan;
 use crate::lifecycle::session::Session;
 use crate::lifecycle::steps::unlink;
@@ -71,7 +70,7 @@ impl Obliterate {
             plan.say(line);
         }
         if !remains.is_empty() {
-            plan.say("still on this machine; to remove all that is of cage, run");
+            plan.say("still on this machine:");
             for line in remains {
                 plan.say(format!("  {line}"));
             }
@@ -80,7 +79,7 @@ impl Obliterate {
     }
 }
 
-/// Returns the commands that remove what stays of cage on this machine: images, configuration and state.
+/// Returns what stays of cage on this machine: images, configuration and state. Images that the user chose may be theirs.
 fn remains(session: &Session, everything: &Everything) -> Result<Vec<String>> {
     let Everything { runtime, cages, .. } = everything;
     let mut names: Vec<&str> = cages.iter().map(|cage| cage.image_id.as_str()).collect();
@@ -90,10 +89,12 @@ fn remains(session: &Session, everything: &Everything) -> Result<Vec<String>> {
         images.map(|image| image.tags.into_iter().next().unwrap_or(image.id)).collect();
     images.sort();
     images.dedup();
-    let mut commands: Vec<String> =
-        images.iter().map(|image| format!("{} rmi {}", quote(&runtime.name), quote(image))).collect();
+    let image = |image: &String| match image.as_str() {
+        DEFAULT_IMAGE => format!("the image {image}; `{} rmi {image}` removes it", quote(&runtime.name)),
+        _ => format!("the image {}", escape(image)),
+    };
     let dirs = [session.host.config_dir(), session.host.state_dir()];
     let dirs = dirs.into_iter().flatten().filter(|dir| dir.exists());
-    commands.extend(dirs.map(|dir: PathBuf| format!("rm -r {}", quote(&dir.to_string_lossy()))));
-    Ok(commands)
+    let dirs = dirs.map(|dir| quote(&dir.to_string_lossy()));
+    Ok(images.iter().map(image).chain(dirs.map(|dir| format!("{dir}; `rm -r {dir}` removes it"))).collect())
 }

@@ -23,7 +23,7 @@ use crate::lifecycle::from_script::{agree_on_home, by_link};
 use crate::lifecycle::new_cage::NewCage;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
-use crate::lifecycle::session::Session;
+use crate::lifecycle::session::{Session, may_end};
 use crate::lifecycle::start::{pull, with_what_works};
 use crate::lifecycle::steps::remove_all;
 use crate::lifecycle::worktrees::Worktrees;
@@ -90,11 +90,11 @@ impl Restart {
                 session.runner.run(&runtime.command(["image", "inspect", image]))?;
             }
             renewal.check(old)?;
-            let may_end = session.may_end(&session.at_work(runtime, old, self.renew.yes))?;
-            if may_end {
+            let agreed = may_end(&session.at_work(runtime, old, self.renew.yes))?;
+            if agreed {
                 pull(session, runtime, self.pull, image, is_here)?;
             }
-            Ok(may_end)
+            Ok(agreed)
         };
         renewal.replace(old, pull, |_, _, _| Ok(Some(Plan::default())))
     }

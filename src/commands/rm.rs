@@ -13,7 +13,7 @@ use crate::host::machine::Host;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::find::Target;
 use crate::lifecycle::plan::Plan;
-use crate::lifecycle::session::Session;
+use crate::lifecycle::session::{Session, may_end};
 use crate::lifecycle::steps::{clean_up, halt, remove};
 
 /// Stop and remove the project's cage; project and home stay
@@ -53,7 +53,7 @@ impl Rm {
             bail!(advice.into_iter().fold(target.missing(), Failure::hint));
         }
         if let Some(cage) = &found
-            && !session.may_end(&session.at_work(&runtime, cage, self.yes))?
+            && !may_end(&session.at_work(&runtime, cage, self.yes))?
         {
             return Ok(1);
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::cage::existing::SEEN_LABEL;
+use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::engine::container::State;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, replaced_while_running};
@@ -39,14 +39,15 @@ impl Shell {
     /// When the cage is not running.
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, found) = session.find_nearest(self.name, Fallback::Allowed)?;
-        ensure!(found.is_some() || matches!(target, Target::Project(_)), target.missing());
-        let running = found.filter(|container| matches!(container.state, State::Running | State::Paused));
-        let Some(container) = running else { bail!(target.not_running(session.project().ok().as_ref())) };
+        let is_up = |container: &&Cage| matches!(container.state, State::Running | State::Paused);
+        let Some(container) = found.as_ref().filter(is_up) else {
+            bail!(target.not_running(found.as_ref(), session.project().ok().as_ref()))
+        };
         let workdir = container.project().to_owned();
         let mut inside = ExecCommand { command: self.command, workdir, ..ExecCommand::default() };
         if let Target::Project(project) = &target {
             let context = Context { session, runtime: &runtime, project, image: None };
-            ensure!(!context.has_stale_directory(&container)?, replaced_while_running(&container));
+            ensure!(!context.has_stale_directory(container)?, replaced_while_running(container));
             inside.workdir = project.inside(&session.project()?.path);
         }
         let mut plan = Plan::default();
@@ -55,15 +56,15 @@ impl Shell {
             plan.run(runtime.command(["unpause", &container.id]));
         }
         let kept = container.options().unwrap_or_default();
-        plan.extend(worktrees::update(&session.host, &runtime, &container, &kept));
+        plan.extend(worktrees::update(&session.host, &runtime, container, &kept));
         if inside.command.is_empty() {
             plan.say(format!("Opening shell in {}", container.name));
         }
-        plan.push(inside.step(&session.host, &runtime, ExecTarget::of(&container), &container.name));
+        plan.push(inside.step(&session.host, &runtime, ExecTarget::of(container), &container.name));
         let code = session.carry_out(&plan)?;
         if let Target::Project(project) = &target {
             session.tell_leftovers(project, container.label(SEEN_LABEL));
-            Worktrees::of_cage(&container, &kept).tell_only_inside();
+            Worktrees::of_cage(container, &kept).tell_only_inside();
         }
         Ok(code)
     }

@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::complete;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::plan::Plan;
-use crate::lifecycle::session::Session;
+use crate::lifecycle::session::{Session, may_end};
 use crate::lifecycle::steps::halt;
 
 /// Stop the project's cage; `cage start` starts it again
@@ -33,7 +33,7 @@ impl Stop {
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, container) = session.find_nearest(self.name, Fallback::Never)?;
         let Some(container) = container else { bail!(target.missing()) };
-        if !session.may_end(&session.at_work(&runtime, &container, self.yes))? {
+        if !may_end(&session.at_work(&runtime, &container, self.yes))? {
             return Ok(1);
         }
         let mut plan = Plan::default();

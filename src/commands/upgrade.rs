@@ -8,7 +8,7 @@ use super::update::refuse_local;
 use crate::base::console;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::resume::tell_ignored;
-use crate::lifecycle::session::Session;
+use crate::lifecycle::session::{Session, may_end};
 use crate::lifecycle::steps::fetch;
 
 /// Pull the latest image, and replace a cage that has another one
@@ -55,7 +55,7 @@ impl Upgrade {
                 return Ok(true);
             }
             checked?;
-            session.may_end(&visitors)
+            may_end(&visitors)
         };
         renewal.replace(old, pull_and_ask, |old, name, newest| {
             let mut plan = Plan::default();

@@ -95,11 +95,17 @@ impl fmt::Display for EngineError {
 /// Returns a description of a failure and a hint for the user; either may be empty.
 fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &'static str) {
     let unreachable = invocation.runtime.kind.unreachable(&invocation.runtime.name);
+    let elsewhere =
+        trouble::no_answer(words).map(|line| format!("{} does not answer: {line}", invocation.runtime.name));
     let forbidden = format!("you have no permission to use {}", invocation.runtime.name);
     let taken = trouble::taken_port(words).map(|port| format!("port {port} is taken"));
     let refused = trouble::taken_port(words).map(|port| format!("port {port} can't be published"));
     let no_session = missing_session();
     let (explanation, hint) = match trouble {
+        Trouble::Unreachable if elsewhere.is_some() => (
+            elsewhere.as_deref().unwrap_or_default(),
+            "start it, or check its address: DOCKER_HOST, CONTAINER_HOST, `docker context ls`",
+        ),
         Trouble::Unreachable => {
             (unreachable.as_str(), "start it, or choose another with `--runtime` or CAGE_RUNTIME")
         }

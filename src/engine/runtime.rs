@@ -97,8 +97,9 @@ fn named_paths<'a>(name: &str, value: &'a Path) -> Vec<&'a Path> {
     match (value.to_str().unwrap_or("?"), value.to_str().and_then(|value| value.split_once("://"))) {
         ("", _) => Vec::new(),
         (_, Some(("unix", path))) => vec![Path::new(path)],
-        // An engine elsewhere.
+        // An engine elsewhere; docker reads a name alone as that of a machine.
         (_, Some(_)) => Vec::new(),
+        (address, None) if name.ends_with("_HOST") && !address.contains('/') => Vec::new(),
         // `overlay.mount_program=/path,…`
         (options, None) if name == STORAGE_OPTS => {
             options.split(['=', ',']).filter(|part| part.contains('/')).map(Path::new).collect()

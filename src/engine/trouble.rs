@@ -178,6 +178,14 @@ pub(super) fn is_only_of_missing_things(words: &str) -> bool {
     words.lines().any(is_missing) && words.lines().all(|line| is_missing(line) || !is_error(line))
 }
 
+/// Returns what a client says of an engine that does not answer, without the request, if that is not at the usual socket.
+pub(super) fn no_answer(words: &str) -> Option<&str> {
+    let usual = ["at unix:///var/run/docker.sock", "at unix:///run/user/"];
+    let line = words.lines().map(bare).rfind(|line| line.contains("://"))?;
+    let why = line.split_once("\": ").map_or(line, |(_, why)| why);
+    (!usual.iter().any(|usual| line.contains(usual))).then_some(why)
+}
+
 /// Returns the address of a taken port, such as `127.0.0.1:3000`.
 pub(super) fn taken_port(words: &str) -> Option<String> {
     const BEFORE: [&str; 13] = [

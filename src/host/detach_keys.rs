@@ -22,10 +22,16 @@ pub struct DetachKeys {
 }
 
 impl DetachKeys {
-    /// Parses keys in the notation of `docker attach --detach-keys`, such as `ctrl-p,ctrl-q`.
+    /// Parses keys in the notation of `docker attach --detach-keys`, such as `ctrl-p,ctrl-q`; also with a capital, as cage shows them.
     pub fn parse(text: &str) -> Option<Self> {
+        let text = text.replace("Ctrl-", "ctrl-");
         let keys = text.split(',').map(Key::parse).collect::<Option<_>>()?;
-        Some(Self { keys, text: text.to_owned() })
+        Some(Self { keys, text })
+    }
+
+    /// Returns the keys as messages show them.
+    pub fn shown(&self) -> String {
+        self.text.replace("ctrl-", "Ctrl-")
     }
 
     /// Returns the key if there is only one, which sends a byte that no other key sends.
@@ -48,7 +54,7 @@ impl Default for DetachKeys {
 }
 
 impl fmt::Display for DetachKeys {
-    /// Writes the keys as the user did.
+    /// Writes the keys as engines read them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -75,6 +81,9 @@ mod tests {
         for keys in [r"ctrl-\", "a", "ctrl-a,q", "-,~", "ctrl-@,ctrl-[,ctrl-],ctrl-^,ctrl-_"] {
             assert!(DetachKeys::parse(keys).is_some(), "{keys}");
         }
+        let keys = DetachKeys::parse("Ctrl-p,ctrl-q").unwrap();
+        assert_eq!(DetachKeys::parse(&keys.shown()), Some(keys.clone()));
+        assert_eq!((keys.to_string(), keys.shown()), ("ctrl-p,ctrl-q".into(), "Ctrl-p,Ctrl-q".into()));
         for keys in ["", "foo", "ctrl-", "ctrl-1", "ctrl-A", "ctrl-a,", "ä", "ctrl-ab", " "] {
             assert_eq!(DetachKeys::parse(keys), None, "{keys}");
         }

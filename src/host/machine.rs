@@ -160,7 +160,7 @@ impl Host {
         if let Some(keys) = host.variable("CAGE_DETACH_KEYS") {
             host.detach_keys = DetachKeys::parse(keys).ok_or_else(|| {
                 Failure::new(format!("CAGE_DETACH_KEYS `{}` is not a sequence of keys", text::escape(keys)))
-                    .hint("keys are letters or `ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
+                    .hint("keys are letters or `Ctrl-` and one of a to z @ [ \\ ] ^ _, with commas between")
             })?;
         }
         host.create_args = shell_words::split(host.variable("CAGE_CREATE_ARGS").unwrap_or_default())

@@ -134,9 +134,11 @@ impl Attach {
                 }
                 let others = self.ending.terminals.as_ref().map_or(0, |open| open.take_ended(start));
                 tell(&reason.unwrap_or_else(|| match others {
-                    0 => format!("left {name}"),
-                    1 => format!("left {name}, and ended another terminal in it"),
-                    others => format!("left {name}, and ended {others} other terminals in it"),
+                    0 => format!("left {name}, which has stopped"),
+                    1 => format!("left {name}, which has stopped; another terminal ended"),
+                    others => {
+                        format!("left {name}, which has stopped; {others} other terminals ended")
+                    }
                 }));
                 Ok(Ok(code))
             }
@@ -258,7 +260,10 @@ impl Exec {
             Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
         let on_event = |running: &Running, event| match event {
             Event::Keys => {
-                running.tell(&format!("{keys} again sends it to the program; only `cage start` detaches"));
+                running.tell(&format!(
+                    "{} again sends it to the program; only `cage start` detaches",
+                    keys.shown()
+                ));
             }
             Event::Signal(number) => {
                 pass_on(number);

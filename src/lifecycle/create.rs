@@ -48,7 +48,7 @@ impl NewCage<'_> {
         plan.append(self.make(&new, forget)?);
         plan.run(runtime.command(["rename", &new, name]));
         plan.push(self.undo(name, forget()));
-        plan.extend(self.welcome().into_iter().chain(self.agentless()).map(Step::Say));
+        plan.extend(self.welcome(entry).into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
         let hand_over = self.hand_over(name);
         if let (Entry::Attach, false, None) = (entry, self.options.has_port_of_choice(), &hand_over) {

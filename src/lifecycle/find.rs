@@ -60,8 +60,13 @@ impl Target {
         }
     }
 
-    /// Returns the error for a cage that is not running. `here` is the directory that the command is about.
-    pub fn not_running(&self, here: Option<&Project>) -> Failure {
+    /// Returns the error for a `cage` that is not running, or for none. `here` is the directory that the command is about.
+    pub fn not_running(&self, cage: Option<&Cage>, here: Option<&Project>) -> Failure {
+        match (cage, self) {
+            (None, Self::Project(_)) => return self.missing().hint("`cage start` creates one"),
+            (None, Self::Name(_)) => return self.missing(),
+            (Some(_), _) => {}
+        }
         let hint = match (self, here) {
             (Self::Project(project), Some(here)) if here.path != project.path => {
                 format!("`cage start -C {}` brings it up", quote(&project.path))

@@ -10,12 +10,12 @@ use crate::cage::ssh_agent::Agent;
 use crate::cage::{isolation, ssh_agent};
 use crate::engine::mount::Mount;
 use crate::host::worktree::GitDir;
-use crate::lifecycle::context::Context;
+use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::new_cage::NewCage;
 
 impl NewCage<'_> {
     /// Returns the messages for the user's first cage.
-    pub(super) fn welcome(&self) -> Vec<String> {
+    pub(super) fn welcome(&self, entry: &Entry) -> Vec<String> {
         let host = &self.context.session.host;
         if !self.preflight.is_first || !host.terminal.stderr {
             return Vec::new();
@@ -26,16 +26,22 @@ impl NewCage<'_> {
             None => false,
         };
         let agent = if has_agent { ", your SSH agent" } else { "" };
-        vec![
-            format!("welcome! This cage can see this project{agent} and nothing else"),
-            "  on your machine unless you add it".to_owned(),
+        let leave = format!(
+            "  leave:   `exit` stops it; {} detaches, `cage start` re-attaches",
+            host.detach_keys.shown()
+        );
+        let mut lines = vec![
+            format!(
+                "welcome! This cage can see this project{agent} and little else of your machine unless you add it"
+            ),
             "  agent:   `cage run claude --dangerously-skip-permissions`".to_owned(),
             "  log in:  once, as `cage help run` describes: all cages share the home".to_owned(),
             format!("  home:    {} in volume {}, shared by all cages", self.user.home, host.home_volume),
-            format!("  leave:   `exit` stops it; {} detaches, `cage start` re-attaches", host.detach_keys),
-            "  reset:   `cage restart` gives a clean box; project and home stay".to_owned(),
-            "  promise: `cage help start`, and SECURITY.md in cage's repository".to_owned(),
-        ]
+        ];
+        lines.extend(matches!(entry, Entry::Attach).then_some(leave));
+        lines.push("  reset:   `cage restart` gives a clean box; project and home stay".to_owned());
+        lines.push("  promise: `cage help start`, and SECURITY.md in cage's repository".to_owned());
+        lines
     }
 
     /// Returns a message for a terminal if no SSH agent is running here.

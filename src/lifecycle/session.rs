@@ -113,24 +113,6 @@ impl Session {
         visitors
     }
 
-    /// Asks whether to end those who are at work in a cage, if any.
-    ///
-    /// # Errors
-    /// When the terminal can't be read.
-    pub fn may_end(&self, visitors: &[Visitor]) -> Result<bool> {
-        if visitors.is_empty() {
-            return Ok(true);
-        }
-        let list: Vec<String> = visitors.iter().map(Visitor::to_string).collect();
-        let number = match list.len() {
-            1 => "1 command is".to_owned(),
-            number => format!("{number} commands are"),
-        };
-        let question = format!("{number} running in it: {}", list.join(", "));
-        let columns = self.host.size.map_or(usize::MAX, |(columns, _)| columns.into());
-        agrees(&format!("{}\nContinue?", text::wrap(&question, columns, 4).join("\n")))
-    }
-
     /// Returns who is in a cage.
     pub fn visitors(&self, cage: &Cage) -> Vec<Visitor> {
         let open = OpenTerminals::of(&self.host, &cage.name).filter(|_| cage.state.is_up());
@@ -193,6 +175,22 @@ impl Session {
         }
         plan.execute(self.runner, locks, &self.interrupts)
     }
+}
+
+/// Asks whether to end those who are at work in a cage, if any.
+///
+/// # Errors
+/// When the terminal can't be read.
+pub fn may_end(visitors: &[Visitor]) -> Result<bool> {
+    if visitors.is_empty() {
+        return Ok(true);
+    }
+    let list: Vec<String> = visitors.iter().map(Visitor::to_string).collect();
+    let number = match list.len() {
+        1 => "1 command is".to_owned(),
+        number => format!("{number} commands are"),
+    };
+    agrees(&format!("{number} running in it: {}\nContinue?", list.join(", ")))
 }
 
 /// Asks a question, and says so if the answer is no.

@@ -65,7 +65,7 @@ fn docker_that_is_down_is_not_replaced_by_podman() {
         for command in DESTROYING.iter().chain(&["start -d", "run true", "shell", "status", "list"]) {
             let ran = docker.cage(command).run();
             assert!(ran.code == 1 || ran.code == 125, "{ran}");
-            ran.says(" is in docker at unix:///run/docker.sock: Docker is not running")
+            ran.says(" is in docker at unix:///run/docker.sock: docker does not answer")
                 .says("`--runtime podman`");
         }
         // The first cage of another project would have an empty home.

@@ -48,14 +48,15 @@ fn start_creates_a_cage_and_reattaches(world: &World) {
 }
 
 fn commands_without_a_cage_fail_and_create_nothing(world: &World) {
-    let (name, path) = (world.name(), world.project.display().to_string());
+    let path = world.project.display().to_string();
     for command in ["stop", "rm"] {
         let ran = world.cage(command).exits(1);
         assert_eq!(ran.err, format!("error: No container for {path}\n"));
     }
     let ran = world.cage("restart").exits(1);
     assert_eq!(ran.err, format!("error: No container for {path}. Use 'cage start' to create one.\n"));
-    world.cage("shell").exits(1).says(&format!("error: Container {name} is not running\n"));
+    let none = format!("error: No container for {path}\nhint: `cage start` creates one\n");
+    assert_eq!(world.cage("shell").exits(1).err, none);
     for command in ["stop", "rm", "shell"] {
         world.cage(&format!("{command} cage-nobody-00000000")).exits(1).says("cage-nobody-00000000");
     }

@@ -285,7 +285,7 @@ fn aborted_connections_leave_no_process(world: &World) {
 }
 
 fn forward_ends_with_the_cage(world: &World) {
-    world.cage("forward 0:3000").exits(1).says("is not running\nhint: `cage start` brings it up");
+    world.cage("forward 0:3000").exits(1).says("error: No container for ");
     serve(world, "127.0.0.1", 3000).unwrap();
     let name = world.name();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -179,7 +179,7 @@ fn the_detach_keys_are_kept_from_a_command_once(world: &World) {
         let mut terminal =
             Emulator::run(world, "cage run -- sh -c 'stty raw -echo; echo ready; exec cat -v'", &[]);
         terminal.shows("ready").sends("a").shows("a").sends(key);
-        terminal.shows("cage: ctrl-\\ again sends it to the program; only `cage start` detaches");
+        terminal.shows("cage: Ctrl-\\ again sends it to the program; only `cage start` detaches");
         // Another key in between makes it the first press again.
         terminal.sends("b").shows("b").sends(key).shows("again sends it");
         // A key that is held down.
@@ -214,7 +214,7 @@ fn a_message_leaves_the_screen_as_it_was(world: &World) {
                    printf \"\\033[?1049h\"; trap draw WINCH; draw; while :; do sleep 0.1; done";
     let mut terminal = Emulator::run(world, &format!("cage run -- sh -c '{program}'"), &[]);
     terminal.has_on_screen("1st line").has_on_screen("last line").sends("\x1c");
-    let message = "cage: ctrl-\\ again sends it to the program; only `cage start` detaches";
+    let message = "cage: Ctrl-\\ again sends it to the program; only `cage start` detaches";
     terminal.has_on_screen(message).has_on_screen("1st line");
     terminal.has_on_screen("last line").has_on_screen("1st line");
     terminal.closes();
@@ -257,11 +257,11 @@ fn a_session_that_ends_says_why(world: &World) {
     first
         .types("exit 3")
         .shows("left cage-project-")
-        .shows(", and ended another terminal in it")
+        .shows(", which has stopped; another terminal ended")
         .shows("code=3.");
     second
         .shows("the first shell of cage-project-")
-        .shows("has ended; `cage start` starts it again")
+        .shows("has ended; `cage start` starts it")
         .shows("code=");
 
     let mut first = Emulator::run(world, "cage start", &[]);

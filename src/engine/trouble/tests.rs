@@ -85,3 +85,28 @@ fn missing_things_may_stand_beside_warnings_only() {
     assert!(!is_only_of_missing_things("Error: No such object: x\nError: database is locked"));
     assert!(!is_only_of_missing_things(""));
 }
+
+#[test]
+fn an_engine_that_does_not_answer_is_named_by_its_address() {
+    for (words, why) in [
+        (
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            None,
+        ),
+        (
+            "Cannot connect to the Docker daemon at unix:///nosuch.sock. Is the docker daemon running?\n\n",
+            Some("Cannot connect to the Docker daemon at unix:///nosuch.sock. Is the docker daemon running?"),
+        ),
+        (
+            "error during connect: Get \"http://nosuch:2375/v1.50/containers/json\": dial tcp: lookup nosuch on 10.0.0.1:53: no such host",
+            Some("dial tcp: lookup nosuch on 10.0.0.1:53: no such host"),
+        ),
+        (
+            "Cannot connect to Podman. Please verify your connection\nError: unable to connect to Podman socket: Get \"http://d/v4.3.1/libpod/_ping\": dial unix /nosuch.sock: connect: no such file or directory",
+            Some("dial unix /nosuch.sock: connect: no such file or directory"),
+        ),
+    ] {
+        assert_eq!(no_answer(words), why, "{words}");
+        assert_eq!(recognise(words, &args("ps")), Trouble::Unreachable, "{words}");
+    }
+}

@@ -285,8 +285,8 @@ fn shell() {
         r"
         none: cage shell
           > container inspect NAME NAME.new ; ABOVE
-          error: Container NAME is not running
-          hint: `cage start` brings it up
+          error: No container for DIR
+          hint: `cage start` creates one
           = 1
 
         stopped or created or dead: cage shell
@@ -297,8 +297,8 @@ fn shell() {
 
         removing, settles gone: cage shell
           > container inspect NAME NAME.new ; container inspect NAME NAME.new ; ABOVE
-          error: Container NAME is not running
-          hint: `cage start` brings it up
+          error: No container for DIR
+          hint: `cage start` creates one
           = 1
 
         running: cage shell
@@ -513,33 +513,33 @@ fn obliterate() {
           > ps --all --filter label=cage.project --format {{.ID}} ; HOME cage-home ; HOMES ; image inspect IMAGE ; volume rm cage-home
           cage: No cage containers to remove
           cage: Removing shared home volume cage-home
-          cage: still on this machine; to remove all that is of cage, run
-          cage:   docker rmi IMAGE_ID
-          cage:   rm -r ROOT/home/.config/cage
+          cage: still on this machine:
+          cage:   the image IMAGE_ID
+          cage:   ROOT/home/.config/cage; `rm -r ROOT/home/.config/cage` removes it
 
         none, no home: cage obliterate --yes
           > ps --all --filter label=cage.project --format {{.ID}} ; HOME cage-home ; HOMES ; image inspect IMAGE
           cage: No cage containers to remove
           cage: No shared home volume to remove
-          cage: still on this machine; to remove all that is of cage, run
-          cage:   docker rmi IMAGE_ID
-          cage:   rm -r ROOT/home/.config/cage
+          cage: still on this machine:
+          cage:   the image IMAGE_ID
+          cage:   ROOT/home/.config/cage; `rm -r ROOT/home/.config/cage` removes it
 
         stopped or created or dead or running or paused or restarting: cage obliterate --yes
           > ps --all --filter label=cage.project --format {{.ID}} ; container inspect ID ; HOME cage-home ; HOMES ; image inspect IMAGE_ID IMAGE ; rm --force --volumes ID ; volume rm cage-home
           cage: Removing all cage containers
           cage: Removing shared home volume cage-home
-          cage: still on this machine; to remove all that is of cage, run
-          cage:   docker rmi IMAGE_ID
-          cage:   rm -r ROOT/home/.config/cage
+          cage: still on this machine:
+          cage:   the image IMAGE_ID
+          cage:   ROOT/home/.config/cage; `rm -r ROOT/home/.config/cage` removes it
 
         stopped, no home: cage obliterate --yes
           > ps --all --filter label=cage.project --format {{.ID}} ; container inspect ID ; HOME cage-home ; HOMES ; image inspect IMAGE_ID IMAGE ; rm --force --volumes ID
           cage: Removing all cage containers
           cage: No shared home volume to remove
-          cage: still on this machine; to remove all that is of cage, run
-          cage:   docker rmi IMAGE_ID
-          cage:   rm -r ROOT/home/.config/cage
+          cage: still on this machine:
+          cage:   the image IMAGE_ID
+          cage:   ROOT/home/.config/cage; `rm -r ROOT/home/.config/cage` removes it
         ",
     );
 }

@@ -292,16 +292,15 @@ fn ports_are_checked_before_any_engine_call() {
 
 #[test]
 fn forward_needs_a_running_cage() {
-    for (words, says) in [("none", "is not running"), ("stopped", "is not running"), ("paused", "is paused")]
-    {
+    for (words, says, hint) in [
+        ("none", "", "`cage start` creates one"),
+        ("stopped", "is not running", "`cage start` brings it up"),
+        ("paused", "is paused", "`cage start` brings it up"),
+    ] {
         let machine = Machine::in_story(Speaks::Podman, words);
         let outcome = machine.cage("forward 0:3000");
         assert_eq!(outcome.code, 1);
-        assert!(
-            outcome.stderr.ends_with(&format!("{says}\nhint: `cage start` brings it up\n")),
-            "{}",
-            outcome.stderr
-        );
+        assert!(outcome.stderr.ends_with(&format!("{says}\nhint: {hint}\n")), "{}", outcome.stderr);
     }
 }
 

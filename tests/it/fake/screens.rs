@@ -126,6 +126,15 @@ fn a_known_failure_is_one_line_and_verbose_has_the_engines_words() {
     assert_eq!(outcome.stderr.lines().count(), 2, "{}", outcome.stderr);
     assert!(outcome.stderr.starts_with("error: Docker is not running."), "{}", outcome.stderr);
     assert!(machine.cage("--verbose start").stderr.contains("Cannot connect to the Docker daemon at"));
+    let mut machine = machine;
+    machine.env.push(("DOCKER_HOST", "nosuch".into()));
+    let words = "error during connect: Get \"http://nosuch:2375/x\": dial tcp: lookup nosuch: no such host";
+    machine.engine().answer("inspect", 1, words, "[]\n");
+    machine.engine().answer("ps", 1, words, "");
+    let outcome = machine.cage("start");
+    let words =
+        "error: docker does not answer: dial tcp: lookup nosuch: no such host\nhint: start it, or check its";
+    assert!(outcome.stderr.starts_with(words), "{}", outcome.stderr);
 }
 
 #[test]
@@ -135,6 +144,20 @@ fn the_first_screens_fit_eighty_columns() {
     insta::assert_snapshot!(shown("start -d"), @"
     cage: Pulling IMAGE
     cage: Creating NAME
+    cage: no SSH agent is running here: git over SSH will fail in this cage
+    NAME
+    ");
+    let first = Machine::in_story(Speaks::Docker, "none, no home");
+    insta::assert_snapshot!(first.anonymous(&screen(&first, 80, "start -d")), @"
+    cage: Pulling IMAGE
+    cage: Creating NAME
+    cage: welcome! This cage can see this project and little else of your machine
+          unless you add it
+    cage:   agent:   `cage run claude --dangerously-skip-permissions`
+    cage:   log in:  once, as `cage help run` describes: all cages share the home
+    cage:   home:    /home/vscode in volume cage-home, shared by all cages
+    cage:   reset:   `cage restart` gives a clean box; project and home stay
+    cage:   promise: `cage help start`, and SECURITY.md in cage's repository
     cage: no SSH agent is running here: git over SSH will fail in this cage
     NAME
     ");
@@ -161,5 +184,32 @@ fn the_first_screens_fit_eighty_columns() {
       update, upgrade  Pull the image; also replace a cage that has an older one
       completions, man Make your shell complete commands; write the manual
     `cage COMMAND -h` explains a command, `cage --help` files and variables
+    ");
+}
+
+#[test]
+fn messages_break_between_words() {
+    for (words, args) in [
+        ("none", "shell"),
+        ("running", "start -d --no-ssh --memory 4g"),
+        ("running", "start -d -- --network host"),
+        ("stopped", "forward 0:3000"),
+        ("running", "restart --network host -p 3000:3000"),
+        ("running", "restart --image no/such/image --pull never"),
+    ] {
+        let machine = Machine::in_story(Speaks::Docker, words);
+        let outcome = machine.cage(args);
+        let plain = outcome.stderr + &outcome.stdout;
+        let shown = screen(&machine, 80, args);
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&shown), words(&plain), "{args}: {shown}");
+        assert!(plain.lines().all(|line| !line.starts_with(' ')), "{plain}");
+    }
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    insta::assert_snapshot!(screen(&machine, 80, "restart --network host -p 3000:3000"), @"
+    error: `-p 127.0.0.1:3000:3000` is not possible with `--network host`: the cage
+           uses this machine's network, and its ports are open here already
+    hint: leave one of them out (`cage restart --fresh` forgets kept ones);
+          `cage forward` reaches ports without -p
     ");
 }

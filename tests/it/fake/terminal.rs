@@ -109,7 +109,10 @@ fn an_engine_that_was_stopped_or_restarted_is_told_with_the_way_back() {
 
 #[test]
 fn a_terminal_whose_cage_was_killed_has_not_ended_with_the_container() {
-    for (word, words) in [("", "left NAME\r\n"), ("ended", "left NAME, and ended another terminal in it")] {
+    for (word, words) in [
+        ("", "left NAME, which has stopped\r\n"),
+        ("ended", "left NAME, which has stopped; another terminal ended"),
+    ] {
         let dir = "$HOME/.local/state/cage/NAME.terminals";
         let machine = machine(Speaks::Docker, "exit 0");
         let name = Cage::of(&machine.project).name;
