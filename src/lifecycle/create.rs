@@ -74,9 +74,7 @@ impl NewCage<'_> {
             // The containers can't listen on the same ports at the same time.
             halt(&mut plan, &session.host, runtime, &[old], "restarted");
             // Code in the old cage could write until now, and may have put a link in the path of a mount.
-            plan.push(
-                self.undo(&new, [Step::Say(format!("{name} is still the old one: `cage start` enters it"))]),
-            );
+            plan.push(self.undo(&new, [Step::Say(format!("{name} is still the old one, and is stopped"))]));
             plan.extend(self.ready_mounts(&new));
             let start = [
                 Step::Run(runtime.command(["start", &old.id])),

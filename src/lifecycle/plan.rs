@@ -1,7 +1,7 @@
 //! The steps of a command: decided before anything is done, then executed, or shown as a shell script.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, mem};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -81,8 +81,7 @@ struct Execution<'a> {
     interrupts: &'a Interrupts,
     /// Released when the user enters a container.
     locks: Locks,
-    /// What to undo when a step fails: the last [`Step::Undo`] and, after an interrupted step, its own.
-    undo: Vec<&'a Plan>,
+    undo: Option<&'a Plan>,
     /// Whether a signal stops the plan before its next step.
     heeds_signals: bool,
 }
@@ -124,21 +123,15 @@ impl Plan {
     /// When a step fails; half-done steps have been undone.
     pub fn execute(&self, runner: Runner, locks: Locks, interrupts: &Interrupts) -> Result<u8> {
         interrupts.hold(|| {
-            let mut execution =
-                Execution { runner, interrupts, locks, undo: Vec::new(), heeds_signals: true };
+            let mut execution = Execution { runner, interrupts, locks, undo: None, heeds_signals: true };
             let mut result = execution.steps(self);
             if result.is_err() && interrupts.came() {
                 console::end_line();
                 result = Err(Failure::new("interrupted").into());
             }
-            for undo in execution.undo.iter().filter(|_| result.is_err()) {
-                let mut undoing = Execution {
-                    runner,
-                    interrupts,
-                    locks: Locks::new(),
-                    undo: Vec::new(),
-                    heeds_signals: false,
-                };
+            if let (Err(_), Some(undo)) = (&result, execution.undo) {
+                let mut undoing =
+                    Execution { runner, interrupts, locks: Locks::new(), undo: None, heeds_signals: false };
                 if let Err(error) = undoing.steps(undo) {
                     console::warn(&format!("could not undo the steps so far: {error}"));
                 }
@@ -156,19 +149,12 @@ impl Plan {
 
 impl<'a> Execution<'a> {
     fn steps(&mut self, plan: &'a Plan) -> Result<u8> {
-        let mut steps = plan.steps.iter().peekable();
-        while let Some(step) = steps.next() {
+        for step in &plan.steps {
             // Never between a step and the one that says how to undo it.
             if self.heeds_signals && !matches!(step, Step::Undo(_) | Step::Keep) && self.interrupts.came() {
                 bail!(Failure::new("interrupted"));
             }
-            let end = self.step(step).inspect_err(|_| {
-                // Ctrl-C reaches the client, too: it may have ended after the engine had done what it asked for.
-                if let (true, Some(Step::Undo(undo))) = (self.interrupts.came(), steps.peek()) {
-                    self.undo.push(undo);
-                }
-            })?;
-            if let Some(code) = end {
+            if let Some(code) = self.step(step)? {
                 return Ok(code);
             }
         }
@@ -217,9 +203,9 @@ impl<'a> Execution<'a> {
                 }
             }
             Step::Pull(pull, unless) => self.pull(pull, unless.as_deref())?,
-            Step::Undo(plan) => self.undo = vec![plan],
+            Step::Undo(plan) => self.undo = Some(plan),
             Step::Keep => {
-                self.undo.clear();
+                self.undo = None;
                 self.heeds_signals = false;
             }
             Step::Attach(attach) => return self.attach(attach).map(Some),
@@ -250,7 +236,7 @@ impl<'a> Execution<'a> {
     /// Attaches, and keeps what was made unless the container never started: one in which anything ran is never removed.
     fn attach(&mut self, attach: &Attach) -> Result<u8> {
         self.locks.clear();
-        let undo = mem::take(&mut self.undo);
+        let undo = self.undo.take();
         attach.execute(self.runner, self.interrupts)?.map_err(|complaint| {
             self.undo = undo;
             complaint.into()

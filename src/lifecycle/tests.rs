@@ -464,7 +464,7 @@ fn a_new_cage_runs_before_the_old_one_goes() {
     docker run --rm --pull never --network none --workdir / --user 0 --env LD_LIBRARY_PATH= --env LD_PRELOAD= --env LD_AUDIT= --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID --security-opt no-new-privileges --mount type=volume,source=cage-home,target=/home/vscode --entrypoint /bin/sh local -c PREPARE sh /home/vscode 501:20 >/dev/null
     { echo restarted >/home/me/.local/state/cage/cage-app-f6965073.ended; } 2>/dev/null || true
     docker stop -t 5 0123456789ab >/dev/null
-    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is still the old one: `cage start` enters it' >&2
+    # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is still the old one, and is stopped' >&2
     [ "$(realpath /p/app)" = /p/app ]
     # undo: docker rm --force --volumes cage-app-f6965073.new >/dev/null; docker start 0123456789ab >/dev/null; printf '%s\n' 'cage: cage-app-f6965073 is the old one again; its programs have ended' >&2
     docker start cage-app-f6965073.new >/dev/null

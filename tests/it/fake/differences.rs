@@ -744,31 +744,6 @@ fn start_completes_an_interrupted_restart() {
 }
 
 #[test]
-fn what_an_interrupted_client_may_have_done_is_undone() {
-    // Ctrl-C ends the client, but the engine goes on with the request.
-    for step in ["create", "rename"] {
-        let machine = Machine::in_story(Speaks::Docker, "none");
-        let name = Cage::of(&machine.project).name;
-        let new = format!("{name}.new");
-        machine.engine().act(step, "kill -INT $PPID; exit 130");
-        let outcome = machine.cage("start -d");
-        assert_eq!(outcome.stderr.lines().last(), Some("error: interrupted"));
-        let calls = outcome.changes().into_iter().filter(|call| call[0] == "rm");
-        let removed: Vec<String> = calls.map(|call| call.last().unwrap().clone()).collect();
-        let expected = if step == "create" { vec![new] } else { vec![new, name] };
-        assert_eq!(removed, expected, "{step}");
-
-        // The control: a command that fails alone has done nothing.
-        machine.engine().act(step, "exit 1");
-        let outcome = machine.cage("start -d");
-        assert_eq!(
-            outcome.changes().iter().filter(|call| call[0] == "rm").count(),
-            usize::from(step == "rename")
-        );
-    }
-}
-
-#[test]
 fn the_leftover_of_an_interrupted_restart_is_removed() {
     // 23
     let machine = Machine::in_story(Speaks::Docker, "running");
