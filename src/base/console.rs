@@ -49,7 +49,8 @@ pub fn tell_while(what: &str, ended: &Receiver<()>) {
         return info(&format!("{what}..."));
     }
     let what = format!("cage: {}...", escape(what));
-    to_stderr(&what);
+    // Another thread may wait, too, and have the same line.
+    to_stderr(&format!("\r{what}"));
     let mut line = what.clone();
     while goes_on(Duration::from_secs(1)) {
         line = format!("{what} {} s", start.elapsed().as_secs());

@@ -80,7 +80,7 @@ impl NewCage<'_> {
                 Step::Run(runtime.command(["start", &old.id])),
                 Step::Say(format!("{name} is the old one again; its programs have ended")),
             ];
-            let sources = old.sources_of_v(&session.host, self.engine.machine);
+            let sources = old.sources_of_v(&session.host, self.preflight.engine.machine);
             plan.push(self.undo(&new, sources.map(Step::CheckThere).chain(start)));
         } else {
             plan.extend(self.ready_mounts(&new));
@@ -173,14 +173,14 @@ impl NewCage<'_> {
     /// Returns whether the home is ready without the helper: this machine shows that it has its owner, and it is to get nothing new.
     fn has_home(&self) -> bool {
         let ids = self.context.session.host.ids;
-        let owner = match (self.mapping, self.engine.mode) {
+        let owner = match (self.mapping, self.preflight.engine.mode) {
             (Mapping::KeepId(_), _) | (Mapping::Renumber(Ids::ROOT), Mode::Rootless) => ids,
             (Mapping::Renumber(owner), Mode::Rootful) => owner,
             (Mapping::AsIs, Mode::Rootful) => self.user.ids,
             (Mapping::Renumber(_) | Mapping::AsIs, Mode::Rootless) => return false,
         };
         let is_here = |directory: &PathBuf| home::is_ready(directory, owner);
-        self.engine.machine.is_none()
+        self.preflight.engine.machine.is_none()
             && self.seed.is_none()
             && self.points.words_for_home().is_empty()
             && self.preflight.home.as_ref().is_some_and(is_here)

@@ -42,7 +42,7 @@ impl NewCage<'_> {
             security: self.security().into_iter().chain(no_new_privileges).chain(seccomp).collect(),
             group: self.group(),
             cap_drop: if no_root { vec!["ALL"] } else { engine_args::dropped(&options.engine_args) },
-            options: options.to_engine_args(runtime.kind, &self.engine.unenforced),
+            options: options.to_engine_args(runtime.kind, &self.preflight.engine.unenforced),
             engine_args: options.engine_args.clone(),
             add_host: self.add_host.clone(),
             mounts,
@@ -57,7 +57,7 @@ impl NewCage<'_> {
     fn labels(&self) -> Vec<(String, String)> {
         let Self { context: Context { session, project, .. }, options, .. } = self;
         // A virtual machine has inode numbers of its own.
-        let inode = self.engine.machine.is_none().then(|| project.inode.to_string());
+        let inode = self.preflight.engine.machine.is_none().then(|| project.inode.to_string());
         let keep_id = if let Mapping::KeepId(ids) = self.mapping { ids.to_string() } else { String::new() };
         let labels = [
             (session.host.label.as_str(), project.path.clone()),
@@ -83,8 +83,8 @@ impl NewCage<'_> {
         let Host { groups, powerful_groups, .. } = &session.host;
         // Code in an earlier cage may have given the directory to any group.
         // On another machine the number may be that of another group, and a rootless engine maps it to a group of nobody.
-        let is_harmless = self.engine.machine != Some(Product::Elsewhere)
-            && self.engine.mode == Mode::Rootful
+        let is_harmless = self.preflight.engine.machine != Some(Product::Elsewhere)
+            && self.preflight.engine.mode == Mode::Rootful
             && groups.contains(&project.owner.gid)
             && !powerful_groups.contains(&project.owner.gid);
         (project.owner.gid != person.gid && is_harmless).then_some(project.owner.gid)

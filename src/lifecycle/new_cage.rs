@@ -38,8 +38,6 @@ pub struct NewCage<'a> {
     pub options: CreateOptions,
     /// The facts that are known before the image is pulled.
     pub preflight: Preflight,
-    /// The facts about the engine.
-    pub engine: Engine,
     /// The image's user.
     pub user: ImageUser,
     /// The mapping of that user to the user outside.
@@ -99,7 +97,7 @@ impl<'a> NewCage<'a> {
     ) -> Result<Self> {
         let Context { session, runtime, project, .. } = context;
         let host = &session.host;
-        let engine = runtime.engine(host, session.runner)?;
+        let engine = &preflight.engine;
         let git = GitDir::of(&project.dir());
         let link = Link::of(host, &project.name);
         let mut seed = home::seed_dir(host)?;
@@ -111,11 +109,11 @@ impl<'a> NewCage<'a> {
             let has_agent = link.as_ref().is_some_and(Link::has_agent);
             notes = elsewhere::notes(&options, &preflight.endpoint, has_agent, seed.take().is_some());
         }
-        let (facts, is_first) = image_facts(context, old, &engine, &options.image(), &preflight.endpoint)?;
+        let (facts, is_first) = image_facts(context, old, engine, &options.image(), &preflight.endpoint)?;
         let baseline = Baseline::of(host, project, old)?;
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
-        let mapping = mapping(context, &engine, &facts, &options, person)?;
+        let mapping = mapping(context, engine, &facts, &options, person)?;
         let has_other_id = matches!(mapping, Mapping::Renumber(ids) if ids.uid != 0);
         let mut outside = if has_other_id { facts.outside() } else { Outside::default() };
         // On this machine, the same group ID may belong to a group with power.
@@ -141,12 +139,12 @@ impl<'a> NewCage<'a> {
         let has_name = !options.has(NO_ROOT) || runtime.names_host(session.runner)?;
         let mut new_files = new_files(context, mapping, keeps_group, &facts, preflight)?;
         new_files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
-        let add_host = || runtime.kind.add_host(&engine, has_name, machine::address);
+        let add_host = || runtime.kind.add_host(engine, has_name, machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
         Ok(Self {
             context,
             points: mount_points::gather(context, &options, git.outside(), &user.home, inside)?,
-            seccomp: seccomp::filter(host, runtime.kind, &engine, &options),
+            seccomp: seccomp::filter(host, runtime.kind, engine, &options),
             options,
             new_files,
             mapping,
@@ -163,7 +161,6 @@ impl<'a> NewCage<'a> {
             outside,
             worktrees,
             preflight: preflight.clone(),
-            engine,
             user,
         })
     }
@@ -179,7 +176,7 @@ impl NewCage<'_> {
     pub(super) fn cages_losing_home(&self) -> impl Iterator<Item = &str> {
         let (volume, owner) = (self.home(), self.mapping.inside(&self.user).to_string());
         // If the engine can map users, different IDs in the containers are the same host user.
-        let maps = self.engine.mode == Mode::Rootless && self.context.runtime.kind.keeps_ids();
+        let maps = self.preflight.engine.mode == Mode::Rootless && self.context.runtime.kind.keeps_ids();
         let loses = move |other: &&Cage| {
             !maps
                 && other.mount_point_of(&volume).is_some()
@@ -190,18 +187,18 @@ impl NewCage<'_> {
 
     /// Returns the flag that maps user IDs, or turns off docker's userns-remap: no user in the cage could write the project with it.
     pub(super) fn userns(&self) -> Option<String> {
-        self.mapping.flag().or_else(|| self.engine.remaps.then(|| "--userns=host".to_owned()))
+        self.mapping.flag().or_else(|| self.preflight.engine.remaps.then(|| "--userns=host".to_owned()))
     }
 
     /// Returns the flag that keeps `SELinux` from confining the container: relabelling the project would change it on the host, for good.
     pub(super) fn security(&self) -> Option<String> {
-        self.engine.selinux.then(|| home::UNCONFINED.to_owned())
+        self.preflight.engine.selinux.then(|| home::UNCONFINED.to_owned())
     }
 
     /// Returns the mount of the SSH agent, if the cage has one.
     pub(super) fn agent(&self) -> Option<Agent<'_>> {
         let wsl = self.context.session.host.wsl;
-        let decide = || Agent::decide(self.engine.machine, wsl, self.link.as_ref());
+        let decide = || Agent::decide(self.preflight.engine.machine, wsl, self.link.as_ref());
         (self.features.agent && !self.options.has(NO_SSH)).then(decide).flatten()
     }
 }

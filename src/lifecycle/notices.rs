@@ -53,7 +53,8 @@ impl NewCage<'_> {
 
     /// Returns the warnings about this cage.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let Self { context: Context { session, project, .. }, options, engine, .. } = self;
+        let Self { context: Context { session, project, .. }, options, preflight, .. } = self;
+        let engine = &preflight.engine;
         let mut warnings = Vec::new();
         if !options.has(NO_SSH) {
             if !self.features.agent {

@@ -12,7 +12,9 @@ use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_GIT_IDENTITY};
 use crate::cage::personal::{Identity, Personal, SigningKey};
 use crate::cage::{isolation, nesting, option_files};
+use crate::engine::info::Engine;
 use crate::engine::place::Place;
+use crate::engine::runner::both;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
@@ -21,12 +23,14 @@ use crate::lifecycle::context::Context;
 use crate::lifecycle::session::Session;
 
 /// The facts about a new cage that are known before its image is pulled.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Preflight {
     /// The variables from env files.
     pub(super) env: EnvFiles,
     /// The address of the engine.
     pub(super) endpoint: String,
+    /// The properties of the engine.
+    pub(super) engine: Engine,
     /// The other cages.
     pub(super) others: Vec<Cage>,
     /// Messages about what the user may want to do.
@@ -77,7 +81,12 @@ impl Preflight {
                 text::escape(&endpoint)
             ));
         }
-        let mut others = session.cages(runtime)?;
+        let runner = session.runner;
+        let home = home_volume(&session.host, project, options);
+        let ((engine, volume), mut others) = both(
+            || both(|| runtime.engine(&session.host, runner), || runtime.volume(runner, &home)),
+            || session.cages(runtime),
+        )?;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
         let git = GitDir::of(&project.dir());
@@ -106,8 +115,6 @@ impl Preflight {
                 file::links(&project.reached).into_iter().chain(options.links.clone()).collect();
             nesting::check_links(&links, &session.host.reach()?)?;
         }
-        let home = home_volume(&session.host, project, options);
-        let volume = runtime.volume(session.runner, &home)?;
         let shares_home = home == session.host.home_volume;
         let is_first = volume.is_none() && shares_home;
         nesting::check_home(volume.as_ref())?;
@@ -120,6 +127,36 @@ impl Preflight {
             session.check_new_home(runtime, &place)?;
         }
         let records = session.records(runtime, &place, &project.name, shares_home)?;
-        Ok(Self { env, endpoint, others, suggestions, personal, home, is_first, records, proved: false })
+        Ok(Self {
+            env,
+            endpoint,
+            engine,
+            others,
+            suggestions,
+            personal,
+            home,
+            is_first,
+            records,
+            proved: false,
+        })
+    }
+}
+
+#[cfg(test)]
+impl Preflight {
+    /// Returns the facts about the first cage of an engine on this machine.
+    pub fn sample(engine: Engine) -> Self {
+        Self {
+            engine,
+            env: EnvFiles::default(),
+            endpoint: String::new(),
+            others: Vec::new(),
+            suggestions: Vec::new(),
+            personal: Personal::default(),
+            home: None,
+            is_first: false,
+            records: Vec::new(),
+            proved: false,
+        }
     }
 }

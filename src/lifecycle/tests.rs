@@ -60,13 +60,12 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         context: *context,
         points: MountPoints::of(&user.home, &places).unwrap(),
         options: options.with_defaults(host).unwrap(),
-        preflight: Preflight::default(),
+        preflight: Preflight::sample(engine.clone()),
         link: Link::of(host, &context.project.name),
         add_host: context.runtime.kind.add_host(&engine, true, address),
         seccomp: None,
         roots_files: false,
         outside: Outside::default(),
-        engine,
         new_files: match mapping {
             Mapping::Renumber(_) => vec![NewFile::readable("/etc/passwd", user.name.as_str())],
             _ => Vec::new(),
@@ -255,19 +254,13 @@ fn a_project_below_the_home_gets_a_directory_there() {
 #[test]
 fn seeds_and_an_agent_come_along() {
     let text = script(Dialect::Docker, &[("CAGE_IMAGE", "local")], "/p/it's", |context| {
-        let new = NewCage {
+        let mut new = NewCage {
             seed: Some("/home/me/.config/cage/home".into()),
             advice: Some("advice".into()),
-            engine: Engine {
-                mode: Mode::Rootful,
-                machine: None,
-                selinux: true,
-                remaps: false,
-                unenforced: Vec::new(),
-            },
             features: Features { init: false, agent: true },
             ..new_cage(context, ROOTFUL, CreateOptions::default())
         };
+        new.preflight.engine.selinux = true;
         new.create(None, &Entry::Name).unwrap()
     });
     insta::assert_snapshot!(brief(&text), @r#"
@@ -295,7 +288,7 @@ fn seeds_and_an_agent_come_along() {
 fn a_limit_that_the_engine_refuses_is_left_out_and_told() {
     let text = script(Dialect::Podman, &[], "/p/app", |context| {
         let mut new = new_cage(context, ROOTLESS, options("--cpus 2 --memory 4g"));
-        new.engine.unenforced = vec![Limit::Processors, Limit::Processes];
+        new.preflight.engine.unenforced = vec![Limit::Processors, Limit::Processes];
         new.create(None, &Entry::Name).unwrap()
     });
     let create = text.lines().find(|line| line.starts_with("podman create")).unwrap();
@@ -368,7 +361,7 @@ fn particulars(os: Os, wsl: bool, info: &str, looks: Option<(u32, u32)>) -> Stri
     let mut new = new_cage(&context, (engine.mode, engine.machine), options(""));
     let looks = looks.map(|(uid, gid)| Ids { uid, gid });
     new.mapping = Mapping::decide(runtime.kind, &engine, &new.user, Ids { uid: 501, gid: 20 }, looks);
-    new.engine = engine;
+    new.preflight.engine = engine;
     let script = new.create(None, &Entry::Name).unwrap().script();
     let words =
         shell_words::split(script.lines().find(|line| line.starts_with("docker create")).unwrap()).unwrap();

@@ -68,7 +68,7 @@ fn a_cage_that_exists() {
     check(
         "stopped, ready home",
         "restart",
-        "inspect, ps, container inspect, volume inspect, inspect, info, create, start, exec, rm, rename",
+        "inspect, ps, container inspect, volume inspect, info, inspect, create, start, exec, rm, rename",
         "inspect, ps, container inspect, volume inspect, inspect, create, start, exec, rm, rename",
     );
     check(

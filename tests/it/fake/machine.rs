@@ -536,8 +536,28 @@ impl Engine {
         calls
     }
 
+    /// Returns every call since the last run, without queries for the version. Questions that may be asked side by side are in one
+    /// order.
     pub fn calls(&self) -> Vec<Vec<String>> {
-        self.all_calls().into_iter().filter(|call| call != &["--version"]).collect()
+        let mut calls: Vec<_> = self.all_calls();
+        calls.retain(|call| call != &["--version"]);
+        let place = |call: &Vec<String>| {
+            let verb = call.iter().take(2).map(String::as_str).collect::<Vec<_>>();
+            match verb.as_slice() {
+                ["ps", _] => Some(0),
+                // Those of all cages, by their IDs.
+                ["container", "inspect"] if call.iter().all(|word| !word.starts_with("cage-")) => Some(1),
+                ["volume", "inspect"] => Some(2),
+                ["info", _] => Some(3),
+                _ => None,
+            }
+        };
+        for questions in calls.chunk_by_mut(|one, next| place(one).is_some() && place(next).is_some()) {
+            if questions.iter().any(|call| place(call) == Some(2)) {
+                questions.sort_by_key(place);
+            }
+        }
+        calls
     }
 
     pub fn forget(&self) {
