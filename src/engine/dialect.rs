@@ -178,6 +178,15 @@ impl Dialect {
         }
     }
 
+    /// Returns whether several questions are answered sooner side by side than one after the other. Each podman is an engine of its own,
+    /// and they wait for each other's locks.
+    pub fn answers_side_by_side(self) -> bool {
+        match self {
+            Self::Docker => true,
+            Self::Podman => false,
+        }
+    }
+
     /// Returns whether `create --init` is known to fail because the engine's init is not installed. docker's can't be looked up: its
     /// error comes when a container starts.
     ///

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{panic, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::engine::image::Image;
 use crate::engine::info;
 use crate::engine::info::{Engine, Info, Product, version_numbers};
 use crate::engine::json::at;
-use crate::engine::runner::Runner;
+use crate::engine::runner::{Runner, spawn};
 use crate::engine::runtime::Runtime;
 use crate::engine::trouble;
 use crate::host::machine::Host;
@@ -62,6 +63,29 @@ impl Inspected {
 }
 
 impl Runtime {
+    /// Asks two questions, side by side where that is quicker and there can be another thread.
+    ///
+    /// # Errors
+    /// Those of `one`, then those of `other`.
+    pub fn ask_both<A: Send, B>(
+        &self,
+        one: impl Fn() -> Result<A> + Sync,
+        other: impl FnOnce() -> Result<B>,
+    ) -> Result<(A, B)> {
+        if !self.kind.answers_side_by_side() {
+            return Ok((one()?, other()?));
+        }
+        thread::scope(|scope| {
+            let beside = spawn(scope, &one);
+            let other = other();
+            let one = match beside {
+                Ok(beside) => beside.join().unwrap_or_else(|panic| panic::resume_unwind(panic)),
+                Err(_) => one(),
+            };
+            Ok((one?, other?))
+        })
+    }
+
     /// Returns the properties of the engine. Asks the engine only if they aren't known beforehand.
     ///
     /// # Errors

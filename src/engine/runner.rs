@@ -219,25 +219,6 @@ pub fn spawn<'scope, T: Send + 'scope>(
     thread::Builder::new().spawn_scoped(scope, work)
 }
 
-/// Does two things side by side, such as asking the engine two questions; one after the other if there can't be another thread.
-///
-/// # Errors
-/// Those of `one`, then those of `other`.
-pub fn both<A: Send, B>(
-    one: impl Fn() -> anyhow::Result<A> + Sync,
-    other: impl FnOnce() -> anyhow::Result<B>,
-) -> anyhow::Result<(A, B)> {
-    thread::scope(|scope| {
-        let beside = spawn(scope, &one);
-        let other = other();
-        let one = match beside {
-            Ok(beside) => beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => one(),
-        };
-        Ok((one?, other?))
-    })
-}
-
 /// Returns the process to start, with variables and a directory from which it can't start a program of the project.
 fn command(invocation: &Invocation) -> Command {
     let mut command = Command::new(&invocation.runtime.program);

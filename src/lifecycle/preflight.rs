@@ -14,7 +14,6 @@ use crate::cage::personal::{Identity, Personal, SigningKey};
 use crate::cage::{isolation, nesting, option_files};
 use crate::engine::info::Engine;
 use crate::engine::place::Place;
-use crate::engine::runner::both;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
@@ -83,10 +82,9 @@ impl Preflight {
         }
         let runner = session.runner;
         let home = home_volume(&session.host, project, options);
-        let ((engine, volume), mut others) = both(
-            || both(|| runtime.engine(&session.host, runner), || runtime.volume(runner, &home)),
-            || session.cages(runtime),
-        )?;
+        let engine = || runtime.engine(&session.host, runner);
+        let engine_and_home = || runtime.ask_both(engine, || runtime.volume(runner, &home));
+        let ((engine, volume), mut others) = runtime.ask_both(engine_and_home, || session.cages(runtime))?;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
         let git = GitDir::of(&project.dir());
