@@ -1,7 +1,6 @@
 //! Cages that the script made, on real engines: from their first `cage status` to a new cage, and back.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -303,9 +302,8 @@ fn a_mount_that_is_gone_is_never_made(world: &World) {
     world.write(&gone.join("file"), "");
     script_starts(world, &world.project, &format!("-v {}:/gone", gone.display()), IMAGE);
     is_away();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let ran = world.cage(&format!("restart -p {port}:80")).exits(1);
+    let broken = world.build("broken", "ENTRYPOINT [\"/no/such/program\"]");
+    let ran = world.cage(&format!("restart --image {broken}")).exits(1);
     ran.says(&format!("`-v {}:/gone`: its source is gone", gone.display()))
         .says("stays stopped, because it mounts");
     assert!(!gone.exists() && world.cages() == [world.name()]);
