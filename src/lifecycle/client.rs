@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::stdio::{stdin, stdout};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::base::console;
 use crate::base::text::escape;
@@ -201,7 +202,24 @@ impl Running {
         }
     }
 
-    /// Passes changes of the terminal's size on, and other signals to `on_event`.
+    /// Stops cage, with the terminal as it was before. The client goes on, and waits when nobody reads its output.
+    fn suspend(&self, terminal: &SavedTerminal) {
+        let _ = relay::show(stdout(), self.tracker().undo().as_bytes());
+        terminal.restore();
+        let _ = emulate_default_handler(SIGTSTP);
+    }
+
+    /// Sets the modes of the terminal again after cage was stopped, and makes the program redraw its screen. The shell in between has set
+    /// modes of its own. After a stop that cage could not prepare, those of the program are still on.
+    fn resume(&self, terminal: &SavedTerminal, is_undone: bool) {
+        let _ = terminal.make_raw();
+        let undo = if is_undone { String::new() } else { self.tracker().undo() };
+        let _ = relay::show(stdout(), (undo + &self.modes().redo()).as_bytes());
+        self.resize(1);
+        self.redraw();
+    }
+
+    /// Passes changes of the terminal's size on, stops and goes on, and passes other signals to `on_event`.
     fn pass_signals<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -209,11 +227,16 @@ impl Running {
         terminal: &SavedTerminal,
         on_event: impl Fn(&Self, Event),
     ) {
+        let mut is_undone = false;
         for number in signals {
             if number == SIGCONT {
-                let _ = terminal.make_raw();
+                self.resume(terminal, std::mem::take(&mut is_undone));
             }
             match number {
+                SIGTSTP => {
+                    is_undone = true;
+                    self.suspend(terminal);
+                }
                 SIGWINCH | SIGCONT => {
                     self.resize(0);
                     // podman without root, which is two processes, now and then loses one of several on a busy machine.
@@ -257,7 +280,7 @@ impl Client<'_> {
     ) -> Result<Ended, EngineError> {
         let Self { invocation, runner, interrupts, modes, redraws } = self;
         let failed = |error| EngineError::not_started(invocation, &error);
-        let numbers = interrupts.numbers().iter().copied().chain([SIGWINCH, SIGCONT]);
+        let numbers = interrupts.numbers().iter().copied().chain([SIGWINCH, SIGCONT, SIGTSTP]);
         let mut signals = Signals::new(numbers).map_err(failed)?;
         let (pty, side) = Pty::open().map_err(failed)?;
         let terminal = SavedTerminal::read().map_err(failed)?;

@@ -38,12 +38,17 @@ impl SavedTerminal {
         raw.make_raw();
         Ok(tcsetattr(stdin(), OptionalActions::Now, &raw)?)
     }
+
+    /// Sets the modes from before again.
+    pub fn restore(&self) {
+        // A terminal that has gone away needs nothing.
+        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.0);
+    }
 }
 
 impl Drop for SavedTerminal {
     fn drop(&mut self) {
-        // A terminal that has gone away needs nothing.
-        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.0);
+        self.restore();
     }
 }
 

@@ -18,6 +18,7 @@ on_each_engine!(
     every_key_arrives_at_once,
     a_command_has_the_terminals_size_from_the_start,
     nothing_changes_from_the_background,
+    a_program_gets_its_modes_back_after_cage_was_stopped,
     the_detach_keys_are_kept_from_a_command_once,
     a_message_leaves_the_screen_as_it_was,
     programs_know_the_terminal_and_the_encoding,
@@ -205,6 +206,28 @@ fn nothing_changes_from_the_background(world: &World) {
     terminal.shows("Re-attaching").shows("still outside");
     assert_eq!(terminal.modes(), "");
     terminal.has_modes(AGENTS_MODES).sends("\x1c").shows("code=0.");
+    assert_eq!(terminal.modes(), "");
+}
+
+fn a_program_gets_its_modes_back_after_cage_was_stopped(world: &World) {
+    // The user's shell turns on a mode at its prompt, and off for the next command.
+    let prompt = r"printf '\033[?2004hat the prom'; echo pt; read x; printf '\033[?2004l'; fg";
+    let command = format!("cage -C {} start", world.project.display());
+    let mut terminal = None;
+    let terminal = start(world, &format!("set -m; {command}; {prompt}; {prompt}"), &mut terminal);
+    terminal.types(&format!(
+        "sh -c 'draw() {{ printf \"\\033[2Jdra\"; echo wn; }}; trap draw WINCH; printf \"{AGENT}in\"; echo side; \
+         while :; do sleep 0.1; done'"
+    ));
+    terminal.shows("inside").has_modes(AGENTS_MODES);
+    // cage cannot undo anything before SIGSTOP, and the terminal stays raw: Enter would not end a line.
+    for (signal, modes) in [("-TSTP", "bracketed paste"), ("-STOP", AGENTS_MODES)] {
+        let status = Command::new("pkill").args([signal, "-f", &format!("^{command}$")]).status().unwrap();
+        assert!(status.success());
+        terminal.shows("at the prompt").has_modes(modes);
+        terminal.sends("\n").shows("drawn").has_modes(AGENTS_MODES);
+    }
+    terminal.sends("\x1b[92;5u").shows("detached from cage-project-").shows("code=0.");
     assert_eq!(terminal.modes(), "");
 }
 
