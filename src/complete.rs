@@ -1,5 +1,6 @@
-//! Answers to the Tab key. At each Tab the script of `cage completions` starts cage with [`COMPLETE`](crate::host::machine::COMPLETE)
-//! set and the command line as its arguments. The arguments themselves know how their values are completed.
+//! Answers to the Tab key. At each Tab the script of `cage completions` starts cage with
+//! [`COMPLETE`](crate::host::machine::COMPLETE) set and the command line as its arguments. The arguments themselves know how their
+//! values are completed.
 
 use std::ffi::OsString;
 

@@ -119,8 +119,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("extensions.refstorage", "files"),
 ];
 
-/// Other settings that git writes by itself, when it makes a repository, a branch, a remote, a submodule or a worktree, and those of
-/// common programs; with any value. <https://git-scm.com/docs/git-config>
+/// Other settings that git writes by itself, when it makes a repository, a branch, a remote, a submodule or a worktree, and those
+/// of common programs; with any value. <https://git-scm.com/docs/git-config>
 const ORDINARY: &[&str] = &[
     "core.repositoryformatversion core.bare core.precomposeunicode core.hidedotfiles",
     "extensions.objectformat extensions.compatobjectformat extensions.preciousobjects extensions.noop",

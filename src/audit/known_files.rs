@@ -160,8 +160,8 @@ fn is_module(name: &[u8]) -> bool {
     PYTHON_MODULES.split_ascii_whitespace().any(|module| module.as_bytes() == name)
 }
 
-/// Returns a name as a file system compares it that ignores case in all scripts and what can't be seen: there `.vſcode` is `.vscode`.
-/// An ASCII name is returned as it is.
+/// Returns a name as a file system compares it that ignores case in all scripts and what can't be seen: there `.vſcode` is
+/// `.vscode`. An ASCII name is returned as it is.
 pub fn folded(name: &OsStr) -> Cow<'_, [u8]> {
     match name.to_str() {
         Some(text) if !text.is_ascii() => {

@@ -80,8 +80,8 @@ pub fn walk(tree: &Tree, known: &KnownFiles, scope: Scope, findings: &mut Findin
 }
 
 impl Walk<'_> {
-    /// Scans the entries of a directory. Returns the directories in it, and those that links in it lead to, as far as they are to be
-    /// scanned.
+    /// Scans the entries of a directory. Returns the directories in it, and those that links in it lead to, as far as they are to
+    /// be scanned.
     fn directory(&mut self, mut dir: Dir, here: &Todo) -> Vec<Todo> {
         let path = &here.path;
         path.clone_into(&mut self.path);

@@ -37,8 +37,8 @@ pub fn warn(message: &str) {
     say(&format!("cage: warning: {}\n", escape(message)));
 }
 
-/// Prints which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, in a line that is erased
-/// at the end; elsewhere on a line of its own. A step of less than 300 ms is not worth a message.
+/// Prints which step takes long, until the sender of `ended` is dropped: on a terminal with the elapsed time, in a line that is
+/// erased at the end; elsewhere on a line of its own. A step of less than 300 ms is not worth a message.
 pub fn tell_while(what: &str, ended: &Receiver<()>) {
     let start = Instant::now();
     let goes_on = |wait| ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);

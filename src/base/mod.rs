@@ -1,4 +1,4 @@
-//! Helpers that know nothing of containers: text for terminals and shells, console output, errors, files and names.
+//! Helpers that all other folders use: text for terminals and shells, console output, errors, files and names.
 
 pub mod console;
 pub mod error;

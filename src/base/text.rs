@@ -65,7 +65,8 @@ const INVISIBLE: [(char, char); 33] = [
     ('\u{1d159}', '\u{1d159}'), ('\u{1d173}', '\u{1d17a}'), ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Shortens text to `room` columns of a terminal: the middle gives way, and the end, which is more specific, keeps more than the start.
+/// Shortens text to `room` columns of a terminal: the middle gives way, and the end, which is more specific, keeps more than the
+/// start.
 pub fn keep_ends(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();
@@ -79,8 +80,8 @@ pub fn keep_ends(text: &str, room: usize) -> String {
     if room == 0 { String::new() } else { format!("{start}…{end}") }
 }
 
-/// Breaks a line between words so that it fits `columns`. Further lines are indented; a longer word stays whole, and so does a command
-/// in backquotes that fits a line.
+/// Breaks a line between words so that it fits `columns`. Further lines are indented; a longer word stays whole, and so does a
+/// command in backquotes that fits a line.
 pub fn wrap(line: &str, columns: usize, indent: usize) -> Vec<String> {
     let mut words = words(line, columns.saturating_sub(indent)).into_iter();
     let mut lines = vec![words.next().unwrap_or_default().to_owned()];

@@ -1,4 +1,5 @@
-//! The image's /etc/passwd and /etc/group with other numbers for the image's user. Engines read the files when the container starts.
+//! The image's /etc/passwd and /etc/group with other numbers for the image's user. Engines read the files when the container
+//! starts.
 
 use anyhow::{Result, ensure};
 

@@ -185,8 +185,8 @@ impl CreateOptions {
         self
     }
 
-    /// Returns the arguments for the engine's `create` of these options, and of defaults for the others. Limits that are `unenforced`
-    /// are left out: some engines ignore them, others make no container with them.
+    /// Returns the arguments for the engine's `create` of these options, and of defaults for the others. Limits that are
+    /// `unenforced` are left out: some engines ignore them, others make no container with them.
     pub fn to_engine_args(&self, runtime: Dialect, unenforced: &[Limit]) -> Vec<String> {
         let flags = flags(&self.engine_args);
         let args = |option: &Definition| {
@@ -198,8 +198,8 @@ impl CreateOptions {
         TABLE.iter().filter(can).filter_map(args).flatten().collect()
     }
 
-    /// Makes the sources of mounts absolute, relative to `base`, gives variables without a value their value on this machine, and adds
-    /// the arguments for the engine from `CAGE_CREATE_ARGS`.
+    /// Makes the sources of mounts absolute, relative to `base`, gives variables without a value their value on this machine, and
+    /// adds the arguments for the engine from `CAGE_CREATE_ARGS`.
     ///
     /// # Errors
     /// When the source of a mount doesn't exist, a variable has no value, or an argument can't be the engine's.
@@ -241,9 +241,9 @@ impl CreateOptions {
         shell_words::join(self.words().concat())
     }
 
-    /// Reads the options from the texts of their labels: the options, and the names of the variables and files that some of them come
-    /// from.
-    /// Returns `None` for a text that this version of cage doesn't write. The values of `-e` come from the container's `environment`.
+    /// Reads the options from the texts of their labels: the options, and the names of the variables and files that some of them
+    /// come from. Returns `None` for a text that this version of cage doesn't write. The values of `-e` come from the container's
+    /// `environment`.
     pub fn from_labels(text: &str, defaults: &str, environment: &[String]) -> Option<Self> {
         let mut options = Self::from_label(text, environment)?;
         for name in defaults.split_whitespace() {
@@ -278,8 +278,8 @@ impl CreateOptions {
         self.chosen.iter().any(|new| new.replaces(old))
     }
 
-    /// Returns these options, and those of `kept` that they don't replace: a port of the host and a path in the cage can be used only
-    /// once.
+    /// Returns these options, and those of `kept` that they don't replace: a port of the host and a path in the cage can be used
+    /// only once.
     #[must_use]
     pub fn over(mut self, mut kept: Self) -> Self {
         kept.links.append(&mut self.links);

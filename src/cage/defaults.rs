@@ -77,8 +77,8 @@ impl CreateOptions {
         options
     }
 
-    /// Returns the options that a cage passes on to the one that replaces it: those that were typed, and the image unless `CAGE_IMAGE`
-    /// is set.
+    /// Returns the options that a cage passes on to the one that replaces it: those that were typed, and the image unless
+    /// `CAGE_IMAGE` is set.
     #[must_use]
     pub fn kept(mut self, host: &Host) -> Self {
         let is_kept = |choice: &Choice| match choice.option.variable {

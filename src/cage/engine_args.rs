@@ -8,9 +8,9 @@ use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::engine::args::{Content, Flag, MountSource, Place, flags};
 
-/// Capabilities that no cage has: they create device nodes and files with capabilities, which other users of the host could use in the
-/// project. Package managers, sudo, debuggers and databases work without them. `AUDIT_WRITE` stays: without it sudo prints "unable to
-/// send audit message" each time on a kernel with auditing.
+/// Capabilities that no cage has: they create device nodes and files with capabilities, which other users of the host could use in
+/// the project. Package managers, sudo, debuggers and databases work without them. `AUDIT_WRITE` stays: without it sudo prints
+/// "unable to send audit message" each time on a kernel with auditing.
 pub const DROPPED: [&str; 2] = ["MKNOD", "SETFCAP"];
 
 /// Arguments that cage itself depends on. podman reads `--purge` as `--rm`:
@@ -52,7 +52,8 @@ pub fn all_mounted(args: &[String]) -> Vec<MountSource> {
     flags(args).iter().flat_map(Flag::sources).collect()
 }
 
-/// Returns the places at which these arguments mount something. Links in the paths of sources, which the engine follows, are resolved.
+/// Returns the places at which these arguments mount something. Links in the paths of sources, which the engine follows, are
+/// resolved.
 pub fn places(args: &[String]) -> Vec<Place> {
     let real = |place: Place| match place.content {
         Content::Path(path) => {

@@ -97,7 +97,8 @@ impl EnvFiles {
         Some(Input { data: all.text().into_bytes(), source })
     }
 
-    /// Adds the variables of a file. A name without a value stands for the variable of `host`; a file without a host has values only.
+    /// Adds the variables of a file. A name without a value stands for the variable of `host`; a file without a host has values
+    /// only.
     fn add(&mut self, file: PathBuf, host: Option<&Host>) -> Result<()> {
         // The user's own file may be a link, as dotfile managers make it.
         let flags = if host.is_some() { OFlags::empty() } else { OFlags::NOFOLLOW };
@@ -159,8 +160,8 @@ fn notes(key: &str, value: &str) -> impl Iterator<Item = String> {
     [quotes, home, comment, setting].into_iter().flatten()
 }
 
-/// Returns whether a value was meant to continue on the `next` line: a quote or a key in PEM format isn't closed, or a backslash is at
-/// the end.
+/// Returns whether a value was meant to continue on the `next` line: a quote or a key in PEM format isn't closed, or a backslash is
+/// at the end.
 fn continues(value: &str, next: Option<&str>) -> bool {
     let value = value.trim();
     let is_open = |quote: char| value.strip_prefix(quote).is_some_and(|rest| !rest.contains(quote));

@@ -35,8 +35,8 @@ pub const SEEN_LABEL: &str = "cage.seen";
 pub const TERMINAL_LABEL: &str = "cage.terminal";
 /// The label for the time of the scan for these findings, in Unix seconds.
 pub const SINCE_LABEL: &str = "cage.since";
-/// The label for the IDs that the engine maps to the user's, if it maps any. Every cage gets every label, possibly empty: otherwise a
-/// label of the same name in the image would apply.
+/// The label for the IDs that the engine maps to the user's, if it maps any. Every cage gets every label, possibly empty: otherwise
+/// a label of the same name in the image would apply.
 pub const KEEP_ID_LABEL: &str = "cage.keep-id";
 /// The suffix of the name of a new container: cage renames the container when it is complete.
 pub const SUCCESSOR: &str = ".new";
@@ -45,7 +45,8 @@ pub const SUCCESSOR: &str = ".new";
 pub const MADE_BY_SCRIPT: &str =
     "made by the script: no limits, all capabilities; `cage restart` applies cage's own";
 
-/// A container whose name matches the project path in its label. Labels of an image, or a name alone, don't make a container a cage.
+/// A container whose name matches the project path in its label. Labels of an image, or a name alone, don't make a container a
+/// cage.
 #[derive(Debug, Clone)]
 pub struct Cage {
     container: Container,
@@ -109,8 +110,8 @@ impl Cage {
         })?))
     }
 
-    /// Returns the files and directories of the host that code in the cage can write: those in the options, if the options can be read,
-    /// and those that the engine reports, which in a virtual machine may have other paths.
+    /// Returns the files and directories of the host that code in the cage can write: those in the options, if the options can be
+    /// read, and those that the engine reports, which in a virtual machine may have other paths.
     pub fn writable_sources(&self) -> Vec<String> {
         let options = self.options().unwrap_or_default();
         let asked =
@@ -130,15 +131,16 @@ impl Cage {
         self.mounts.iter().any(|mount| mount.source == SOCKET)
     }
 
-    /// Returns whether the script made the cage: it has no label of options, which every cage of this program has, or the project is
-    /// mounted as only docker's `-v` does it. The script's image can have such a label, and podman writes options behind every mount.
+    /// Returns whether the script made the cage: it has no label of options, which every cage of this program has, or the project
+    /// is mounted as only docker's `-v` does it. The script's image can have such a label, and podman writes options behind every
+    /// mount.
     pub fn is_of_script(&self) -> bool {
         let project = (self.project(), self.project(), "");
         self.label(OPTIONS_LABEL).is_none() || self.host_config.binds().any(|bind| bind == project)
     }
 
-    /// Iterates over the files and directories of this machine that `-v` mounted, for an engine in this virtual machine, if any. If one is
-    /// gone when the container starts, docker makes a directory in its place.
+    /// Iterates over the files and directories of this machine that `-v` mounted, for an engine in this virtual machine, if any. If
+    /// one is gone when the container starts, docker makes a directory in its place.
     pub fn sources_of_v(&self, host: &Host, machine: Option<Product>) -> impl Iterator<Item = PathBuf> {
         // cage sets its own link to the agent before each start.
         let is_own_link = |target: &str| target == SOCKET && self.mounts_link();

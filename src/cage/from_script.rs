@@ -36,8 +36,9 @@ pub struct TakenOver {
 }
 
 impl Cage {
-    /// Returns the ports and mounts of a cage of the script, without those that `typed` replaces: those of the container, and of them
-    /// only those in the labels of later scripts, if there are any. An image can have such labels, too, so they can't add anything.
+    /// Returns the ports and mounts of a cage of the script, without those that `typed` replaces: those of the container, and of
+    /// them only those in the labels of later scripts, if there are any. An image can have such labels, too, so they can't add
+    /// anything.
     ///
     /// # Errors
     /// When a label can't be read, or a mount can't be resolved.
@@ -72,8 +73,8 @@ impl Cage {
         Ok(all)
     }
 
-    /// Returns the ports, each with whether it was open to the network. A label has them as they were typed, without a port of the host
-    /// that the engine chose.
+    /// Returns the ports, each with whether it was open to the network. A label has them as they were typed, without a port of the
+    /// host that the engine chose.
     fn scripts_ports(&self, all: &mut TakenOver) -> Result<Vec<(Publish, bool)>> {
         let asked = self.asked_ports.iter().map(|port| {
             let publish = port.to_publish().ok_or_else(|| self.unreadable("ports", &port.to_string()))?;

@@ -67,8 +67,8 @@ pub fn seed_dir(host: &Host) -> Result<Option<String>> {
 /// Returns whether a home at this directory of this machine has nothing that the helper would change: it is filled, and belongs to
 /// `owner` with all directories down to the helper's depth. The helper handles homes that can't be read or have very many files.
 ///
-/// This looks at the same owners as the helper, so that nothing is taken on trust. Code in a cage that changes names meanwhile can only
-/// make the home look other than it is.
+/// This looks at the same owners as the helper, so that nothing is taken on trust. Code in a cage that changes names meanwhile can
+/// only make the home look other than it is.
 pub fn is_ready(directory: &Path, owner: Ids) -> bool {
     let look = || {
         let metadata = fs::symlink_metadata(directory)?;
@@ -149,8 +149,8 @@ pub fn give_volumes<'a>(owner: &'a str, points: &'a MountPoints) -> Vec<&'a str>
     command
 }
 
-/// Returns the command that empties a home and copies the image's home directory into it, as the engine did when the volume was new.
-/// `cage` has the volume mounted at `home`.
+/// Returns the command that empties a home and copies the image's home directory into it, as the engine did when the volume was
+/// new. `cage` has the volume mounted at `home`.
 ///
 /// # Errors
 /// When the labels of the cage can't be read.

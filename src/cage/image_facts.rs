@@ -45,7 +45,8 @@ const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 pub struct ImageFacts {
     /// The user.
     pub user: ImageUser,
-    /// The owner of the project as seen in a container. It is known only if the user can't write the project, and only where cage asked.
+    /// The owner of the project as seen in a container. It is known only if the user can't write the project, and only where cage
+    /// asked.
     pub seen_owner: Option<Ids>,
     /// Those of /etc/passwd, /etc/group, /etc/gitconfig and `/etc/ssh/ssh_known_hosts` that the image has, by path, and the list
     /// [`OUTSIDE`].
@@ -151,8 +152,8 @@ impl ImageFacts {
 
 /// A file in cage's private directory with the answer of an image.
 ///
-/// An image's ID is a digest of its content, so that the answer can't change. No cage can write the directory: only the user or root
-/// could put other facts there, who could as well replace the image.
+/// An image's ID is a digest of its content, so that the answer can't change. No cage can write the directory: only the user or
+/// root could put other facts there, who could as well replace the image.
 pub struct Memory {
     path: PathBuf,
     /// The first line, which tells what the file is about.

@@ -36,8 +36,8 @@ pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<St
     volumes.chain(passed.filter_map(|flag| place.weakness(&flag))).chain(masks).collect()
 }
 
-/// Returns what code in the cage can do about a mount that hides a file in a directory of the project. Neither a file that is mounted
-/// over nor the project itself can be renamed, but a directory between them can.
+/// Returns what code in the cage can do about a mount that hides a file in a directory of the project. Neither a file that is
+/// mounted over nor the project itself can be renamed, but a directory between them can.
 fn mask_that_can_be_moved(mount: &Mount, project: &str) -> Option<String> {
     let below = Path::new(mount.target()).strip_prefix(project).ok()?;
     let is_mask = mount.source_path().is_some_and(|source| file::is_null(Path::new(source)));
@@ -49,8 +49,8 @@ fn mask_that_can_be_moved(mount: &Mount, project: &str) -> Option<String> {
     ))
 }
 
-/// Returns how a container is less isolated than its options promise, a sentence each, not escaped: another program or an older cage
-/// may have made the container.
+/// Returns how a container is less isolated than its options promise, a sentence each, not escaped: another program or an older
+/// cage may have made the container.
 pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<String> {
     let sockets = host.engine_sockets().collect();
     let place = Surroundings { project: cage.project(), here: Path::new("/"), sockets };

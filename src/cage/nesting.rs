@@ -43,8 +43,8 @@ pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Cage]) 
     Ok(())
 }
 
-/// Checks that no link in the path of the project or a typed source leads out of a place that a cage can or could write: code in it may
-/// have put the link there.
+/// Checks that no link in the path of the project or a typed source leads out of a place that a cage can or could write: code in it
+/// may have put the link there.
 ///
 /// # Errors
 /// When one does.
@@ -74,9 +74,9 @@ pub fn neighbours<'a>(name: &str, sources: &[PathBuf], cages: &'a [Cage]) -> imp
     })
 }
 
-/// Returns the files and directories of the host that a cage mounts, except those in arguments for the engine, which are not checked,
-/// and the SSH agent's socket or link, which cage itself creates. The path in the cage identifies the link: its path on the host
-/// depends on the HOME and `XDG_STATE_HOME` with which the cage was created.
+/// Returns the files and directories of the host that a cage mounts, except those in arguments for the engine, which are not
+/// checked, and the SSH agent's socket or link, which cage itself creates. The path in the cage identifies the link: its path on
+/// the host depends on the HOME and `XDG_STATE_HOME` with which the cage was created.
 pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
     let passed_on = engine_args::all_mounted(&options.engine_args);
     let as_written = |source: &str| passed_on.iter().any(|mount| mount.name == source);
@@ -87,8 +87,8 @@ pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
     cage.bind_mounts().filter(checked).map(|mount| PathBuf::from(&mount.source)).collect()
 }
 
-/// Checks that the paths of a stopped cage's mounts have no symbolic links: code in a cage may have put a link there, and the engine
-/// would follow it.
+/// Checks that the paths of a stopped cage's mounts have no symbolic links: code in a cage may have put a link there, and the
+/// engine would follow it.
 ///
 /// # Errors
 /// When a path has one.

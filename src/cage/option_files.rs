@@ -1,5 +1,5 @@
-//! Files with mounts and ports: the user's own in `~/.config/cage`, which apply to every new cage, and those in a project, which only
-//! become a suggestion, because code in a cage can write them.
+//! Files with mounts and ports: the user's own in `~/.config/cage`, which apply to every new cage, and those in a project, which
+//! only become a suggestion, because code in a cage can write them.
 
 use std::path::{Path, PathBuf};
 

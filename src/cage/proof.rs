@@ -1,4 +1,5 @@
-//! The proof that an engine on another machine has the same directories: a file that is put into each here is seen in a container there.
+//! The proof that an engine on another machine has the same directories: a file that is put into each here is seen in a container
+//! there.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

@@ -6,9 +6,9 @@ use crate::engine::proxies::Proxies;
 /// The variables that programs read, in either case.
 const NAMES: [&str; 4] = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"];
 
-/// Returns the warning about proxies at a loopback address; `None` without any. `chosen` returns the value of a variable that the user
-/// sets, `image` that of the image, and `client` has the variables that the engine's client adds. The values may hold passwords,
-/// and are not shown.
+/// Returns the warning about proxies at a loopback address; `None` without any. `chosen` returns the value of a variable that the
+/// user sets, `image` that of the image, and `client` has the variables that the engine's client adds. The values may hold
+/// passwords, and are not shown.
 pub fn warning<'a>(
     chosen: impl Fn(&str) -> Option<&'a str>,
     client: &Proxies,

@@ -12,8 +12,8 @@ use crate::engine::dialect::Dialect;
 use crate::engine::info::Engine;
 use crate::host::machine::Host;
 
-/// System calls of which podman's profile allows too much: a container of root's shares the kernel's keyrings with the users of this
-/// machine (`keyctl`), and a new user namespace has all capabilities in it.
+/// System calls of which podman's profile allows too much: a container of root's shares the kernel's keyrings with the users of
+/// this machine (`keyctl`), and a new user namespace has all capabilities in it.
 const ALLOWED_TOO_MUCH: [&str; 6] = ["keyctl", "add_key", "request_key", "clone", "clone3", "unshare"];
 
 /// The flag for a new user namespace: <https://man7.org/linux/man-pages/man2/clone.2.html>.

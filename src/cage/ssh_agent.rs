@@ -1,8 +1,8 @@
 //! The SSH agent's socket, outside and inside the cage.
 //!
-//! On Linux a cage mounts a link, `~/.local/state/cage/NAME.agent`, which leads to the agent's socket. cage updates the link before it
-//! starts the container, and engines follow the link at each start: so the cage uses the agent of the current login.
-//! Without an agent the link leads to `/dev/null`, because a container can't start with a dangling link.
+//! On Linux a cage mounts a link, `~/.local/state/cage/NAME.agent`, which leads to the agent's socket. cage updates the link before
+//! it starts the container, and engines follow the link at each start: so the cage uses the agent of the current login. Without an
+//! agent the link leads to `/dev/null`, because a container can't start with a dangling link.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -18,11 +18,12 @@ use crate::engine::info::Product;
 use crate::engine::mount::Mount;
 use crate::host::machine::Host;
 
-/// The path of the agent's socket in the cage. Docker Desktop, `OrbStack` and Colima have the socket at the same path in their virtual
-/// machines, and Docker Desktop requires the same path in the container.
+/// The path of the agent's socket in the cage. Docker Desktop, `OrbStack` and Colima have the socket at the same path in their
+/// virtual machines, and Docker Desktop requires the same path in the container.
 pub const SOCKET: &str = "/run/host-services/ssh-auth.sock";
 
-/// The file with a Colima profile's settings. It is beside the profile's socket, in `~/.colima`, `~/.config/colima` or `$COLIMA_HOME`.
+/// The file with a Colima profile's settings. It is beside the profile's socket, in `~/.colima`, `~/.config/colima` or
+/// `$COLIMA_HOME`.
 const COLIMA_CONFIG: &str = "colima.yaml";
 
 /// The time limit for an agent's answer.

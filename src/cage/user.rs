@@ -62,7 +62,8 @@ impl Mapping {
         person: Ids,
         seen_owner: Option<Ids>,
     ) -> Self {
-        // In a rootless engine, root in the container is the host user. In a rootful engine, an image that runs as root may need root.
+        // In a rootless engine, root in the container is the host user. In a rootful engine, an image that runs as root may need
+        // root.
         if image.ids.uid == 0 {
             return Self::AsIs;
         }
@@ -114,8 +115,9 @@ impl Mapping {
     }
 }
 
-/// Returns the user that cages act for: the one who runs cage, also by sudo. For root itself this is the `owner` of the project before
-/// its first cage, in which code could change it. A group with power on this machine is nobody's inside, wherever it comes from.
+/// Returns the user that cages act for: the one who runs cage, also by sudo. For root itself this is the `owner` of the project
+/// before its first cage, in which code could change it. A group with power on this machine is nobody's inside, wherever it comes
+/// from.
 pub fn person(host: &Host, owner: Ids) -> Ids {
     let user = if host.ids.uid == 0 { host.sudo_user.unwrap_or(owner) } else { host.ids };
     // Most systems give each user a group of the same number.

@@ -184,7 +184,7 @@ fn writers(session: &Session, runtime: &Runtime, project: &Project) -> Result<Ve
     Ok(cages)
 }
 
-/// Finds the project of the nearest cage, with that cage and its record, or that of a former one. Tells the user if there is none.
+/// Finds the nearest cage's project, its record or that of a former cage, and the engine. Says so if there is no record.
 fn find(session: &Session, here: Project) -> Found {
     let (project, runtime) = match session.find_nearest(None, Fallback::Allowed) {
         Ok((Target::Project(project), runtime, Some(cage))) => {

@@ -90,8 +90,8 @@ fn to_json(facts: &Facts, checks: &[Check]) -> Value {
     })
 }
 
-/// Returns the lines for a terminal of this many columns: problems with their fixes, then the engine that is used, then the names of
-/// the checks that passed.
+/// Returns the lines for a terminal of this many columns: problems with their fixes, then the engine that is used, then the names
+/// of the checks that passed.
 fn folded(checks: &[Check], host: &Host, colors: bool, columns: usize) -> Vec<String> {
     let (fine, wrong): (Vec<_>, Vec<_>) = checks.iter().cloned().partition(|check| check.level == Level::Ok);
     let is_used = |check: &Check| check.name == "engine" && check.message.contains("; used");

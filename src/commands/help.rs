@@ -111,8 +111,8 @@ fn styled(text: &str) -> StyledStr {
     for (number, line) in text.lines().enumerate() {
         let end = if number == 0 { "" } else { "\n" };
         let is_heading = line.ends_with(':') && !line.starts_with(' ');
-        // The library wraps lines, and forgets the width of a line only at a line break in text of the same style. Writing to a string
-        // can't fail.
+        // The library wraps lines, and forgets the width of a line only at a line break in text of the same style. Writing to a
+        // string can't fail.
         let _ = if is_heading {
             write!(styled, "{header}{end}{line}{header:#}")
         } else {

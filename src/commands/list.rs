@@ -116,7 +116,8 @@ fn row(cage: &Cage, host: &Host, is_here: bool) -> Row {
     ]
 }
 
-/// Formats rows in columns as wide as their content. For a terminal of this `width`, cells are shortened so that no line is wrapped.
+/// Formats rows in columns as wide as their content. For a terminal of this `width`, cells are shortened so that no line is
+/// wrapped.
 fn table(rows: Vec<Row>, width: Option<usize>) -> Vec<String> {
     let header = COLUMNS.map(|(title, _)| title.to_owned());
     let rows: Vec<Row> = std::iter::once(header).chain(rows).collect();

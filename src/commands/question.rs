@@ -32,8 +32,8 @@ impl Everything {
         Ok(Self { runtime, cages, home })
     }
 
-    /// Returns a line for each thing that is lost: the `affected` cages, with a verb such as `removes`, the shared home, and `homes` of
-    /// single projects.
+    /// Returns a line for each thing that is lost: the `affected` cages, with a verb such as `removes`, the shared home, and
+    /// `homes` of single projects.
     pub fn losses(&self, verb: &str, affected: &[&Cage], homes: &[(String, String)]) -> String {
         let cages =
             affected.iter().map(|cage| format!("this {verb} {} ({})\n", cage.name, escape(cage.project())));

@@ -139,8 +139,8 @@ impl Renew {
 }
 
 impl Renewal<'_> {
-    /// Replaces `old` by a new cage and enters that, after a `pull` of the image that returns whether the user agrees. `first` gets the
-    /// cage, the image's name and the image, and returns the first steps, or `None` to keep the cage.
+    /// Replaces `old` by a new cage and enters that. `pull` fetches the image and asks the user; with false it stops there. `first`
+    /// returns the first steps, or `None` to keep `old`.
     ///
     /// # Errors
     /// When the image can't be pulled, the options of the new cage can't be decided, or it can't be made.

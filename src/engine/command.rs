@@ -48,7 +48,7 @@ impl fmt::Debug for Input {
 }
 
 impl Runtime {
-    /// Returns a command line of this client. If its output is captured, a command in a cage may run for a limited time only.
+    /// Returns a command line of this client. An `exec` has a time limit if its output is captured.
     pub fn command<A: Into<String>>(&self, args: impl IntoIterator<Item = A>) -> Invocation {
         let args = args.into_iter().map(Into::into).collect();
         let runtime = self.clone();

@@ -28,7 +28,8 @@ pub enum State {
     Changing,
     /// The engine could not remove all of the container.
     Dead,
-    /// Created, but never started. Also podman's `configured`, `initialized` and `unknown`: the engine starts them, or says why not.
+    /// Created, but never started. Also podman's `configured`, `initialized` and `unknown`: the engine starts them, or says why
+    /// not.
     #[serde(other)]
     Created,
 }
@@ -62,7 +63,7 @@ pub struct Container {
     pub id: String,
     /// The name, without the slash that docker puts before it.
     pub name: String,
-    /// Whether it runs.
+    /// Its state.
     pub state: State,
     /// The ID of the image, as the engine writes it.
     pub image_id: String,

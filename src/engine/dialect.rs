@@ -119,9 +119,9 @@ impl Dialect {
 
     /// Returns where the client finds its engine, as far as the environment and settings files tell.
     ///
-    /// podman is remote if `CONTAINER_HOST` or `CONTAINER_CONNECTION` is set, even to an empty value, or if containers.conf has
-    /// `remote = true` (<https://github.com/containers/common/blob/main/docs/containers.conf.5.md>). Outside of Linux it is always
-    /// remote, normally in its own virtual machine.
+    /// podman is remote if `CONTAINER_HOST` or `CONTAINER_CONNECTION` is set, even to an empty value, or if its settings may say
+    /// so: any mention of `remote` counts (<https://github.com/containers/common/blob/main/docs/containers.conf.5.md>). Outside of
+    /// Linux it is always remote, normally in its own virtual machine.
     pub fn endpoint(self, host: &Host) -> Endpoint {
         match self {
             Self::Docker if docker_config::uses_default_context(host) => {
@@ -154,8 +154,8 @@ impl Dialect {
         }
     }
 
-    /// Returns the arguments that print the TLS certificates of the client's connection, if the engine's address doesn't tell whether
-    /// there are any.
+    /// Returns the arguments that print the TLS certificates of the client's connection, if the engine's address doesn't tell
+    /// whether there are any.
     ///
     /// <https://docs.docker.com/reference/cli/docker/#environment-variables>. podman's service has no TLS:
     /// <https://docs.podman.io/en/latest/markdown/podman-system-service.1.html>.
@@ -178,8 +178,8 @@ impl Dialect {
         }
     }
 
-    /// Returns whether several questions are answered sooner side by side than one after the other. Each podman is an engine of its own,
-    /// and they wait for each other's locks.
+    /// Returns whether several questions are answered sooner side by side than one after the other. Each podman is an engine of its
+    /// own, and they wait for each other's locks.
     pub fn answers_side_by_side(self) -> bool {
         match self {
             Self::Docker => true,
@@ -187,8 +187,8 @@ impl Dialect {
         }
     }
 
-    /// Returns whether `create --init` is known to fail because the engine's init is not installed. docker's can't be looked up: its
-    /// error comes when a container starts.
+    /// Returns whether `create --init` is known to fail because the engine's init is not installed. docker's can't be looked up:
+    /// its error comes when a container starts.
     ///
     /// podman finds `catatonit` as in <https://github.com/containers/common/blob/main/docs/containers.conf.5.md>.
     pub fn lacks_init(self, host: &Host) -> bool {
@@ -257,9 +257,9 @@ impl Dialect {
 
     /// Returns whether containers share the kernel's keyrings with the users of this machine, and may make user namespaces.
     ///
-    /// podman's profile of system calls allows both, docker's neither: <https://docs.docker.com/engine/security/seccomp/>. Without root
-    /// a container has the keyrings of a user namespace, and in a virtual machine those of nobody.
-    /// The user may have chosen a profile in podman's settings.
+    /// podman's profile of system calls allows both, docker's neither: <https://docs.docker.com/engine/security/seccomp/>. Without
+    /// root a container has the keyrings of a user namespace, and in a virtual machine those of nobody. The user may have chosen a
+    /// profile in podman's settings.
     pub fn shares_keyrings(self, host: &Host, engine: &Engine) -> bool {
         match self {
             Self::Docker => false,
@@ -283,8 +283,8 @@ impl Dialect {
         }
     }
 
-    /// Returns the value of `--add-host` that names the host `host.docker.internal`, if containers don't get such a name
-    /// otherwise. A podman that `has_name` adds it, or cage does later. `address` finds this machine's own address.
+    /// Returns the value of `--add-host` that names the host `host.docker.internal`, if containers don't get such a name otherwise.
+    /// `has_name` tells that podman itself, or cage after the start, adds the name. `address` finds this machine's own address.
     ///
     /// - Docker's virtual machines define the name themselves. With an engine on another machine, the name means that machine.
     /// - `host-gateway` is the bridge's address: <https://docs.docker.com/reference/cli/docker/container/run/#add-host>. With
@@ -309,8 +309,8 @@ impl Dialect {
 
     /// Returns the version since which a container gets the name `host.docker.internal` from the engine itself, if any does.
     ///
-    /// Since 5.3, podman's network has an address that leads to the host; the host's own address is also the container's:
-    /// <https://github.com/containers/podman/blob/main/RELEASE_NOTES.md#530>.
+    /// Since 5.3, podman has a special address for the host. The host's ordinary address wouldn't do: inside, it is the container's
+    /// own: <https://github.com/containers/podman/blob/main/RELEASE_NOTES.md#530>.
     pub fn names_host_since(self) -> Option<(u32, u32)> {
         match self {
             Self::Docker => None,
@@ -364,8 +364,9 @@ impl Dialect {
         }
     }
 
-    /// Returns detach keys that users don't type, because cage itself handles the configured ones. docker's client delays the first
-    /// of them until the next key, so this is `own` if cage never passes that key on.
+    /// Returns the value of `--detach-keys`: one key sixteen times, which nobody types, because cage itself handles the configured
+    /// keys. docker's client holds the first press back until the next key, so the key should be `own`, one that cage never passes
+    /// on.
     ///
     /// An empty value turns podman's off
     /// (<https://docs.podman.io/en/latest/markdown/podman-exec.1.html#detach-keys-sequence>); with docker it means the

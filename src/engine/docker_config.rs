@@ -1,4 +1,5 @@
-//! docker's settings file of the user: <https://docs.docker.com/reference/cli/docker/#docker-cli-configuration-file-configjson-properties>.
+//! docker's settings file of the user:
+//! <https://docs.docker.com/reference/cli/docker/#docker-cli-configuration-file-configjson-properties>.
 
 use std::path::PathBuf;
 

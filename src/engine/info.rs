@@ -20,7 +20,7 @@ pub enum Mode {
     Rootless,
 }
 
-/// The product that runs an engine in a virtual machine.
+/// Where an engine runs, if not directly on this machine: mostly the product that runs it in a virtual machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     /// Docker Desktop, on a Mac, on Linux, or for WSL.
@@ -176,8 +176,8 @@ pub(super) fn read_docker(said: &str, client: &str, host: &Host) -> Result<Info>
     })
 }
 
-/// Recognises the product by its system, or by the name of its virtual machine, which the user can change. An engine on a machine
-/// with this machine's name is on this machine, even if this machine itself is a virtual one.
+/// Recognises the product by its system, or by the name of its virtual machine, which the user can change. If the engine reports
+/// this machine's own name, it is here, even inside a virtual machine.
 fn product(system: &str, name: &str, host: &Host) -> Option<Product> {
     let is_here = host.os == Os::Linux && host.nodename.as_deref() == Some(name);
     let name = if is_here { "" } else { name };

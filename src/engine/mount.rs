@@ -94,7 +94,7 @@ impl Mount {
         bail!(Failure::new(format!("volume source {}{problem}", text::escape(source))).hint(hint))
     }
 
-    /// Returns a path without a source as a mount of that path of the host at the same path.
+    /// Turns a mount that has only a target into a mount of the same path of the host.
     #[must_use]
     pub fn at_its_own_path(self) -> Self {
         if self.source.is_empty() {
@@ -104,8 +104,8 @@ impl Mount {
         }
     }
 
-    /// Resolves the source against the directory `base`, the project, and symbolic links in its path. A path alone stands for itself
-    /// in the cage if it exists on the host, outside of the project; otherwise it is a new volume, as for the engines.
+    /// Resolves the source against the directory `base`, the project, and symbolic links in its path. A path alone stands for
+    /// itself in the cage if it exists on the host, outside of the project; otherwise it is a new volume, as for the engines.
     ///
     /// # Errors
     /// When a source on the host doesn't exist.

@@ -35,8 +35,8 @@ pub struct Runner {
 pub enum Streams {
     /// cage's own.
     Inherited,
-    /// A terminal, which is not the process's controlling terminal, for stdin and stdout, and a pipe for stderr. The process is in a
-    /// group of its own, so that no signal of the user's terminal reaches it.
+    /// A terminal, which is not the process's controlling terminal, for stdin and stdout, and a pipe for stderr. The process is in
+    /// a group of its own, so that no signal of the user's terminal reaches it.
     Terminal(OwnedFd),
     /// A pipe for each, in a process group of its own, so that Ctrl-C doesn't reach the process.
     Piped,
@@ -105,7 +105,8 @@ impl Runner {
         self.captured(invocation, &Cancel::default(), message.as_deref())
     }
 
-    /// Runs a command and captures its output, unless it is cancelled. Shows nothing, since a program may have the terminal meanwhile.
+    /// Runs a command and captures its output, unless it is cancelled. Shows nothing, since a program may have the terminal
+    /// meanwhile.
     ///
     /// # Errors
     /// When it doesn't start.

@@ -38,9 +38,9 @@ impl Reach {
         Ok(places.chain(host.reach()?).collect())
     }
 
-    /// Returns PATH, where engines look for programs that they start, some as root, and the variables with libraries, without
-    /// relative entries and those that code in a cage can write; other variables that lead to such places, without these entries; and
-    /// the runtime directory, if that is missing.
+    /// Returns the variables to change for the client. PATH, where engines look for programs that they start, some as root, and the
+    /// variables with libraries lose relative entries and those that code in a cage can write; all others lose only the latter. The
+    /// runtime directory is added if it is missing.
     fn variables(&self, host: &Host) -> Result<Vec<(OsString, OsString)>> {
         let is_safe =
             |entry: &PathBuf| entry.is_absolute() && entry.exists() && self.place_of(entry).is_none();
@@ -111,8 +111,8 @@ fn named_paths<'a>(name: &str, value: &'a Path) -> Vec<&'a Path> {
 /// The variable with options of podman's storage, some of which name programs.
 const STORAGE_OPTS: &str = "STORAGE_OPTS";
 
-/// Variables with directories, libraries or files from which an engine's client, or a script or credential helper that it starts, runs
-/// or loads something, and with directories in which it keeps layers or names of images. Each may be a list.
+/// Variables with directories, libraries or files from which an engine's client, or a script or credential helper that it starts,
+/// runs or loads something, and with directories in which it keeps layers or names of images. Each may be a list.
 const LISTS: [&str; 21] = [
     "PATH",
     "LD_LIBRARY_PATH",

@@ -11,8 +11,8 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::base::console;
 
-/// The signals that would end cage. While a plan is carried out they are only noted, so that a half-done step can be undone;
-/// at all other times they have their usual effect.
+/// The signals that would end cage. While a plan is carried out they are only noted, so that a half-done step can be undone; before
+/// that they end cage. Ctrl-\ is only noted from the first plan on.
 #[derive(Debug)]
 pub struct Interrupts {
     numbers: Vec<i32>,
@@ -22,8 +22,8 @@ pub struct Interrupts {
     quit: Option<Handle>,
 }
 
-/// Ends cage with a word on Ctrl-\, which people press to detach, in another thread until the handle is closed. Without this thread
-/// the signal is only noted.
+/// Starts a thread that, on Ctrl-\, prints a message and ends cage, until the handle is closed: people press Ctrl-\ to detach.
+/// Without this thread the signal is only noted.
 fn quit_early() -> io::Result<Handle> {
     let mut signals = Signals::new([SIGQUIT])?;
     let handle = signals.handle();

@@ -178,7 +178,7 @@ pub(super) fn is_only_of_missing_things(words: &str) -> bool {
     words.lines().any(is_missing) && words.lines().all(|line| is_missing(line) || !is_error(line))
 }
 
-/// Returns what a client says of an engine that does not answer, without the request, if that is not at the usual socket.
+/// Returns the client's reason why an engine does not answer, unless the engine is at its usual socket.
 pub(super) fn no_answer(words: &str) -> Option<&str> {
     let usual = ["at unix:///var/run/docker.sock", "at unix:///run/user/"];
     let line = words.lines().map(bare).rfind(|line| line.contains("://"))?;

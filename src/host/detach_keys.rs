@@ -22,7 +22,8 @@ pub struct DetachKeys {
 }
 
 impl DetachKeys {
-    /// Parses keys in the notation of `docker attach --detach-keys`, such as `ctrl-p,ctrl-q`; also with a capital, as cage shows them.
+    /// Parses keys in the notation of `docker attach --detach-keys`, such as `ctrl-p,ctrl-q`; also with a capital, as cage shows
+    /// them.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.replace("Ctrl-", "ctrl-");
         let keys = text.split(',').map(Key::parse).collect::<Option<_>>()?;

@@ -1,4 +1,5 @@
-//! The git directories of a project, and the places elsewhere on this machine that they name: other worktrees, and stores of objects.
+//! The git directories of a project, and the places elsewhere on this machine that they name: other worktrees, and stores of
+//! objects.
 //!
 //! Code in a cage can write most of these files, so they are read like any other untrusted input, and cage never runs git.
 

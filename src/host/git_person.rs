@@ -165,8 +165,8 @@ impl Reader<'_> {
         Ok(Some(file.parent().unwrap_or(Path::new("/")).join(OsStr::from_bytes(&path))))
     }
 
-    /// Replaces `~` and `~user` at the start of a path; `None` if there is no such home. For a pattern git resolves the links in the
-    /// path of the user's home.
+    /// Replaces `~` and `~user` at the start of a path; `None` if there is no such home. For a pattern git resolves the links in
+    /// the path of the user's home.
     fn expand(&self, path: &[u8], is_pattern: bool) -> Option<Vec<u8>> {
         let Some(rest) = path.strip_prefix(b"~") else { return Some(path.to_vec()) };
         let end = rest.iter().position(|c| *c == b'/').unwrap_or(rest.len());

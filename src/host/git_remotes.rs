@@ -72,8 +72,8 @@ fn is_ipv6(text: &str) -> bool {
     text.parse::<Ipv6Addr>().is_ok()
 }
 
-/// Returns whether a text is a name or an address. A dash at its start would be an option for ssh; other characters have a meaning in
-/// `known_hosts`.
+/// Returns whether a text is a name or an address. A dash at its start would be an option for ssh; other characters have a meaning
+/// in `known_hosts`.
 fn is_host(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_plain);

@@ -1,4 +1,5 @@
-//! The lines of SSH's `known_hosts` that are about given hosts, as ssh reads them. <https://man.openbsd.org/sshd#SSH_KNOWN_HOSTS_FILE_FORMAT>
+//! The lines of SSH's `known_hosts` that are about given hosts, as ssh reads them.
+//! <https://man.openbsd.org/sshd#SSH_KNOWN_HOSTS_FILE_FORMAT>
 
 use std::num::NonZero;
 use std::thread;
@@ -94,8 +95,8 @@ fn is_about(names: &[u8], hosts: &[Host]) -> bool {
     })
 }
 
-/// Returns whether `|1|SALT|HASH` is about one of these hosts: the hash is HMAC-SHA1 of the name, with the salt as key. All lines of a
-/// file may be hashed, so that a line takes no more than the four blocks that differ from others.
+/// Returns whether `|1|SALT|HASH` is about one of these hosts: the hash is HMAC-SHA1 of the name, with the salt as key. All lines
+/// of a file may be hashed, so that a line takes no more than the four blocks that differ from others.
 fn is_hash_of(names: &[u8], hosts: &[Host]) -> Option<bool> {
     let mut parts = names.strip_prefix(b"|1|")?.splitn(2, |c| *c == b'|').map(decode);
     let (salt, hash) = (parts.next()??, parts.next()??);

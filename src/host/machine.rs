@@ -261,8 +261,8 @@ impl Host {
         Some(self.state_dir()?.join(format!("{name}.{kind}")))
     }
 
-    /// Returns the user's runtime directory, `/run/user/UID`, if the variable for it names no directory of the user's, as after `su`
-    /// and in cron jobs. Without it podman may look for its containers elsewhere.
+    /// Returns the user's runtime directory, `/run/user/UID`, if the variable for it names no directory of the user's, as after
+    /// `su` and in cron jobs. Without it podman may look for its containers elsewhere.
     pub fn missing_runtime_dir(&self) -> Option<PathBuf> {
         let is_private = |dir: &Path| {
             fs::symlink_metadata(dir)

@@ -1,4 +1,5 @@
-//! Facts about this machine, its user and the project directory. Everything here reads; nothing changes files or talks to an engine.
+//! Facts about this machine, its user and the project directory. Everything here reads; nothing changes files or talks to an
+//! engine.
 
 pub mod completion;
 pub mod detach_keys;

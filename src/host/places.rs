@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::base::{file, text};
 use crate::host::machine::Host;
 
-/// Names in a home of files that programs run or trust when they start, and of directories with such files. `%20` stands for a blank.
+/// Names in a home of files that programs run or trust when they start, and of directories with such files. `%20` stands for a
+/// blank.
 const DOTFILES: &str = "\
     .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .bashrc.d .config/fish .config/nushell .config/powershell .config/zsh \
     .config/bash .config/elvish .config/xonsh .local/share/fish \

@@ -69,8 +69,8 @@ impl Host {
     }
 
     /// Keeps the places that the cages of an engine can write, besides those that are kept already and still exist: what code in a
-    /// cage has planted stays when the cage is removed. A place with the whole home or system in it is not kept, as nothing would be
-    /// left to run.
+    /// cage has planted stays when the cage is removed. A place with the whole home or system in it is not kept, as nothing would
+    /// be left to run.
     pub fn keep_reach(&self, engine: &str, places: impl IntoIterator<Item = String>) {
         let home = self.home.as_deref().map(file::real);
         let is_limited = |place: &Path| {

@@ -75,8 +75,8 @@ const TERMINATING: Duration = Duration::from_secs(10);
 const CONNECTING: Duration = Duration::from_secs(3);
 
 impl Attach {
-    /// Attaches until the process ends or the user detaches, and returns the exit code of cage, or the engine's error if the container
-    /// could not be started for the first time.
+    /// Attaches until the process ends or the user detaches, and returns the exit code of cage, or the engine's error if the
+    /// container could not be started for the first time.
     ///
     /// # Errors
     /// When the client fails.
@@ -346,7 +346,8 @@ enum End {
 }
 
 impl End {
-    /// Derives the end from the container's state, the client's exit code and its complaint. With a terminal attached docker complains only of failures and of being detached.
+    /// Derives the end from the container's state, the client's exit code and its complaint. With a terminal attached docker
+    /// complains only of failures and of being detached.
     fn of(state: &State, code: Option<u8>, complaint: &str) -> Self {
         let (status, exit_code) = (state.status.as_str(), state.exit_code);
         // The first process may end before the client can attach to it.

@@ -1,7 +1,8 @@
 //! The engine that has a cage, or the home that cages share.
 //!
-//! An engine that is down can't tell what it has. So cage keeps the engine of each cage in `~/.local/state/cage/NAME.engine`, and that of
-//! the home in `VOLUME.engine`, where no cage can write. A command about a cage asks that engine and no other, unless the user names one.
+//! An engine that is down can't tell what it has. So cage keeps the engine of each cage in `~/.local/state/cage/NAME.engine`, and
+//! that of the home in `VOLUME.engine`, where no cage can write. A command about a cage asks that engine and no other, unless the
+//! user names one.
 
 use std::path::PathBuf;
 

@@ -123,8 +123,9 @@ impl Session {
         Ok(None)
     }
 
-    /// Checks that the engine that answered is the one that the cage or home belongs to, or that it is gone from that engine: the client
-    /// may have removed it. A command that only enters accepts a cage that it `found`, and may create one on an engine without the home.
+    /// Checks that the engine that answers is the recorded one, unless the recorded one no longer has the cage or home, which may
+    /// have been removed with the engine's own client. A command that only enters also accepts a cage that it `found` elsewhere,
+    /// and creates one without asking where the home is.
     ///
     /// # Errors
     /// When it is another engine.

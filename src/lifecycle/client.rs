@@ -209,8 +209,8 @@ impl Running {
         let _ = emulate_default_handler(SIGTSTP);
     }
 
-    /// Sets the modes of the terminal again after cage was stopped, and makes the program redraw its screen. The shell in between has set
-    /// modes of its own. After a stop that cage could not prepare, those of the program are still on.
+    /// Sets the modes of the terminal again after cage was stopped, and makes the program redraw its screen. The shell in between
+    /// has set modes of its own. After a stop that cage could not prepare, those of the program are still on.
     fn resume(&self, terminal: &SavedTerminal, is_undone: bool) {
         let _ = terminal.make_raw();
         let undo = if is_undone { String::new() } else { self.tracker().undo() };
@@ -239,7 +239,7 @@ impl Running {
                 }
                 SIGWINCH | SIGCONT => {
                     self.resize(0);
-                    // podman without root, which is two processes, now and then loses one of several on a busy machine.
+                    // podman without root, which is two processes, sometimes loses one of several quick signals.
                     // A size that is passed on again changes nothing.
                     let _ = spawn(scope, || {
                         if !self.ends_within(Duration::from_millis(500)) {

@@ -109,9 +109,9 @@ impl Context<'_> {
     /// Returns the command to run in a container each time it has started, if any. The command fails only if the container
     /// is not running.
     ///
-    /// It runs as root with the container's variables, so `LD_PRELOAD` from the project's env file would let project code run as root.
-    /// With `--no-root` it is therefore run only for the SSH agent's socket of a virtual machine (`machines_agent`), where root is
-    /// not the host's root.
+    /// It runs as root with the container's variables, so `LD_PRELOAD` from the project's env file would let project code run as
+    /// root. With `--no-root` it is therefore run only for the SSH agent's socket of a virtual machine (`machines_agent`), where
+    /// root is not the host's root.
     pub(super) fn settle(
         &self,
         container: &str,

@@ -29,8 +29,8 @@ use crate::lifecycle::worktrees;
 const HAND_OVER: &str = script::body(include_str!("hand_over.sh"));
 
 impl NewCage<'_> {
-    /// Returns the plan that creates the cage. The container gets its final name last, so that a cage of that name is always complete.
-    /// `remains` are containers that the engine could not remove, or that an earlier attempt left behind.
+    /// Returns the plan that creates the cage. The container gets its final name last, so that a cage of that name is always
+    /// complete. `remains` are containers that the engine could not remove, or that an earlier attempt left behind.
     ///
     /// # Errors
     /// When a file for the container has an impossible path.
@@ -130,7 +130,8 @@ impl NewCage<'_> {
         // The label names the project when the cage and the directory are gone. An existing volume keeps its labels.
         let label = format!("{}={}", host.label, project.path);
         let label = (self.options.home() == Some(Home::Project)).then_some(["--label", &label]);
-        // podman closes a volume to the user that it makes for a container with these IDs, and only the helper could look into it.
+        // If podman makes the volume together with a container that has these IDs, only the helper can look into it, and not the
+        // user.
         let is_closed = self.preflight.home.is_none() && matches!(self.mapping, Mapping::KeepId(_));
         if label.is_some() || is_closed {
             let flags = label.into_iter().flatten();
@@ -170,7 +171,8 @@ impl NewCage<'_> {
         Step::Undo(Plan::new([remove].into_iter().chain(then)))
     }
 
-    /// Returns whether the home is ready without the helper: this machine shows that it has its owner, and it is to get nothing new.
+    /// Returns whether the home is ready without the helper: this machine shows that it has its owner, and it is to get nothing
+    /// new.
     fn has_home(&self) -> bool {
         let ids = self.context.session.host.ids;
         let owner = match (self.mapping, self.preflight.engine.mode) {
@@ -205,7 +207,8 @@ impl NewCage<'_> {
         self.context.settle(name, self.agent() == Some(Agent::Machine), &self.options)
     }
 
-    /// Returns the command that gives files of the image to the user, if there are a few. Many would take long, and more of the disk.
+    /// Returns the command that gives files of the image to the user, if there are a few. Many would take long, and more of the
+    /// disk.
     fn hand_over(&self, name: &str) -> Option<Invocation> {
         let Outside { files, has_more } = &self.outside;
         if files.is_empty() || *has_more || self.options.has(NO_ROOT) {
@@ -219,8 +222,8 @@ impl NewCage<'_> {
         Some(self.context.runtime.command(args))
     }
 
-    /// Returns the plan that starts the container of this name and checks that it keeps running: with the engine's init as the first
-    /// process, the start succeeds even if the image's command can't be executed.
+    /// Returns the plan that starts the container of this name and checks that it keeps running: with the engine's init as the
+    /// first process, the start succeeds even if the image's command can't be executed.
     fn start(&self, name: &str) -> Plan {
         let runtime = self.context.runtime;
         let look = || runtime.command(["exec", "--workdir", "/", name, "/bin/sh", "-c", ":"]);
@@ -246,8 +249,8 @@ impl NewCage<'_> {
         Some(Step::Run(give.slow("Making the volumes ready")))
     }
 
-    /// Returns the steps before the start of the container of this name: they check the paths of the mounted files and directories of
-    /// the host, except the SSH agent, create mount points in them, and give new volumes to the user.
+    /// Returns the steps before the start of the container of this name: they check the paths of the mounted files and directories
+    /// of the host, except the SSH agent, create mount points in them, and give new volumes to the user.
     fn ready_mounts(&self, name: &str) -> impl Iterator<Item = Step> {
         let git = self.git.outside().map(PathBuf::from);
         let sources = [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git);

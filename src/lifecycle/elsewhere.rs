@@ -39,8 +39,8 @@ impl Context<'_> {
     }
 }
 
-/// Returns how a cage with these options on the machine at `address` differs from one on this machine, in few words. There may be an
-/// SSH agent and files for new homes.
+/// Returns how a cage with these options on the machine at `address` differs from one on this machine, in few words. `has_agent`
+/// and `has_files` tell whether this machine has an SSH agent and files for new homes.
 pub fn notes(options: &CreateOptions, address: &str, has_agent: bool, has_files: bool) -> Vec<String> {
     let mut notes =
         vec![format!("the cage is on another machine, {}, which has this directory", text::escape(address))];

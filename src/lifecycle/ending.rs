@@ -1,4 +1,4 @@
-//! The reason why a container ended while a user was in it.
+//! Why a container ended.
 
 use std::fs;
 use std::path::PathBuf;
@@ -125,8 +125,8 @@ impl Ending {
         }
     }
 
-    /// Returns why a command in the container has ended with the container, if it has. `lost` tells whether the engine no longer knows
-    /// the command.
+    /// Returns why a command in the container has ended with the container, if it has. `lost` tells whether the engine no longer
+    /// knows the command.
     ///
     /// # Errors
     /// When the engine doesn't answer.

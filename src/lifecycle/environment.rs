@@ -32,7 +32,7 @@ impl NewCage<'_> {
         proxy::warning(|name| self.chosen(name), &client, of_image).filter(|_| self.options.has_network())
     }
 
-    /// Returns the names of the terminal's variables that the user or the image sets, and not this terminal.
+    /// Returns the names of the terminal's variables that the user has chosen, or that the image sets and this terminal doesn't.
     pub(super) fn fixed_variables(&self) -> String {
         let Context { session, image, .. } = self.context;
         let is_in_image = |name: &str| image.is_some_and(|image| image.sets(name));

@@ -162,8 +162,8 @@ impl Session {
         Ok((target, runtime, found))
     }
 
-    /// Finds a cage like [`Session::find_here`]. For a directory without one, uses the nearest parent directory that has a cage, and
-    /// prints which.
+    /// Finds a cage like [`Session::find_here`]. For a directory without one, uses the nearest parent directory that has a cage,
+    /// and prints which.
     ///
     /// # Errors
     /// As [`Session::find`].
@@ -245,7 +245,8 @@ impl Session {
         self.carry_out_locked(&plan, lock).map(drop)
     }
 
-    /// Finds a runtime, and in the same query a project's cage and an image. `above` are the names of cages that are accepted as well.
+    /// Finds a runtime, and in the same query a project's cage and an image. `above` are the names of cages that are accepted as
+    /// well.
     ///
     /// # Errors
     /// As [`Session::find`].
@@ -277,7 +278,7 @@ impl Session {
         let names = [project.name.as_str(), &new];
         let query = || runtime.containers_and_image(self.runner, &names, image);
         let found = Self::settled(query, |found| &found.containers)?;
-        // A container of another name has the image's name.
+        // The answer may also have a container that is called like the image.
         let cage_of = |name: &str| {
             let container = found.containers.iter().find(|container| container.name == name);
             container.map(|container| self.recognise(Some(project), container.clone())).transpose()

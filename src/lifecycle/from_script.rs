@@ -1,5 +1,5 @@
-//! Care for the cages that the script made: finding one that it named after a path with links, never letting the engine make a directory
-//! for a mount that is gone, and warning before a new cage takes the shared home from a running one.
+//! Care for the cages made by the bash script that cage replaces: finding one that it named after a path with links, never letting
+//! the engine make a directory for a mount that is gone, and warning before a new cage takes the shared home from a running one.
 
 use std::fs;
 use std::path::Path;
@@ -22,8 +22,8 @@ use crate::lifecycle::new_cage::{Features, NewCage};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
 
-/// Returns the cage that the script made for the directory of `project`, or, if `above`, for its nearest parent with one, but named after a
-/// path with links. The project that is returned has the path that this cage uses.
+/// Returns the cage that the script made for the directory of `project`, or, if `above`, for its nearest parent with one, but named
+/// after a path with links. The project that is returned has the path that this cage uses.
 pub fn by_link(
     session: &Session,
     cages: &[Cage],
@@ -79,8 +79,8 @@ pub fn check_start(session: &Session, runtime: &Runtime, cage: &Cage) -> Result<
     Ok(())
 }
 
-/// Warns if the new cage takes the home from running cages of the script, and asks at a terminal: their user keeps its number, and the
-/// files get another owner. `old` is the cage that the new one replaces.
+/// Warns if the new cage takes the home from running cages of the script, and asks at a terminal: their user keeps its number, and
+/// the files get another owner. `old` is the cage that the new one replaces.
 ///
 /// # Errors
 /// When the user doesn't agree.

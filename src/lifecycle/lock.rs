@@ -29,7 +29,8 @@ pub struct Lock {
 /// The locks that are held while a container is made.
 pub type Locks = Vec<Lock>;
 
-/// Waits for a lock, until a signal comes. Returns `None` for a file that can't be made or locked: the engine keeps names apart.
+/// Waits for a lock, until a signal comes. Returns `None` for a file that can't be made or locked: cage goes on, as the engine
+/// itself refuses a second container of a name.
 ///
 /// # Errors
 /// When a signal came.

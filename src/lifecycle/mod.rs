@@ -1,10 +1,10 @@
 //! Creating, entering, replacing and removing a cage: the plans that commands share.
 //!
 //! - Which engine and cage a command is about: `choice`, `find`, `belonging`, `elsewhere`.
-//! - A new cage: `preflight`, `new_ports` and `new_cage` gather facts, `description` turns them into a container, `notices` into messages, `create` into
-//!   plans. An existing one: `resume`.
-//! - Being in a cage: `attach` (what happens on detach and at the end), `client` (the engine's client in a pseudo-terminal), `exec`,
-//!   `kept_modes`, `open_terminals`, `ending`.
+//! - A new cage: `preflight`, `new_ports` and `new_cage` gather facts, `description` turns them into a container, `notices` into
+//!   messages, `create` into plans. An existing one: `resume`.
+//! - Being in a cage: `attach` (what happens on detach and at the end), `client` (the engine's client in a pseudo-terminal, where the
+//!   detach keys arrive), `exec`, `kept_modes`, `open_terminals`, `ending`.
 //! - Carrying out: `plan` and `steps`, with `lock`.
 
 pub mod acknowledged;

@@ -58,7 +58,7 @@ pub struct NewCage<'a> {
     pub features: Features,
     /// The record of the project before its first cage, so that `cage check` can tell what is new.
     pub record: Record,
-    /// The path and the text of the file that keeps this record, if it is missing.
+    /// The path and the text of the file that keeps this record, if it has to be written.
     pub baseline: Option<(PathBuf, String)>,
     /// The entry for the host's name, if the engine adds none.
     pub add_host: Option<String>,
@@ -185,12 +185,14 @@ impl NewCage<'_> {
         self.preflight.others.iter().filter(loses).map(|other| other.name.as_str())
     }
 
-    /// Returns the flag that maps user IDs, or turns off docker's userns-remap: no user in the cage could write the project with it.
+    /// Returns the flag that maps user IDs, or turns off docker's userns-remap: no user in the cage could write the project with
+    /// it.
     pub(super) fn userns(&self) -> Option<String> {
         self.mapping.flag().or_else(|| self.preflight.engine.remaps.then(|| "--userns=host".to_owned()))
     }
 
-    /// Returns the flag that keeps `SELinux` from confining the container: relabelling the project would change it on the host, for good.
+    /// Returns the flag that keeps `SELinux` from confining the container: relabelling the project would change it on the host, for
+    /// good.
     pub(super) fn security(&self) -> Option<String> {
         self.preflight.engine.selinux.then(|| home::UNCONFINED.to_owned())
     }
@@ -255,7 +257,8 @@ fn new_files(
     Ok(files)
 }
 
-/// Returns the facts about this image of the engine at `endpoint`, and whether they had to be queried. `old` is the cage to be replaced.
+/// Returns the facts about this image of the engine at `endpoint`, and whether they had to be queried. `old` is the cage to be
+/// replaced.
 fn image_facts(
     context: Context,
     old: Option<&Cage>,

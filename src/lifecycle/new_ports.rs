@@ -1,4 +1,4 @@
-//! The ports that a cage is to have and the running one that it replaces doesn't have: tried before the old one ends.
+//! The ports that a replacement adds, tried while the old cage still runs.
 
 use std::net::{TcpListener, UdpSocket};
 
@@ -17,9 +17,9 @@ use crate::lifecycle::context::Context;
 const MOST: usize = 100;
 
 impl Context<'_> {
-    /// Checks that the engine can publish the ports of a cage with `options` that are not those of the cages that it replaces, the first
-    /// of which is `old`. The engine is asked only about ports at which cage itself can't listen, as it may have other rights or
-    /// be elsewhere.
+    /// Checks that the engine can publish the ports of a cage with `options` that are not those of the cages that it replaces, the
+    /// first of which is `old`. The engine is asked only about ports at which cage itself can't listen, as it may have other rights
+    /// or be elsewhere.
     ///
     /// # Errors
     /// When one is taken, or a signal came.

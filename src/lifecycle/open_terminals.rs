@@ -101,7 +101,7 @@ impl OpenTerminals {
     /// Returns how many terminals of commands have ended with the cage since `start`, or are about to, and forgets them.
     pub fn take_ended(&self, start: SystemTime) -> usize {
         let is_open = |entry: &DirEntry| visitor(entry).is_some_and(|visitor| visitor.way == Way::Terminal);
-        // Without the word cage was killed.
+        // If the word is missing, that cage process was killed.
         let has_ended = |entry: &DirEntry| {
             let written = entry.metadata().and_then(|metadata| metadata.modified());
             let content = fs::read_to_string(entry.path());

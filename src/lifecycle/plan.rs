@@ -63,7 +63,7 @@ pub enum Step {
     /// Pull an image and show the progress. If that fails and the second command, which looks for an image, succeeds, continue with
     /// a warning.
     Pull(Invocation, Option<Box<Invocation>>),
-    /// If a later step fails, execute this plan.
+    /// If a later step fails, execute this plan. It replaces the undo plan before it.
     Undo(Plan),
     /// Discard the undo plan; interrupts no longer stop the plan.
     Keep,

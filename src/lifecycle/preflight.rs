@@ -47,7 +47,8 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Checks that an engine on another machine has the project before an image is pulled there, if another `image` is there already.
+    /// Checks, with an `image` that is there already, that an engine on another machine has the project. Without one nothing is
+    /// checked yet.
     ///
     /// # Errors
     /// As [`Context::prove_if_elsewhere`].
@@ -108,7 +109,7 @@ impl Preflight {
         others.retain(|other| other.final_name() != project.name);
         if !options.has(ALLOW_NESTED) {
             nesting::check_nested(project, options, &others)?;
-            // Those of cages that are gone, too.
+            // The reach also has the places of removed cages.
             let links: Vec<_> =
                 file::links(&project.reached).into_iter().chain(options.links.clone()).collect();
             nesting::check_links(&links, &session.host.reach()?)?;

@@ -78,8 +78,8 @@ fn another_image(session: &Session, container: &Cage, typed: &CreateOptions) -> 
     (is_chosen && !is_same_name(&wanted, container.image_name())).then_some(wanted)
 }
 
-/// Returns the newest image of the name that a cage was made of, if there is one. A cage keeps its image unless the user chooses
-/// another.
+/// Returns the image to compare a cage with: the newest one of the cage's image name, or the one that is asked for if the user
+/// chose another.
 fn own_image(
     context: Context,
     container: &Cage,
@@ -166,8 +166,8 @@ pub(super) struct Resumption<'a> {
 }
 
 impl Resumption<'_> {
-    /// Returns the plan that enters an existing cage, and starts it if it doesn't run. `points` are the steps before a start, for mount
-    /// points, and `worktrees` those in the running cage.
+    /// Returns the plan that enters an existing cage, and starts it if it doesn't run. `points` are the steps before a start, for
+    /// mount points, and `worktrees` those in the running cage.
     pub(super) fn plan(&self, points: Vec<Step>, worktrees: Vec<Step>, entry: &Entry) -> Plan {
         let Self { context, cage, kept, .. } = *self;
         let mut plan = self.tell_changes(entry);

@@ -98,8 +98,8 @@ impl Session {
         agrees(question)
     }
 
-    /// Returns the programs that would end with a cage: those of other terminals, or an agent from which the user has detached. None
-    /// without a terminal, or if the user said `yes`.
+    /// Returns the programs that would end with a cage: those of other terminals, or an agent from which the user has detached.
+    /// None without a terminal, or if the user said `yes`.
     pub fn at_work(&self, runtime: &Runtime, cage: &Cage, yes: bool) -> Vec<Visitor> {
         if yes || self.global.dry_run || !self.host.can_ask() || !cage.state.is_up() {
             return Vec::new();
@@ -136,8 +136,9 @@ impl Session {
         Ok(locks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
-    /// Warns a user who leaves a cage about new files in the project that this machine would run or trust, if they are not those that
-    /// the last session ended with. `seen` is the cage's record of earlier ones; without a record there is nothing to compare with.
+    /// Warns a user who leaves a cage about new files in the project that this machine would run or trust, if they are not those
+    /// that the last session ended with. `seen` is the cage's record of earlier ones; without a record there is nothing to compare
+    /// with.
     pub fn tell_leftovers(&self, project: &Project, seen: Option<&str>) {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;

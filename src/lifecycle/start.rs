@@ -25,8 +25,8 @@ use crate::lifecycle::steps::fetch;
 /// The number of retries after another command created or removed the container first.
 const RACES: u32 = 10;
 
-/// Starts the project's cage from whatever state it is in, or creates it, and enters it. At the end prints what code in the cage left in
-/// the project.
+/// Starts the project's cage from whatever state it is in, or creates it, and enters it. At the end prints what code in the cage
+/// left in the project.
 ///
 /// # Errors
 /// When the cage can't be started; a half-made cage has been removed.

@@ -11,7 +11,8 @@ use crate::engine::container::State;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 
-/// Adds the steps that stop containers: a hangup, and a kill after five seconds. `how` is the word that their sessions show, such as `stopped`.
+/// Adds the steps that stop containers: a hangup, and a kill after five seconds. `how` is the word that their sessions show, such
+/// as `stopped`.
 pub fn halt(plan: &mut Plan, host: &Host, runtime: &Runtime, containers: &[&Cage], how: &'static str) {
     let ids = |wanted: fn(State) -> bool| {
         containers

@@ -1,6 +1,6 @@
-//! Other worktrees of the project's repository. In a cage they are not there, and `git worktree prune` would delete the records of them in
-//! the repository, with their index and staged changes. An empty placeholder at the path of each one's `.git` file, in the container's own
-//! layer, keeps git from that.
+//! Other worktrees of the project's repository. In a cage they are not there, and `git worktree prune` would delete the records of
+//! them in the repository, with their index and staged changes. An empty placeholder at the path of each one's `.git` file, in the
+//! container's own layer, keeps git from that.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub struct Worktrees {
 }
 
 impl Worktrees {
-    /// Finds the worktrees of the project at this path, which has a new cage with these mounts.
+    /// Finds the worktrees of the project at this path for a cage with these mounts that was created at `since`.
     pub(super) fn of(project: PathBuf, mounts: Vec<String>, since: Option<SystemTime>) -> Self {
         let found = git_dirs::worktrees(&project, &git_dirs::of(&project, &GitDir::of(&project)));
         Self { project, found, mounts, since }
@@ -66,7 +66,8 @@ impl Worktrees {
         needed.filter_map(|file| file.to_str()).map(str::to_owned).collect()
     }
 
-    /// Returns the worktrees that only the cage has: they were registered since it was created, are not on this machine and in no mount.
+    /// Returns the worktrees that only the cage has: they were registered since it was created, are not on this machine and in no
+    /// mount.
     pub fn only_inside(&self) -> Vec<String> {
         let inside = self.found.iter().filter_map(|worktree| match worktree {
             Worktree::Gone(path, at) if self.since.is_some_and(|since| *at >= since) => Some(path),
@@ -104,8 +105,8 @@ pub(super) fn record(host: &Host, name: &str, placeholders: &BTreeSet<String>) -
     Some(Step::Write(path, lines.join("\n")))
 }
 
-/// Returns the steps that create the placeholders that a running cage lacks, and remove those of worktrees that are gone. Without root that
-/// is impossible.
+/// Returns the steps that create the placeholders that a running cage lacks, and remove those of worktrees that are gone. Without
+/// root that is impossible.
 pub fn update(host: &Host, runtime: &Runtime, cage: &Cage, kept: &CreateOptions) -> Vec<Step> {
     let needed = Worktrees::of_cage(cage, kept).placeholders();
     let known = recorded(host, cage.final_name());
@@ -115,7 +116,7 @@ pub fn update(host: &Host, runtime: &Runtime, cage: &Cage, kept: &CreateOptions)
     if kept.has(NO_ROOT) {
         let warn = |file: &String| {
             Step::Warn(format!(
-                "the worktree {} is newer than the cage, where `git worktree prune` would delete its administration; \
+                "the worktree {} is newer than the cage, where `git worktree prune` would delete git's record of it; \
                  `cage restart` protects it",
                 escape(file.trim_end_matches("/.git"))
             ))

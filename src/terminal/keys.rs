@@ -10,9 +10,8 @@ use crate::host::detach_keys::{DetachKeys, Key};
 
 /// A filter that removes the detach keys from the user's input.
 ///
-/// The keys before the last one are passed on at once, as are sequences that merely could become a detach key, after a few
-/// milliseconds ([`KeyFilter::flush`]). Characters in a bracketed paste are text; sequences are keys there, too, as terminals don't
-/// paste them.
+/// All keys but the last are passed on at once. A sequence that could still become a detach key is held for a few milliseconds
+/// ([`KeyFilter::flush`]). Characters in a bracketed paste are text; sequences are keys there, too, as terminals don't paste them.
 ///
 /// When the keys are pressed again after a moment, and no other key was pressed in between, the last one is passed on.
 #[derive(Debug, Default)]
@@ -213,7 +212,7 @@ impl KeyFilter {
         false
     }
 
-    /// Ends a sequence that did not become one. A lone Escape was a key.
+    /// Gives up an unfinished sequence. A lone Escape was a key.
     fn end_escape(&mut self, passed: &mut Vec<u8>) -> bool {
         if self.sequence == [ESCAPE] && self.sent == 0 {
             self.sequence.clear();

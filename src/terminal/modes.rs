@@ -57,7 +57,7 @@ const APPLICATION_KEYPAD: u16 = 66;
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
 
-/// Sequences that undo how keys act: not at all, echoed by the terminal itself.
+/// Sequences that unlock the keyboard, and turn the terminal's own echo off.
 const UNLOCKED: &str = "\x1b[2l";
 const NO_ECHO: &str = "\x1b[12h";
 
@@ -164,8 +164,8 @@ impl ModeTracker {
         self.state.questions.note_time();
     }
 
-    /// Returns output with Escape and a letter for each control character beyond ASCII, and `?` for other characters. vte 0.15 may skip
-    /// a byte after a character that is split between two calls.
+    /// Returns output with Escape and a letter for each control character beyond ASCII, and `?` for other characters. vte 0.15 may
+    /// skip a byte after a character that is split between two calls.
     fn in_ascii<'a>(&mut self, output: &'a [u8]) -> Cow<'a, [u8]> {
         if output.is_ascii() && !self.in_control {
             return output.into();
@@ -207,8 +207,8 @@ impl ModeTracker {
         cancel.to_owned() + &self.modes().undo()
     }
 
-    /// Returns whether the terminal may still send input that the user didn't type: because of a mode, or as an answer to a question of
-    /// this last `time`. Then, how often the program has asked for the terminal's status.
+    /// Returns whether the terminal may still send input that the user didn't type: because of a mode, or as an answer to a
+    /// question of this last `time`. Then, how often the program has asked for the terminal's status.
     pub fn reports(&self, time: Duration) -> Option<usize> {
         let State { questions, modes, .. } = &self.state;
         (questions.are_within(time) || modes.reports()).then_some(questions.of_status)

@@ -1,5 +1,5 @@
-//! Questions of a program to the terminal. The terminal answers as if the user typed, so an answer that comes when the program has ended
-//! would be typed into the user's shell, which may run parts of it.
+//! Questions of a program to the terminal. The terminal answers as if the user typed, so an answer that comes when the program has
+//! ended would be typed into the user's shell, which may run parts of it.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use vte::Params;
 /// The beginnings of strings that are no questions: titles, the directory, the clipboard, marks.
 const SILENT: [&str; 6] = ["0;", "1;", "2;", "7;", "52;", "133;"];
 
-/// The questions in a program's output. Whatever is not known to be none may be one.
+/// The questions in a program's output. Anything not known to be harmless counts as a question.
 #[derive(Debug, Default)]
 pub struct Questions {
     /// Whether there was a question since [`Questions::note_time`] was last called.

@@ -152,8 +152,8 @@ pub fn pass_output(
     }
 }
 
-/// Discards what the terminal has sent until now because of modes that were undone just before, such as pointer movements, or as answers
-/// to a program: asks it for an answer and reads until that. A program may have asked the same, so many `times`.
+/// Discards what the terminal has sent until now because of modes that were undone just before, such as pointer movements, or as
+/// answers to a program: asks it for an answer and reads until that. A program may have asked the same, so many `times`.
 pub fn discard_reports(times: usize) {
     let (question, answer): (&[u8], &[u8]) = (b"\x1b[5n", b"\x1b[0n");
     let (start, mut input, mut end, mut answers) = (Instant::now(), [0; 4096], Vec::new(), 0);

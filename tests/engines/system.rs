@@ -20,8 +20,8 @@ fn can_mount(world: &World) -> bool {
     is_root()
 }
 
-/// Nobody can log out here: without systemd as process 1, `loginctl` says "System has not been booted with systemd as init system (PID
-/// 1). Can't operate." So logind's files are made, and the engine that runs the cage is a real one.
+/// Nobody can log out here: without systemd as process 1, `loginctl` says "System has not been booted with systemd as init system
+/// (PID 1). Can't operate." So logind's files are made, and the engine that runs the cage is a real one.
 #[test]
 fn logging_out_is_warned_of_where_it_ends_the_cage() {
     for engine in [Engine::RootlessDocker, Engine::RootlessPodman] {
@@ -53,8 +53,8 @@ fn logging_out_is_warned_of_where_it_ends_the_cage() {
     }
 }
 
-/// podman 4.3 and 5.4 do without the directory if they aren't told of it. The words that podman 5.4 has for it in a session made by `su`
-/// (`default OCI runtime "crun" not found`) need systemd.
+/// podman 4.3 and 5.4 do without the directory if they aren't told of it. The words that podman 5.4 has for it in a session made by
+/// `su` (`default OCI runtime "crun" not found`) need systemd.
 #[test]
 fn a_missing_session_is_named() {
     run(Engine::RootlessPodman, false, |world| {
@@ -78,7 +78,8 @@ fn a_missing_session_is_named() {
     });
 }
 
-/// All controllers of the lab's kernel belong to cgroup v1; its version 2 can be mounted beside it, and has none of those for limits.
+/// All controllers of the lab's kernel belong to cgroup v1; its version 2 can be mounted beside it, and has none of those for
+/// limits.
 #[test]
 fn limits_that_cgroup_v2_has_no_controller_for_are_left_out() {
     run(Engine::Podman, false, |world| {

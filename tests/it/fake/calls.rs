@@ -1,4 +1,5 @@
-//! The engine calls of each command, in each state, on each engine: a call takes as long as all that cage itself does, or much longer.
+//! The engine calls of each command, in each state, on each engine: a call takes as long as all that cage itself does, or much
+//! longer.
 
 use std::path::Path;
 
