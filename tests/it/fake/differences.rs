@@ -9,6 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -180,9 +181,10 @@ fn a_signal_between_two_plans_ends_cage_before_the_next() {
 #[test]
 fn ctrl_backslash_ends_cage_like_ctrl_c_from_the_start() {
     // Printing the version, which needs nothing else, blocks on a full pipe.
-    let (_reader, mut writer) = std::io::pipe().unwrap();
-    let full = writer.try_clone().unwrap();
-    std::thread::spawn(move || writer.write_all(&vec![0; 1 << 20]));
+    let (_reader, mut full) = std::io::pipe().unwrap();
+    ioctl_fionbio(&full, true).unwrap();
+    while full.write(&[0; 4096]).is_ok() {}
+    ioctl_fionbio(&full, false).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_cage"));
     let mut cage = command.arg("version").stdout(full).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_secs(1));
