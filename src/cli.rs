@@ -119,10 +119,10 @@ fn tell_missing(error: &mut clap::Error) {
     let cage = Cli::command();
     let Some(command) = subcommand(error).and_then(|name| cage.find_subcommand(name)) else { return };
     let tips = command.get_positionals().filter(|arg| arg.is_required_set()).map(|arg| {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let values: Vec<_> =
             arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-        let values = if values.is_empty() { values.concat() } else { format!(": {}", values.join(", ")) };
-        format!("{}{values}", arg.get_help().map(ToString::to_string).unwrap_or_default())
+        if values.is_empty() { help } else { format!("{help}: {}", values.join(", ")) }
     });
     suggest(error, tips.collect());
 }

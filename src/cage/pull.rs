@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::base::error::Failure;
 use crate::base::text;
+use crate::engine::image::is_local;
 use crate::host::machine::Host;
 
 /// The variable with the user's own default.
@@ -49,12 +50,13 @@ impl PullFlag {
         Ok(self.pull.unwrap_or(default))
     }
 
-    /// Returns whether to pull an image; `is_here` tells whether this machine has it.
+    /// Returns whether to pull an image, which is never done for a local one; `is_here` tells whether this machine has it.
     ///
     /// # Errors
     /// As [`PullFlag::policy`].
-    pub fn wants(self, host: &Host, is_here: bool) -> Result<bool> {
+    pub fn wants(self, host: &Host, image: &str, is_here: bool) -> Result<bool> {
         let policy = self.policy(host)?;
-        Ok(policy == PullPolicy::Always || policy == PullPolicy::Missing && !is_here)
+        let wanted = policy == PullPolicy::Always || policy == PullPolicy::Missing && !is_here;
+        Ok(wanted && !is_local(image))
     }
 }

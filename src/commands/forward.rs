@@ -7,7 +7,6 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::base::error::Failure;
-use crate::cage::existing::Cage;
 use crate::engine::container::State;
 use crate::engine::forward::bridge::{Bridge, PROBE, PROGRAMS};
 use crate::engine::forward::{Forwarding, Port};
@@ -53,10 +52,7 @@ impl Forward {
     pub fn run(self, session: &Session) -> Result<u8> {
         let ports = self.listen(session.global.dry_run)?;
         let (target, runtime, found) = session.find_nearest(None, Fallback::Allowed)?;
-        let is_up = |container: &&Cage| matches!(container.state, State::Running | State::Paused);
-        let Some(container) = found.as_ref().filter(is_up) else {
-            bail!(target.not_running(found.as_ref(), session.project().ok().as_ref()))
-        };
+        let container = target.running(found.as_ref(), session.project().ok().as_ref())?;
         ensure!(
             container.state == State::Running,
             Failure::new(format!("Container {} is paused", container.name)).hint("`cage start` brings it up")

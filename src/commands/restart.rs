@@ -12,7 +12,7 @@ use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::from_script::TakenOver;
 use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
-use crate::engine::image::{Image, is_local, is_same_name};
+use crate::engine::image::{Image, is_same_name};
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -85,7 +85,7 @@ impl Restart {
             } else {
                 !runtime.images(session.runner, &[image])?.is_empty()
             };
-            let is_pulled = self.pull.wants(&session.host, is_here)? && !is_local(image);
+            let is_pulled = self.pull.wants(&session.host, image, is_here)?;
             if !is_here && !is_pulled && !session.global.dry_run {
                 session.runner.run(&runtime.command(["image", "inspect", image]))?;
             }

@@ -1,11 +1,11 @@
 //! `cage shell`: another terminal.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
-use crate::cage::existing::{Cage, SEEN_LABEL};
+use crate::cage::existing::SEEN_LABEL;
 use crate::engine::container::State;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, replaced_while_running};
@@ -39,10 +39,7 @@ impl Shell {
     /// When the cage is not running.
     pub fn run(self, session: &Session) -> Result<u8> {
         let (target, runtime, found) = session.find_nearest(self.name, Fallback::Allowed)?;
-        let is_up = |container: &&Cage| matches!(container.state, State::Running | State::Paused);
-        let Some(container) = found.as_ref().filter(is_up) else {
-            bail!(target.not_running(found.as_ref(), session.project().ok().as_ref()))
-        };
+        let container = target.running(found.as_ref(), session.project().ok().as_ref())?;
         let workdir = container.project().to_owned();
         let mut inside = ExecCommand { command: self.command, workdir, ..ExecCommand::default() };
         if let Target::Project(project) = &target {

@@ -63,7 +63,7 @@ pub struct Container {
     pub id: String,
     /// The name, without the slash that docker puts before it.
     pub name: String,
-    /// Its state.
+    /// Whether it has been made, runs, is paused or has ended.
     pub state: State,
     /// The ID of the image, as the engine writes it.
     pub image_id: String,

@@ -1,6 +1,5 @@
 //! Finding the cage that a command is about, in the engine that has it.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,12 +59,16 @@ impl Target {
         }
     }
 
-    /// Returns the error for a `cage` that is not running, or for none. `here` is the directory that the command is about.
-    pub fn not_running(&self, cage: Option<&Cage>, here: Option<&Project>) -> Failure {
+    /// Returns the `cage` if it runs or is paused. `here` is the directory that the command is about.
+    ///
+    /// # Errors
+    /// When it doesn't run, or there is none.
+    pub fn running<'a>(&self, cage: Option<&'a Cage>, here: Option<&Project>) -> Result<&'a Cage> {
         match (cage, self) {
-            (None, Self::Project(_)) => return self.missing().hint("`cage start` creates one"),
-            (None, Self::Name(_)) => return self.missing(),
+            (Some(cage), _) if matches!(cage.state, State::Running | State::Paused) => return Ok(cage),
             (Some(_), _) => {}
+            (None, Self::Project(_)) => bail!(self.missing().hint("`cage start` creates one")),
+            (None, Self::Name(_)) => bail!(self.missing()),
         }
         let hint = match (self, here) {
             (Self::Project(project), Some(here)) if here.path != project.path => {
@@ -73,7 +76,7 @@ impl Target {
             }
             _ => "`cage start` brings it up".to_owned(),
         };
-        Failure::new(format!("Container {} is not running", self.name())).hint(hint)
+        Err(Failure::new(format!("Container {} is not running", self.name())).hint(hint).into())
     }
 
     /// Returns the error for a cage that does not exist.
@@ -285,23 +288,6 @@ impl Session {
         };
         let (cage, left_over) = (cage_of(&project.name)?, cage_of(&new)?);
         Ok(Existing { cage, left_over, image: found.images.into_iter().next() })
-    }
-
-    /// Returns what is `known`, if it is. Otherwise looks like [`Session::look`].
-    ///
-    /// # Errors
-    /// As [`Session::find`].
-    pub fn look_again<'a>(
-        &self,
-        runtime: &Runtime,
-        project: &Project,
-        image: &str,
-        known: Option<&'a Existing>,
-    ) -> Result<Cow<'a, Existing>> {
-        match known {
-            Some(known) => Ok(Cow::Borrowed(known)),
-            None => self.look(runtime, project, image).map(Cow::Owned),
-        }
     }
 
     /// Repeats a query until no container in its answer is on the way from one state to another.

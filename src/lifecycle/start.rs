@@ -1,5 +1,6 @@
 //! Starting a project's cage, whatever its state, or creating it.
 
+use std::borrow::Cow;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use anyhow::Result;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::pull::PullFlag;
 use crate::engine::error::{Trouble, is_trouble};
-use crate::engine::image::is_local;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::choice::Fallback;
@@ -92,8 +92,10 @@ fn try_to_bring_up(
     with_what_works(|features| {
         let locks = session.lock([project.name.as_str()])?;
         // Nothing can have changed while nobody else had the locks.
-        let still_known = known.take().filter(|_| lock::were_free(&locks));
-        let found = session.look_again(&runtime, project, &image, still_known)?;
+        let found = match known.take().filter(|_| lock::were_free(&locks)) {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(session.look(&runtime, project, &image)?),
+        };
         let context = Context { image: found.image.as_ref(), ..context };
         if let Some(cage) = found.usable() {
             // Another command created the cage first.
@@ -118,8 +120,7 @@ pub fn pull(
     image: &str,
     is_here: bool,
 ) -> Result<bool> {
-    let wanted = pull.wants(&session.host, is_here)?;
-    if is_local(image) || !wanted {
+    if !pull.wants(&session.host, image, is_here)? {
         return Ok(false);
     }
     let have = runtime.command(["image", "inspect", image]);
