@@ -92,6 +92,8 @@ impl Engine {
         }
         let home = if self.is_for_lab_user() { &User::ordinary()?.home } else { Path::new("/") };
         let mut command = self.command(self.program(), home)?;
+        // The lab's user may not enter the directory with the sources, and podman needs one that it can.
+        command.current_dir("/");
         let output = command.args(["image", "inspect", IMAGE]).output().map_err(|e| format!("{e}"))?;
         let words = String::from_utf8_lossy(&output.stderr);
         if output.status.success() { Ok(()) } else { Err(words.trim().replace('\n', " ")) }
