@@ -38,7 +38,7 @@ pub const SINCE_LABEL: &str = "cage.since";
 /// The label for the IDs that the engine maps to the user's, if it maps any. Every cage gets every label, possibly empty: otherwise
 /// a label of the same name in the image would apply.
 pub const KEEP_ID_LABEL: &str = "cage.keep-id";
-/// The suffix of the name of a new container: cage renames the container when it is complete.
+/// The suffix of the name of a container that is to replace a cage: it is renamed once the old one is gone.
 pub const SUCCESSOR: &str = ".new";
 
 /// The words about a cage that the bash script of the same name made.
@@ -74,7 +74,7 @@ impl Cage {
         &self.project
     }
 
-    /// Returns the name that the container has, or will have when it is complete.
+    /// Returns the name that the container has, or will have when it has replaced the old one.
     pub fn final_name(&self) -> &str {
         self.name.strip_suffix(SUCCESSOR).unwrap_or(&self.name)
     }

@@ -233,6 +233,11 @@ impl Container {
         mounts.find(|mount| mount.volume() == Some(volume)).map(|mount| mount.destination.as_str())
     }
 
+    /// Returns whether nothing ever ran in the container. After a reboot, old podmans call those that ran `configured`, too.
+    pub fn is_unused(&self) -> bool {
+        self.state == State::Created && (self.started.is_empty() || self.started.starts_with("0001-01-01T"))
+    }
+
     /// Returns when the container got into its state, if that is known.
     pub fn changed(&self) -> Option<SystemTime> {
         time::parse(match self.state {

@@ -29,15 +29,14 @@ use crate::lifecycle::worktrees;
 const HAND_OVER: &str = script::body(include_str!("hand_over.sh"));
 
 impl NewCage<'_> {
-    /// Returns the plan that creates the cage. The container gets its final name last, so that a cage of that name is always
-    /// complete. `remains` are containers that the engine could not remove, or that an earlier attempt left behind.
+    /// Returns the plan that creates the cage. If cage is killed before the container is complete, the file of its lock stays, and
+    /// tells the next command. `remains` are containers that the engine could not remove, or that an earlier attempt left behind.
     ///
     /// # Errors
     /// When a file for the container has an impossible path.
     pub fn create<'b>(&self, remains: impl IntoIterator<Item = &'b Cage>, entry: &Entry) -> Result<Plan> {
         let Context { runtime, project, .. } = self.context;
         let name = &project.name;
-        let new = format!("{name}{SUCCESSOR}");
         let forget = || {
             let files = self.link.iter().map(|link| &link.path);
             let files = files.chain(self.baseline.iter().map(|(path, _)| path));
@@ -45,9 +44,7 @@ impl NewCage<'_> {
             files.cloned().map(Step::Unlink).chain(records)
         };
         let mut plan = remove_all(runtime, remains);
-        plan.append(self.make(&new, forget)?);
-        plan.run(runtime.command(["rename", &new, name]));
-        plan.push(self.undo(name, forget()));
+        plan.append(self.make(name, forget)?);
         plan.extend(self.welcome(entry).into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
         let hand_over = self.hand_over(name);

@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use super::belonging::Belonging;
 use super::choice::Fallback;
 use super::from_script::by_link;
+use super::lock::{LOCK, were_abandoned};
 use super::plan::Plan;
 use super::session::Session;
 use super::steps::remove;
@@ -130,7 +131,9 @@ impl Session {
             Self::settled(|| runtime.containers(self.runner, asked), |found| found)
         })?;
         self.check_engine(belonging, &runtime, fallback, !found.is_empty())?;
-        if let Some(project) = project.filter(|_| found.iter().any(|container| container.name == new)) {
+        let is_left_over =
+            |container: &Container| container.name == new || self.may_be_incomplete(container, target.name());
+        if let Some(project) = project.filter(|_| found.iter().any(is_left_over)) {
             self.recover(&runtime, project)?;
             found = runtime.containers(self.runner, asked)?;
         }
@@ -228,13 +231,21 @@ impl Session {
         Ok(Some((found, cage)))
     }
 
-    /// Completes or removes what an interrupted `start` or `restart` left behind: a new container that was not renamed. If it
-    /// runs, it becomes the cage.
+    /// Returns whether the container of a cage's name was never started, and a command is, or was killed, making it.
+    fn may_be_incomplete(&self, container: &Container, name: &str) -> bool {
+        container.name == name
+            && container.is_unused()
+            && self.host.state_file(name, LOCK).is_some_and(|lock| lock.exists())
+    }
+
+    /// Completes or removes what a killed `start` or `restart` left behind: a container that was never started, or a new one that
+    /// was not renamed. If that runs, it becomes the cage.
     fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
         // While the command is still at it, this waits until it is done.
         let lock = self.lock([project.name.as_str()])?;
         let found = self.look(runtime, project, &self.host.image)?;
-        let Some(left_over) = found.left_over else { return Ok(()) };
+        let incomplete = found.cage.clone().filter(|cage| cage.is_unused() && were_abandoned(&lock));
+        let Some(left_over) = found.left_over.or(incomplete) else { return Ok(()) };
         let mut plan = Plan::default();
         if left_over.state.is_up() {
             plan.say(format!("Finishing a restart of {} that was cut short", project.name));
@@ -265,7 +276,8 @@ impl Session {
         let look = |runtime: &Runtime| self.look(runtime, project, image);
         let (runtime, mut found) = self.ask_engine(Some(project), belonging.as_ref(), fallback, look)?;
         self.check_engine(belonging, &runtime, fallback, found.cage.is_some())?;
-        if found.left_over.is_some() {
+        let is_incomplete = |cage: &Cage| self.may_be_incomplete(cage, &project.name);
+        if found.left_over.is_some() || found.cage.as_ref().is_some_and(is_incomplete) {
             self.recover(&runtime, project)?;
             found = self.look(&runtime, project, image)?;
         }

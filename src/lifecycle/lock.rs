@@ -14,6 +14,9 @@ use crate::base::error::Failure;
 use crate::base::{console, file};
 use crate::engine::signals::Interrupts;
 
+/// The ending of the name of a cage's lock.
+pub const LOCK: &str = "lock";
+
 /// The pause before the next attempt to take a lock that another command holds.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -24,6 +27,10 @@ pub struct Lock {
     path: PathBuf,
     /// Whether another command held it at first.
     waited: bool,
+    /// Whether the command that held it before was killed.
+    inherited: bool,
+    /// Whether the file stays.
+    stays: bool,
 }
 
 /// The locks that are held while a container is made.
@@ -37,10 +44,18 @@ pub type Locks = Vec<Lock>;
 pub fn take(path: &Path, interrupts: &Interrupts) -> Result<Option<Lock>> {
     let mut waits = false;
     loop {
+        // A command removes the file when it no longer needs the lock.
+        let inherited = path.exists();
         let Some(file) = open(path) else { return Ok(None) };
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => {
-                return Ok(Some(Lock { file, path: path.to_owned(), waited: waits }));
+                return Ok(Some(Lock {
+                    file,
+                    path: path.to_owned(),
+                    waited: waits,
+                    inherited,
+                    stays: false,
+                }));
             }
             // The command that held it has removed the file.
             Ok(()) => {}
@@ -63,10 +78,22 @@ pub fn were_free(locks: &Locks) -> bool {
     !locks.is_empty() && locks.iter().all(|lock| !lock.waited)
 }
 
+/// Returns whether a command was killed that held one of these locks, so that what it made may be incomplete.
+pub fn were_abandoned(locks: &Locks) -> bool {
+    locks.iter().any(|lock| lock.inherited)
+}
+
+impl Lock {
+    /// Keeps the file of a lock whose holder was killed: the engine may still complete what that command asked for.
+    pub fn stay_abandoned(&mut self) {
+        self.stays = self.inherited;
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // A command that waits has the file open, and looks whether it still has its name.
-        if is_at(&self.file, &self.path) {
+        if !self.stays && is_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -17,7 +17,7 @@ use crate::engine::forward::Forwarding;
 use crate::engine::runner::Runner;
 use crate::engine::signals::Interrupts;
 use crate::lifecycle::lock;
-use crate::lifecycle::lock::Locks;
+use crate::lifecycle::lock::{Lock, Locks};
 
 /// The steps of a command, in order.
 #[derive(Debug, Default)]
@@ -125,6 +125,9 @@ impl Plan {
         interrupts.hold(|| {
             let mut execution = Execution { runner, interrupts, locks, undo: None, heeds_signals: true };
             let mut result = execution.steps(self);
+            if result.is_err() {
+                execution.locks.iter_mut().for_each(Lock::stay_abandoned);
+            }
             if result.is_err() && interrupts.came() {
                 console::end_line();
                 result = Err(Failure::new("interrupted").into());

@@ -131,7 +131,7 @@ impl Session {
         }
         // In order, so that no two commands wait for each other.
         let names: BTreeSet<&str> = names.into_iter().filter(|_| !self.global.dry_run).collect();
-        let paths = names.into_iter().filter_map(|name| self.host.state_file(name, "lock"));
+        let paths = names.into_iter().filter_map(|name| self.host.state_file(name, lock::LOCK));
         let locks = paths.map(|path| lock::take(&path, &self.interrupts));
         Ok(locks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }

@@ -16,6 +16,7 @@ on_each_engine!(
     clients:
     an_interrupted_start_leaves_nothing,
     start_recovers_from_a_killed_restart,
+    a_killed_start_leaves_no_incomplete_cage,
 );
 
 /// Starts `cage WORDS…` in a process group of its own, as a shell does.
@@ -78,4 +79,26 @@ fn start_recovers_from_a_killed_restart(world: &World) {
         assert!(status.contains(&format!("  80/tcp -> 127.0.0.1:{port}\n")), "killed {when}: {status}");
     }
     assert!(killed > 0, "no moment was early enough");
+}
+
+fn a_killed_start_leaves_no_incomplete_cage(world: &World) {
+    world.write(&world.home.join(".gitconfig"), "[user]\nname = Ada\n");
+    let mut incomplete = 0;
+    for moment in (100..500).step_by(50).map(Duration::from_millis) {
+        let mut start = spawn(world, &["start", "-d"]);
+        thread::sleep(moment);
+        let _ = kill_process_group(Pid::from_child(&start), Signal::KILL);
+        start.wait().unwrap();
+        incomplete += usize::from(!world.cages().is_empty() && world.state() == "created");
+        // An engine finishes what its client requested, and the container appears only at the end.
+        eventually(&format!("one complete cage after a start killed after {moment:?}"), || {
+            world.cage("start -d").ok().prints(&format!("{}\n", world.name()));
+            thread::sleep(Duration::from_millis(300));
+            world.cages() == [world.name()] && world.state() == "running"
+        });
+        // The file is put into the container after its creation.
+        world.cage("run -- git config user.name").ok().prints("Ada\n");
+        world.cage("rm").ok();
+    }
+    assert!(incomplete > 0, "no moment was between the creation and the start");
 }

@@ -35,28 +35,28 @@ fn a_new_cage() {
     check(
         "none, ready home",
         "start",
-        "inspect, ps, volume inspect, info, create, rename, start, exec",
-        "inspect, ps, volume inspect, create, rename, start, exec",
+        "inspect, ps, volume inspect, info, create, start, exec",
+        "inspect, ps, volume inspect, create, start, exec",
     );
     check(
         "none, ready home, seed",
         "start",
-        "inspect, ps, volume inspect, info, create, run, rename, start, exec",
-        "inspect, ps, volume inspect, create, run, rename, start, exec",
+        "inspect, ps, volume inspect, info, create, run, start, exec",
+        "inspect, ps, volume inspect, create, run, start, exec",
     );
     check(
         "none, no home",
         "start",
-        "inspect, ps, volume inspect, info, create, run, rename, start, exec",
-        "inspect, ps, volume inspect, create, run, rename, start, exec",
+        "inspect, ps, volume inspect, info, create, run, start, exec",
+        "inspect, ps, volume inspect, create, run, start, exec",
     );
 }
 
 #[test]
 fn the_first_cage_of_an_image_asks_the_image() {
     for (speaks, expected) in [
-        (Speaks::Docker, "inspect, ps, volume inspect, info, run, create, rename, start, exec"),
-        (Speaks::Podman, "inspect, ps, volume inspect, run, create, rename, start, exec"),
+        (Speaks::Docker, "inspect, ps, volume inspect, info, run, create, start, exec"),
+        (Speaks::Podman, "inspect, ps, volume inspect, run, create, start, exec"),
     ] {
         let machine = Machine::in_story(speaks, "none, local image, ready home");
         assert_eq!(calls(&machine.cage("start")), expected, "{speaks:?}");

@@ -8,30 +8,30 @@ fn start() {
     stories(
         r"
         none: cage start
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE
           cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         dead: cage start
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE
           cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         removing, settles gone: cage start
-          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE
           cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
 
         none, local image: cage start
-          > LOOK ; SAFE ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; ASK-USER ; create --name NAME lab ; run lab PREPARE ; start NAME ; ALIVE
           cage: Creating NAME
           | NAME
 
         none, offline: cage start
-          > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; image inspect IMAGE ; LOOK ; ASK-USER ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE
           cage: Pulling IMAGE
           (the engine's words)
           cage: warning: could not pull the image; using the one that is here
@@ -47,14 +47,14 @@ fn start() {
           = 1
 
         none, seed: cage start
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME IMAGE ; run --mount type=bind,source=ROOT/home/.config/cage/home,target=/cage-seed,readonly IMAGE PREPARE ; start NAME ; ALIVE
           cage: Pulling IMAGE
           cage: Creating NAME
           cage: Seeding home directory from ROOT/home/.config/cage/home
           | NAME
 
         none: cage start -p 3000:3000
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME --publish 127.0.0.1:3000:3000 IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE
           cage: Pulling IMAGE
           cage: Creating NAME
           | NAME
@@ -121,12 +121,12 @@ fn run() {
     stories(
         r"
         none: cage run -- make 'a b'
-          > LOOK ; ABOVE ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME in DIR make a b
+          > LOOK ; ABOVE ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE ; exec NAME in DIR make a b
           cage: Pulling IMAGE
           cage: Creating NAME
 
         dead: cage run make
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME.new IMAGE ; run IMAGE PREPARE ; rename NAME.new NAME ; start NAME ; ALIVE ; exec NAME in DIR make
+          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE ; exec NAME in DIR make
           cage: Pulling IMAGE
           cage: Creating NAME
 

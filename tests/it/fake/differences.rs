@@ -90,7 +90,7 @@ fn a_cage_has_project_home_and_agent() {
     }
     let sandbox = if is_root() { "--env IS_SANDBOX=1" } else { "" };
     let expected = [
-        "create --interactive --tty --pull never --name NAME.new --hostname NAME --workdir DIR",
+        "create --interactive --tty --pull never --name NAME --hostname NAME --workdir DIR",
         "--label cage.project=DIR --label cage.image=IMAGE --label cage.inode=INODE",
         "--label \"cage.options=-p 127.0.0.1:3000:3000 -p 0.0.0.0:80:8080/udp -v DIR/a:b:/data:ro -v pg:/pg\"",
         "--mount type=volume,source=cage-home,target=/home/vscode --mount type=bind,source=DIR,target=DIR",
@@ -433,8 +433,7 @@ fn concurrent_starts_create_one_cage() {
     let machine = Machine::in_story(Speaks::Docker, "running");
     let engine = machine.engine();
     engine.act("inspect", r#"[ -e "$dir/named" ] || set -- inspect nothing nothing "$4""#);
-    engine.act("create", "/bin/sleep 0.2");
-    engine.act("rename", r#": >"$dir/named""#);
+    engine.act("create", r#"/bin/sleep 0.2; : >"$dir/named""#);
     let starts: Vec<_> = (0..8)
         .map(|_| {
             let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
@@ -454,21 +453,19 @@ fn concurrent_starts_create_one_cage() {
 #[test]
 fn a_name_conflict_is_retried() {
     // 14: without a home, or with two users, only the engine prevents duplicates.
-    for (refused, suffix) in [("create", ".new"), ("rename", "")] {
-        let mut machine = Machine::in_story(Speaks::Docker, "none, appears late");
-        machine.env.push(("HOME", "none".into()));
-        machine.env.push(("CAGE_RUNTIME", machine.root().join("bin/docker").into()));
-        let name = format!("/{}{suffix}", Cage::of(&machine.project).name);
-        let taken = format!("Conflict. The container name {name:?} is already in use by container \"y\".");
-        machine.engine().first(refused, 1, &format!("Error response from daemon: {taken}"));
-        let outcome = machine.cage("start");
-        assert_eq!(
-            (outcome.code, machine.anonymous(&outcome.stdout).as_str()),
-            (0, "NAME\n"),
-            "{}",
-            outcome.stderr
-        );
-    }
+    let mut machine = Machine::in_story(Speaks::Docker, "none, appears late");
+    machine.env.push(("HOME", "none".into()));
+    machine.env.push(("CAGE_RUNTIME", machine.root().join("bin/docker").into()));
+    let name = format!("/{}", Cage::of(&machine.project).name);
+    let taken = format!("Conflict. The container name {name:?} is already in use by container \"y\".");
+    machine.engine().first("create", 1, &format!("Error response from daemon: {taken}"));
+    let outcome = machine.cage("start");
+    assert_eq!(
+        (outcome.code, machine.anonymous(&outcome.stdout).as_str()),
+        (0, "NAME\n"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -480,7 +477,7 @@ fn a_cage_that_disappears_is_created_again() {
     let outcome = machine.cage("start");
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let changes: Vec<&str> = outcome.changes().iter().map(|call| call[0].as_str()).collect();
-    assert_eq!(changes, ["start", "pull", "create", "run", "rename", "start"]);
+    assert_eq!(changes, ["start", "pull", "create", "run", "start"]);
 }
 
 #[test]

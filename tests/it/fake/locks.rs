@@ -47,3 +47,36 @@ fn waiting_for_the_same_cage_or_home_is_said_and_ends_with_a_signal() {
         assert_eq!(calls.iter().any(|call| call[0] == "rm"), of_home);
     }
 }
+
+#[test]
+fn what_a_killed_command_was_making_is_removed() {
+    // A lock without a holder: the command that held it was killed. Without it, a container that never ran is complete.
+    for (command, is_killed, first) in [
+        ("start", true, Some("rm")),
+        ("start", false, Some("start")),
+        ("run true", true, Some("rm")),
+        ("restart", true, Some("rm")),
+        ("status", true, Some("rm")),
+        ("status", false, None),
+    ] {
+        let machine = Machine::in_story(Speaks::Docker, "created");
+        if is_killed {
+            drop(lock(&machine, &Cage::of(&machine.project).name));
+        }
+        let outcome = machine.cage(command);
+        let changes = outcome.changes();
+        let made = changes.first().map(|call| call[0].as_str());
+        assert_eq!(made, first, "{command}, {is_killed}: {}", outcome.stderr);
+        assert!(machine.state_files().iter().all(|file| !file.ends_with(".lock")));
+    }
+}
+
+#[test]
+fn what_ran_before_is_kept_whatever_the_engine_calls_it() {
+    // Some podmans call containers that ran before a reboot `configured`.
+    let machine = Machine::in_story(Speaks::Podman, "none");
+    let cage = Cage::of(&machine.project);
+    machine.engine().add(&Cage { status: "configured".into(), ..cage });
+    drop(lock(&machine, &Cage::of(&machine.project).name));
+    assert_eq!(machine.cage("start").changes()[0][0], "start");
+}

@@ -655,6 +655,7 @@ impl Cage {
             Speaks::Podman => (self.name.clone(), json!("/usr/local/bin/entrypoint.sh"), json!(1)),
         };
         let changed = humantime::format_rfc3339(SystemTime::now() - self.since).to_string();
+        let changed = if self.status == "created" { "0001-01-01T00:00:00Z".into() } else { changed };
         let mut mounts = vec![json!({"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"})];
         mounts.extend(self.agent.map(|source| {
             json!({"Type": "bind", "Source": source, "Destination": "/run/host-services/ssh-auth.sock", "RW": true})
