@@ -105,6 +105,25 @@ pub fn is_ready(directory: &Path, owner: Ids) -> bool {
     look().unwrap_or(false)
 }
 
+/// Returns whether a home at this directory of this machine has all files of the seed, by the rules of the helper.
+///
+/// # Errors
+/// When either can't be read.
+pub fn has_seed(directory: &Path, seed: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(seed)? {
+        let entry = entry?;
+        let there = directory.join(entry.file_name());
+        let found = match fs::symlink_metadata(&there) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        if entry.file_type()?.is_dir() && found.is_dir() && !has_seed(&there, &entry.path())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Returns the command that runs `script` as root in a container of `image` without a network, and removes the container.
 pub fn helper(
     runtime: &Runtime,
@@ -223,6 +242,27 @@ mod tests {
                 assert_eq!(is_ready(dir.path(), me), !is_seen, "{path}");
             }
         }
+    }
+
+    #[test]
+    fn a_home_has_the_seed_when_the_helper_would_copy_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, seed) = (dir.path().join("home"), dir.path().join("seed"));
+        fs::create_dir_all(seed.join("a/b")).unwrap();
+        fs::write(seed.join("a/b/file"), "new").unwrap();
+        std::os::unix::fs::symlink("nowhere", seed.join("link")).unwrap();
+        assert!(has_seed(&home, &seed).is_ok_and(|has| !has), "no home");
+        fs::create_dir_all(home.join("a/b")).unwrap();
+        fs::write(home.join("link"), "a file, not a link").unwrap();
+        assert!(!has_seed(&home, &seed).unwrap(), "a file is missing");
+        fs::write(home.join("a/b/file"), "old").unwrap();
+        assert!(has_seed(&home, &seed).unwrap(), "existing files are left alone");
+        fs::remove_dir_all(home.join("a")).unwrap();
+        std::os::unix::fs::symlink("/etc", home.join("a")).unwrap();
+        assert!(has_seed(&home, &seed).unwrap(), "a link is left alone and not followed");
+        fs::remove_file(home.join("link")).unwrap();
+        assert!(!has_seed(&home, &seed).unwrap());
+        assert!(has_seed(&home, &dir.path().join("none")).is_err());
     }
 
     #[test]

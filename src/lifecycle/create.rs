@@ -149,10 +149,10 @@ impl NewCage<'_> {
         plan.run(create);
         plan.push(self.undo(name, then()));
         plan.extend(self.baseline.iter().map(|(path, text)| Step::Write(path.clone(), text.clone())));
-        if let Some(seed) = &self.seed {
-            plan.say(format!("Seeding home directory from {seed}"));
-        }
         if !self.has_home() {
+            plan.extend(
+                self.seed.iter().map(|seed| Step::Say(format!("Seeding home directory from {seed}"))),
+            );
             // Cages of other projects may be preparing the same home.
             plan.extend(host.state_file(&self.home(), "home.lock").map(Step::Lock));
             plan.run(self.prepare_home());
@@ -178,9 +178,12 @@ impl NewCage<'_> {
             (Mapping::AsIs, Mode::Rootful) => self.user.ids,
             (Mapping::Renumber(_) | Mapping::AsIs, Mode::Rootless) => return false,
         };
-        let is_here = |directory: &PathBuf| home::is_ready(directory, owner);
+        let has_seed = |directory: &PathBuf| {
+            let seed = self.seed.as_ref();
+            seed.is_none_or(|seed| home::has_seed(directory, seed.as_ref()).unwrap_or(false))
+        };
+        let is_here = |directory: &PathBuf| home::is_ready(directory, owner) && has_seed(directory);
         self.preflight.engine.machine.is_none()
-            && self.seed.is_none()
             && self.points.words_for_home().is_empty()
             && self.preflight.home.as_ref().is_some_and(is_here)
     }

@@ -203,6 +203,7 @@ fn a_busybox_image_works(world: &World) {
     world.cage(&format!("run -- sh -c '{script}'")).ok().prints(expected);
     assert_eq!(owner(&world.project.join("made")), owner(&world.project));
     world.cage("shell").stdin("echo shell $((6 * 7))\n").ok().prints("shell 42\n");
+    world.cage("run -- sh -c 'rm ~/.secret'").ok();
     cage("restart").ok();
     world.cage(&format!("run -- sh -c '{script}'")).ok().prints(expected);
     world.cage("stop").ok();

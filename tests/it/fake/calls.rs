@@ -45,6 +45,12 @@ fn a_new_cage() {
         "inspect, ps, volume inspect, create, run, start, exec",
     );
     check(
+        "none, ready home, kept seed",
+        "start",
+        "inspect, ps, volume inspect, info, create, start, exec",
+        "inspect, ps, volume inspect, create, start, exec",
+    );
+    check(
         "none, no home",
         "start",
         "inspect, ps, volume inspect, info, create, run, start, exec",

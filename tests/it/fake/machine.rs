@@ -113,9 +113,11 @@ impl Machine {
                 fs::create_dir(engine.dir.join("volume-cage-home")).unwrap();
                 fs::write(engine.dir.join("volume-cage-home/.profile"), "").unwrap();
             }
-            "seed" => {
+            // A ready home has the second one.
+            "seed" | "kept seed" => {
+                let file = if word == "seed" { ".vimrc" } else { ".profile" };
                 fs::create_dir(self.home().join(".config/cage/home")).unwrap();
-                fs::write(self.home().join(".config/cage/home/.vimrc"), "").unwrap();
+                fs::write(self.home().join(".config/cage/home").join(file), "").unwrap();
             }
             "offline" if docker => engine.answer(
                 "pull",
