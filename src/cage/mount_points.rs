@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::base::error::Failure;
 use crate::base::mount_point::MountPoint;
@@ -28,11 +28,17 @@ impl MountPoints {
     /// Finds the mount points among the places at which something is mounted. `home` is the path of the home, a volume.
     ///
     /// # Errors
-    /// When a path has `..`, or lies below a file.
+    /// When a path has `..`, lies below a file, or is there twice.
     pub fn of(home: &str, places: &[Place]) -> Result<Self> {
         let mut points = Self::default();
         for place in places {
             let target = plain(&place.target)?;
+            let is_same = |other: &&Place| plain(&other.target).is_ok_and(|other| other == target);
+            ensure!(
+                places.iter().filter(is_same).count() == 1,
+                Failure::new(format!("cannot mount at {} twice", escape(&text(&target))))
+                    .hint("mount it elsewhere: the home, the project and its repository are mounts, too")
+            );
             if let Content::Volume(name) = &place.content
                 && target != Path::new(home)
                 && !place.readonly
@@ -63,7 +69,7 @@ impl MountPoints {
                 }
                 Content::Volume(_) if way == Path::new(home) => points.in_home.push((text(&rest), is_file)),
                 Content::Volume(_) => points.in_volumes.push((text(&way), text(&rest))),
-                Content::Other => {}
+                Content::Tmpfs | Content::Other => {}
             }
         }
         Ok(points)
@@ -147,7 +153,8 @@ mod tests {
         assert_eq!(found.volumes, pairs(&volumes));
         assert_eq!(found.in_volumes, pairs(&[("/p/app/node_modules", "cache")]));
         let below_a_file = [("/f", path(file.to_str().unwrap())), ("/f/x", volume(""))];
-        for refused in [&below_a_file[..], &[("/p/../etc", volume(""))]] {
+        let twice = [("/home/me", volume("home")), ("/home/./me/", path("/x"))];
+        for refused in [&below_a_file[..], &twice, &[("/p/../etc", volume(""))]] {
             assert!(points(refused).is_err(), "{refused:?}");
         }
     }

@@ -101,7 +101,9 @@ pub enum Content {
     Path(String),
     /// A volume that the engine keeps in a directory of its own; without a name it is a new one.
     Volume(String),
-    /// An empty file system, an image, or a volume with options.
+    /// An empty file system that `--mount` makes.
+    Tmpfs,
+    /// An empty file system that `--tmpfs` makes, an image, or a volume with options.
     Other,
 }
 
@@ -163,6 +165,7 @@ fn place_of_mount(value: &str) -> Option<Place> {
     let content = match kind.as_str() {
         "bind" => Content::Path(source?),
         "volume" => Content::Volume(source.unwrap_or_default()),
+        "tmpfs" => Content::Tmpfs,
         _ => Content::Other,
     };
     Some(Place { target: target?, content, readonly })
@@ -261,6 +264,7 @@ mod tests {
                 let content = match content {
                     Content::Path(path) => path,
                     Content::Volume(name) => format!("volume {name}"),
+                    Content::Tmpfs => "empty".to_owned(),
                     Content::Other => "other".to_owned(),
                 };
                 format!("{target} {content}{}", if readonly { ":ro" } else { "" })
@@ -280,7 +284,7 @@ mod tests {
             ("--mount target=/v --mount type=volume,src=n,target=/w", "/v volume , /w volume n"),
             (
                 "--mount type=tmpfs,target=/t --mount 'type=bind,source=/s,\"target=/a,b\"'",
-                "/t other, /a,b /s",
+                "/t empty, /a,b /s",
             ),
             ("--mount volume-opt=device=/srv,volume-opt=o=bind,type=volume,target=/o", "/o other"),
             ("--mount type=bind,target=/x --mount type=bind,source=/x", ""),

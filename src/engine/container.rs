@@ -248,9 +248,9 @@ impl Container {
         })
     }
 
-    /// Iterates over the mounted files and directories of the host.
+    /// Iterates over the mounted files and directories of the host. An empty file system has no source.
     pub fn bind_mounts(&self) -> impl Iterator<Item = &Mounted> {
-        self.mounts.iter().filter(|mount| mount.volume().is_none())
+        self.mounts.iter().filter(|mount| mount.volume().is_none() && !mount.source.is_empty())
     }
 
     /// Returns the value of a label.

@@ -271,6 +271,15 @@ impl Dialect {
         }
     }
 
+    /// Returns whether `--volumes-from` works with a container that has an empty file system from `--mount`. docker looks for a volume
+    /// without a name: <https://github.com/moby/moby/blob/v20.10.24/daemon/volumes.go>.
+    pub fn shares_tmpfs(self) -> bool {
+        match self {
+            Self::Docker => false,
+            Self::Podman => true,
+        }
+    }
+
     /// Returns the arguments of `cp` that keep the owners in the archive.
     ///
     /// podman's default changes them to the container's user:

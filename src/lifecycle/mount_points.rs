@@ -1,14 +1,16 @@
 //! The mount points of a cage that lie in other mounts: found before it is made, and created before it starts.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
+use crate::base::error::Failure;
 use crate::base::mount_point::MountPoint;
+use crate::base::text;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
 use crate::cage::mount_points::MountPoints;
 use crate::cage::{engine_args, home, user};
-use crate::engine::args::Place;
+use crate::engine::args::{Content, Place};
 use crate::engine::mount::Mount;
 use crate::host::ids::Ids;
 use crate::host::worktree::GitDir;
@@ -28,7 +30,8 @@ pub(super) fn gather(
     inside: Ids,
 ) -> Result<MountPoints> {
     let Context { session, runtime, project, .. } = context;
-    let mut points = MountPoints::of(home, &places(home, &project.path, repository, options))?;
+    let places = places(home, &project.path, repository, options);
+    let mut points = MountPoints::of(home, &places)?;
     points.here.iter().try_for_each(MountPoint::check)?;
     if inside.uid == 0 {
         points.volumes.clear();
@@ -41,6 +44,15 @@ pub(super) fn gather(
         if volume.is_none_or(|volume| volume.is_plain) {
             volumes.push((name, path));
         }
+    }
+    let tmpfs = places.iter().find(|place| place.content == Content::Tmpfs && !runtime.kind.shares_tmpfs());
+    if let Some(Place { target, .. }) = tmpfs.filter(|_| !volumes.is_empty() || !points.in_volumes.is_empty())
+    {
+        let target = text::escape(target);
+        bail!(
+            Failure::new(format!("docker can't share volumes beside `--mount type=tmpfs,target={target}`"))
+                .hint(format!("write `--tmpfs {target}`"))
+        );
     }
     Ok(MountPoints { volumes, ..points })
 }

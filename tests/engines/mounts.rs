@@ -15,6 +15,8 @@ on_each_engine!(
     a_file_that_a_mount_hides_deep_in_the_project_is_told,
 );
 
+tests_of!(an_empty_file_system_is_no_directory_of_this_machine, false, group_docker GroupDocker, rootless_podman RootlessPodman);
+
 /// Returns the arguments that mount these sources at these targets.
 fn volumes(mounts: &[(&str, &str)]) -> String {
     let options: Vec<String> =
@@ -122,4 +124,22 @@ fn a_file_that_a_mount_hides_deep_in_the_project_is_told(world: &World) {
     world.cage("run -- cat .env moved/.env").ok().prints("secret");
     let status = world.cage("status").ok();
     assert!(status.out.contains(told), "{status}");
+}
+
+fn an_empty_file_system_is_no_directory_of_this_machine(world: &World) {
+    let tmpfs = format!("--mount type=tmpfs,target={}/empty/deep", world.project.display());
+    world.cage(&format!("start -d -- {tmpfs}")).ok();
+    assert_eq!(owner(&world.project.join("empty/deep")), owner(&world.project));
+    world.cage("run true").ok().says_not("mounted");
+    world.cage("restart -d").ok();
+    let second = world.root().join("second");
+    world.mkdir(&second);
+    world.cage("start -d").dir(&second).ok();
+    // docker can't share the new volume beside it.
+    let ran = world.cage(&format!("restart -d -v /data -- {tmpfs}")).run();
+    assert_eq!(ran.code, i32::from(world.engine.is_docker()), "{ran}");
+    assert_eq!(ran.err.contains("hint: write `--tmpfs "), world.engine.is_docker(), "{ran}");
+    world
+        .cage(&format!("restart --fresh -d -v /data -- --tmpfs {}/empty/deep", world.project.display()))
+        .ok();
 }

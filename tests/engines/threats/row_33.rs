@@ -65,6 +65,9 @@ fn what_cannot_be_a_mount_point_is_refused_before_anything_is_made(world: &World
     refused(&format!("-v {}:/ro:ro -v /ro/new", outside.display()), "mounted read-only");
     refused("-v /dev/null:/null:ro -v /null/x", "/null is a file");
     refused("-- -v /x/../y", "`..`");
+    for twice in [&project, "/home/vscode", "/x -v /x"] {
+        refused(&format!("-v {}:{twice}", world.volume()), "twice");
+    }
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "nothing was made through a link");
     assert_eq!(fs::read_dir(world.project.join("real")).unwrap().count(), 2);
     assert!(!world.has_volume(), "nor anything on the engine");
