@@ -31,12 +31,13 @@ const KNOWN_TERMINALS: &[&str] = &[
 ];
 
 impl Host {
-    /// Returns the variables that are set here, with their values for programs in a cage.
+    /// Returns the variables that are set here, with their values for programs in a cage. At a terminal there is always a `TERM`.
     pub fn terminal_variables(&self) -> Vec<(&'static str, &str)> {
         let value = |name| {
-            let value = self.variable(name).filter(|value| !value.contains(char::is_control))?;
-            let is_unknown = name == "TERM" && !KNOWN_TERMINALS.contains(&value);
-            Some((name, if is_unknown { "xterm-256color" } else { value }))
+            let value = self.variable(name).filter(|value| !value.contains(char::is_control));
+            let is_known = value.is_some_and(|value| KNOWN_TERMINALS.contains(&value));
+            let is_needed = name == "TERM" && !is_known && (value.is_some() || self.is_interactive());
+            Some((name, if is_needed { "xterm-256color" } else { value? }))
         };
         NAMES.into_iter().filter_map(value).collect()
     }
@@ -45,6 +46,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::console::Terminal;
 
     #[test]
     fn an_unknown_terminal_is_one_that_images_know() {
@@ -58,9 +60,15 @@ mod tests {
             ("foot", "xterm-256color"),
             ("wezterm", "xterm-256color"),
             ("st-256color", "xterm-256color"),
+            ("", "xterm-256color"),
+            ("odd\nname", "xterm-256color"),
         ] {
             let host = Host::sample(&[("TERM", term), ("COLORTERM", "truecolor"), ("TERM_PROGRAM", "a\nb")]);
             assert_eq!(host.terminal_variables(), [("TERM", inside), ("COLORTERM", "truecolor")]);
         }
+        let mut host = Host::sample(&[]);
+        assert_eq!(host.terminal_variables(), [("TERM", "xterm-256color")]);
+        host.terminal = Terminal::default();
+        assert_eq!(host.terminal_variables(), []);
     }
 }

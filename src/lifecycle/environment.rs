@@ -34,12 +34,13 @@ impl NewCage<'_> {
 
     /// Returns the names of the terminal's variables that the user has chosen, or that the image sets and this terminal doesn't.
     pub(super) fn fixed_variables(&self) -> String {
+        NAMES.into_iter().filter(|name| self.is_fixed(name)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn is_fixed(&self, name: &str) -> bool {
         let Context { session, image, .. } = self.context;
-        let is_in_image = |name: &str| image.is_some_and(|image| image.sets(name));
-        let is_fixed = |name: &&str| {
-            self.chosen(name).is_some() || (is_in_image(name) && session.host.variable(name).is_none())
-        };
-        NAMES.into_iter().filter(is_fixed).collect::<Vec<_>>().join(" ")
+        let is_in_image = image.is_some_and(|image| image.sets(name));
+        self.chosen(name).is_some() || (is_in_image && session.host.variable(name).is_none())
     }
 
     /// Returns the variables that are not secret.
@@ -54,7 +55,7 @@ impl NewCage<'_> {
         };
         // The host's and the cage's virtual environment of a Python project would break each other.
         default("UV_PROJECT_ENVIRONMENT", ".cage-venv");
-        for (name, value) in host.terminal_variables() {
+        for (name, value) in host.terminal_variables().into_iter().filter(|(name, _)| !self.is_fixed(name)) {
             default(name, value);
         }
         // Not the host's locale, which the image may not have.

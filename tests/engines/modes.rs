@@ -258,6 +258,10 @@ fn programs_know_the_terminal_and_the_encoding(world: &World) {
     let mut terminal =
         Emulator::run(world, "cage run -- sh -c 'echo is $TERM$TERM_PROGRAM.'", &[("TERM", "screen")]);
     terminal.shows("is screen.").shows("code=0.");
+    for unset in ["env -u TERM", "env TERM="] {
+        let run = format!("{unset} cage run -- sh -c 'echo is $TERM.'");
+        Emulator::run(world, &run, &[]).shows("is xterm-256color.").shows("code=0.");
+    }
     // Without a terminal there is none to describe.
     world.cage("run -- sh -c 'echo is $TERM$COLORTERM$TERM_PROGRAM.'").ok().prints("is .\n");
     world.cage("run -e TERM=dumb -- sh -c 'echo is $TERM.'").ok().prints("is dumb.\n");
