@@ -17,14 +17,6 @@ pub fn info(message: &str) {
     say(&format!("cage: {}\n", escape(message)));
 }
 
-/// Prints a message after a program had the terminal, on a new line if the program ended `in_line`, in the middle of one.
-pub fn info_below(in_line: bool, message: &str) {
-    if in_line {
-        to_stderr("\n");
-    }
-    info(message);
-}
-
 /// Ends the line on which a terminal may have echoed Ctrl-C.
 pub fn end_line() {
     if io::stderr().is_terminal() {

@@ -18,7 +18,7 @@ use crate::engine::error::{EngineError, Trouble};
 use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn};
 use crate::engine::signals::Interrupts;
 use crate::host::detach_keys::DetachKeys;
-use crate::lifecycle::client::{Client, Event, Running};
+use crate::lifecycle::client::{Client, Ended, Event, Running};
 use crate::lifecycle::ending::{ANSWER, Ending, State};
 use crate::lifecycle::kept_modes::{Keeper, KeptModes};
 use crate::lifecycle::open_terminals::{OpenTerminal, Way};
@@ -101,13 +101,16 @@ impl Attach {
         drop(open);
         let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
         let name = &self.ending.name;
-        let tell = |message: &str| console::info_below(ended.in_line, message);
+        let tell = |broken_off: bool, message: &str| {
+            ended.end_line(broken_off);
+            console::info(message);
+        };
         let state = match self.ending.look(runner, code) {
             Err(_) if ended.hung_up => {
-                tell(&format!("detached from {name}; the engine does not answer"));
+                tell(true, &format!("detached from {name}; the engine does not answer"));
                 return Ok(Ok(0));
             }
-            state => state.inspect_err(|_| end_line(ended.in_line))?,
+            state => state.inspect_err(|_| ended.end_line(true))?,
         };
         if !state.is_up() {
             keeper.forget();
@@ -116,34 +119,38 @@ impl Attach {
         match End::of(&state, code, &complaint.words) {
             End::Detached => {
                 keeper.keep(&ended.modes, &state.since, &Cancel::default());
-                tell(&format!("detached from {name}: `cage start` re-attaches"));
+                tell(true, &format!("detached from {name}: `cage start` re-attaches"));
                 self.at_logout.iter().for_each(|warning| console::warn(warning));
                 Ok(Ok(0))
             }
             End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
             End::NeverStarted => Ok(Err(complaint)),
             // Not an `EngineError`, which would make cage try again although the user was in the container.
-            End::Failed if complaint.trouble == Trouble::NoSuchContainer => {
-                Err(Failure::new(format!("{name} is gone")).hint("`cage start` makes a new one").into())
+            End::Failed => {
+                ended.end_line(true);
+                if complaint.trouble == Trouble::NoSuchContainer {
+                    bail!(Failure::new(format!("{name} is gone")).hint("`cage start` makes a new one"));
+                }
+                Err(complaint.into())
             }
-            End::Failed => Err(complaint.into()),
             End::Exited(code) => {
                 let reason = self.ending.reason(&state, start);
                 if reason.is_none() {
                     self.ending.note_left();
                 }
                 let others = self.ending.terminals.as_ref().map_or(0, |open| open.take_ended(start));
-                tell(&reason.unwrap_or_else(|| match others {
+                let message = reason.clone().unwrap_or_else(|| match others {
                     0 => format!("left {name}, which has stopped"),
                     1 => format!("left {name}, which has stopped; another terminal ended"),
                     others => {
                         format!("left {name}, which has stopped; {others} other terminals ended")
                     }
-                }));
+                });
+                tell(reason.is_some(), &message);
                 Ok(Ok(code))
             }
             End::Gone => {
-                self.ending.reason(&state, start).iter().for_each(|reason| tell(reason));
+                self.ending.reason(&state, start).iter().for_each(|reason| tell(true, reason));
                 Ok(Ok(code.unwrap_or(1)))
             }
         }
@@ -212,16 +219,21 @@ impl Exec {
             let output = runner.capture_unless(&command, &Cancel::default());
             passed.fetch_or(output.is_ok_and(|output| output.status.success()), Ordering::Relaxed);
         };
-        let (status, in_line, lost) = match &self.keys {
-            Some(keys) => self.with_terminal(keys, runner, interrupts, pass_on)?,
-            None => (self.with_streams(runner, interrupts, pass_on)?, false, false),
+        let (status, ended, lost) = match &self.keys {
+            Some(keys) => {
+                let (ended, lost) = self.with_terminal(keys, runner, interrupts, pass_on)?;
+                (ended.status, Some(ended), lost)
+            }
+            None => (self.with_streams(runner, interrupts, pass_on)?, None, false),
         };
+        let break_off = || ended.iter().for_each(|ended| ended.end_line(true));
         let passed = passed.load(Ordering::Relaxed);
         let Some(code) = status.code() else {
             // The client was ended, which the command doesn't notice.
             if !passed {
                 pass_on(SIGHUP);
             }
+            break_off();
             let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
             return Ok(u8::try_from(128 + signal).unwrap_or(1));
         };
@@ -236,26 +248,26 @@ impl Exec {
             return Ok(code);
         }
         let reason = self.ending.reason_for_command(runner, code, lost, start);
-        if let Some(reason) = reason.inspect_err(|_| end_line(in_line))? {
+        if let Some(reason) = reason.inspect_err(|_| break_off())? {
+            break_off();
             open.iter_mut().filter(|_| way == Way::Terminal).for_each(OpenTerminal::ends_with_cage);
             if !matches!(code, 129 | 137 | 143) {
-                end_line(in_line);
                 bail!(Failure::new(reason));
             }
-            console::info_below(in_line, &reason);
+            console::info(&reason);
         }
         Ok(code)
     }
 
-    /// Runs the client with the user's terminal until it ends, and passes signals on. Returns its status, whether the output ends
-    /// in the middle of a line, and whether the engine no longer knows the command.
+    /// Runs the client with the user's terminal until it ends, and passes signals on. Returns how it ended, and whether the engine no
+    /// longer knows the command.
     fn with_terminal(
         &self,
         keys: &DetachKeys,
         runner: Runner,
         interrupts: &Interrupts,
         pass_on: impl Fn(i32) + Sync,
-    ) -> Result<(ExitStatus, bool, bool)> {
+    ) -> Result<(Ended, bool)> {
         let client =
             Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
         let on_event = |running: &Running, event| match event {
@@ -284,14 +296,12 @@ impl Exec {
         if complaint.contains(DETACHED) {
             // The command runs on without a terminal.
             pass_on(SIGHUP);
-            console::info_below(
-                ended.in_line,
-                "the engine's client has left the command, which got a hangup",
-            );
+            ended.end_line(true);
+            console::info("the engine's client has left the command, which got a hangup");
         } else if !lost {
             complaint.lines().for_each(|line| console::error(&format!("{}\n", escape(line))));
         }
-        Ok((ended.status, ended.in_line, lost))
+        Ok((ended, lost))
     }
 
     /// Runs the client with cage's own streams until it ends, while another thread passes signals on.
@@ -320,13 +330,6 @@ impl Exec {
             status.and_then(|status| passing.map(|_| status))
         });
         Ok(status.map_err(not_started)?)
-    }
-}
-
-/// Ends the line of a program's output, if it is `in_line`, before an error.
-fn end_line(in_line: bool) {
-    if in_line {
-        console::end_line();
     }
 }
 

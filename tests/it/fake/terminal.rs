@@ -87,14 +87,14 @@ fn an_engine_that_was_stopped_or_restarted_is_told_with_the_way_back() {
     let lost = "Error response from daemon: No such exec instance: 1f";
     let (away, exited, running) =
         ((1, down, ""), (0, "", "exited 1 false \"\"\n"), (0, "", "running 0 false \"\"\n"));
-    let went = "foo\r\nerror: the engine went away while you were in cage-";
+    let went = "foo\r\n\u{1b}[Jerror: the engine went away while you were in cage-";
     for (verb, state, words, code) in [
         ("start", away, went, 1),
         ("shell", away, went, 1),
         ("run make", away, went, 125),
         ("shell", exited, " was ended with the engine; `cage start` starts it again", 1),
         ("run make", exited, " was ended with the engine; `cage start` starts it again", 125),
-        ("shell", running, "foo\r\nerror: the engine was restarted, and has lost the command", 1),
+        ("shell", running, "foo\r\n\u{1b}[Jerror: the engine was restarted, and has lost the command", 1),
     ] {
         let complaint = if verb == "start" { "" } else { lost };
         let machine = machine(Speaks::Docker, &format!("printf foo; echo '{complaint}' >&2; exit 1"));
@@ -158,6 +158,37 @@ fn a_shell_that_ignores_a_signal_is_hung_up() {
     let signals = calls.iter().filter(|call| call.iter().any(|word| word.contains("/proc/")));
     let numbers: Vec<&str> = signals.map(|call| call.last().unwrap().as_str()).collect();
     assert_eq!(numbers, ["15", "1"]);
+}
+
+#[test]
+fn what_a_program_has_drawn_below_is_erased_unless_it_ended_by_itself() {
+    let lives = ("running 0 false", "exec /bin/sleep 60");
+    let (killed, ended) = (("exited 137 false", "exit 137"), ("exited 0 false", "exit 0"));
+    for (verb, (state, end), screen, is_left) in [
+        ("start", lives, "", false),
+        ("start", killed, "", false),
+        ("shell", killed, "", false),
+        ("start", ended, "", true),
+        ("shell", ("running 0 false", "exit 7"), "", true),
+        // The main screen is as it was.
+        ("start", lives, "\\033[?1049h", true),
+    ] {
+        let draw = format!("printf 'first\\nsecond\\nthird\\nfourth\\r\\033[2A{screen}drawn'; {end}");
+        let machine = machine(Speaks::Docker, &draw);
+        machine.engine().answer("container-inspect-format", 0, "", &format!("{state} \"\"\n"));
+        let mut session = start(&machine, verb);
+        let before = session.exp_string("drawn").unwrap();
+        if end == lives.1 {
+            session.send("\x1c").unwrap();
+            session.flush().unwrap();
+        }
+        let shown = before + "drawn" + &session.exp_eof().unwrap();
+        let mut parser = vt100::Parser::default();
+        parser.process(shown.as_bytes());
+        let shown = parser.screen().contents();
+        assert!(shown.contains("first\n"), "{shown}");
+        assert_eq!(shown.contains("fourth"), is_left, "{verb} {state} {screen}: {shown}");
+    }
 }
 
 #[test]
