@@ -1,5 +1,6 @@
 //! `cage restart`, and the replacement of a cage that it shares with `cage upgrade`.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use anyhow::{Result, bail, ensure};
@@ -20,6 +21,7 @@ use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::find::Existing;
 use crate::lifecycle::from_script::{agree_on_home, by_link};
+use crate::lifecycle::lock;
 use crate::lifecycle::new_cage::NewCage;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
@@ -90,14 +92,26 @@ impl Restart {
                 session.runner.run(&runtime.command(["image", "inspect", image]))?;
             }
             renewal.check(old)?;
-            let agreed = may_end(&session.at_work(runtime, old, self.renew.yes))?;
-            if agreed {
-                pull(session, runtime, self.pull, image, is_here)?;
+            let visitors = session.at_work(runtime, old, self.renew.yes);
+            if !may_end(&visitors)? {
+                return Ok(Before::Refused);
             }
-            Ok(agreed)
+            let is_pulled = pull(session, runtime, self.pull, image, is_here)?;
+            Ok(if is_pulled || !visitors.is_empty() { Before::Changed } else { Before::AsFound })
         };
         renewal.replace(old, pull, |_, _, _| Ok(Some(Plan::default())))
     }
+}
+
+/// What came of pulling the image and asking the user.
+#[derive(PartialEq, Eq)]
+pub enum Before {
+    /// The user wants to keep the old cage.
+    Refused,
+    /// Cage and image are as they were found.
+    AsFound,
+    /// The image may be a newer one, or another command may have been at work while the user was asked.
+    Changed,
 }
 
 /// The replacement of a project's cage.
@@ -129,7 +143,7 @@ impl Renew {
         typed.engine_args.clone_from(&self.engine_args);
         let typed = typed.resolve(&session.host, &project.dir())?;
         let image = typed.image_or_default(&session.host);
-        let (runtime, mut found) = session.find_all(&project, &image, &[], Fallback::Never)?;
+        let (runtime, mut found) = session.find_all(&project, Some(&image), &[], Fallback::Never)?;
         if found.cage.is_none() {
             let linked = by_link(session, &session.cages(&runtime)?, &project, false)?;
             found.cage = linked.map(|(_, cage)| cage);
@@ -139,15 +153,14 @@ impl Renew {
 }
 
 impl Renewal<'_> {
-    /// Replaces `old` by a new cage and enters that. `pull` fetches the image and asks the user; with false it stops there. `first`
-    /// returns the first steps, or `None` to keep `old`.
+    /// Replaces `old` by a new cage and enters that. `pull` fetches the image and asks the user, who may refuse. `first` returns the first steps, or `None` to keep `old`.
     ///
     /// # Errors
     /// When the image can't be pulled, the options of the new cage can't be decided, or it can't be made.
     pub fn replace(
         &self,
         old: &Cage,
-        pull: impl FnOnce(&str) -> Result<bool>,
+        pull: impl FnOnce(&str) -> Result<Before>,
         first: impl Fn(&Cage, &str, Option<&Image>) -> Result<Option<Plan>>,
     ) -> Result<u8> {
         let Self { session, project, runtime, .. } = self;
@@ -155,13 +168,19 @@ impl Renewal<'_> {
         let image_name = options.image();
         let mut preflight = Preflight::gather(session, runtime, project, &options)?;
         preflight.prove(Context { session, runtime, project, image: None }, Some(&old.image_id))?;
-        if !pull(&image_name)? {
+        let before = pull(&image_name)?;
+        if before == Before::Refused {
             return Ok(1);
         }
+        let is_known = before == Before::AsFound && image_name == self.flags.image(&session.host);
+        let mut known = Some(&self.found).filter(|_| is_known);
         let has_asked = Cell::new(false);
         let code = with_what_works(|features| {
             let lock = session.lock([project.name.as_str()])?;
-            let found = session.look(runtime, project, &image_name)?;
+            let found = match known.take().filter(|_| lock::were_free(&lock)) {
+                Some(known) => Cow::Borrowed(known),
+                None => Cow::Owned(session.look(runtime, project, Some(&image_name))?),
+            };
             let by_link = Some(old).filter(|old| old.name != project.name);
             let Some(old) = found.cage.as_ref().or(by_link) else { bail!(self.missing()) };
             let image = found.image.as_ref();

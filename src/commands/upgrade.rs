@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::restart::Renew;
+use super::restart::{Before, Renew};
 use super::update::refuse_local;
 use crate::base::console;
 use crate::lifecycle::plan::{Plan, Step};
@@ -52,10 +52,10 @@ impl Upgrade {
             let checked = renewal.check(old);
             let visitors = session.at_work(runtime, old, self.renew.yes);
             if (checked.is_ok() && visitors.is_empty()) || is_newest()? {
-                return Ok(true);
+                return Ok(Before::Changed);
             }
             checked?;
-            may_end(&visitors)
+            Ok(if may_end(&visitors)? { Before::Changed } else { Before::Refused })
         };
         renewal.replace(old, pull_and_ask, |old, name, newest| {
             let mut plan = Plan::default();

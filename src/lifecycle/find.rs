@@ -243,7 +243,7 @@ impl Session {
     fn recover(&self, runtime: &Runtime, project: &Project) -> Result<()> {
         // While the command is still at it, this waits until it is done.
         let lock = self.lock([project.name.as_str()])?;
-        let found = self.look(runtime, project, &self.host.image)?;
+        let found = self.look(runtime, project, None)?;
         let incomplete = found.cage.clone().filter(|cage| cage.is_unused() && were_abandoned(&lock));
         let Some(left_over) = found.left_over.or(incomplete) else { return Ok(()) };
         let mut plan = Plan::default();
@@ -259,7 +259,7 @@ impl Session {
         self.carry_out_locked(&plan, lock).map(drop)
     }
 
-    /// Finds a runtime, and in the same query a project's cage and an image. `above` are the names of cages that are accepted as
+    /// Finds a runtime, and in the same query a project's cage and an image, if that is asked for. `above` are the names of cages that are accepted as
     /// well.
     ///
     /// # Errors
@@ -267,7 +267,7 @@ impl Session {
     pub fn find_all(
         &self,
         project: &Project,
-        image: &str,
+        image: Option<&str>,
         above: &[String],
         fallback: Fallback,
     ) -> Result<(Runtime, Existing)> {
@@ -284,11 +284,12 @@ impl Session {
         Ok((runtime, found))
     }
 
-    /// Finds a project's cage, the container that is to replace it if one was left behind, and an image, in one query.
+    /// Finds a project's cage, the container that is to replace it if one was left behind, and an image if that is asked for, in one
+    /// query.
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn look(&self, runtime: &Runtime, project: &Project, image: &str) -> Result<Existing> {
+    pub fn look(&self, runtime: &Runtime, project: &Project, image: Option<&str>) -> Result<Existing> {
         let new = format!("{}{SUCCESSOR}", project.name);
         let names = [project.name.as_str(), &new];
         let query = || runtime.containers_and_image(self.runner, &names, image);

@@ -67,22 +67,28 @@ fn try_to_bring_up(
 ) -> Result<u8> {
     let options = typed.clone().with_defaults(&session.host)?;
     let image = options.image();
-    let above = if let Entry::Exec(_) = entry { names_above(project) } else { Vec::new() };
-    let (runtime, found) = session.find_all(project, &image, &above, Fallback::Allowed)?;
-    if let (Entry::Exec(_), None) = (entry, &found.cage)
+    // A command in a cage that exists doesn't depend on the image.
+    let is_command = matches!(entry, Entry::Exec(_));
+    let above = if is_command { names_above(project) } else { Vec::new() };
+    let asked = Some(image.as_str()).filter(|_| !is_command);
+    let (runtime, mut found) = session.find_all(project, asked, &above, Fallback::Allowed)?;
+    if is_command
+        && found.cage.is_none()
         && let Some((above, _)) = session.above(&runtime, project)?
     {
         return try_to_bring_up(session, &above, typed, pull, entry);
     }
-    let context = Context { session, runtime: &runtime, project, image: found.image.as_ref() };
     if let Some(cage) = found.usable() {
+        let context = Context { session, runtime: &runtime, project, image: found.image.as_ref() };
         return resume(context, cage, typed, entry);
     }
     entry.check_user(&session.host, &options)?;
+    if is_command {
+        found = session.look(&runtime, project, Some(&image))?;
+    }
+    let context = Context { session, runtime: &runtime, project, image: found.image.as_ref() };
     let mut preflight = Preflight::gather(session, &runtime, project, &options)?;
-    if let Some((project, cage)) =
-        by_link(session, &preflight.others, project, matches!(entry, Entry::Exec(_)))?
-    {
+    if let Some((project, cage)) = by_link(session, &preflight.others, project, is_command)? {
         return resume(Context { project: &project, ..context }, &cage, typed, entry);
     }
     preflight.prove(context, found.image.as_ref().map(|_| image.as_str()))?;
@@ -94,7 +100,7 @@ fn try_to_bring_up(
         // Nothing can have changed while nobody else had the locks.
         let found = match known.take().filter(|_| lock::were_free(&locks)) {
             Some(known) => Cow::Borrowed(known),
-            None => Cow::Owned(session.look(&runtime, project, &image)?),
+            None => Cow::Owned(session.look(&runtime, project, Some(&image))?),
         };
         let context = Context { image: found.image.as_ref(), ..context };
         if let Some(cage) = found.usable() {

@@ -75,8 +75,8 @@ fn a_cage_that_exists() {
     check(
         "stopped, ready home",
         "restart",
-        "inspect, ps, container inspect, volume inspect, info, inspect, create, start, exec, rm, rename",
-        "inspect, ps, container inspect, volume inspect, inspect, create, start, exec, rm, rename",
+        "inspect, ps, container inspect, volume inspect, info, create, start, exec, rm, rename",
+        "inspect, ps, container inspect, volume inspect, create, start, exec, rm, rename",
     );
     check(
         "stopped",
@@ -86,7 +86,7 @@ fn a_cage_that_exists() {
     );
     check("running", "start", "inspect", "inspect");
     check("running", "shell", "container inspect, exec", "container inspect, exec");
-    check("running", "run true", "inspect, exec", "inspect, exec");
+    check("running", "run true", "container inspect, exec", "container inspect, exec");
     check("running", "stop", "container inspect, stop", "container inspect, stop");
     check("running", "status", "container inspect, info", "container inspect");
     check("running", "list", "ps, container inspect", "ps, container inspect");

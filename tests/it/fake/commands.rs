@@ -121,28 +121,28 @@ fn run() {
     stories(
         r"
         none: cage run -- make 'a b'
-          > LOOK ; ABOVE ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE ; exec NAME in DIR make a b
+          > container inspect NAME NAME.new ; ABOVE ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE ; exec NAME in DIR make a b
           cage: Pulling IMAGE
           cage: Creating NAME
 
         dead: cage run make
-          > LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE ; exec NAME in DIR make
+          > container inspect NAME NAME.new ; LOOK ; SAFE ; pull --quiet IMAGE ; LOOK ; ASK-USER ; rm --force --volumes ID ; create --name NAME IMAGE ; run IMAGE PREPARE ; start NAME ; ALIVE ; exec NAME in DIR make
           cage: Pulling IMAGE
           cage: Creating NAME
 
         stopped or created or stopped, newer image: cage run make
-          > LOOK ; OTHERS ; start ID ; exec ID in DIR make
+          > container inspect NAME NAME.new ; OTHERS ; start ID ; exec ID in DIR make
           cage: Restarting NAME
 
         paused: cage run make
-          > LOOK ; unpause ID ; exec ID in DIR make
+          > container inspect NAME NAME.new ; unpause ID ; exec ID in DIR make
           cage: Unpausing NAME
 
         running: cage run -- make -j2 --help
-          > LOOK ; exec ID in DIR make -j2 --help
+          > container inspect NAME NAME.new ; exec ID in DIR make -j2 --help
 
         restarting, settles running: cage run make
-          > LOOK ; LOOK ; exec ID in DIR make
+          > container inspect NAME NAME.new ; container inspect NAME NAME.new ; exec ID in DIR make
         ",
     );
 }
@@ -272,7 +272,7 @@ fn restart() {
           = 1
 
         stopped, local image: cage restart
-          > LOOK ; SAFE ; LOOK ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
+          > LOOK ; SAFE ; ASK-USER ; create --name NAME.new lab ; run lab PREPARE ; start NAME.new ; ALIVE ; rm --force --volumes ID ; rename NAME.new NAME
           cage: Creating NAME
           | NAME
         ",

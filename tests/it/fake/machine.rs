@@ -270,12 +270,12 @@ impl Machine {
         let mut calls = calls.join(" ; ");
         // The safety queries before a cage is created.
         let (all, home) = ("ps --all --filter label=cage.project --format {{.ID}}", "HOME cage-home");
-        if calls.starts_with("LOOK") {
+        if calls.contains("LOOK") {
             for others in ["", " ; container inspect ID"] {
                 calls = calls.replace(&format!("{all}{others} ; {home}"), "SAFE");
             }
-            calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
         }
+        calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
         // The search for a cage that the script named after a path with links.
         for others in [" ; container inspect ID", ""] {
             calls = calls.replace(&format!(" ; {all}{others}"), "");
