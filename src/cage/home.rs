@@ -65,7 +65,7 @@ pub fn seed_dir(host: &Host) -> Result<Option<String>> {
 }
 
 /// Returns whether a home at this directory of this machine has nothing that the helper would change: it is filled, and belongs to
-/// `owner` with all directories down to the helper's depth. The helper handles homes that can't be read or have very many files.
+/// `owner` with all directories and empty files down to the helper's depth. The helper handles homes that can't be read or have very many files.
 ///
 /// This looks at the same owners as the helper, so that nothing is taken on trust. Code in a cage that changes names meanwhile can
 /// only make the home look other than it is.
@@ -85,15 +85,13 @@ pub fn is_ready(directory: &Path, owner: Ids) -> bool {
                     if entries > MANY {
                         return Ok(false);
                     }
-                    if !entry.file_type()?.is_dir() {
-                        continue;
-                    }
-                    let metadata = fs::symlink_metadata(entry.path())?;
-                    if metadata.uid() != owner.uid {
+                    let metadata = entry.metadata()?;
+                    let is_made_by_engines = metadata.is_dir() || (metadata.is_file() && metadata.len() == 0);
+                    if is_made_by_engines && metadata.uid() != owner.uid {
                         return Ok(false);
                     }
                     // Two links are its name and its `.`: there is no directory in it.
-                    if metadata.nlink() != 2 {
+                    if metadata.is_dir() && metadata.nlink() != 2 {
                         below.push(entry.path());
                     }
                 }

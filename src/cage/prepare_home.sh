@@ -5,7 +5,8 @@
 #
 # - Gives the volume to UID:GID. A volume that has this owner already is skipped; the volume's root is changed last, so
 #   that an interrupted run is repeated.
-# - Gives directories that belong to root to UID:GID: engines create missing mount points, and the directories above them, as root.
+# - Gives directories and empty files that belong to root to UID:GID: engines create missing mount points, and the directories above
+#   them, as root. Looks three levels deep, and deeper where directories are root's.
 # - Creates each DIRECTORY and FILE, paths below HOME, as a mount point, never through a symbolic link. Names on the way are relative
 #   to the working directory, which code in other cages can't turn into a link.
 # - Copies from /cage-seed what the volume lacks. Directories that exist on both sides are merged; any other existing
@@ -31,7 +32,7 @@ fi
 is_roots() { [ "$(set -- $(ls -ldn "$1"); echo "$3")" = 0 ]; }
 
 if [ "${owner%%:*}" != 0 ] && command -v find >/dev/null; then
-    find "$home" -xdev -maxdepth 3 -type d -user 0 -exec chown -h "$owner" {} +
+    find "$home" -xdev -path "$home/*/*/*" ! -user 0 -prune -o -user 0 \( -type d -o -type f -size 0 \) -exec chown -h "$owner" {} +
 fi
 
 # refuse NAME WHY
