@@ -10,7 +10,7 @@ use crate::engine::new_file::NewFile;
 use crate::host::ids::Ids;
 
 /// Returns both files, in which the image's user has these IDs. Its rows come first, so that they apply to its name and to its
-/// numbers, whoever else has those. All other rows stay as they are. With `keeps_group` the user stays a member of its group in the
+/// numbers, whoever else has those. All other rows stay as they are. A user without a home gets one. With `keeps_group` the user stays a member of its group in the
 /// image, whose members may be allowed to write files of other users.
 ///
 /// # Errors
@@ -32,8 +32,9 @@ pub fn renumbered(image: &ImageFacts, ids: Ids, keeps_group: bool) -> Result<[Ne
         .hint("an image for cage has its user in that file, or root as its user")
     );
     let numbers = [ids.uid.to_string(), ids.gid.to_string()];
-    let user = [&[name, fields[1], numbers[0].as_bytes(), numbers[1].as_bytes()], &fields[4..]].concat();
-    let user = user.join(&b':');
+    let home = if image.lacks_user() { image.user.home.as_bytes() } else { fields[5] };
+    let [uid, gid] = &numbers;
+    let user = [name, fields[1], uid.as_bytes(), gid.as_bytes(), fields[4], home, fields[6]].join(&b':');
     let mut group = [name, b"x", numbers[1].as_bytes(), b""].join(&b':');
     if keeps_group {
         let name = &image.user.name;

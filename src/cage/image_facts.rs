@@ -68,6 +68,15 @@ impl ImageFacts {
         self.files.get(path).map(Vec::as_slice)
     }
 
+    /// Returns whether the image's /etc/passwd has no row for the user, or one without a home.
+    pub fn lacks_user(&self) -> bool {
+        let ImageUser { name, home, .. } = &self.user;
+        let passwd = String::from_utf8_lossy(self.file(PASSWD).unwrap_or_default());
+        let mut rows = passwd.lines().map(|row| row.split(':'));
+        let has_home = rows.any(|mut row| row.next() == Some(name) && row.nth(4) == Some(home));
+        name == NAMELESS || (*home == home_of(name) && !has_home)
+    }
+
     /// Returns the files that belong to the image's user outside of the home.
     pub fn outside(&self) -> Outside {
         let text = String::from_utf8_lossy(self.file(OUTSIDE).unwrap_or_default());
@@ -111,10 +120,10 @@ impl ImageFacts {
                 return Ok((facts, said));
             }
         }
-        let said = String::from_utf8_lossy(&said);
+        let said = String::from_utf8_lossy(said.split(|c| *c == b'\n').next().unwrap_or_default());
         bail!(
             Failure::new(format!("cannot tell the user of the image from `{}`", text::escape(said.trim())))
-                .hint("an image for cage has `id` and a POSIX `/bin/sh`, and a user with a home directory")
+                .hint("an image for cage has `id` and a POSIX `/bin/sh`")
         )
     }
 
@@ -129,11 +138,10 @@ impl ImageFacts {
         let (name, uid, gid, home) = (line()?, line()?, line()?, line()?);
         // A number without a name is in root's group, which podman can't map, and the engines set HOME to `/`.
         let gid = if name.is_empty() && gid == "0" { uid } else { gid };
-        let user = match (name, home) {
-            ("", "/") => ImageUser::parse([NAMELESS, uid, gid, "/home/cage-user"])?,
-            ("", _) => ImageUser::parse([NAMELESS, uid, gid, home])?,
-            _ => ImageUser::parse([name, uid, gid, home])?,
-        };
+        let name = if name.is_empty() { NAMELESS } else { name };
+        let is_home = home.starts_with('/') && home != "/" && !Path::new(home).starts_with("/dev");
+        let made = home_of(name);
+        let user = ImageUser::parse([name, uid, gid, if is_home { home } else { &made }])?;
         let seen_owner = line()?.parse().ok();
         let mut files = HashMap::new();
         loop {
@@ -148,6 +156,11 @@ impl ImageFacts {
             rest = after;
         }
     }
+}
+
+/// Returns the home of a user without one.
+fn home_of(name: &str) -> String {
+    format!("/home/{name}")
 }
 
 /// A file in cage's private directory with the answer of an image.
@@ -226,10 +239,21 @@ mod tests {
             (Some(b"".as_slice()), Some(b"a\nb\n".as_slice()))
         );
         assert_eq!(facts.file("/etc/ssh/ssh_known_hosts"), None);
-        for (home, expected) in [("/srv", "/srv"), ("/", "/home/cage-user")] {
-            let facts = ImageFacts::parse(format!("\n7\n7\n{home}\n\nend\n").as_bytes()).unwrap();
-            assert_eq!((facts.user.name.as_str(), facts.user.ids.uid, facts.seen_owner), (NAMELESS, 7, None));
-            assert_eq!(facts.user.home, expected);
+        let facts = ImageFacts::parse(b"\n7\n7\n/\n\nend\n").unwrap();
+        assert_eq!((facts.user.name.as_str(), facts.user.ids.uid, facts.seen_owner), (NAMELESS, 7, None));
+        for (name, home, expected, lacks) in [
+            ("", "/srv", "/srv", true),
+            ("", "/", "/home/cage-user", true),
+            ("a", "/", "/home/a", true),
+            ("a", "", "/home/a", true),
+            ("a", "/dev/null", "/home/a", true),
+            ("a", "/h", "/h", false),
+            ("a", "/home/a", "/home/a", false),
+        ] {
+            let row = format!("{name}:x:7:7::{home}:");
+            let said = format!("{name}\n7\n7\n{home}\n\n/etc/passwd {}\n{row}end\n", row.len());
+            let facts = ImageFacts::parse(said.as_bytes()).unwrap();
+            assert_eq!((facts.user.home.as_str(), facts.lacks_user()), (expected, lacks), "{row}");
         }
     }
 
@@ -238,11 +262,7 @@ mod tests {
         for length in 0..SAID.len() {
             assert_eq!(ImageFacts::parse(&SAID.as_bytes()[..length]), None, "{length}");
         }
-        for said in [
-            "a\n1\n1\n/\n\nend\n",
-            "a\n1\n1\n/h\n\n/etc/group x\nend\n",
-            "a\n1\n1\n/h\n\n/x 99999999999999999999\nend\n",
-        ] {
+        for said in ["a\n1\n1\n/h\n\n/etc/group x\nend\n", "a\n1\n1\n/h\n\n/x 99999999999999999999\nend\n"] {
             assert_eq!(ImageFacts::parse(said.as_bytes()), None, "{said:?}");
         }
     }

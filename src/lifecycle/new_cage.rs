@@ -11,7 +11,7 @@ use crate::base::{console, text};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, OWNER_LABEL};
 use crate::cage::home::home_volume;
-use crate::cage::image_facts::{ImageFacts, Memory, NAMELESS, Outside};
+use crate::cage::image_facts::{ImageFacts, Memory, Outside};
 use crate::cage::mount_points::MountPoints;
 use crate::cage::options::{NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
@@ -248,7 +248,7 @@ fn new_files(
 ) -> Result<Vec<NewFile>> {
     let user = &facts.user;
     let has_files = context.image.is_some() || !context.session.global.dry_run;
-    let is_changed = matches!(mapping, Mapping::Renumber(_)) || user.name == NAMELESS;
+    let is_changed = matches!(mapping, Mapping::Renumber(_)) || facts.lacks_user();
     let mut files = Vec::new();
     if is_changed && has_files {
         files.extend(accounts::renumbered(facts, mapping.inside(user), keeps_group)?);

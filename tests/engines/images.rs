@@ -8,6 +8,8 @@ use super::yours::owner;
 
 on_each_engine!(everybody: an_image_whose_user_has_no_name_works);
 
+tests_of!(an_image_whose_user_has_no_home_works, false, group_docker GroupDocker, rootless_podman RootlessPodman);
+
 on_each_engine!(everybody: an_image_of_root_is_told);
 
 on_each_engine!(everybody: things_of_the_user_outside_of_the_home_are_handed_over_or_told);
@@ -127,6 +129,20 @@ fn an_image_whose_user_has_no_name_works(world: &World) {
         mine("restart --no-root");
         mine("run -- sh -c 'touch newest ~/kept'");
         assert!(is_owners(world, "newest"));
+    }
+}
+
+fn an_image_whose_user_has_no_home_works(world: &World) {
+    for home in ["/", "/dev/null"] {
+        let change = format!("USER root\nRUN usermod --home {home} nobody\nUSER nobody");
+        let image = world.build(&format!("homeless{}", home.len()), &change);
+        let mine = |words: &str| world.cage(words).env("CAGE_IMAGE", &image).ok();
+        mine("run -- sh -c 'echo $HOME ~nobody; echo >~/kept; touch new'")
+            .prints("/home/nobody /home/nobody\n");
+        assert!(is_owners(world, "new"));
+        mine("restart");
+        mine("run -- sh -c 'rm ~/kept new'");
+        world.cage("rm").ok();
     }
 }
 

@@ -100,7 +100,8 @@ fn a_home_with_files_of_root_is_healed(world: &World) {
     let root = "cd /h && echo root >of-root && test $(stat -c %u .config .netrc | sort -u) = 0";
     let in_home = format!("run --rm {ids} --user 0 --volume {volume}:/h cage-lab sh -euc");
     world.engine(&format!("{in_home} '{root}'")).ok();
-    let mine = "cd && mkdir .config/x .config/foo/x .config/foo/bar/deep/er/x && echo >>.netrc && test ! -O of-root";
+    let mine =
+        "cd && mkdir .config/x .config/foo/x .config/foo/bar/deep/er/x && echo >>.netrc && test ! -O of-root";
     world.cage(&format!("run -- sh -euc '{mine}'")).ok();
 }
 
