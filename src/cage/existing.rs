@@ -10,7 +10,7 @@ use super::ssh_agent::SOCKET;
 use crate::audit::Record;
 use crate::base::error::Failure;
 use crate::engine::container::Container;
-use crate::engine::info::Product;
+use crate::engine::info::{Engine, Product};
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::project::{Project, cage_name};
@@ -33,6 +33,8 @@ pub const ENV_LABEL: &str = "cage.env";
 pub const SEEN_LABEL: &str = "cage.seen";
 /// The label for the variables of the terminal whose values come from the user or the image, and from no terminal.
 pub const TERMINAL_LABEL: &str = "cage.terminal";
+/// The label for the properties of the engine when it made the cage.
+pub const ENGINE_LABEL: &str = "cage.engine";
 /// The label for the time of the scan for these findings, in Unix seconds.
 pub const SINCE_LABEL: &str = "cage.since";
 /// The label for the IDs that the engine maps to the user's, if it maps any. Every cage gets every label, possibly empty: otherwise
@@ -108,6 +110,11 @@ impl Cage {
             Failure::new(format!("cannot read the label {label} of {}", self.name))
                 .hint("a newer cage made it: update cage, or remove it with `cage rm`")
         })?))
+    }
+
+    /// Returns the properties of the engine when it made the cage, if it is one that recorded them.
+    pub fn engine(&self) -> Option<Engine> {
+        serde_json::from_str(self.label(ENGINE_LABEL)?).ok()
     }
 
     /// Returns the files and directories of the host that code in the cage can write: those in the options, if the options can be

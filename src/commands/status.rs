@@ -58,7 +58,8 @@ impl Status {
         let state = cage.as_ref().map_or("none", |cage| cage.state.name());
         let details = match &cage {
             Some(cage) => {
-                let engine = runtime.engine(&session.host, session.runner)?;
+                let engine = cage.engine();
+                let engine = engine.map_or_else(|| runtime.engine(&session.host, session.runner), Ok)?;
                 let mut details = Details::new(&session.host, &runtime.name, engine, cage);
                 details.visitors = session.visitors(cage);
                 details.address = runtime.elsewhere(&session.host, session.runner)?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::base::error::Failure;
@@ -12,7 +13,7 @@ use crate::engine::json::{at, or_default};
 use crate::host::machine::{Host, Os};
 
 /// The rights with which an engine runs containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// As root.
     Rootful,
@@ -21,7 +22,7 @@ pub enum Mode {
 }
 
 /// Where an engine runs, if not directly on this machine: mostly the product that runs it in a virtual machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Product {
     /// Docker Desktop, on a Mac, on Linux, or for WSL.
     DockerDesktop,
@@ -42,7 +43,7 @@ pub enum Product {
 }
 
 /// The properties of an engine that decide how cage uses it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Engine {
     /// Whether containers run as root or as an ordinary user.
     pub mode: Mode,
@@ -57,7 +58,7 @@ pub struct Engine {
 }
 
 /// A resource that can be limited for a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     /// Processes.
     Processes,

@@ -1,9 +1,11 @@
 //! The description of a new cage's container.
 
+use serde_json::json;
+
 use crate::cage::engine_args;
 use crate::cage::existing::{
-    DEFAULTS_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL, OWNER_LABEL,
-    SEEN_LABEL, SINCE_LABEL, TERMINAL_LABEL, USER_LABEL,
+    DEFAULTS_LABEL, ENGINE_LABEL, ENV_LABEL, IMAGE_LABEL, INODE_LABEL, KEEP_ID_LABEL, OPTIONS_LABEL,
+    OWNER_LABEL, SEEN_LABEL, SINCE_LABEL, TERMINAL_LABEL, USER_LABEL,
 };
 use crate::cage::image_facts::NAMELESS;
 use crate::cage::options::NO_ROOT;
@@ -72,6 +74,7 @@ impl NewCage<'_> {
             (SEEN_LABEL, self.record.label.clone()),
             (SINCE_LABEL, self.record.since.to_string()),
             (TERMINAL_LABEL, self.fixed_variables()),
+            (ENGINE_LABEL, json!(self.preflight.engine).to_string()),
         ];
         labels.map(|(label, value)| (label.to_owned(), value)).into()
     }

@@ -114,8 +114,15 @@ fn brief(script: &str) -> String {
         Some((_, command)) => format!("FILES | {command}"),
         None => line.to_owned(),
     };
-    let lines: Vec<String> = script.lines().map(file).collect();
+    let lines: Vec<String> = script.lines().map(file).map(|line| without_engine(&line)).collect();
     lines.join("\n").replace(&quote(PREPARE), "PREPARE").replace(&quote(SETTLE), "SETTLE")
+}
+
+/// Returns a line of a script without the label of the engine's properties.
+fn without_engine(line: &str) -> String {
+    let label = line.split_once(" --label 'cage.engine={");
+    let rest = label.and_then(|(before, rest)| Some((before, rest.split_once("}'")?.1)));
+    rest.map_or_else(|| line.to_owned(), |(before, after)| format!("{before}{after}"))
 }
 
 fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String {
@@ -136,14 +143,13 @@ fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String 
 }
 
 fn replace(kind: Dialect, state: State, entry: &Entry) -> String {
-    script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |context| {
+    let text = script(kind, &[("CAGE_IMAGE", "local")], "/p/app", |context| {
         let container = Cage::sample(context.project, state);
         let podman_machine = (Mode::Rootless, Some(Product::PodmanMachine));
         let place = if kind.keeps_ids() { podman_machine } else { MACHINE };
         new_cage(context, place, options("-p 3000:3000")).replace(&container, entry).unwrap()
-    })
-    .replace(&quote(PREPARE), "PREPARE")
-    .replace(&quote(SETTLE), "SETTLE")
+    });
+    brief(&text)
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_cage_that_exists() {
     check("running", "shell", "container inspect, exec", "container inspect, exec");
     check("running", "run true", "container inspect, exec", "container inspect, exec");
     check("running", "stop", "container inspect, stop", "container inspect, stop");
-    check("running", "status", "container inspect, info", "container inspect");
+    check("running", "status", "container inspect", "container inspect");
     check("running", "list", "ps, container inspect", "ps, container inspect");
 }
 

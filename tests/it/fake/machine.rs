@@ -643,6 +643,8 @@ impl Cage {
         if !labels.is_empty() && !self.of_script {
             labels.insert("cage.image".into(), json!(self.image));
             labels.insert("cage.options".into(), json!(self.options));
+            let made_on = json!({"mode": "Rootful", "machine": null, "selinux": false, "remaps": false, "unenforced": []});
+            labels.insert("cage.engine".into(), json!(made_on.to_string()));
             labels.insert("cage.user".into(), json!(engine.image_user().join(":")));
         }
         let ports = if self.options.contains("3000") {
