@@ -11,9 +11,11 @@ use crate::base::text;
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::{Cage, SEEN_LABEL};
 use crate::cage::from_script::TakenOver;
+use crate::cage::home::home_volume;
 use crate::cage::options::Home;
 use crate::cage::pull::PullFlag;
 use crate::engine::image::{Image, is_same_name};
+use crate::engine::query::Wanted;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::project::Project;
@@ -143,7 +145,9 @@ impl Renew {
         typed.engine_args.clone_from(&self.engine_args);
         let typed = typed.resolve(&session.host, &project.dir())?;
         let image = typed.image_or_default(&session.host);
-        let (runtime, mut found) = session.find_all(&project, Some(&image), &[], Fallback::Never)?;
+        let home = home_volume(&session.host, &project, &typed);
+        let wanted = Some(Wanted { image: &image, volume: &home });
+        let (runtime, mut found) = session.find_all(&project, wanted, &[], Fallback::Never)?;
         if found.cage.is_none() {
             let linked = by_link(session, &session.cages(&runtime)?, &project, false)?;
             found.cage = linked.map(|(_, cage)| cage);
@@ -163,23 +167,25 @@ impl Renewal<'_> {
         pull: impl FnOnce(&str) -> Result<Before>,
         first: impl Fn(&Cage, &str, Option<&Image>) -> Result<Option<Plan>>,
     ) -> Result<u8> {
-        let Self { session, project, runtime, .. } = self;
+        let Self { session, project, runtime, found, .. } = self;
         let (options, _) = self.options_after(old)?;
         let image_name = options.image();
-        let mut preflight = Preflight::gather(session, runtime, project, &options)?;
+        let mut preflight = Preflight::gather(session, runtime, project, &options, found.volume.as_ref())?;
         preflight.prove(Context { session, runtime, project, image: None }, Some(&old.image_id))?;
         let before = pull(&image_name)?;
         if before == Before::Refused {
             return Ok(1);
         }
         let is_known = before == Before::AsFound && image_name == self.flags.image(&session.host);
-        let mut known = Some(&self.found).filter(|_| is_known);
+        let home = home_volume(&session.host, project, &options);
+        let wanted = Wanted { image: &image_name, volume: &home };
+        let mut known = Some(found).filter(|_| is_known);
         let has_asked = Cell::new(false);
         let code = with_what_works(|features| {
             let lock = session.lock([project.name.as_str()])?;
             let found = match known.take().filter(|_| lock::were_free(&lock)) {
                 Some(known) => Cow::Borrowed(known),
-                None => Cow::Owned(session.look(runtime, project, Some(&image_name))?),
+                None => Cow::Owned(session.look(runtime, project, Some(wanted))?),
             };
             let by_link = Some(old).filter(|old| old.name != project.name);
             let Some(old) = found.cage.as_ref().or(by_link) else { bail!(self.missing()) };

@@ -19,6 +19,7 @@ use crate::base::{console, name, text};
 use crate::cage::existing::{Cage, SUCCESSOR};
 use crate::engine::container::{Container, State};
 use crate::engine::image::Image;
+use crate::engine::query::{Volume, Wanted};
 use crate::engine::runtime::Runtime;
 use crate::host::project::{Project, cage_name};
 
@@ -34,6 +35,8 @@ pub struct Existing {
     pub left_over: Option<Cage>,
     /// The image that was asked for.
     pub image: Option<Image>,
+    /// The volume that was asked for; none if it doesn't exist, or is still to be asked for.
+    pub volume: Option<Volume>,
 }
 
 impl Existing {
@@ -259,7 +262,7 @@ impl Session {
         self.carry_out_locked(&plan, lock).map(drop)
     }
 
-    /// Finds a runtime, and in the same query a project's cage and an image, if that is asked for. `above` are the names of cages that are accepted as
+    /// Finds a runtime, and in the same query a project's cage and what else is `wanted`. `above` are the names of cages that are accepted as
     /// well.
     ///
     /// # Errors
@@ -267,32 +270,31 @@ impl Session {
     pub fn find_all(
         &self,
         project: &Project,
-        image: Option<&str>,
+        wanted: Option<Wanted>,
         above: &[String],
         fallback: Fallback,
     ) -> Result<(Runtime, Existing)> {
         let names = [project.name.as_str()].into_iter().chain(above.iter().map(String::as_str));
         let belonging = self.belonging(names)?;
-        let look = |runtime: &Runtime| self.look(runtime, project, image);
+        let look = |runtime: &Runtime| self.look(runtime, project, wanted);
         let (runtime, mut found) = self.ask_engine(Some(project), belonging.as_ref(), fallback, look)?;
         self.check_engine(belonging, &runtime, fallback, found.cage.is_some())?;
         let is_incomplete = |cage: &Cage| self.may_be_incomplete(cage, &project.name);
         if found.left_over.is_some() || found.cage.as_ref().is_some_and(is_incomplete) {
             self.recover(&runtime, project)?;
-            found = self.look(&runtime, project, image)?;
+            found = self.look(&runtime, project, wanted)?;
         }
         Ok((runtime, found))
     }
 
-    /// Finds a project's cage, the container that is to replace it if one was left behind, and an image if that is asked for, in one
-    /// query.
+    /// Finds a project's cage, the container that is to replace it if one was left behind, and what else is `wanted`, in one query.
     ///
     /// # Errors
     /// As [`Session::find`].
-    pub fn look(&self, runtime: &Runtime, project: &Project, image: Option<&str>) -> Result<Existing> {
+    pub fn look(&self, runtime: &Runtime, project: &Project, wanted: Option<Wanted>) -> Result<Existing> {
         let new = format!("{}{SUCCESSOR}", project.name);
         let names = [project.name.as_str(), &new];
-        let query = || runtime.containers_and_image(self.runner, &names, image);
+        let query = || runtime.look(self.runner, &names, wanted);
         let found = Self::settled(query, |found| &found.containers)?;
         // The answer may also have a container that is called like the image.
         let cage_of = |name: &str| {
@@ -300,7 +302,8 @@ impl Session {
             container.map(|container| self.recognise(Some(project), container.clone())).transpose()
         };
         let (cage, left_over) = (cage_of(&project.name)?, cage_of(&new)?);
-        Ok(Existing { cage, left_over, image: found.images.into_iter().next() })
+        let (image, volume) = (found.images.into_iter().next(), found.volumes.into_iter().next());
+        Ok(Existing { cage, left_over, image, volume })
     }
 
     /// Repeats a query until no container in its answer is on the way from one state to another.

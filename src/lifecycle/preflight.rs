@@ -14,6 +14,7 @@ use crate::cage::personal::{Identity, Personal, SigningKey};
 use crate::cage::{isolation, nesting, option_files};
 use crate::engine::info::Engine;
 use crate::engine::place::Place;
+use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
@@ -60,7 +61,7 @@ impl Preflight {
         Ok(())
     }
 
-    /// Reads the env files, and checks the engine's place, the other cages and the home.
+    /// Reads the env files, and checks the engine's place, the other cages and the home. `volume` may be the home's, if it is known.
     ///
     /// # Errors
     /// When the cage can't be created.
@@ -69,6 +70,7 @@ impl Preflight {
         runtime: &Runtime,
         project: &Project,
         options: &CreateOptions,
+        volume: Option<&Volume>,
     ) -> Result<Self> {
         project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
         isolation::check_writable(&session.host, options)?;
@@ -84,7 +86,9 @@ impl Preflight {
         let runner = session.runner;
         let home = home_volume(&session.host, project, options);
         let engine = || runtime.engine(&session.host, runner);
-        let engine_and_home = || runtime.ask_both(engine, || runtime.volume(runner, &home));
+        let known = volume.filter(|volume| volume.name == home);
+        let ask = || known.map_or_else(|| runtime.volume(runner, &home), |known| Ok(Some(known.clone())));
+        let engine_and_home = || runtime.ask_both(engine, ask);
         let ((engine, volume), mut others) = runtime.ask_both(engine_and_home, || session.cages(runtime))?;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cage::create_options::CreateOptions;
+use crate::cage::home::home_volume;
 use crate::cage::pull::PullFlag;
 use crate::engine::error::{Trouble, is_trouble};
+use crate::engine::query::Wanted;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::choice::Fallback;
@@ -70,7 +72,9 @@ fn try_to_bring_up(
     // A command in a cage that exists doesn't depend on the image.
     let is_command = matches!(entry, Entry::Exec(_));
     let above = if is_command { names_above(project) } else { Vec::new() };
-    let asked = Some(image.as_str()).filter(|_| !is_command);
+    let home = home_volume(&session.host, project, &options);
+    let wanted = Some(Wanted { image: &image, volume: &home });
+    let asked = wanted.filter(|_| !is_command);
     let (runtime, mut found) = session.find_all(project, asked, &above, Fallback::Allowed)?;
     if is_command
         && found.cage.is_none()
@@ -84,10 +88,10 @@ fn try_to_bring_up(
     }
     entry.check_user(&session.host, &options)?;
     if is_command {
-        found = session.look(&runtime, project, Some(&image))?;
+        found = session.look(&runtime, project, wanted)?;
     }
     let context = Context { session, runtime: &runtime, project, image: found.image.as_ref() };
-    let mut preflight = Preflight::gather(session, &runtime, project, &options)?;
+    let mut preflight = Preflight::gather(session, &runtime, project, &options, found.volume.as_ref())?;
     if let Some((project, cage)) = by_link(session, &preflight.others, project, is_command)? {
         return resume(Context { project: &project, ..context }, &cage, typed, entry);
     }
@@ -100,7 +104,7 @@ fn try_to_bring_up(
         // Nothing can have changed while nobody else had the locks.
         let found = match known.take().filter(|_| lock::were_free(&locks)) {
             Some(known) => Cow::Borrowed(known),
-            None => Cow::Owned(session.look(&runtime, project, Some(&image))?),
+            None => Cow::Owned(session.look(&runtime, project, wanted)?),
         };
         let context = Context { image: found.image.as_ref(), ..context };
         if let Some(cage) = found.usable() {

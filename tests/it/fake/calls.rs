@@ -36,19 +36,19 @@ fn a_new_cage() {
         "none, ready home",
         "start",
         "inspect, ps, volume inspect, info, create, start, exec",
-        "inspect, ps, volume inspect, create, start, exec",
+        "inspect, ps, create, start, exec",
     );
     check(
         "none, ready home, seed",
         "start",
         "inspect, ps, volume inspect, info, create, run, start, exec",
-        "inspect, ps, volume inspect, create, run, start, exec",
+        "inspect, ps, create, run, start, exec",
     );
     check(
         "none, ready home, kept seed",
         "start",
         "inspect, ps, volume inspect, info, create, start, exec",
-        "inspect, ps, volume inspect, create, start, exec",
+        "inspect, ps, create, start, exec",
     );
     check(
         "none, no home",
@@ -62,7 +62,7 @@ fn a_new_cage() {
 fn the_first_cage_of_an_image_asks_the_image() {
     for (speaks, expected) in [
         (Speaks::Docker, "inspect, ps, volume inspect, info, run, create, start, exec"),
-        (Speaks::Podman, "inspect, ps, volume inspect, run, create, start, exec"),
+        (Speaks::Podman, "inspect, ps, run, create, start, exec"),
     ] {
         let machine = Machine::in_story(speaks, "none, local image, ready home");
         assert_eq!(calls(&machine.cage("start")), expected, "{speaks:?}");
@@ -76,7 +76,7 @@ fn a_cage_that_exists() {
         "stopped, ready home",
         "restart",
         "inspect, ps, container inspect, volume inspect, info, create, start, exec, rm, rename",
-        "inspect, ps, container inspect, volume inspect, create, start, exec, rm, rename",
+        "inspect, ps, container inspect, create, start, exec, rm, rename",
     );
     check(
         "stopped",

@@ -73,7 +73,7 @@ fn the_first_cage_of_a_second_engine_is_no_substitute_for_the_home() {
     let mut machine = started();
     machine.engines[0].is_down();
     machine.engines[1].answer(
-        "volume-inspect-format",
+        "volume-inspect",
         125,
         "Error: inspecting object: no such volume cage-home",
         "",
@@ -111,7 +111,7 @@ fn a_cage_is_found_in_its_engine_without_naming_it() {
 fn is_gone_from_its_first_address(docker: &Engine) {
     let words =
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
-    for call in ["container-inspect", "volume-inspect-format"] {
+    for call in ["container-inspect", "volume-inspect"] {
         docker.act(
             call,
             &format!("case ${{DOCKER_HOST:-}} in */run/docker.sock) echo '{words}' >&2; exit 1 ;; esac"),

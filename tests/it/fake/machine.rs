@@ -98,13 +98,13 @@ impl Machine {
             "stranger" => cage.labels = Vec::new(),
             "other project" => cage.labels = vec![("cage.project".into(), "/elsewhere/app".into())],
             "no home" if docker => engine.answer(
-                "volume-inspect-format",
+                "volume-inspect",
                 1,
                 "Error response from daemon: get cage-home: no such volume",
                 "",
             ),
             "no home" => engine.answer(
-                "volume-inspect-format",
+                "volume-inspect",
                 125,
                 "Error: inspecting object: no such volume cage-home",
                 "",
@@ -112,6 +112,12 @@ impl Machine {
             "ready home" => {
                 fs::create_dir(engine.dir.join("volume-cage-home")).unwrap();
                 fs::write(engine.dir.join("volume-cage-home/.profile"), "").unwrap();
+                if !docker {
+                    // docker isn't asked for it together with containers.
+                    let at = engine.dir.join("volume-cage-home");
+                    let volume = json!({"Name": "cage-home", "Driver": "local", "Mountpoint": at, "Options": {}});
+                    engine.object("cage-home", &volume.to_string());
+                }
             }
             // A ready home has the second one.
             "seed" | "kept seed" => {
@@ -324,14 +330,16 @@ impl Machine {
 /// Returns a call on one line: only what differs from case to case, so that a story needs no change when every `create` or `exec`
 /// gets another flag: the flags have tests of their own. What one question asks for, and scripts, go by a name.
 fn brief(call: &[String]) -> String {
-    let words: Vec<&str> = call.iter().map(|word| script_name(word).unwrap_or(word)).collect();
+    let mut words: Vec<&str> = call.iter().map(|word| script_name(word).unwrap_or(word)).collect();
+    // Only podman is asked for it together with containers.
+    words.pop_if(|last| *last == "cage-home" && call[0] == "inspect");
     let is_image = |word: &&str| ["IMAGE", "lab", "IMAGE_ID"].contains(word);
     let is_container = |word: &&str| ["NAME", "ID"].contains(word);
     let from = |what: &dyn Fn(&&str) -> bool| &words[words.iter().position(what).unwrap_or(1)..];
     let told: Vec<&str> = match words.as_slice() {
         ["inspect", "NAME", "NAME.new", image] if is_image(image) => vec!["LOOK"],
         ["run", ..] if words.contains(&"ASK-USER") => vec!["ASK-USER"],
-        ["volume", "inspect", "--format", _, home] => vec!["HOME", home],
+        ["volume", "inspect", home] => vec!["HOME", home],
         // podman's query for the same. For docker there may be no such query.
         ["exec", .., "ID", "/bin/sh", "-c", "SETTLE", "sh", ""] => vec![],
         ["exec", .., "/bin/sh", "-c", ":"] | ["exec", .., "/bin/sh", "-c", "SETTLE", "sh", ""] => {
@@ -484,7 +492,7 @@ impl Engine {
     }
 
     fn refuses_all(&self, words: &str) {
-        for call in ["inspect", "container-inspect", "image-inspect", "volume-inspect-format", "ps", "pull"] {
+        for call in ["inspect", "container-inspect", "image-inspect", "volume-inspect", "ps", "pull"] {
             self.answer(call, 1, words, if call.ends_with("inspect") { "[]\n" } else { "" });
         }
     }
