@@ -157,30 +157,32 @@ impl Identity {
 impl SigningKey {
     /// Returns the key that signs commits outside, if it is a file that a cage doesn't have.
     fn of(host: &Host, settings: &Settings, repository: &Repository, project: &Project) -> Option<Self> {
-        let key =
-            |settings: &Settings| settings.value("user", "signingkey").ok().flatten().map(<[u8]>::to_vec);
-        let is_literal = |key: &[u8]| key.starts_with(b"key::") || key.starts_with(b"ssh-");
-        let own = Settings { entries: repository.settings.clone(), skipped: Vec::new() };
-        if key(&own).is_some_and(|key| is_literal(&key))
-            || settings.value("gpg", "format").ok()? != Some(b"ssh")
-        {
-            return None;
-        }
-        // Only the user's own setting: code in the project could name any file as the key.
-        let key = String::from_utf8(key(settings).filter(|key| !is_literal(key))?).ok()?;
-        let path = match (key.strip_prefix("~/"), &host.home) {
-            (Some(rest), Some(home)) => home.join(rest),
-            _ => PathBuf::from(&key),
+        let entries = [settings.entries.as_slice(), &repository.settings].concat();
+        let all = Settings { entries, skipped: Vec::new() };
+        let path = |settings: &Settings| {
+            let key = settings.value("user", "signingkey").ok()??;
+            let is_literal = key.starts_with(b"key::") || key.starts_with(b"ssh-");
+            let key = (!is_literal).then(|| str::from_utf8(key).ok()).flatten()?;
+            Some(match (key.strip_prefix("~/"), &host.home) {
+                (Some(rest), Some(home)) => home.join(rest),
+                _ => PathBuf::from(key),
+            })
         };
+        let chosen = path(&all).filter(|_| all.value("gpg", "format").is_ok_and(|it| it == Some(b"ssh")))?;
+        // Code in the project could name any file as the key.
+        let keys = host.home.as_ref().map(|home| home.join(".ssh"));
+        let is_key = chosen.parent() == keys.as_deref()
+            && escape(&chosen.to_string_lossy()) == chosen.to_string_lossy();
+        let path = if is_key { chosen } else { path(settings)? };
         let is_inside = path.starts_with(&project.path);
         let path = path.into_os_string().into_string().ok()?;
-        (!is_inside).then(|| Self { path, is_always: settings.is_on("commit", "gpgsign") })
+        (!is_inside).then(|| Self { path, is_always: all.is_on("commit", "gpgsign") })
     }
 
     /// Returns the message for a user whose commits are not signed in the cage.
     pub fn advice(&self) -> [String; 2] {
         [
-            format!("commits inside are not signed: {} is not there. To let your SSH agent sign:", self.path),
+            format!("no commit is signed inside: {} is not there. To let your SSH agent sign:", self.path),
             format!("  {}", self.commands()),
         ]
     }
@@ -321,6 +323,15 @@ mod tests {
             assert_eq!(key(settings, ""), None, "{settings}");
         }
         assert_eq!(key(user, "[user]\nsigningkey = key::ssh-ed25519 AAAA"), None);
+        // The repository's own settings, which make each commit inside fail.
+        let always = key(user, "[commit]\ngpgSign");
+        assert!(always.is_some_and(|(_, is_always)| is_always));
+        let own = |key: &str| format!("[gpg]\nformat = ssh\n[user]\nsigningkey = {key}\n[commit]\ngpgSign");
+        let (commands, is_always) = key("", &own("~/.ssh/work.pub")).unwrap();
+        assert!(is_always && commands.contains("HOME/.ssh/work.pub"), "{commands}");
+        for planted in ["/etc/x.pub", "~/.ssh/../x", "~/.ssh/deep/x", "~/x", "\"~/.ssh/x\\n\""] {
+            assert_eq!(key("", &own(planted)), None, "{planted}");
+        }
         assert!(key(user, "[user]\nsigningkey = /home/me/.ssh/id").unwrap().0.contains("HOME/.ssh/id.pub"));
     }
 }

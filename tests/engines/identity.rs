@@ -112,6 +112,12 @@ fn git_connects_to_hosts_that_the_user_knows(world: &World) {
     let sign = "run -- sh -euc 'git commit -q --allow-empty -m x; git cat-file commit HEAD'";
     assert!(agent.cage(world, sign).ok().out.contains("BEGIN SSH SIGNATURE"));
     agent.cage(world, "restart").ok().says_not("signed");
+    // Where the repository itself wants that, each commit would fail.
+    git(world, &world.project, "config user.signingkey ~/.ssh/other.pub");
+    git(world, &world.project, "config commit.gpgsign true");
+    world.write(&world.home.join(".gitconfig"), "[user]\nname = x\nemail = x\n");
+    agent.cage(world, "restart").ok().says("no commit is signed inside").says("/.ssh/other.pub");
+    git(world, &world.project, "config --unset user.signingkey");
 
     let other = Server::start(world, &agent);
     know(&format!("host-{}.pub", other.port), "");

@@ -166,9 +166,10 @@ fn an_image_of_root_is_told(world: &World) {
 
 /// The lab has no public registry, so that the base and npm are stand-ins.
 fn the_images_in_the_documents_work(world: &World) {
-    let readme = include_str!("../../README.md");
-    let short = readme.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap();
-    assert!(short.lines().count() <= 5, "{short}");
+    let documents = [include_str!("../../README.md"), include_str!("../../docs/images.md")];
+    let [readme, short] =
+        documents.map(|text| text.split("```dockerfile\n").nth(1).unwrap().split("```").next().unwrap());
+    assert!(short == readme && short.lines().count() <= 5, "{short}");
     let pinned = include_str!("../../examples/image/Dockerfile");
     let npm = "#!/bin/sh\\ntest $1$2 = install--global || exit 1\\nshift 2\\nfor package; do case $package in \
                @anthropic-ai/claude-code*) name=claude ;; @openai/codex*) name=codex ;; *) exit 1 ;; esac; \
