@@ -1,6 +1,7 @@
 //! The facts from the user's own git and SSH settings that come into a cage: name and address for commits, and the keys of the
 //! hosts that the project's repository names. Everything else in these files stays outside.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -19,6 +20,7 @@ use crate::host::known_hosts;
 use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::host::reach::Reach;
+use crate::host::ssh_config::SshConfig;
 
 /// The largest `known_hosts` that is read, in bytes.
 const MAX_KNOWN_HOSTS: u64 = 64 * 1024 * 1024;
@@ -30,12 +32,25 @@ pub struct Personal {
     pub identity: Identity,
     /// The lines of the user's `known_hosts` about the hosts of the project's remotes and submodules.
     pub known_hosts: Vec<u8>,
-    /// Those hosts; with each, whether there is a key.
-    pub hosts: Vec<(Remote, bool)>,
+    /// Those hosts.
+    pub hosts: Vec<KnownHost>,
     /// The key that signs commits outside, if the cage doesn't have it.
     pub signing_key: Option<SigningKey>,
     /// What could not be read, and why.
     pub warnings: Vec<String>,
+}
+
+/// A host of the project's remotes and submodules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownHost {
+    /// The host as the repository names it.
+    pub remote: Remote,
+    /// The host and port that this name stands for in the user's settings of ssh.
+    pub meant: Remote,
+    /// Whether the user has a key of it.
+    pub is_known: bool,
+    /// Whether ssh in a cage connects to another host or port, as it has not these settings.
+    pub is_alias: bool,
 }
 
 /// The name and address that git writes into commits.
@@ -105,14 +120,31 @@ impl Personal {
 
     /// Reads the lines about these hosts. Returns the files that were not read.
     fn read_known_hosts(&mut self, host: &Host, remotes: Vec<Remote>, reach: &Reach) -> Vec<PathBuf> {
-        let names: Vec<String> = remotes.iter().flat_map(Remote::names).collect();
-        let own = host
-            .home
-            .iter()
-            .flat_map(|home| ["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name)));
+        let Some(home) = host.home.as_ref().filter(|_| !remotes.is_empty()) else { return Vec::new() };
+        let config = SshConfig::read(home, reach).unwrap_or_else(|error| {
+            self.warn("names of hosts are not known in the cage", &error);
+            SshConfig::default()
+        });
+        let own = ["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name));
         let system = ["ssh_known_hosts", "ssh_known_hosts2"].map(|name| Path::new("/etc/ssh").join(name));
-        let files = own.chain(system).filter(|path| !names.is_empty() && !file::is_null(path));
-        let (skipped, files): (Vec<PathBuf>, Vec<PathBuf>) = files.partition(|path| reach.has(path));
+        let mut files: Vec<PathBuf> = own.into_iter().chain(system).collect();
+        let mut hosts = Vec::new();
+        for remote in remotes {
+            let settings = config.of(home, &remote.host);
+            files.extend(settings.known_hosts.into_iter().flatten());
+            // A port in the address wins.
+            let port = settings.port.filter(|_| remote.port == 22).unwrap_or(remote.port);
+            let meant = Remote { host: settings.host.unwrap_or_else(|| remote.host.clone()), port, ..remote };
+            hosts.push((remote, meant));
+        }
+        let names = hosts.iter().flat_map(|(remote, meant)| [remote.names(), meant.names()].concat());
+        let names: BTreeSet<String> = names.collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let mut read = BTreeSet::new();
+        files.retain(|path| !file::is_null(path) && read.insert(path.clone()));
+        let (mut skipped, files): (Vec<PathBuf>, Vec<PathBuf>) =
+            files.into_iter().partition(|path| reach.has(path));
+        skipped.extend(config.skipped);
         for path in files {
             match file::read_up_to(MAX_KNOWN_HOSTS, "file", &path, OFlags::empty()) {
                 Ok(bytes) => {
@@ -126,7 +158,15 @@ impl Personal {
         let is_known = |remote: &Remote| {
             known_hosts::lines(&self.known_hosts, &remote.names()).iter().any(|line| !line.is_revoked)
         };
-        self.hosts = remotes.into_iter().map(|remote| (remote.clone(), is_known(&remote))).collect();
+        // The user may have put settings into the homes of cages.
+        let has_config = host.config_dir().is_some_and(|dir| dir.join("home/.ssh/config").exists());
+        let known = hosts.into_iter().map(|(remote, meant)| KnownHost {
+            is_known: is_known(&meant),
+            is_alias: remote != meant && !has_config,
+            remote,
+            meant,
+        });
+        self.hosts = known.collect();
         skipped
     }
 }
@@ -221,7 +261,7 @@ mod tests {
     }
 
     fn hosts(personal: &Personal) -> Vec<(&str, bool)> {
-        personal.hosts.iter().map(|(remote, is_known)| (remote.host.as_str(), *is_known)).collect()
+        personal.hosts.iter().map(|host| (host.meant.host.as_str(), host.is_known)).collect()
     }
 
     #[test]
@@ -247,6 +287,22 @@ mod tests {
             [("one.example", true), ("three.example", false), ("two.example", true), ("four.example", false)];
         assert_eq!(hosts(&personal), expected);
         assert_eq!(personal.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn a_name_of_ssh_stands_for_the_host_and_has_its_keys() {
+        let config =
+            "Host work\nHostName Git.example\nPort 7\nUserKnownHostsFile ~/.ssh/first ~/.ssh/second\n";
+        let keys = "[git.example]:7 ssh-rsa AAAA\n[git.example]:8 ssh-rsa BBBB\nwork ssh-rsa CCCC\n";
+        let files = [(".ssh/config", config), (".ssh/first", ""), (".ssh/second", keys), ("app/x", "")];
+        let own = "[remote \"o\"]\nurl = git@work:x\n";
+        let (found, _) = personal(&files, own);
+        assert_eq!(hosts(&found), [("git.example", true)]);
+        assert!(found.hosts[0].is_alias);
+        let known = "[git.example]:7 ssh-rsa AAAA\nwork ssh-rsa CCCC\n";
+        assert_eq!(String::from_utf8(found.known_hosts).unwrap(), known);
+        let (found, _) = personal(&[&files[..], &[(".config/cage/home/.ssh/config", config)]].concat(), own);
+        assert!(!found.hosts[0].is_alias);
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use super::report::Check;
 use crate::base::text::escape;
-use crate::cage::personal::{Identity, Personal};
-use crate::host::git_remotes::Remote;
+use crate::cage::personal::{Identity, KnownHost, Personal};
 
 /// Returns the checks of name and address, of the keys of hosts, and of the key that signs commits.
 pub fn personal(personal: &Personal) -> Vec<Check> {
@@ -15,10 +14,9 @@ pub fn personal(personal: &Personal) -> Vec<Check> {
     if personal.warnings.is_empty() {
         checks.push(identity(&personal.identity));
     }
-    checks
-        .extend(personal.hosts.iter().filter(|(host, is_known)| host.is_ssh && !is_known).map(unknown_host));
-    let known: Vec<&str> =
-        personal.hosts.iter().filter(|(_, is_known)| *is_known).map(|(host, _)| host.host.as_str()).collect();
+    checks.extend(personal.hosts.iter().filter(|host| host.remote.is_ssh).filter_map(unknown_host));
+    let known = personal.hosts.iter().filter(|host| host.is_known && !host.is_alias);
+    let known: Vec<&str> = known.map(|host| host.remote.host.as_str()).collect();
     checks.extend((!known.is_empty()).then(|| Check::ok("host-keys", known.join(", "))));
     checks.extend(personal.signing_key.iter().map(|key| {
         Check::warning(
@@ -40,11 +38,23 @@ fn identity(Identity { name, email }: &Identity) -> Check {
     }
 }
 
-fn unknown_host((Remote { host, port, .. }, _): &(Remote, bool)) -> Check {
-    let port = if *port == 22 { String::new() } else { format!("-p {port} ") };
-    Check::warning(
-        "host-keys",
-        format!("your known_hosts has no key of {host}: git in a cage can't connect to it"),
-        format!("`ssh {port}{host}` on this machine, compare the fingerprint, then `cage restart`"),
-    )
+fn unknown_host(KnownHost { remote, meant, is_known, is_alias }: &KnownHost) -> Option<Check> {
+    let (host, name) = (escape(&meant.host), &remote.host);
+    let port = if meant.port == 22 { String::new() } else { format!("-p {} ", meant.port) };
+    if *is_alias {
+        return Some(Check::warning(
+            "host-keys",
+            format!(
+                "{name} is `{port}{host}` in your ssh settings, which a cage doesn't have: git in it can't connect"
+            ),
+            "change the address of the remote, or put those settings into ~/.config/cage/home/.ssh/config, then `cage restart`",
+        ));
+    }
+    (!is_known).then(|| {
+        Check::warning(
+            "host-keys",
+            format!("your known_hosts has no key of {host}: git in a cage can't connect to it"),
+            format!("`ssh {port}{host}` on this machine, compare the fingerprint, then `cage restart`"),
+        )
+    })
 }

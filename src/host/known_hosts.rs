@@ -133,7 +133,7 @@ fn decode(text: &[u8]) -> Option<[u8; HASH]> {
 }
 
 /// Returns whether a pattern with `*` and `?` matches a name in lower case.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where the last star was, and how far it reaches.
     let mut star = None;

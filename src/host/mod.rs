@@ -15,6 +15,7 @@ pub mod machine;
 pub mod places;
 pub mod project;
 pub mod reach;
+pub mod ssh_config;
 pub mod systemd;
 pub mod terminal_variables;
 pub mod worktree;

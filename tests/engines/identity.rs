@@ -123,4 +123,17 @@ fn git_connects_to_hosts_that_the_user_knows(world: &World) {
     know(&format!("host-{}.pub", other.port), "");
     agent.cage(world, "restart").ok();
     assert_ne!(fetch().run().says("Host key verification failed").code, 0);
+
+    // A name that only the user's ssh knows, and keys in another file.
+    let settings = format!("Host work\nHostName host.docker.internal\nPort {}\n", server.port);
+    let keys = "UserKnownHostsFile ~/.ssh/known_hosts ~/.ssh/of-work\n";
+    world.write(&world.home.join(".ssh/config"), &format!("{settings}{keys}"));
+    world.write(&world.home.join(".ssh/of-work"), &lines);
+    git(world, &world.project, &format!("remote set-url origin {user}@work:{}", repository.display()));
+    let told = format!("work is `-p {} host.docker.internal` in your ssh settings", server.port);
+    assert!(doctor().contains(&told), "{}", doctor());
+    world.write(&world.home.join(".config/cage/home/.ssh/config"), &settings);
+    agent.cage(world, "restart").ok();
+    fetch().ok();
+    assert!(!doctor().contains(&told), "{}", doctor());
 }
