@@ -21,6 +21,10 @@ use crate::base::console;
 /// print without end; beyond this, cage closes the pipe, which ends the command.
 const MAX_OUTPUT: u64 = 64 * 1024 * 1024;
 
+/// Waits for a line on stdin, which cage writes when it no longer needs this. The client may lead a process group.
+const WATCH: &str =
+    r#"read -r _ && exit; kill -HUP -- "-$1" || kill -HUP "$1"; shift; [ $# = 0 ] || exec "$@""#;
+
 /// Runs command lines.
 #[derive(Debug, Clone, Copy)]
 pub struct Runner {
@@ -201,6 +205,30 @@ impl Runner {
         if self.verbose {
             console::echo(&invocation.to_string());
         }
+    }
+}
+
+/// Starts a process that waits for cage to end. When cage is killed, it ends the client and runs `then`.
+pub fn watch(client: &Child, then: Option<&Invocation>) -> Option<Watch> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", WATCH, "sh", &client.id().to_string()]);
+    if let Some(then) = then {
+        let variables = then.runtime.variables.iter().map(|(name, value)| (name, value));
+        shell.arg(&then.runtime.program).args(&then.args).envs(variables);
+    }
+    shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Without it the client stays when cage is killed.
+    shell.process_group(0).spawn().ok().map(Watch)
+}
+
+/// A process that waits for cage to be killed. Dropping this ends it.
+#[derive(Debug)]
+pub struct Watch(Child);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.0.stdin.take().map(|mut pipe| pipe.write_all(b"\n"));
+        let _ = self.0.wait();
     }
 }
 

@@ -71,6 +71,11 @@ impl Interrupts {
         self.noted.load(Ordering::Relaxed)
     }
 
+    /// Returns whether a signal has come, also later.
+    pub fn noted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.noted)
+    }
+
     /// The numbers of the signals that cage handles.
     pub fn numbers(&self) -> &[i32] {
         &self.numbers

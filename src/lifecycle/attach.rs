@@ -1,21 +1,22 @@
 //! Connecting this terminal, or pipes, with a process in a container. Both are the last step of a plan.
 
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
 use rustix::process::{Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGTTIN, SIGTTOU};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::base::console;
 use crate::base::error::Failure;
 use crate::base::text::escape;
 use crate::engine::command::Invocation;
 use crate::engine::error::{EngineError, Trouble};
-use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn};
+use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn, watch};
 use crate::engine::signals::Interrupts;
 use crate::host::detach_keys::DetachKeys;
 use crate::lifecycle::client::{Client, Ended, Event, Running};
@@ -24,6 +25,7 @@ use crate::lifecycle::kept_modes::{Keeper, KeptModes};
 use crate::lifecycle::open_terminals::{OpenTerminal, Way};
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::Modes;
+use crate::terminal::pty::is_in_background;
 
 /// An attachment to a container's first process.
 #[derive(Debug)]
@@ -83,7 +85,14 @@ impl Attach {
     pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<Result<u8, EngineError>> {
         let mut keeper = self.modes.read(runner);
         let modes = keeper.modes().clone();
-        let client = Client { invocation: &self.client, runner, interrupts, modes, redraws: self.redraws };
+        let client = Client {
+            invocation: &self.client,
+            if_killed: None,
+            runner,
+            interrupts,
+            modes,
+            redraws: self.redraws,
+        };
         let start = SystemTime::now();
         let on_event = |running: &Running, event| match event {
             Event::Keys | Event::Signal(SIGHUP | SIGTERM) => {
@@ -213,11 +222,13 @@ impl Exec {
         let start = SystemTime::now();
         let way = if self.keys.is_some() { Way::Terminal } else { Way::Streams };
         let mut open = self.ending.terminals.as_ref().map(|all| all.open(way, &self.program));
-        let passed = AtomicBool::new(false);
+        let passed = AtomicI32::new(0);
         let pass_on = |number: i32| {
-            let command = self.signal.clone().arg(number.to_string());
+            let command = self.signalling(number);
             let output = runner.capture_unless(&command, &Cancel::default());
-            passed.fetch_or(output.is_ok_and(|output| output.status.success()), Ordering::Relaxed);
+            if output.is_ok_and(|output| output.status.success()) {
+                passed.store(number, Ordering::Relaxed);
+            }
         };
         let (status, ended, lost) = match &self.keys {
             Some(keys) => {
@@ -230,18 +241,19 @@ impl Exec {
         let passed = passed.load(Ordering::Relaxed);
         let Some(code) = status.code() else {
             // The client was ended, which the command doesn't notice.
-            if !passed {
+            if passed == 0 {
                 pass_on(SIGHUP);
             }
             break_off();
-            let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+            let own = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+            let signal = if passed == 0 { own } else { passed };
             return Ok(u8::try_from(128 + signal).unwrap_or(1));
         };
         let code = u8::try_from(code).unwrap_or(1);
         // A client's exit code for its own failures may also be the command's, as may that of a signal.
         let is_its_own = match code {
             1 | 125..=127 | 255 => false,
-            129 | 137 | 143 => passed,
+            129 | 137 | 143 => passed != 0,
             _ => true,
         };
         if is_its_own && !lost {
@@ -259,6 +271,10 @@ impl Exec {
         Ok(code)
     }
 
+    fn signalling(&self, number: i32) -> Invocation {
+        self.signal.clone().arg(number.to_string())
+    }
+
     /// Runs the client with the user's terminal until it ends, and passes signals on. Returns how it ended, and whether the engine no
     /// longer knows the command.
     fn with_terminal(
@@ -268,8 +284,14 @@ impl Exec {
         interrupts: &Interrupts,
         pass_on: impl Fn(i32) + Sync,
     ) -> Result<(Ended, bool)> {
-        let client =
-            Client { invocation: &self.client, runner, interrupts, modes: Modes::default(), redraws: false };
+        let client = Client {
+            invocation: &self.client,
+            if_killed: Some(&self.signalling(SIGHUP)),
+            runner,
+            interrupts,
+            modes: Modes::default(),
+            redraws: false,
+        };
         let on_event = |running: &Running, event| match event {
             Event::Keys => {
                 running.tell(&format!(
@@ -312,20 +334,39 @@ impl Exec {
         pass_on: impl Fn(i32) + Sync,
     ) -> Result<ExitStatus> {
         let not_started = |error| EngineError::not_started(&self.client, &error);
-        let mut signals = Signals::new(interrupts.numbers()).map_err(not_started)?;
+        let numbers = interrupts.numbers().iter().copied().chain([SIGTTIN, SIGTTOU]);
+        let mut signals = Signals::new(numbers).map_err(not_started)?;
         let handle = signals.handle();
         let mut child = runner.start(&self.client, Streams::Inherited)?;
         let client = pid(&child);
+        let watch = watch(&child, Some(&self.signalling(SIGHUP)));
+        let end = |signal| client.map(|client| kill_process(client, signal));
         let status = thread::scope(|scope| {
             let passing = spawn(scope, || {
-                signals.forever().for_each(&pass_on);
+                let mut is_ending = false;
+                for number in &mut signals {
+                    match number {
+                        SIGTTIN | SIGTTOU if is_ending => {}
+                        SIGTTIN | SIGTTOU => drop(emulate_default_handler(number)),
+                        number => {
+                            is_ending = true;
+                            if is_in_background() {
+                                // The client waits for the terminal, and would stop all of the process group again.
+                                end(Signal::KILL);
+                            }
+                            pass_on(number);
+                        }
+                    }
+                }
                 // Signals that came when the client ended.
-                signals.pending().for_each(&pass_on);
+                let is_passed = |number: &i32| interrupts.numbers().contains(number);
+                signals.pending().filter(is_passed).for_each(&pass_on);
             });
-            if let (Err(_), Some(client)) = (&passing, client) {
-                let _ = kill_process(client, Signal::HUP);
+            if passing.is_err() {
+                end(Signal::HUP);
             }
             let status = child.wait();
+            drop(watch);
             handle.close();
             status.and_then(|status| passing.map(|_| status))
         });

@@ -19,7 +19,7 @@ use crate::base::console;
 use crate::base::text::escape;
 use crate::engine::command::Invocation;
 use crate::engine::error::EngineError;
-use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn};
+use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn, watch};
 use crate::engine::signals::Interrupts;
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::{ModeTracker, Modes};
@@ -37,6 +37,8 @@ const HANGUP: Duration = Duration::from_secs(2);
 pub struct Client<'a> {
     /// The command line.
     pub invocation: &'a Invocation,
+    /// Runs after cage was killed.
+    pub if_killed: Option<&'a Invocation>,
     /// Starts the client and other commands.
     pub runner: Runner,
     /// The signals that cage handles.
@@ -222,7 +224,9 @@ impl Running {
     /// Sets the modes of the terminal again after cage was stopped, and makes the program redraw its screen. The shell in between
     /// has set modes of its own. After a stop that cage could not prepare, those of the program are still on.
     fn resume(&self, terminal: &SavedTerminal, is_undone: bool) {
-        let _ = terminal.make_raw();
+        if terminal.make_raw().is_err() {
+            return;
+        }
         let undo = if is_undone { String::new() } else { self.tracker().undo() };
         let _ = relay::show(stdout(), (undo + &self.modes().redo()).as_bytes());
         self.resize(1);
@@ -288,18 +292,18 @@ impl Client<'_> {
         on_event: impl Fn(&Running, Event) + Sync,
         beside: Option<impl FnOnce(&Running) + Send>,
     ) -> Result<Ended, EngineError> {
-        let Self { invocation, runner, interrupts, modes, redraws } = self;
+        let Self { invocation, if_killed, runner, interrupts, modes, redraws } = self;
         let failed = |error| EngineError::not_started(invocation, &error);
         let numbers = interrupts.numbers().iter().copied().chain([SIGWINCH, SIGCONT, SIGTSTP]);
         let mut signals = Signals::new(numbers).map_err(failed)?;
         let (pty, side) = Pty::open().map_err(failed)?;
-        let terminal = SavedTerminal::read().map_err(failed)?;
+        let terminal = SavedTerminal::read(interrupts.noted()).map_err(failed)?;
         let (pipe, ended_writer) = io::pipe().map_err(failed)?;
         let (notes_reader, notes) = io::pipe().map_err(failed)?;
         let rows = pty.resize(redraws.into());
-        // In the background this stops cage before anything has been changed.
         terminal.make_raw().map_err(failed)?;
         let child = runner.start(invocation, Streams::Terminal(side))?;
+        let watch = watch(&child, if_killed);
         let _ = relay::show(stdout(), modes.redo().as_bytes());
         let running = Running {
             pid: pid(&child),
@@ -327,6 +331,7 @@ impl Client<'_> {
                 running.signal(Signal::HUP);
             }
             let output = child.wait_with_output();
+            drop(watch);
             running.ended.cancel();
             drop(ended_writer);
             handle.close();

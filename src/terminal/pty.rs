@@ -2,47 +2,71 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::getpgrp;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
-    LocalModes, OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+    LocalModes, OptionalActions, OutputModes, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+    tcsetwinsize,
 };
+use signal_hook::consts::SIGTTOU;
+use signal_hook::low_level::raise;
 
 /// How long to wait for a client to take its terminal.
 const TAKES_TERMINAL: Duration = Duration::from_secs(5);
 
 /// The modes of the user's terminal before cage changed them. Dropping this sets them again.
 #[derive(Debug)]
-pub struct SavedTerminal(Termios);
+pub struct SavedTerminal {
+    modes: Termios,
+    ending: Arc<AtomicBool>,
+}
 
 impl SavedTerminal {
-    /// Reads the modes of the terminal that stdin is.
+    /// Reads the modes of the terminal that stdin is. `ending` tells whether a signal ends cage.
     ///
     /// # Errors
     /// When stdin is not a terminal.
-    pub fn read() -> io::Result<Self> {
-        Ok(Self(tcgetattr(stdin())?))
+    pub fn read(ending: Arc<AtomicBool>) -> io::Result<Self> {
+        Ok(Self { modes: tcgetattr(stdin())?, ending })
     }
 
-    /// Makes the terminal raw: every key is passed on as it is.
+    /// Makes the terminal raw: every key is passed on as it is. In the background this stops cage until the user brings it to the
+    /// foreground, or a signal ends it.
     ///
     /// # Errors
-    /// When the terminal has gone away.
+    /// When a signal ends it, or the terminal has gone away.
     pub fn make_raw(&self) -> io::Result<()> {
-        let mut raw = self.0.clone();
+        // `tcsetattr` stops cage, too, but again after each signal. Where no shell could continue it, nothing is stopped.
+        for _ in 0..100 {
+            if !is_in_background() {
+                break;
+            }
+            if self.ending.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            raise(SIGTTOU)?;
+            // Another thread may take a signal that came meanwhile.
+            thread::sleep(Duration::from_millis(10));
+        }
+        let mut raw = self.modes.clone();
         raw.make_raw();
         Ok(tcsetattr(stdin(), OptionalActions::Now, &raw)?)
     }
 
     /// Sets the modes from before again.
     pub fn restore(&self) {
-        // A terminal that has gone away needs nothing.
-        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.0);
+        // A terminal that has gone away needs nothing, and in the background another program has it.
+        if !is_in_background() {
+            let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.modes);
+        }
     }
 }
 
@@ -50,6 +74,11 @@ impl Drop for SavedTerminal {
     fn drop(&mut self) {
         self.restore();
     }
+}
+
+/// Returns whether another process group has the terminal that stdin is.
+pub fn is_in_background() -> bool {
+    tcgetpgrp(stdin()).is_ok_and(|group| group != getpgrp())
 }
 
 /// cage's side of a pseudo-terminal, whose other side is the terminal of the engine's client.

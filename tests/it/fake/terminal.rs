@@ -1,13 +1,16 @@
 //! A terminal, with engines that don't answer and clients that don't end.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use rexpect::process::Signal;
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
+use rustix::process::{Pid, kill_process};
 
 use super::machine::{Cage, Machine, Speaks};
+use crate::common::eventually;
 
 /// A machine with a cage that runs, whose client prints `inside` and then acts like this script.
 fn machine(speaks: Speaks, client: &str) -> Machine {
@@ -36,6 +39,13 @@ fn start(machine: &Machine, args: &str) -> PtySession {
     command.args(args.split(' ')).stdin(Stdio::inherit());
     let options = Options::new().timeout_ms(Some(20_000));
     spawn_with_options(command, options).unwrap()
+}
+
+/// Starts a shell in a terminal.
+fn shell(machine: &Machine, script: &str) -> PtySession {
+    let mut command = machine.command("/bin/bash");
+    command.args(["-c", script]).stdin(Stdio::inherit());
+    spawn_with_options(command, Options::new().timeout_ms(Some(20_000))).unwrap()
 }
 
 fn exits(mut session: PtySession, words: &str, code: i32) {
@@ -154,10 +164,7 @@ fn a_shell_that_ignores_a_signal_is_hung_up() {
     let mut session = cage(&machine, "shell");
     session.process_mut().signal(Signal::SIGTERM).unwrap();
     session.exp_eof().unwrap();
-    let calls = machine.engine().calls();
-    let signals = calls.iter().filter(|call| call.iter().any(|word| word.contains("/proc/")));
-    let numbers: Vec<&str> = signals.map(|call| call.last().unwrap().as_str()).collect();
-    assert_eq!(numbers, ["15", "1"]);
+    assert_eq!(signals(&machine), ["15", "1"]);
 }
 
 #[test]
@@ -188,6 +195,65 @@ fn what_a_program_has_drawn_below_is_erased_unless_it_ended_by_itself() {
         let shown = parser.screen().contents();
         assert!(shown.contains("first\n"), "{shown}");
         assert_eq!(shown.contains("fourth"), is_left, "{verb} {state} {screen}: {shown}");
+    }
+}
+
+/// Returns the numbers of the signals that were sent to commands inside.
+fn signals(machine: &Machine) -> Vec<String> {
+    let calls = machine.engine().calls();
+    let signals = calls.iter().filter(|call| call.iter().any(|word| word.contains("/proc/")));
+    signals.map(|call| call.last().unwrap().clone()).collect()
+}
+
+#[test]
+fn a_killed_cage_takes_its_client_along_and_hangs_the_command_up() {
+    for (verb, hung_up) in
+        [("start", &[][..]), ("shell", &["1"]), ("run make", &["1"]), ("run make | /bin/cat", &["1"])]
+    {
+        let machine = machine(Speaks::Docker, "echo $$ >\"$dir/client\"; exec /bin/sleep 60");
+        let mut session = shell(&machine, &format!("{} {verb}; echo ended", env!("CARGO_BIN_EXE_cage")));
+        session.exp_string("inside").unwrap();
+        let file = machine.engine().dir().join("client");
+        eventually("the client runs", || fs::read_to_string(&file).is_ok_and(|id| id.ends_with('\n')));
+        let client = format!("/proc/{}", fs::read_to_string(&file).unwrap().trim());
+        let status = fs::read_to_string(format!("{client}/status")).unwrap();
+        let cage =
+            status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
+        kill_process(Pid::from_raw(cage).unwrap(), rustix::process::Signal::KILL).unwrap();
+        session.exp_string("ended").unwrap();
+        eventually("the client ends", || !Path::new(&client).exists());
+        eventually("the command is hung up", || signals(&machine) == hung_up);
+    }
+}
+
+#[test]
+fn a_job_in_the_background_that_waits_for_the_terminal_can_be_ended_and_continued() {
+    for (command, code) in [("run cat", 125), ("run cat >out", 143)] {
+        for continues in [false, true] {
+            let machine = machine(Speaks::Docker, "read -r line; exit 0");
+            let then = if continues {
+                "fg"
+            } else {
+                {
+                    "kill -- -$!; kill -CONT -- -$!; while kill -0 $! 2>/dev/null; do /bin/sleep 0.1; done; wait $!"
+                }
+            };
+            let mut session = shell(
+                &machine,
+                &format!(
+                    "cd {}; set -m; {} {command} & until /bin/ps -o stat= -p $! | /bin/grep -q T; do /bin/sleep 0.1; done; \
+                     {then}; echo code=$?.",
+                    machine.project.display(),
+                    env!("CARGO_BIN_EXE_cage")
+                ),
+            );
+            if continues {
+                session.send_line("typed").unwrap();
+                session.exp_string("code=0.").unwrap();
+            } else {
+                session.exp_string(&format!("code={code}.")).unwrap();
+            }
+        }
     }
 }
 
