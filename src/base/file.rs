@@ -111,7 +111,9 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 /// Returns the path with all links resolved, or the path unchanged where that fails.
 pub fn real(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    // Many paths that cage looks at don't exist, which this call tells sooner.
+    let found = fs::symlink_metadata(path).and_then(|_| fs::canonicalize(path));
+    found.unwrap_or_else(|_| path.to_owned())
 }
 
 /// Returns an absolute path without `.` and `..`, as it is written: links are not looked at.

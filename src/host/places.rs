@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{file, text};
 use crate::host::machine::Host;
 
-/// Names in a home of files that programs run or trust when they start, and of directories with such files. `%20` stands for a
-/// blank.
+/// Names in a home of files that programs run or trust when they start, and of directories with such files.
 const DOTFILES: &str = "\
     .bash_aliases .bash_login .bash_logout .bash_profile .bashrc .bashrc.d .config/fish .config/nushell .config/powershell .config/zsh \
     .config/bash .config/elvish .config/xonsh .local/share/fish \
@@ -24,11 +23,13 @@ const DOTFILES: &str = "\
     .config/Code .config/Cursor .config/JetBrains .config/doom .config/emacs .config/helix .config/kak .config/micro .config/nvim \
     .config/sublime-text .config/zed .cursor .emacs .emacs.d .exrc .gvimrc .ideavimrc .nanorc .vim .vimrc .vscode .vscode-server \
     .config/VSCodium .config/Windsurf .config/Zed .cursor-server .local/share/nvim .local/share/zed .vscode-oss .windsurf .windsurf-server \
-    Library/Application%20Support/Code Library/Application%20Support/Cursor \
     .config/alacritty .config/foot .config/ghostty .config/kitty .config/tmux .config/wezterm .config/zellij .config/lf .config/mpv .config/ranger .config/yazi .screenrc .tmux.conf \
     .wezterm.lua .Xresources \
     .config/gdb .gdbinit .lesskey .lessfilter .lldbinit .my.cnf .pdbrc .psqlrc .sqliterc .terraformrc \
     .aider.conf.yml .claude .claude.json .codex .config/amp .config/crush .config/goose .config/opencode .continue .copilot .gemini .qwen";
+
+/// More such names, with blanks in them.
+const WITH_BLANKS: [&str; 2] = ["Library/Application Support/Code", "Library/Application Support/Cursor"];
 
 impl Host {
     /// Returns the directories with keys, credentials, settings of cage and of engines, and the engines' storage. They need
@@ -94,7 +95,7 @@ impl Host {
 
     /// Returns files and directories in the home that programs run or trust. Dotfile managers make some of them links.
     pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
-        let names = DOTFILES.split_ascii_whitespace().map(|name| name.replace("%20", " "));
+        let names = DOTFILES.split_ascii_whitespace().chain(WITH_BLANKS);
         self.home.iter().flat_map(move |home| names.clone().map(|name| home.join(name)))
     }
 

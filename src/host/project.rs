@@ -144,12 +144,14 @@ impl Project {
 /// Returns how a directory and a place overlap, if they do, with the links in the place's path resolved or not.
 fn overlap(path: &Path, place: &Path) -> Option<String> {
     let real = file::real(place);
-    let ways = if real == place { vec![place] } else { vec![place, &real] };
+    let is_link = real.as_os_str() != place.as_os_str();
+    let ways = [place, &real];
+    let mut ways = ways.iter().take(if is_link { 2 } else { 1 });
     let shown = || text::escape(&place.to_string_lossy());
-    if ways.iter().any(|way| path.starts_with(way)) {
+    if ways.clone().any(|way| path.starts_with(way)) {
         return Some(format!("it is {} or in it", shown()));
     }
-    let way = ways.iter().find(|way| way.starts_with(path))?;
+    let way = ways.find(|way| way.starts_with(path))?;
     Some(format!("{} {}", shown(), if *way == place { "is in it" } else { "leads into it" }))
 }
 
