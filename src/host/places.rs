@@ -1,5 +1,7 @@
 //! Directories and files of a machine that a project must not contain, or that hold programs.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::{file, text};
@@ -11,22 +13,37 @@ const DOTFILES: &str = "\
     .config/bash .config/elvish .config/xonsh .local/share/fish \
     .cshrc .inputrc .kshrc .login .mkshrc .oh-my-zsh .profile .tcshrc .xonshrc .zlogin .zlogout .zprofile .zsh .zshenv .zshrc \
     .asdfrc .config/direnv .config/mise .config/starship.toml .tool-versions \
+    .antidote .antigen .bash_completion.d .config/sheldon .fzf .local/share/bash-completion .local/share/zsh .zfunc .zgenom .zinit .zplug \
+    .zprezto \
     .config/autostart .config/environment.d .config/hypr .config/i3 .config/sway .config/systemd .local/share/applications \
+    .config/awesome .config/bspwm .config/dunst .config/eww .config/herbstluftwm .config/leftwm .config/niri .config/plasma-workspace \
+    .config/polybar .config/qtile .config/river .config/rofi .config/sxhkd .config/xmonad .fluxbox .fvwm .local/share/gnome-shell \
+    .local/share/kwin .local/share/nautilus .local/share/plasma .xmonad .config/aerospace .config/espanso .config/karabiner \
+    .config/raycast .config/sketchybar .config/skhd .config/yabai Library/Scripts Library/Services \
     .config/labwc .config/openbox .config/waybar .hammerspoon .local/share/dbus-1 .local/share/systemd \
     .pam_environment .xinitrc .xprofile .xsession .xsessionrc Library/LaunchAgents \
     .cargo/bin .cargo/config .cargo/config.toml .condarc .config/composer .config/pip .curlrc .gemrc .gradle/gradle.properties \
     .gradle/init.d .irbrc .local/bin .m2/settings.xml .netrc .npmrc .pip .pypirc .pryrc .Renviron .Rprofile .sbt .wgetrc .yarnrc \
     .yarnrc.yml bin go/bin \
+    .cabal/bin .composer/vendor/bin .config/guix .config/home-manager .config/nix .config/nixpkgs .config/pypoetry .config/uv .foundry/bin \
+    .ghcup/bin .goenv .jenv .linuxbrew .local/share/fnm .local/share/pnpm .nodenv .npm-global .opam .phpenv .pixi/bin .proto .tfenv \
+    .yarn/bin \
     .asdf .bun/bin .deno/bin .dotnet/tools .krew/bin .local/lib .local/share/mise .local/share/uv .nix-profile .nvm .pyenv .rbenv .rustup \
     .rvm .sdkman .volta .clojure .ghci .ipython .jupyter .julia/config .lein .ocamlinit .sbclrc \
+    .ansible/collections .ansible/plugins .ansible/roles .config/cni .config/helm .config/k9s .config/lazydocker .config/msmtp .config/mutt \
+    .config/ncmpcpp .config/neomutt .config/newsboat .config/qutebrowser .local/share/helm .mutt .newsboat .subversion .vagrant.d \
     .config/gh .config/git .config/hg .config/jj .config/lazygit .config/tig .git-templates .gitconfig .hgrc .tigrc \
-    .config/Code .config/Cursor .config/JetBrains .config/doom .config/emacs .config/helix .config/kak .config/micro .config/nvim \
+    .config/Code .config/Cursor .config/JetBrains .config/doom .config/emacs .config/lvim .doom.d .spacemacs.d .SpaceVim.d .config/helix .config/kak .config/micro .config/nvim \
     .config/sublime-text .config/zed .cursor .emacs .emacs.d .exrc .gvimrc .ideavimrc .nanorc .vim .vimrc .vscode .vscode-server \
     .config/VSCodium .config/Windsurf .config/Zed .cursor-server .local/share/nvim .local/share/zed .vscode-oss .windsurf .windsurf-server \
     .config/alacritty .config/foot .config/ghostty .config/kitty .config/tmux .config/wezterm .config/zellij .config/lf .config/mpv .config/ranger .config/yazi .screenrc .tmux.conf \
     .wezterm.lua .Xresources \
     .config/gdb .gdbinit .lesskey .lessfilter .lldbinit .my.cnf .pdbrc .psqlrc .sqliterc .terraformrc \
-    .aider.conf.yml .claude .claude.json .codex .config/amp .config/crush .config/goose .config/opencode .continue .copilot .gemini .qwen";
+    .aider.conf.yml .claude .claude.json .codex .config/amp .config/crush .config/goose .config/opencode .continue .copilot .gemini .qwen \
+    .agents .augment .cline .codeium .config/kilo .factory .grok .iflow .junie .kilocode .kimi .kiro .opencode .roo .trae";
+
+/// The number of entries of a directory that are looked at for links.
+const MOST_ENTRIES: usize = 1000;
 
 /// More such names, with blanks in them.
 const WITH_BLANKS: [&str; 2] = ["Library/Application Support/Code", "Library/Application Support/Cursor"];
@@ -99,6 +116,26 @@ impl Host {
         self.home.iter().flat_map(move |home| names.clone().map(|name| home.join(name)))
     }
 
+    /// Returns a link in the home that leads to a file in `path`, or to a directory that `path` is in, if programs run or trust what
+    /// is there: a hidden one, or one among settings. Managers of dotfiles link files one by one.
+    pub fn link_into(&self, path: &Path) -> Option<PathBuf> {
+        let home = self.home.as_deref()?;
+        let leads_into = |link: &PathBuf| {
+            file::real(link).starts_with(path) || file::links(link).iter().any(|link| link.starts_with(path))
+        };
+        let is_hidden =
+            |link: &PathBuf| link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let own = links_in(home, 0).into_iter().filter(is_hidden).chain(links_in(&home.join(".config"), 0));
+        // A program in `bin` is run knowingly.
+        let dotfiles = self.dotfiles().filter(|dir| !dir.ends_with("bin"));
+        let secrets = self.secret_dirs().into_iter().filter(|dir| dir.starts_with(home));
+        let among =
+            dotfiles.flat_map(|dir| links_in(&dir, 2)).chain(secrets.flat_map(|dir| links_in(&dir, 1)));
+        let mut among = among.filter(|link| link.parent() != self.state_dir().as_deref());
+        let is_above = |link: &PathBuf| path.starts_with(file::real(link));
+        own.into_iter().find(leads_into).or_else(|| among.find(|link| leads_into(link) || is_above(link)))
+    }
+
     /// Returns why code that can write a file or directory can act on this machine, if it can.
     pub fn counts_here(&self, path: &Path) -> Option<String> {
         if let Some(why) = system_dir(path) {
@@ -111,10 +148,15 @@ impl Host {
             return Some("your whole home directory is in it".to_owned());
         }
         let overlaps = |place: &Path| path.starts_with(place) || place.starts_with(path);
-        let place = self
-            .dotfiles()
-            .chain(self.secret_dirs())
-            .find(|place| overlaps(place) || overlaps(&file::real(place)))?;
+        let is_hidden_file = || {
+            let name = path.strip_prefix(file::real(self.home.as_ref()?)).ok()?;
+            let is_hidden =
+                name.components().count() == 1 && name.as_os_str().as_encoded_bytes().starts_with(b".");
+            (is_hidden && !path.is_dir()).then(|| path.to_owned())
+        };
+        let mut places = self.dotfiles().chain(self.secret_dirs());
+        let place = places.find(|place| overlaps(place) || overlaps(&file::real(place)));
+        let place = place.or_else(|| self.link_into(path)).or_else(is_hidden_file)?;
         Some(format!(
             "{} counts on this machine as soon as it is written",
             text::escape(&place.to_string_lossy())
@@ -157,9 +199,28 @@ impl Host {
     /// Returns whether a directory may be a project: not one of the system, with its programs, nor one above the home.
     pub fn may_be_a_project(&self, dir: &Path) -> bool {
         let system = ["/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/Applications"];
-        let above_home = self.home.as_ref().is_some_and(|home| home.starts_with(dir));
-        dir != Path::new("/") && !above_home && !system.iter().any(|system| dir.starts_with(system))
+        dir != Path::new("/")
+            && !self.is_above_home(dir)
+            && !system.iter().any(|system| dir.starts_with(system))
     }
+
+    /// Returns whether a directory is the home or has it inside. In a project, a variable can make any directory the home.
+    fn is_above_home(&self, dir: &Path) -> bool {
+        let Some(home) = self.home.as_deref().filter(|home| home.starts_with(dir)) else { return false };
+        let is_own = fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == self.ids.uid);
+        dir == home || system_dir(dir).is_some() || is_shared(dir) || !is_own
+    }
+}
+
+/// Returns the symbolic links in a directory and so many levels below.
+fn links_in(dir: &Path, levels: usize) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().take(MOST_ENTRIES);
+    let found = entries.flat_map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => vec![entry.path()],
+        Ok(kind) if kind.is_dir() && levels > 0 => links_in(&entry.path(), levels - 1),
+        _ => Vec::new(),
+    });
+    found.collect()
 }
 
 /// Returns why a directory belongs to the system, if it does.

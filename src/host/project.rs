@@ -118,6 +118,10 @@ impl Project {
         if let Some(how) = host.dotfiles().find_map(|dotfile| overlap(path, &dotfile)) {
             return Some(format!("{how}, which counts on this machine as soon as it is written"));
         }
+        if let Some(link) = host.link_into(path) {
+            let shown = text::escape(&link.to_string_lossy());
+            return Some(format!("{shown} leads there, and counts on this machine as soon as it is written"));
+        }
         let socket = host.sockets().find(|socket| file::real(socket).starts_with(path))?;
         Some(format!("the socket {} is in it", text::escape(&socket.to_string_lossy())))
     }

@@ -237,7 +237,7 @@ fn anchor(heading: &str) -> String {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 23] = [
+const OTHERS_OPTIONS: [&str; 24] = [
     "--dangerously-skip-permissions", // Claude Code
     "--device-auth",                  // codex login
     "--global",                       // git config
@@ -248,6 +248,7 @@ const OTHERS_OPTIONS: [&str; 23] = [
     "--test",      // cargo test
     "--uninstall", // install.sh
     "--cap-add",   // the engines' create
+    "--env-file",
     "--security-opt",
     "--http-proxy", // podman's create
     "--log-driver",

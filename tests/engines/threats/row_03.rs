@@ -102,6 +102,34 @@ fn so_is_one_where_links_of_the_home_lead(world: &World) {
             .says("--allow-dangerous-dir");
         std::fs::remove_file(world.home.join(link)).unwrap();
     }
+    // And as they link files one by one, some by way of another link.
+    world.write(&dotfiles.join("file"), "");
+    symlink(dotfiles.join("file"), dotfiles.join("way")).unwrap();
+    for link in [
+        ".ssh/config",
+        ".docker/config.json",
+        ".config/containers/containers.conf",
+        ".claude/settings.json",
+        ".config/nvim/lua/my/options.lua",
+        ".config/unheard-of",
+        ".unheard-of",
+    ] {
+        world.mkdir(world.home.join(link).parent().unwrap());
+        for target in ["file", "way"] {
+            symlink(dotfiles.join(target), world.home.join(link)).unwrap();
+            let why = format!("{}/{link} leads there, and counts on this machine", world.home.display());
+            cage("start -d").exits(1).says(&why).says("--allow-dangerous-dir");
+            cage("run true").exits(125).says(&why);
+            std::fs::remove_file(world.home.join(link)).unwrap();
+        }
+    }
+    // The control: programs that are called by name, and other files, may be there.
+    for link in [".local/bin/tool", "notes", "work/.hidden"] {
+        world.mkdir(world.home.join(link).parent().unwrap());
+        symlink(dotfiles.join("file"), world.home.join(link)).unwrap();
+    }
+    cage("run true").ok();
+    cage("rm").ok();
     // The control: this is what the cage could do.
     symlink(dotfiles.join("cage-env"), world.home.join(".config/cage/env")).unwrap();
     cage("start -d --allow-dangerous-dir").ok();
