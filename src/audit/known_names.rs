@@ -53,11 +53,13 @@ pub const FILES: &[(&str, &str)] = &[
         NPM,
     ),
     (".yarn/releases/* .yarn/plugins/* .pnp.cjs .pnp.loader.mjs", "yarn runs it for every yarn command"),
+    // <https://yarnpkg.com/getting-started/editor-sdks>
+    (".yarn/sdks/** .pnp.js", LAUNCHER),
     ("package.yaml package.json5 .pnpmrc .huskyrc* .cargo-husky/**", NPM),
     (".moon/** .paket/** .aspect/** .plzconfig* .buckconfig.d/* .mill-opts .mill-jvm-opts", OPTIONS),
     (".vagrantplugins .chef/*.rb .puppet-lint.rc wp-cli.yml wp-cli.local.yml .docksal/** .user.ini", OPTIONS),
     (
-        "LocalValetDriver.php .valetrc .flaskenv .gitlint .ackrc .yardopts .gnuplot .ghc.environment.*",
+        "LocalValetDriver.php .valetrc .flaskenv .gitlint .ackrc .luarocks/*.lua .yardopts .gnuplot .ghc.environment.*",
         OPTIONS,
     ),
     (".nx/nxw.js deno.json deno.jsonc", "nx or deno runs it or the commands in it"),
@@ -199,7 +201,10 @@ pub const FILES: &[(&str, &str)] = &[
         ".vs/** nbproject/** nbactions*.xml .spyproject/** .Rproj.user/**",
         "Visual Studio, NetBeans, Spyder or RStudio runs the programs that it names",
     ),
-    (".obsidian/plugins/** .obsidian/*.json", "Obsidian runs it when it opens the folder as a vault"),
+    (
+        ".obsidian/plugins/** .obsidian/*.json logseq/custom.js",
+        "Obsidian or Logseq runs it when it opens the folder as a vault",
+    ),
     (
         "xcshareddata/xcschemes/* .xcode.env .xcode.env.local .swiftpm/**",
         "Xcode runs the actions in it when it builds",
@@ -222,7 +227,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("rust-project.json rust-analyzer.toml .rust-analyzer.toml hie.yaml .merlin .hlint.yaml", LAUNCHER),
     (".clangd .ccls .ccls-root .cquery compile_flags.txt compile_commands.json .clang_complete", LAUNCHER),
     (
-        ".luarc.json .luarc.jsonc .luacheckrc .busted .tern-project .zls.json zls.json omnisharp.json",
+        ".clang-tidy pyrefly.toml cabal.project stack.yaml .luarc.json .luarc.jsonc .luacheckrc .busted .tern-project .zls.json zls.json omnisharp.json",
         LAUNCHER,
     ),
     (
@@ -240,6 +245,11 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     (
         "*.config.js *.config.cjs *.config.mjs *.config.ts *.config.cts *.config.mts *.conf.js *.conf.ts",
+        LINTER,
+    ),
+    // <https://www.typescriptlang.org/tsconfig/#plugins>, <https://babeljs.io/docs/config-files>
+    (
+        "tsconfig.json tsconfig.*.json jsconfig.json babel.config.* vitest.workspace.* jest.config.json",
         LINTER,
     ),
     (
@@ -309,7 +319,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     (".codex/config.toml .codex/hooks.json .codex/rules/*", "Codex runs the commands in it"),
     (
-        "opencode.json opencode.jsonc .opencode/plugin/* .opencode/plugins/* .opencode/tool/*",
+        "opencode.json opencode.jsonc .opencode.json kilo.json kilo.jsonc .opencode/plugin/* .opencode/plugins/* .opencode/tool/*",
         "opencode runs it or the commands in it",
     ),
     ("crush.json .crush.json .aider.* .continuerc.json gptme.toml .gptme.toml .mentat_config.json", AGENT),
@@ -341,10 +351,16 @@ pub const FILES: &[(&str, &str)] = &[
         ".crush/** .forge/** .zencoder/** .sourcegraph/** .cody/** .warp/** .void/** .devin/** .serena/**",
         PROMPT,
     ),
-    (".ruler/** .copilot/** .grok/** .vibe/** .kimi/** .iflow/** .codebuddy/** .qoder/** .lingma/**", PROMPT),
+    (
+        ".ruler/** .copilot/** .grok/** .vibe/** .kimi/** .iflow/** .codebuddy/** .qoder/** .lingma/** .kilo/** .idx/**",
+        PROMPT,
+    ),
     // Whatever agent it is of.
     (".*/skills/** .*/commands/** .*/rules/** .*/agents/** .*/prompts/** .specify/** .taskmaster/**", PROMPT),
-    (".*/hooks/** .*/hooks.json .*/mcp.json .*/mcp.toml .*/mcp.yaml conductor.json .conductor/**", AGENT),
+    (
+        ".*/hooks/** .*/hooks.json .*/mcp.json .*/mcp.toml .*/mcp.yaml conductor.json .conductor/** .superset/** .config/wt.toml",
+        AGENT,
+    ),
     // cage.
     (".cage.env", "cage sets its variables in the next cage"),
 ];

@@ -63,6 +63,14 @@ fn known_files_are_found_at_the_top_and_below() {
         ".gemini/settings.json",
         ".cage.env",
         ".claude/skills/a/SKILL.md",
+        ".yarn/sdks/typescript/lib/tsserver.js",
+        "tsconfig.json",
+        "babel.config.json",
+        ".kilo/kilo.jsonc",
+        ".opencode.json",
+        ".config/wt.toml",
+        "pyrefly.toml",
+        "logseq/custom.js",
     ];
     let project = Project::new();
     for name in names {
