@@ -8,8 +8,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::host::machine::Host;
 use crate::host::places::system_dir;
@@ -43,6 +44,31 @@ impl Reach {
 }
 
 impl Host {
+    /// Checks that the user's settings and cage's own files are not in the project that the user is in, where a variable of an
+    /// activated environment may lead.
+    ///
+    /// # Errors
+    /// When they are.
+    pub fn check_own_places(&self) -> Result<()> {
+        let Some(cwd) = &self.cwd else { return Ok(()) };
+        let is_project = |dir: &&Path| *dir == cwd || dir.join(".git").exists();
+        let projects = cwd.ancestors().filter(is_project).filter(|dir| self.may_be_a_project(dir));
+        let projects: Reach = projects.map(Path::to_owned).collect();
+        let state = self.path_variable("XDG_STATE_HOME").and_then(|_| self.state_dir());
+        for (name, place) in [("HOME", self.home.clone()), ("XDG_STATE_HOME", state)] {
+            let project = place.as_ref().and_then(|place| projects.place_of(place));
+            ensure!(
+                project.is_none(),
+                Failure::new(format!(
+                    "{name} leads into {}, which code in a cage can write",
+                    text::escape(&project.unwrap_or(Path::new("")).to_string_lossy())
+                ))
+                .hint(format!("unset {name}, or name a directory outside of the project"))
+            );
+        }
+        Ok(())
+    }
+
     /// Reads the places that cages of all engines can write.
     ///
     /// # Errors

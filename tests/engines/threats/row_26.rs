@@ -7,7 +7,7 @@ use super::text;
 use crate::common::free_port;
 use crate::lab::{PATH, World};
 
-on_each_engine!(programs_in_the_project_are_not_what_engines_start);
+on_each_engine!(programs_in_the_project_are_not_what_engines_start, nor_is_a_home_in_the_project_believed);
 
 /// Programs that one engine or another looks for in PATH.
 const HELPERS: &str = "iptables ip6tables nft conmon runc crun catatonit slirp4netns pasta netavark aardvark-dns fuse-overlayfs \
@@ -121,4 +121,45 @@ fn programs_in_the_project_are_not_what_engines_start(world: &World) {
         assert_eq!(ran(), "", "{name}");
     }
     world.cage("rm").dir(&elsewhere).ok();
+}
+
+fn nor_is_a_home_in_the_project_believed(world: &World) {
+    let canary = world.home.join("canary");
+    let (bin, home) = (world.project.join("bin"), world.project.join("home"));
+    world.cage("start -d").ok();
+    let script = format!("#!/bin/sh\necho client >>{}\nexit 1\n", canary.display());
+    world.program(&bin.join(world.engine.program()), &script);
+    world.mkdir(&home);
+    let path = format!("{}:{PATH}", bin.display());
+    let cage = |words: &str| world.cage(words).env("HOME", &home).env("PATH", &path);
+    // The control: with such a home, nothing tells cage where its cages are.
+    cage("list").dir(&world.root().join("home")).run();
+    assert!(!text(&canary).is_empty());
+    fs::remove_file(&canary).unwrap();
+
+    let leads =
+        |name: &str| format!("{name} leads into {}, which code in a cage can write", world.project.display());
+    for words in ["list", "status", "check", "start -d", "restart"] {
+        cage(words).exits(1).says(&leads("HOME"));
+    }
+    cage("run true").exits(125).says(&leads("HOME"));
+    world.mkdir(&world.project.join("deep"));
+    world.mkdir(&world.project.join(".git"));
+    cage("list").dir(&world.project.join("deep")).exits(1).says(&leads("HOME"));
+    // By way of a link, too.
+    let link = world.root().join("link");
+    symlink(&home, &link).unwrap();
+    cage("list").env("HOME", &link).exits(1).says(&leads("HOME"));
+    assert_eq!(text(&canary), "");
+
+    // Nor are cage's own files, which say what was accepted, and what cages can write.
+    world.cage("run touch .envrc").ok();
+    world.cage("check").exits(3);
+    let state = home.join("state");
+    for words in ["check", "check --accept", "status"] {
+        world.cage(words).env("XDG_STATE_HOME", &state).exits(1).says(&leads("XDG_STATE_HOME"));
+    }
+    assert!(!state.exists());
+    let outside = world.root().join("state");
+    world.cage("check").env("XDG_STATE_HOME", &outside).exits(3);
 }
