@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use crate::base::error::Failure;
 use crate::base::{file, text};
 use crate::engine::args::{Content, Flag, MountSource, Place, flags};
+use crate::host::reach::Reach;
 
 /// Capabilities that no cage has: they create device nodes and files with capabilities, which other users of the host could use in
 /// the project. Package managers, sudo, debuggers and databases work without them. `AUDIT_WRITE` stays: without it sudo prints
@@ -33,6 +34,41 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
         ensure!(!OWN.contains(&flag.name), refused(format!("`--{}`", flag.name), "cage depends on it"));
     }
     Ok(())
+}
+
+/// Checks that no file that these arguments have the engine's client read or write is where code in a cage can write: an env file
+/// takes variables of this machine, a link leads to other files. `here` is the client's directory.
+///
+/// # Errors
+/// When one is.
+pub fn check_files(args: &[String], here: &Path, reach: &Reach) -> Result<()> {
+    for flag in flags(args) {
+        let place = file_of(&flag).and_then(|file| reach.place_of(&here.join(file)));
+        ensure!(
+            place.is_none(),
+            Failure::new(format!(
+                "`--{} {}` names a file in {}, where code in a cage can write",
+                flag.name,
+                text::escape(flag.value),
+                text::escape(&place.unwrap_or(here).to_string_lossy())
+            ))
+            .hint("move the file out; `.cage.env` is for variables of a project")
+        );
+    }
+    Ok(())
+}
+
+/// Returns the file that the client reads or writes because of a flag.
+fn file_of<'a>(flag: &Flag<'a>) -> Option<&'a str> {
+    match flag.name {
+        "authfile" | "conmon-pidfile" | "decryption-key" | "env-file" | "pidfile" => Some(flag.value),
+        "log-opt" => flag.value.strip_prefix("path="),
+        "security-opt" => {
+            let file = flag.value.strip_prefix("seccomp=").or(flag.value.strip_prefix("seccomp:"));
+            file.filter(|file| !matches!(*file, "unconfined" | "builtin"))
+        }
+        _ => None,
+    }
 }
 
 /// Returns the capabilities to drop, except those that these arguments add: podman refuses to add and drop the same capability.

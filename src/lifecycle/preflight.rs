@@ -1,6 +1,6 @@
 //! The checks before the image of a new cage is pulled.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -11,7 +11,7 @@ use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_GIT_IDENTITY};
 use crate::cage::personal::{Identity, Personal, SigningKey};
-use crate::cage::{isolation, nesting, option_files};
+use crate::cage::{engine_args, isolation, nesting, option_files};
 use crate::engine::info::Engine;
 use crate::engine::place::Place;
 use crate::engine::query::Volume;
@@ -103,6 +103,8 @@ impl Preflight {
         let places: Vec<String> = others.iter().flat_map(Cage::writable_sources).chain(places).collect();
         option_files::check_places(&session.host, options, &places)?;
         let reach = places.iter().map(PathBuf::from).chain(session.host.reach()?).collect();
+        let here = session.host.cwd.as_deref().unwrap_or(Path::new("/"));
+        engine_args::check_files(&options.engine_args, here, &reach)?;
         let mut personal = Personal::gather(&session.host, project, &reach);
         if options.has(NO_GIT_IDENTITY) {
             personal.identity = Identity::default();

@@ -3,7 +3,7 @@
 use super::{client_that, text};
 use crate::lab::World;
 
-on_each_engine!(nothing_of_the_host_comes_in_unasked);
+on_each_engine!(nothing_of_the_host_comes_in_unasked, nor_by_a_file_that_the_engine_reads_itself);
 
 on_each_engine!(
     clients:
@@ -61,6 +61,42 @@ fn nothing_of_the_host_comes_in_unasked(world: &World) {
     // The control: what is asked for by name comes in.
     with("restart -e ROW4_TOKEN").ok();
     assert!(with("run env").ok().out.contains(SECRET));
+}
+
+fn nor_by_a_file_that_the_engine_reads_itself(world: &World) {
+    let (env, outside) = (world.project.join("my.env"), world.root().join("my.env"));
+    world.write(&env, "FINE=1\n");
+    world.write(&outside, "FINE=2\n");
+    world.write(&world.root().join("private"), "PRIVATE=private-7\n");
+    world.write(&world.project.join("seccomp.json"), r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#);
+    world.cage("start -d").ok();
+    // The control: code in a cage changes the file, which the engine reads again for the next one.
+    world.inside("echo ROW4_TOKEN >>my.env && ln -s ../private link").ok();
+    let read = format!("run --rm --env-file {} --env-file ./link cage-lab env", env.display());
+    let leaked = world.engine(&read).env("ROW4_TOKEN", SECRET).ok().out;
+    assert!(leaked.contains(SECRET) && leaked.contains("private-7"), "{leaked}");
+
+    let relative = "../project/deep/../my.env";
+    world.mkdir(&world.project.join("deep"));
+    for args in [
+        "--env-file ./my.env",
+        "--env-file my.env",
+        &format!("--env-file={}", env.display()),
+        &format!("--env-file {relative}"),
+        "--env-file link",
+        "--env-file gone",
+        "--security-opt seccomp=seccomp.json",
+        "--security-opt=seccomp=./seccomp.json",
+        "--pidfile ./pid",
+        "--log-driver k8s-file --log-opt path=./log",
+    ] {
+        let refused = world.cage(&format!("restart -- {args}")).env("ROW4_TOKEN", SECRET).exits(1);
+        refused.says(&format!("names a file in {}, where code in a cage can write", world.project.display()));
+    }
+    // The control: a file elsewhere is read.
+    world.cage(&format!("restart -- --env-file {}", outside.display())).ok();
+    assert!(world.cage("run env").ok().out.contains("FINE=2\n"));
+    world.cage("restart --fresh -- --security-opt seccomp=unconfined").ok();
 }
 
 fn the_persons_own_file_passes_names_on_and_no_patterns(world: &World) {
