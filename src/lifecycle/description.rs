@@ -39,7 +39,12 @@ impl NewCage<'_> {
             workdir: project.path.clone(),
             image: options.image(),
             labels: self.labels(),
-            user: has_user.then(|| self.user.name.clone()),
+            // Code in the cage may be able to write /etc/passwd: a name could become root's there.
+            user: if no_root {
+                Some(self.mapping.inside(&self.user).to_string())
+            } else {
+                has_user.then(|| self.user.name.clone())
+            },
             userns: self.userns(),
             security: self.security().into_iter().chain(no_new_privileges).chain(seccomp).collect(),
             group: self.group(),

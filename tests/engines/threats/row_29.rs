@@ -4,10 +4,14 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 
 use crate::common::is_root;
-use crate::lab::World;
+use crate::lab::{Engine, World};
 use crate::yours::owner;
 
-on_each_engine!(a_command_does_not_run_as_root, the_projects_owner_and_group_give_no_power);
+on_each_engine!(
+    a_command_does_not_run_as_root,
+    the_projects_owner_and_group_give_no_power,
+    nor_does_a_changed_etc_passwd,
+);
 
 fn a_command_does_not_run_as_root(world: &World) {
     if owner(&world.project).0 == 0 {
@@ -78,4 +82,37 @@ fn the_projects_owner_and_group_give_no_power(world: &World) {
     sudo(&format!("run sudo chown 12345:{shadow} {}", world.project.display())).ok();
     sudo("restart --no-root").ok();
     assert_eq!(sudo("run -- sh -c 'id -u; id -G'").ok().out, "4321\n5432\n");
+}
+
+fn nor_does_a_changed_etc_passwd(world: &World) {
+    if owner(&world.project).0 == 0 {
+        chown(&world.project, Some(12345), Some(23456)).unwrap();
+    }
+    // As in images that run with any number.
+    let image = world.build("open-etc", "USER root\nRUN chmod 777 /etc\nUSER vscode");
+    let rewrite = "cd /etc && for file in passwd group; do mv $file old && cat old >$file; done && \
+                   sed -i 's/^vscode:x:[0-9]*:[0-9]*:/vscode:x:0:0:/' passwd && echo planted:x:4321:vscode >>group";
+    // The control: the engine alone looks the name up again.
+    let name = format!("{}-control", world.id);
+    world.will_remove_container(&name);
+    world.engine(&format!("run -d --name {name} --user vscode {image} sleep 1000")).ok();
+    world.engine(&format!("exec {name} sh -c {}", shell_words::quote(rewrite))).ok();
+    assert_eq!(world.engine(&format!("exec {name} id -u")).ok().out, "0\n");
+
+    world.cage(&format!("start -d --no-root --image {image}")).ok();
+    let ids = world.cage("run -- sh -c 'id -u; id -G'").ok().out;
+    // In a rootless docker, the host's user is 0 inside.
+    let is_zero = world.engine == Engine::RootlessDocker;
+    assert_eq!(ids.starts_with("0\n"), is_zero, "{ids}");
+    world.inside(rewrite).ok();
+    for restart in [false, true] {
+        if restart {
+            world.cage("stop").ok();
+            world.cage("start -d").ok();
+        }
+        assert_eq!(world.cage("run -- sh -c 'id -u; id -G'").ok().out, ids);
+        let first = world.cage("run cat /proc/1/status").ok().out;
+        assert_eq!(first.contains("\nUid:\t0"), is_zero, "{first}");
+        assert!(!first.contains("4321"), "{first}");
+    }
 }
