@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::tree::{Node, Tree};
@@ -59,9 +60,9 @@ impl Tree {
     fn enqueue(&self, path: &Path, done: &mut PathBuf, todo: &mut VecDeque<OsString>) -> Option<()> {
         let relative = if path.is_absolute() {
             *done = PathBuf::new();
-            path.strip_prefix(&self.path).ok()?
+            self.below(path)?
         } else {
-            path
+            path.to_owned()
         };
         if relative.as_os_str().len() > MAX_PATH {
             return None;
@@ -78,6 +79,22 @@ impl Tree {
             todo.push_front(name.to_owned());
         }
         Some(())
+    }
+
+    /// Returns an absolute path as seen from the root of the tree, also if a link elsewhere leads there. `None` if it leads out.
+    fn below(&self, path: &Path) -> Option<PathBuf> {
+        if let Ok(below) = path.strip_prefix(&self.path) {
+            return Some(below.to_owned());
+        }
+        let mut above: Vec<&Path> = path.ancestors().take(MAX_DEPTH).collect();
+        above.reverse();
+        for above in above {
+            let real = fs::canonicalize(above).ok()?;
+            if let (Ok(inside), Ok(rest)) = (real.strip_prefix(&self.path), path.strip_prefix(above)) {
+                return Some(inside.join(rest));
+            }
+        }
+        None
     }
 
     /// Returns whether a link to `target` in the directory `base` leads out of the tree.

@@ -56,24 +56,25 @@ pub struct Report {
     pub incomplete: Option<String>,
 }
 
-/// Scans a project. [`Record::new_among`] returns the findings that are new.
-pub fn scan(project: &Path, scope: Scope) -> Report {
+/// Scans a project. `home` is the user's. [`Record::new_among`] returns the findings that are new.
+pub fn scan(project: &Path, home: Option<&Path>, scope: Scope) -> Report {
     let limits = match scope {
         Scope::Top => Limits::new(Duration::from_secs(3), TOP_ENTRIES, TOP_BYTES, MAX_FINDINGS),
         Scope::Whole => Limits::new(Duration::from_secs(5), 300_000, 512 * 1024 * 1024, MAX_FINDINGS),
     };
-    scan_within(project, scope, limits)
+    scan_within(project, home, scope, limits)
 }
 
 /// Scans the top of a project in a time that a user doesn't notice.
-pub fn quick_scan(project: &Path) -> Report {
-    scan_within(project, Scope::Top, Limits::new(QUICK, TOP_ENTRIES, TOP_BYTES, QUICK_FINDINGS).quick())
+pub fn quick_scan(project: &Path, home: Option<&Path>) -> Report {
+    let limits = Limits::new(QUICK, TOP_ENTRIES, TOP_BYTES, QUICK_FINDINGS).quick();
+    scan_within(project, home, Scope::Top, limits)
 }
 
-fn scan_within(project: &Path, scope: Scope, limits: Limits) -> Report {
+fn scan_within(project: &Path, home: Option<&Path>, scope: Scope, limits: Limits) -> Report {
     let limits = Rc::new(limits);
     let mut findings = Findings::new(Rc::clone(&limits));
-    match Tree::open(project, Path::new(""), Rc::clone(&limits)) {
+    match Tree::open(project, Path::new(""), home, Rc::clone(&limits)) {
         Err(error) => limits.note_gap(format!("the project can't be opened: {error}")),
         Ok(tree) => {
             let known = KnownFiles::new();

@@ -233,7 +233,12 @@ impl Repository<'_> {
             self.tree.limits.note_gap("there are too many paths in git's configuration");
             return None;
         }
-        tree.resolve(dir, path_of(path))
+        let path = path_of(path);
+        let in_home = ["~", "$HOME"].iter().find_map(|home| path.strip_prefix(home).ok());
+        match (in_home, &tree.home) {
+            (Some(below), Some(home)) => tree.resolve(dir, &home.join(below)),
+            _ => tree.resolve(dir, path),
+        }
     }
 
     /// Scans a file with settings and those that it includes.

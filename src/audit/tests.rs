@@ -76,7 +76,7 @@ impl Project {
 
     fn scan(&self, scope: Scope) -> Report {
         let start = Instant::now();
-        let report = scan(&self.path(""), scope);
+        let report = scan(&self.path(""), None, scope);
         assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
         report
     }

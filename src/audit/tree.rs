@@ -116,6 +116,8 @@ pub struct Tree {
     pub path: PathBuf,
     /// The path of the root in findings.
     shown: PathBuf,
+    /// The user's home, which `~` in settings stands for.
+    pub home: Option<PathBuf>,
     /// The budget for reading.
     pub limits: Rc<Limits>,
 }
@@ -125,7 +127,7 @@ impl Tree {
     ///
     /// # Errors
     /// When the directory can't be opened.
-    pub fn open(path: &Path, shown: &Path, limits: Rc<Limits>) -> Result<Self, Errno> {
+    pub fn open(path: &Path, shown: &Path, home: Option<&Path>, limits: Rc<Limits>) -> Result<Self, Errno> {
         let mut root = rustix::fs::open("/", THROUGH, Mode::empty())?;
         for part in path.components() {
             if let Component::Normal(name) = part {
@@ -133,7 +135,8 @@ impl Tree {
             }
         }
         let (root, way) = (Rc::new(root), RefCell::default());
-        Ok(Self { root, way, path: path.to_owned(), shown: shown.to_owned(), limits })
+        let home = home.map(Path::to_owned);
+        Ok(Self { root, way, path: path.to_owned(), shown: shown.to_owned(), home, limits })
     }
 
     /// Returns the path of an entry as findings show it.

@@ -142,7 +142,7 @@ struct Found {
 fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Result<Report> {
     // The script may have named it after a path with links.
     let dir = file::real(&project.dir());
-    let scan = || audit::scan(&dir, Scope::Whole);
+    let scan = || audit::scan(&dir, session.host.home.as_deref(), Scope::Whole);
     let Some(runtime) = runtime.filter(|_| !session.global.dry_run) else { return Ok(scan()) };
     let writers = writers(session, runtime, project).unwrap_or_else(|error| {
         console::warn(&format!("cages that can write here are not paused: {}", chain(&error, str::to_owned)));

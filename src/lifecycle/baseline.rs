@@ -41,7 +41,7 @@ impl Baseline {
     pub fn of(host: &Host, project: &Project, old: Option<&Cage>) -> Result<Self> {
         let kept = Self::kept(host, project)?;
         let record = old.and_then(Cage::record).or_else(|| kept.as_ref().map(Self::record));
-        let Record { label: seen, since } = record.unwrap_or_else(|| scan(project));
+        let Record { label: seen, since } = record.unwrap_or_else(|| scan(host, project));
         let owner = kept.map_or((project.owner.uid, project.owner.gid), |kept| kept.owner);
         let directory = (project.inode, creation(Path::new(&project.path)));
         Ok(Self { project: project.path.clone(), directory, owner, seen, since })
@@ -107,9 +107,9 @@ fn creation(path: &Path) -> Option<u64> {
 }
 
 /// Records the findings in a project.
-fn scan(project: &Project) -> Record {
+fn scan(host: &Host, project: &Project) -> Record {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // A finding that this scan misses counts as new later.
-    let findings = audit::scan(&project.dir(), Scope::Top).findings;
+    let findings = audit::scan(&project.dir(), host.home.as_deref(), Scope::Top).findings;
     Record::new(&findings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }

@@ -143,7 +143,7 @@ impl Session {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;
         };
-        let report = audit::quick_scan(&project.dir());
+        let report = audit::quick_scan(&project.dir(), self.host.home.as_deref());
         let record = Record { label: seen.to_owned(), since: 0 };
         let mut acknowledged = Acknowledged::of(&self.host, &project.name);
         let new = acknowledged.others(record.new_among(&report.findings));

@@ -8,7 +8,7 @@ fn new_after(project: &Project, change: impl FnOnce(&Project)) -> Vec<String> {
     std::thread::sleep(Duration::from_millis(1100));
     let record = project.record();
     let new = || {
-        let report = scan(&project.path(""), Scope::Whole);
+        let report = scan(&project.path(""), None, Scope::Whole);
         assert_eq!(report.incomplete, None);
         let new = record.new_among(&report.findings);
         new.into_iter().map(|finding| format!("{}: {}", finding.path, finding.what)).collect::<Vec<_>>()
@@ -406,7 +406,7 @@ fn a_quick_scan_is_quick_in_any_project() {
         make(&project);
         let record = project.record();
         let start = Instant::now();
-        let report = quick_scan(&project.path(""));
+        let report = quick_scan(&project.path(""), None);
         let stopped = report.incomplete.clone();
         let new = record.new_among(&report.findings);
         let took = start.elapsed();

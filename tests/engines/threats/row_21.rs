@@ -19,6 +19,7 @@ on_each_engine!(
     a_cage_that_replaces_another_keeps_its_record,
     accepted_findings_of_another_user_are_not_believed,
     a_link_does_not_hide_what_is_where_no_one_looks,
+    a_file_that_settings_name_by_another_path_is_read,
 );
 
 /// A repository with a hook, settings of an editor and a repository in it, as people have them.
@@ -202,4 +203,49 @@ fn a_lease_does_not_hide_a_setting(world: &World) {
     world.cage("stop").ok();
     world.cage("restart").ok();
     assert_eq!(told(&world.cage("check").exits(3)), [".git/config: core.fsmonitor=./x"]);
+}
+
+fn a_file_that_settings_name_by_another_path_is_read(world: &World) {
+    // As users write them into a repository's own settings.
+    repository(world);
+    let ways = world.home.join("ways");
+    std::os::unix::fs::symlink(world.root(), &ways).unwrap();
+    world.write(&world.project.join("own/config"), "[advice]\nstatusHints = false\n");
+    world.write(&world.project.join("own/other"), "[advice]\nstatusHints = false\n");
+    world.program(&world.project.join("own/hooks/pre-commit"), "#!/bin/sh\n");
+    world.program(&world.project.join("own/pager"), "#!/bin/sh\ncat\n");
+    let config = format!(
+        "[include]\npath = ~/ways/project/own/config\npath = {ways}/project/own/other\n\
+         [core]\nhooksPath = ~/ways/project/own/hooks\npager = cat | $HOME/ways/project/own/pager\n",
+        ways = ways.display()
+    );
+    let file = world.project.join(".git/config");
+    let text = fs::read_to_string(&file).unwrap();
+    world.write(&file, &format!("{text}{config}"));
+    world.cage("start -d").ok();
+    world.cage("check").ok();
+    let canary = world.home.join("canary");
+    let fsmonitor = format!("printf '[core]\\nfsmonitor = touch {}\\n' >>own/config", canary.display());
+    let plant = [
+        &fsmonitor,
+        "printf '[core]\\neditor = ./x\\n' >>own/other",
+        "echo ./x >>own/hooks/pre-commit",
+        "echo ./x >>own/pager",
+    ];
+    world.cage(&format!("run -- sh -c {}", shell_words::quote(&plant.join(" && ")))).ok();
+    let check = world.cage("check").exits(3);
+    assert_eq!(
+        told(&check),
+        [
+            ".git/config: core.pager=cat | $HOME/ways/project/own/pager".to_owned(),
+            format!(".git/config: include.path={}/project/own/other", ways.display()),
+            ".git/config: include.path=~/ways/project/own/config".to_owned(),
+            format!("own/config: core.fsmonitor=touch {}", canary.display()),
+            "own/hooks/pre-commit: executable hook".to_owned(),
+            "own/other: core.editor=./x".to_owned(),
+        ]
+    );
+    // The control: git reads it, and runs what is in it.
+    world.call("git", &["status".into()]).ok();
+    assert!(canary.exists());
 }
