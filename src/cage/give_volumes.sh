@@ -1,11 +1,12 @@
 #!/bin/sh
-# Gives new volumes to the user of a cage: give_volumes.sh UID:GID [VOLUME...] -- [VOLUME REST]...
+# Gives new volumes to the user of a cage: give_volumes.sh UID:GID OLD-UID [[new:]VOLUME...] -- [VOLUME REST]...
 #
 # Runs as root in a short-lived container that has all mounts of the cage, before the cage starts.
 #
 # - A VOLUME, the path of one, is given to UID:GID if it belongs to root and contains nothing but ways to other mounts:
 #   docker makes new volumes root's, except where the image has a directory of another user; podman does so only where the image
 #   has a directory of root.
+# - In a new VOLUME, the files of OLD-UID, the user's ID in the image, are given to UID:GID.
 # - Directories on the way from a VOLUME to a mount at the path REST in it are given to UID:GID if they are root's: the engine
 #   creates them so. A way through a symbolic link is an error.
 #
@@ -13,8 +14,8 @@
 
 set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-owner=$1
-shift
+owner=$1 old=$2
+shift 2
 
 is_roots() { [ -d "$1" ] && [ "$(set -- $(ls -ldn -- "$1"); echo "$3:$4")" = 0:0 ]; }
 
@@ -40,8 +41,13 @@ is_way() {
 }
 
 while [ "$1" != -- ]; do
-    if is_roots "$1" && is_new "$@"; then chown "$owner" "$1"; fi
+    volume=${1#new:}
+    if [ "$volume" != "$1" ] && [ "$old" != 0 ] && [ "$old" != "${owner%%:*}" ] &&
+        command -v find >/dev/null; then
+        find "$volume" -xdev -user "$old" -exec chown -h "$owner" {} +
+    fi
     shift
+    if is_roots "$volume" && is_new "$volume" "$@"; then chown "$owner" "$volume"; fi
 done
 shift
 while [ $# -gt 0 ]; do

@@ -158,11 +158,13 @@ pub fn remove_room(runtime: &Runtime, image: &str, volume: &str, rest: &str) -> 
 }
 
 /// Returns the words of a shell that gives the new volumes of a cage to `owner`, and the directories on the way to mounts in them.
-pub fn give_volumes<'a>(owner: &'a str, points: &'a MountPoints) -> Vec<&'a str> {
-    let mut command = vec![GIVE_VOLUMES, "sh", owner];
-    command.extend(points.volumes.iter().map(|(_, path)| path.as_str()));
-    command.push("--");
-    command.extend(points.in_volumes.iter().flat_map(|(volume, rest)| [volume.as_str(), rest]));
+/// `old` is the user's ID in the image.
+pub fn give_volumes(owner: &str, old: u32, points: &MountPoints) -> Vec<String> {
+    let mut command = [GIVE_VOLUMES, "sh", owner, &old.to_string()].map(str::to_owned).to_vec();
+    let new = |name: &str| if name.is_empty() { "new:" } else { "" };
+    command.extend(points.volumes.iter().map(|(name, path)| format!("{}{path}", new(name))));
+    command.push("--".to_owned());
+    command.extend(points.in_volumes.iter().flat_map(|(volume, rest)| [volume, rest]).cloned());
     command
 }
 

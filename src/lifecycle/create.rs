@@ -244,7 +244,8 @@ impl NewCage<'_> {
         let from = [format!("--volumes-from={name}")];
         let flags: Vec<String> = self.userns().into_iter().chain(self.security()).chain(from).collect();
         let owner = self.mapping.inside(&self.user).to_string();
-        let script = home::give_volumes(&owner, &self.points);
+        let script = home::give_volumes(&owner, self.user.ids.uid, &self.points);
+        let script: Vec<&str> = script.iter().map(String::as_str).collect();
         let give = helper(self.context.runtime, &self.options.image(), &flags, &[], &script);
         Some(Step::Run(give.slow("Making the volumes ready")))
     }

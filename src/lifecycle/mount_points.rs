@@ -41,8 +41,10 @@ pub(super) fn gather(
     for (name, path) in points.volumes {
         // A volume with options can be a directory of the host.
         let volume = if name.is_empty() { None } else { runtime.volume(session.runner, &name)? };
-        if volume.is_none_or(|volume| volume.is_plain) {
-            volumes.push((name, path));
+        match volume {
+            None => volumes.push((String::new(), path)),
+            Some(volume) if volume.is_plain => volumes.push((name, path)),
+            Some(_) => {}
         }
     }
     let tmpfs = places.iter().find(|place| place.content == Content::Tmpfs && !runtime.kind.shares_tmpfs());

@@ -90,6 +90,14 @@ fn things_of_the_user_outside_of_the_home_are_handed_over_or_told(world: &World)
     assert_ne!(is_told, works, "{ran}");
     world.cage("restart -d").env("CAGE_IMAGE", &many).ok().says_not("many files");
     world.cage("run -- sh -c 'sudo chown -R vscode /opt/x && touch /opt/x/1'").ok();
+    // A new volume has them all; one that was there before is left alone.
+    for volume in ["", &format!("{}:", world.extra_volume())] {
+        world.cage(&format!("restart --fresh -d -v {volume}/opt/x")).env("CAGE_IMAGE", &many).ok();
+        world.cage("run -- sh -c 'touch /opt/x/new /opt/x/1 /opt/x/bin/new'").ok();
+    }
+    world.cage("run -- sudo chown -R 501 /opt/x").ok();
+    world.cage("restart -d").env("CAGE_IMAGE", &many).ok();
+    world.cage("run -- sh -c 'test $(stat -c %u /opt/x) = 501'").ok();
 }
 
 fn upgrade_pulls_the_cages_own_image(world: &World) {
