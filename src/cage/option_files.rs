@@ -26,10 +26,16 @@ fn with_files() -> impl Iterator<Item = (&'static Definition, OptionFile)> {
     TABLE.iter().filter_map(|option| Some((option, option.file?)))
 }
 
-/// Iterates over the lines of a file that are neither empty nor comments, with their numbers.
+/// Iterates over the lines of a file without comments and empty lines, with their numbers. A comment begins with `#` at the
+/// beginning of a line or after white space.
 fn entries(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.trim_start_matches(BYTE_ORDER_MARK).lines().map(str::trim);
-    (1..).zip(lines).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+    let lines = text.trim_start_matches(BYTE_ORDER_MARK).lines().map(|line| {
+        let comment = line
+            .match_indices('#')
+            .find(|(at, _)| line[..*at].chars().next_back().is_none_or(char::is_whitespace));
+        line[..comment.map_or(line.len(), |(at, _)| at)].trim()
+    });
+    (1..).zip(lines).filter(|(_, line)| !line.is_empty())
 }
 
 /// Reads a line, in which a leading `~/` is the user's home.
@@ -232,8 +238,8 @@ mod tests {
     #[test]
     fn the_users_files_give_options_and_what_is_typed_wins() {
         let world = World::new(
-            "\u{feff}# mine\r\n\n  ~/data::ro  \r\nROOT/other\nROOT/other:/o\npg:/pg\n",
-            "3000:3000\n# x\n0.0.0.0:80:8080",
+            "\u{feff}# mine\r\n\n  ~/data::ro  \r\nROOT/other # C#\nROOT/other:/o\npg:/pg\n",
+            "3000:3000\t# web\n# x\n0.0.0.0:80:8080",
         );
         let mounts =
             "-v ROOT/home/data:ROOT/home/data:ro -v ROOT/other:ROOT/other -v ROOT/other:/o -v pg:/pg";
