@@ -24,6 +24,7 @@ use crate::host::machine::Host;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::ending;
 use crate::lifecycle::find::Target;
+use crate::lifecycle::kept_modes;
 use crate::lifecycle::open_terminals::{Visitor, Way};
 use crate::lifecycle::session::Session;
 
@@ -61,7 +62,8 @@ impl Status {
                 let engine = cage.engine();
                 let engine = engine.map_or_else(|| runtime.engine(&session.host, session.runner), Ok)?;
                 let mut details = Details::new(&session.host, &runtime.name, engine, cage);
-                details.visitors = session.visitors(cage);
+                let asks = kept_modes::are_of_program(&session.host, &cage.name);
+                details.visitors = session.visitors(&runtime, cage, asks);
                 details.address = runtime.elsewhere(&session.host, session.runner)?;
                 Some(details)
             }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints which program of the first process's terminal is in the foreground: its process group and when that started. Then, unless
-# it is a shell that waits for input, its age in seconds and its name.
+# it is a shell that waits for input, its age in seconds and its name; if it is one with a suspended program, that program's.
 #
 # Runs as the image's user in the cage.
 #
@@ -14,7 +14,7 @@ read -r stat 2>/dev/null <"/proc/$group/stat"
 name=${stat#*(}
 name=${name%)*}
 set -- ${stat##*) }
-start=${20}
+session=$4 start=${20}
 echo "$group $start"
 
 case $name in
@@ -23,7 +23,21 @@ sh | ash | bash | dash | fish | ksh | nu | zsh)
     set -- $(tr '\0' ' ' <"/proc/$group/cmdline")
     shift
     for argument; do case $argument in -*) ;; *) script=yes ;; esac done
-    [ "$script" ] || exit 0
+    if [ ! "$script" ]; then
+        shell=$group group=
+        set +f
+        for process in /proc/[0-9]*; do
+            read -r stat 2>/dev/null <"$process/stat" || continue
+            number=${stat%% *} rest=${stat##*) }
+            case $rest in "T $shell $number $session "*) group=$number && break ;; esac
+        done
+        [ "$group" ] || exit 0
+        name=${stat#*(}
+        name=${name%)*}
+        set -f
+        set -- $rest
+        start=${20}
+    fi
     ;;
 esac
 read -r uptime _ </proc/uptime

@@ -39,6 +39,13 @@ struct Content {
     modes: Modes,
 }
 
+/// Returns whether a cage's terminal was last seen with modes of a program, not only of a shell at its prompt.
+pub fn are_of_program(host: &Host, name: &str) -> bool {
+    let text = host.state_file(name, "modes").and_then(|path| fs::read_to_string(path).ok());
+    let content = text.and_then(|text| serde_json::from_str::<Content>(&text).ok());
+    content.is_some_and(|content| content.foreground.is_some())
+}
+
 impl KeptModes {
     /// Describes the file of the cage `name`.
     pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {

@@ -104,19 +104,20 @@ impl Session {
         if yes || self.global.dry_run || !self.host.can_ask() || !cage.state.is_up() {
             return Vec::new();
         }
-        let mut visitors = self.visitors(cage);
-        if !visitors.iter().any(|visitor| visitor.way == Way::Attached) {
+        self.visitors(runtime, cage, true)
+    }
+
+    /// Returns who is in a cage. If nobody is attached and this `asks` the engine, also the program from which the user has
+    /// detached.
+    pub fn visitors(&self, runtime: &Runtime, cage: &Cage, asks: bool) -> Vec<Visitor> {
+        let open = OpenTerminals::of(&self.host, &cage.name).filter(|_| cage.state.is_up());
+        let mut visitors = open.map(|open| open.visitors()).unwrap_or_default();
+        if asks && cage.state.is_up() && !visitors.iter().any(|visitor| visitor.way == Way::Attached) {
             let query = Foreground::query(runtime, &cage.id);
             let program = Foreground::of(self.runner.capture(&query));
             visitors.extend(program.and_then(Foreground::visitor));
         }
         visitors
-    }
-
-    /// Returns who is in a cage.
-    pub fn visitors(&self, cage: &Cage) -> Vec<Visitor> {
-        let open = OpenTerminals::of(&self.host, &cage.name).filter(|_| cage.state.is_up());
-        open.map(|open| open.visitors()).unwrap_or_default()
     }
 
     /// Waits until no other cage command of this user is creating or removing one of these cages.

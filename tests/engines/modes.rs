@@ -316,6 +316,7 @@ fn a_detached_agent_is_not_ended_without_a_question(world: &World) {
         ("", None),
         ("exec sh -i", None),
         ("sleep 123", Some("sleep (")),
+        ("sleep 123 & sleep 0.2; kill -STOP $!", Some("sleep (")),
         ("sh -c 'echo star\"\"ted; sleep 123; true'", Some("sh (")),
         ("printf '#!/bin/sh\\nsleep 123; true\\n' >agent; chmod 755 agent; ./agent", Some("agent (")),
     ] {

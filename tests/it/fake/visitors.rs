@@ -105,6 +105,27 @@ fn status_shows_who_is_in_the_cage() {
 }
 
 #[test]
+fn status_shows_a_program_from_which_the_user_has_detached() {
+    for (foreground, is_shown) in [(json!("7 812"), true), (json!(null), false)] {
+        let machine = Machine::in_story(Speaks::Docker, "running");
+        machine.engine().answer("exec", 0, "", "7 812\n65 claude\n");
+        let keyboard = json!({"bottom": 0, "stack": []});
+        let modes = json!({
+            "private": [], "alternate_screen": null, "keyboards": [keyboard, keyboard], "modify_other_keys": 0,
+            "cursor_shape": 0, "scroll_region": null, "titles": [],
+        });
+        let kept = json!({"since": "", "foreground": foreground, "modes": modes});
+        let dir = machine.home().join(".local/state/cage");
+        fs::create_dir_all(&dir).unwrap();
+        let name = Cage::of(&machine.project).name;
+        fs::write(dir.join(format!("{name}.modes")), kept.to_string()).unwrap();
+        let said = machine.cage("status").stdout;
+        assert_eq!(said.contains("\nIn it:     claude (1m)\n"), is_shown, "{said}");
+        assert_eq!(machine.engine().calls().iter().any(|call| call[0] == "exec"), is_shown);
+    }
+}
+
+#[test]
 fn a_command_is_a_visitor_while_it_runs() {
     for command in ["run -- /usr/bin/claude TOKEN=secret", "run -- claude </dev/null | /bin/cat"] {
         let machine = Machine::in_story(Speaks::Docker, "running");
