@@ -22,7 +22,7 @@ use crate::host::detach_keys::DetachKeys;
 use crate::lifecycle::client::{Client, Ended, Event, Running};
 use crate::lifecycle::ending::{ANSWER, Ending, State};
 use crate::lifecycle::kept_modes::{Keeper, KeptModes};
-use crate::lifecycle::open_terminals::{OpenTerminal, Way};
+use crate::lifecycle::open_terminals::{OpenTerminal, OpenTerminals, Way};
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::Modes;
 use crate::terminal::pty::is_in_background;
@@ -173,12 +173,20 @@ impl Attach {
         }
         self.settle(runner, running);
         let mut since = self.modes.since.clone();
+        let attached = || self.ending.terminals.as_ref().map(OpenTerminals::attached);
+        let mut before = attached();
         // Another terminal, or this one after cage was killed, needs the modes.
         while !running.ends_within(Duration::from_secs(1)) {
             since = since.or_else(|| self.look_beside(runner, running, ANSWER).map(|state| state.since));
             if let Some(since) = &since {
                 keeper.keep(&running.modes(), since, &running.ended);
             }
+            // A terminal that has left may have had another size.
+            let now = attached();
+            if now != before && now.is_some_and(|(_, number)| number == 1) {
+                running.resize(0);
+            }
+            before = now;
         }
     }
 

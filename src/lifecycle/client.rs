@@ -126,12 +126,20 @@ impl Running {
     }
 
     /// Makes the client pass the terminal's size on, or a size with some rows fewer.
-    fn resize(&self, fewer: u16) {
+    pub fn resize(&self, fewer: u16) {
         if let Ok(rows) = self.pty.resize(fewer) {
             self.tracker().set_rows(rows);
         }
         // The kernel sends SIGWINCH only to processes that have it as their controlling terminal.
         self.signal(Signal::WINCH);
+    }
+
+    /// Passes the size on once more, which changes nothing unless it was lost: podman without root, which is two processes,
+    /// sometimes loses one of several quick signals.
+    fn resize_again(&self) {
+        if !self.ends_within(Duration::from_millis(500)) {
+            self.resize(0);
+        }
     }
 
     /// Makes the program redraw its screen by resizing: the pseudo-terminal is one row too small and then gets its real size.
@@ -146,7 +154,7 @@ impl Running {
             self.resize(0);
             wait_until(300, is_over);
             if is_over() || Instant::now() > deadline {
-                return;
+                return self.resize_again();
             }
             self.resize(1);
         }
@@ -169,6 +177,11 @@ impl Running {
         if self.tracker().modes().alternate_screen() {
             self.ends_within(MESSAGE);
         }
+        self.redraw_again();
+    }
+
+    /// Makes a program that has drawn its screen draw it again.
+    fn redraw_again(&self) {
         self.resize(1);
         self.redraw();
     }
@@ -229,8 +242,7 @@ impl Running {
         }
         let undo = if is_undone { String::new() } else { self.tracker().undo() };
         let _ = relay::show(stdout(), (undo + &self.modes().redo()).as_bytes());
-        self.resize(1);
-        self.redraw();
+        self.redraw_again();
     }
 
     /// Passes changes of the terminal's size on, stops and goes on, and passes other signals to `on_event`.
@@ -253,13 +265,7 @@ impl Running {
                 }
                 SIGWINCH | SIGCONT => {
                     self.resize(0);
-                    // podman without root, which is two processes, sometimes loses one of several quick signals.
-                    // A size that is passed on again changes nothing.
-                    let _ = spawn(scope, || {
-                        if !self.ends_within(Duration::from_millis(500)) {
-                            self.resize(0);
-                        }
-                    });
+                    let _ = spawn(scope, || self.resize_again());
                 }
                 number => on_event(self, Event::Signal(number)),
             }

@@ -98,6 +98,13 @@ impl OpenTerminals {
         visitors
     }
 
+    /// Returns when someone last came or left, and how many terminals are attached.
+    pub fn attached(&self) -> (Option<SystemTime>, usize) {
+        let changed = fs::metadata(&self.0).and_then(|metadata| metadata.modified()).ok();
+        let visitors = self.visitors().into_iter();
+        (changed, visitors.filter(|visitor| visitor.way == Way::Attached).count())
+    }
+
     /// Returns how many terminals of commands have ended with the cage since `start`, or are about to, and forgets them.
     pub fn take_ended(&self, start: SystemTime) -> usize {
         let is_open = |entry: &DirEntry| visitor(entry).is_some_and(|visitor| visitor.way == Way::Terminal);

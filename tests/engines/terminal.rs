@@ -175,6 +175,12 @@ fn the_window_size_is_passed_on(world: &World) {
     terminal
         .types("until [ \"$(stty size)\" = '40 100' ]; do sleep 0.1; done; echo is-$(stty size)")
         .shows("is-40 100");
+    // The last one to come decides, until it leaves.
+    let mut second = Terminal::cage(world, "start");
+    second.shows("Re-attaching");
+    becomes("24 80");
+    second.detaches().ends();
+    becomes("40 100");
 }
 
 fn a_closed_terminal_does_not_stop_the_cage(world: &World) {
