@@ -54,7 +54,7 @@ pub fn read_up_to(max: u64, kind: &str, path: &Path, flags: OFlags) -> Result<Op
     ensure!(metadata.is_file(), refuse("it is not a regular file"));
     let mut bytes = Vec::new();
     file.take(max + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error.to_string()))?;
-    ensure!(bytes.len() as u64 <= max, refuse(&format!("it is larger than {} KiB", max / 1024)));
+    ensure!(bytes.len() as u64 <= max, refuse(&format!("it is larger than {} KiB", max.div_ceil(1024))));
     Ok(Some(bytes))
 }
 

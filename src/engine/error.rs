@@ -128,7 +128,7 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
         ),
         Trouble::NoSuchImage => (
             "the image is not on this machine",
-            "an image name without a slash is local and never pulled: build it, or set CAGE_IMAGE to an image that can be pulled",
+            "an image name without a slash is local and never pulled: build it, or choose another with `--image` or CAGE_IMAGE",
         ),
         Trouble::NoInit => ("", "install the engine's init: `docker-init` (tini) or `catatonit`"),
         Trouble::NoSuchUser => {
@@ -169,7 +169,7 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
         ),
         Trouble::NotRunning => (
             if invocation.is_exec() { "the cage stopped at once" } else { "" },
-            "the image's own command ended: `docker run --rm -it IMAGE` shows the reason",
+            "the image's own command ended: `docker run --rm -it IMAGE`, or podman's, shows the reason",
         ),
         Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => ("", ""),
     };
