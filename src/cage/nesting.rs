@@ -59,6 +59,20 @@ pub fn check_links(links: &[PathBuf], places: &[impl AsRef<Path>]) -> Result<()>
         .into())
 }
 
+/// Checks that a link in the project, or in what the options mount, does not lead the engine elsewhere on the way to a source that
+/// it mounts as it is written.
+///
+/// # Errors
+/// When one does.
+pub fn check_written<'a>(
+    sources: impl IntoIterator<Item = &'a str>,
+    project: &str,
+    options: &CreateOptions,
+) -> Result<()> {
+    let links: Vec<PathBuf> = sources.into_iter().flat_map(|source| file::links(Path::new(source))).collect();
+    check_links(&links, &[PathBuf::from(project)].into_iter().chain(options.sources()).collect::<Vec<_>>())
+}
+
 /// Returns the first of these paths that is below a directory which the cage can write, and that directory.
 fn reached<'a>(cage: &Cage, paths: &'a [PathBuf]) -> Option<(&'a PathBuf, String)> {
     cage.writable_sources().into_iter().find_map(|source| {
@@ -88,12 +102,14 @@ pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
 }
 
 /// Checks that the paths of a stopped cage's mounts have no symbolic links: code in a cage may have put a link there, and the
-/// engine would follow it.
+/// engine would follow it. Sources in arguments for the engine may have links where no cage can write.
 ///
 /// # Errors
 /// When a path has one.
 pub fn check_mounts(cage: &Cage, options: &CreateOptions) -> Result<()> {
-    mounted_sources(cage, options).iter().try_for_each(|source| file::check_unlinked(source))
+    mounted_sources(cage, options).iter().try_for_each(|source| file::check_unlinked(source))?;
+    let mounts = cage.bind_mounts().filter(|mount| mount.destination != SOCKET);
+    check_written(mounts.map(|mount| mount.source.as_str()), cage.project(), options)
 }
 
 /// Checks that a cage's home, if it exists, is a plain volume: a volume that was created with options can be any directory of the

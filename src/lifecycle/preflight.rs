@@ -12,6 +12,7 @@ use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_GIT_IDENTITY};
 use crate::cage::personal::{Identity, Personal, SigningKey};
 use crate::cage::{engine_args, isolation, nesting, option_files};
+use crate::engine::args::MountSource;
 use crate::engine::info::Engine;
 use crate::engine::place::Place;
 use crate::engine::query::Volume;
@@ -105,6 +106,10 @@ impl Preflight {
         let reach = places.iter().map(PathBuf::from).chain(session.host.reach()?).collect();
         let here = session.host.cwd.as_deref().unwrap_or(Path::new("/"));
         engine_args::check_files(&options.engine_args, here, &reach)?;
+        let written = engine_args::all_mounted(&options.engine_args).into_iter().filter(MountSource::is_path);
+        let written: Vec<_> =
+            written.filter_map(|source| here.join(source.name).into_os_string().into_string().ok()).collect();
+        nesting::check_written(written.iter().map(String::as_str), &project.path, options)?;
         let mut personal = Personal::gather(&session.host, project, &reach);
         if options.has(NO_GIT_IDENTITY) {
             personal.identity = Identity::default();

@@ -5,7 +5,10 @@ use std::os::unix::fs::symlink;
 use super::the_engine_shows;
 use crate::lab::World;
 
-on_each_engine!(a_link_in_a_cages_reach_does_not_choose_what_is_mounted);
+on_each_engine!(
+    a_link_in_a_cages_reach_does_not_choose_what_is_mounted,
+    nor_what_arguments_for_the_engine_mount,
+);
 
 fn a_link_in_a_cages_reach_does_not_choose_what_is_mounted(world: &World) {
     let secret = world.root().join("secret");
@@ -66,4 +69,32 @@ fn a_link_in_a_cages_reach_does_not_choose_what_is_mounted(world: &World) {
     let refused = world.cage(&format!("-C {typed} start -d")).dir(&other).exits(1);
     refused.says(&format!("where {name} can write"));
     assert_eq!(world.cages(), [name]);
+}
+
+fn nor_what_arguments_for_the_engine_mount(world: &World) {
+    let (secret, data) = (world.root().join("secret"), world.project.join("data"));
+    world.write(&secret.join("key"), "private");
+    world.mkdir(&data);
+    // A link that the user made elsewhere is followed.
+    let own = world.root().join("own");
+    symlink(&secret, &own).unwrap();
+    let args = format!("-v {}:/data --mount type=bind,source={},target=/own", data.display(), own.display());
+    world.cage(&format!("start -d -- {args}")).ok();
+    world.cage("run cat /own/key").ok().prints("private");
+    world.cage("stop").ok();
+    world.cage("start -d").ok();
+    // As the agent in the cage does it.
+    world.inside(&format!("rmdir data && ln -s {} data", secret.display())).ok();
+    // The control: the engine alone follows it.
+    assert_eq!(the_engine_shows(world, &data, "key"), "private");
+    let why = format!("the link {} leads out to {}", data.display(), secret.display());
+    world.cage("restart").exits(1).says(&why);
+    world.cage("stop").ok();
+    world.cage("start -d").exits(1).says(&why);
+    world.cage("run true").exits(125).says(&why);
+    world
+        .cage("restart --fresh -- --mount type=bind,source=./data/key,target=/key")
+        .exits(1)
+        .says(" leads out to ");
+    world.cage("restart --fresh").ok();
 }
