@@ -26,7 +26,7 @@ use crate::terminal::modes::{ModeTracker, Modes};
 use crate::terminal::pty::{Pty, SavedTerminal};
 use crate::terminal::relay::{self, Input};
 
-/// How long a message is left on the alternate screen.
+/// How long a message is left among the output of a program.
 const MESSAGE: Duration = Duration::from_secs(3);
 
 /// How long a client may take to end after a hangup.
@@ -172,9 +172,9 @@ impl Running {
         });
     }
 
-    /// Makes the program draw over a message; on the alternate screen once the user had time to read it.
+    /// Makes the program draw over a message; if it is more than a shell's prompt, once the user had time to read it.
     fn redraw_after_message(&self) {
-        if self.tracker().modes().alternate_screen() {
+        if !self.modes().are_of_a_prompt() {
             self.ends_within(MESSAGE);
         }
         self.redraw_again();

@@ -234,13 +234,18 @@ fn a_program_gets_its_modes_back_after_cage_was_stopped(world: &World) {
 fn a_message_leaves_the_screen_as_it_was(world: &World) {
     world.cage("start -d").ok();
     let program = "draw() { printf \"\\033[2J\\033[H1st line\\033[$(stty size | cut -d\\  -f1);1Hlast line\"; }; \
-                   printf \"\\033[?1049h\"; trap draw WINCH; draw; while :; do sleep 0.1; done";
-    let mut terminal = Emulator::run(world, &format!("cage run -- sh -c '{program}'"), &[]);
-    terminal.has_on_screen("1st line").has_on_screen("last line").sends("\x1c");
+                   printf \"\\033[?$0\"; trap draw WINCH; draw; while :; do sleep 0.1; done";
     let message = "cage: Ctrl-\\ again sends it to the program; only `cage start` detaches";
-    terminal.has_on_screen(message).has_on_screen("1st line");
-    terminal.has_on_screen("last line").has_on_screen("1st line");
-    terminal.closes();
+    // Also a program that hides the cursor on the main screen.
+    for mode in ["1049h", "25l"] {
+        let mut terminal = Emulator::run(world, &format!("cage run -- sh -c '{program}' {mode}"), &[]);
+        terminal.has_on_screen("1st line").has_on_screen("last line").sends("\x1c");
+        terminal.has_on_screen(message);
+        std::thread::sleep(Duration::from_secs(1));
+        terminal.has_on_screen(message);
+        terminal.has_on_screen("last line").has_on_screen("1st line");
+        terminal.closes();
+    }
     // It never takes two lines.
     let mut terminal =
         Emulator::run(world, "stty cols 40; cage run -- sh -c 'stty raw; echo ready; cat -v'", &[]);
