@@ -170,7 +170,7 @@ impl Renewal<'_> {
         let Self { session, project, runtime, found, .. } = self;
         let (options, _) = self.options_after(old)?;
         let image_name = options.image();
-        let mut preflight = Preflight::gather(session, runtime, project, &options, found.volume.as_ref())?;
+        let mut preflight = Preflight::gather(session, runtime, project, &options, found)?;
         preflight.prove(Context { session, runtime, project, image: None }, Some(&old.image_id))?;
         let before = pull(&image_name)?;
         if before == Before::Refused {

@@ -15,12 +15,12 @@ use crate::cage::{engine_args, isolation, nesting, option_files};
 use crate::engine::args::MountSource;
 use crate::engine::info::Engine;
 use crate::engine::place::Place;
-use crate::engine::query::Volume;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::belonging::Record;
 use crate::lifecycle::context::Context;
+use crate::lifecycle::find::Existing;
 use crate::lifecycle::session::Session;
 
 /// The facts about a new cage that are known before its image is pulled.
@@ -62,7 +62,7 @@ impl Preflight {
         Ok(())
     }
 
-    /// Reads the env files, and checks the engine's place, the other cages and the home. `volume` may be the home's, if it is known.
+    /// Reads the env files, and checks the engine's place, the other cages and the home. What has been `found` is not asked for again.
     ///
     /// # Errors
     /// When the cage can't be created.
@@ -71,7 +71,7 @@ impl Preflight {
         runtime: &Runtime,
         project: &Project,
         options: &CreateOptions,
-        volume: Option<&Volume>,
+        found: &Existing,
     ) -> Result<Self> {
         project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
         isolation::check_writable(&session.host, options)?;
@@ -87,10 +87,11 @@ impl Preflight {
         let runner = session.runner;
         let home = home_volume(&session.host, project, options);
         let engine = || runtime.engine(&session.host, runner);
-        let known = volume.filter(|volume| volume.name == home);
+        let known = found.volume.as_ref().filter(|volume| volume.name == home);
         let ask = || known.map_or_else(|| runtime.volume(runner, &home), |known| Ok(Some(known.clone())));
         let engine_and_home = || runtime.ask_both(engine, ask);
-        let ((engine, volume), mut others) = runtime.ask_both(engine_and_home, || session.cages(runtime))?;
+        let cages = || session.cages_knowing(runtime, found.cage.as_ref());
+        let ((engine, volume), mut others) = runtime.ask_both(engine_and_home, cages)?;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
         let git = GitDir::of(&project.dir());

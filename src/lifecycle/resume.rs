@@ -242,7 +242,8 @@ impl Context<'_> {
         check_start(session, runtime, container)?;
         nesting::check_mounts(container, kept)?;
         if !typed.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
-            nesting::check_nested(project, kept, &session.cages(runtime)?)?;
+            let cages = session.cages_knowing(runtime, Some(container))?;
+            nesting::check_nested(project, kept, &cages)?;
         }
         self.prove_if_elsewhere(&container.image_id)?;
         let shares_home = container.mount_point_of(&session.host.home_volume).is_some();

@@ -76,10 +76,20 @@ impl Session {
     /// # Errors
     /// When the engine doesn't answer.
     pub fn cages(&self, runtime: &Runtime) -> Result<Vec<Cage>> {
+        self.cages_knowing(runtime, None)
+    }
+
+    /// Returns all cages of a runtime, without asking again for one that has just been found.
+    ///
+    /// # Errors
+    /// When the engine doesn't answer.
+    pub fn cages_knowing(&self, runtime: &Runtime, found: Option<&Cage>) -> Result<Vec<Cage>> {
         let ids = runtime.labelled(self.runner, &self.host.label)?;
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let cages = runtime.containers(self.runner, &ids)?.into_iter();
-        Ok(cages.filter_map(|container| Cage::recognise(container, &self.host.label)).collect())
+        let is_found = |id: &&str| found.is_some_and(|found| found.id == **id);
+        let (known, unknown): (Vec<&str>, Vec<&str>) = ids.iter().map(String::as_str).partition(is_found);
+        let cages = runtime.containers(self.runner, &unknown)?.into_iter();
+        let cages = cages.filter_map(|container| Cage::recognise(container, &self.host.label));
+        Ok(cages.chain(found.filter(|_| !known.is_empty()).cloned()).collect())
     }
 
     /// Asks before an action that can't be undone, unless the user typed `--yes`.

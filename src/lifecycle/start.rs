@@ -91,7 +91,7 @@ fn try_to_bring_up(
         found = session.look(&runtime, project, wanted)?;
     }
     let context = Context { session, runtime: &runtime, project, image: found.image.as_ref() };
-    let mut preflight = Preflight::gather(session, &runtime, project, &options, found.volume.as_ref())?;
+    let mut preflight = Preflight::gather(session, &runtime, project, &options, &found)?;
     if let Some((project, cage)) = by_link(session, &preflight.others, project, is_command)? {
         return resume(Context { project: &project, ..context }, &cage, typed, entry);
     }

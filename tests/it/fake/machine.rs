@@ -281,7 +281,7 @@ impl Machine {
                 calls = calls.replace(&format!("{all}{others} ; {home}"), "SAFE");
             }
         }
-        calls = calls.replace(&format!("{all} ; container inspect ID ; start"), "OTHERS ; start");
+        calls = calls.replace(&format!("{all} ; start"), "OTHERS ; start");
         // The search for a cage that the script named after a path with links.
         for others in [" ; container inspect ID", ""] {
             calls = calls.replace(&format!(" ; {all}{others}"), "");
