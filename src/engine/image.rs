@@ -22,13 +22,27 @@ pub struct Image {
     pub size: u64,
     /// The environment variables, `NAME=VALUE`.
     pub environment: Vec<String>,
+    /// The names of annotations, which podman passes on to the runtime of its containers.
+    pub annotations: Vec<String>,
 }
+
+/// The starts of annotations by which crun, runc and others isolate a container differently, such as without a filter of system calls:
+/// <https://github.com/containers/crun/blob/main/crun.1.md>.
+const ORDERS: [&str; 6] = [
+    "run.oci.",
+    "org.systemd.property.",
+    "io.podman.annotations.",
+    "io.containers.",
+    "io.katacontainers.",
+    "dev.gvisor.",
+];
 
 impl Image {
     /// Reads one object of the engine's answer to `image inspect`.
     pub(super) fn read(object: &Value) -> Result<Self> {
         // Reproducible images have the year 1 or no date.
         let created = at::<Option<&str>>(object, "/Created")?.filter(|time| !time.starts_with("0001"));
+        let annotations = object.get("Annotations").and_then(Value::as_object);
         Ok(Self {
             id: at(object, "/Id")?,
             date: created.and_then(|time| time.get(..10)).map(str::to_owned),
@@ -37,7 +51,14 @@ impl Image {
             former_names: or_default(object, "/NamesHistory")?,
             size: or_default(object, "/Size")?,
             environment: or_default(object, "/Config/Env")?,
+            annotations: annotations.into_iter().flat_map(|names| names.keys().cloned()).collect(),
         })
+    }
+
+    /// Returns an annotation by which the image would choose its isolation, if it has one.
+    pub fn order(&self) -> Option<&str> {
+        let is_order = |name: &&String| ORDERS.iter().any(|start| name.starts_with(start));
+        self.annotations.iter().find(is_order).map(String::as_str)
     }
 
     /// Returns whether the image sets a variable.
@@ -91,6 +112,7 @@ mod tests {
                 former_names: Vec::new(),
                 size: 0,
                 environment: Vec::new(),
+                annotations: Vec::new(),
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::cage::options::{NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{accounts, home, seccomp, ssh_agent, user};
+use crate::engine::image::Image;
 use crate::engine::info::{Engine, Mode, Product};
 use crate::engine::new_file::NewFile;
 use crate::host::ids::Ids;
@@ -98,6 +99,16 @@ impl<'a> NewCage<'a> {
         let Context { session, runtime, project, .. } = context;
         let host = &session.host;
         let engine = &preflight.engine;
+        let order = context.image.and_then(Image::order);
+        ensure!(
+            order.is_none(),
+            Failure::new(format!(
+                "the image {} has the annotation {}, by which it would choose its own isolation",
+                options.image(),
+                text::escape(order.unwrap_or_default())
+            ))
+            .hint("build it without that annotation")
+        );
         let git = GitDir::of(&project.dir());
         let link = Link::of(host, &project.name);
         let mut seed = home::seed_dir(host)?;

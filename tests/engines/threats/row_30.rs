@@ -2,7 +2,10 @@
 
 use crate::lab::World;
 
-on_each_engine!(keyrings_and_user_namespaces_are_out_of_reach);
+on_each_engine!(
+    keyrings_and_user_namespaces_are_out_of_reach,
+    an_image_does_not_choose_its_filter_of_system_calls,
+);
 
 /// Prints the number of the user's keyring, or `-1`.
 const KEYRING: &str =
@@ -49,4 +52,32 @@ fn keyrings_and_user_namespaces_are_out_of_reach(world: &World) {
     } else if !world.engine.is_rootless() {
         refused();
     }
+}
+
+fn an_image_does_not_choose_its_filter_of_system_calls(world: &World) {
+    // To crun this is a filter that allows everything: "return ALLOW".
+    let annotation = "run.oci.seccomp_bpf_data";
+    if world.engine.is_docker() {
+        // Immune: it keeps no annotations of images.
+        let seen = world.engine("image inspect cage-lab").ok().out;
+        assert!(!seen.contains("\"Annotations\""), "{seen}");
+        return;
+    }
+    let image = format!("{}-annotated", world.id);
+    world.will_remove_image(&image);
+    let build = format!("build --quiet --annotation {annotation}=BgAAAAAA/38= --tag {image} -");
+    world.engine(&build).stdin("FROM cage-lab\n").ok();
+    // The control: the engine alone passes it on to the runtime.
+    let name = format!("{}-control", world.id);
+    world.will_remove_container(&name);
+    world.engine(&format!("create --name {name} {image} true")).ok();
+    let seen = world.inspect_container(&name, "{{json .Config.Annotations}}");
+    assert!(seen.contains(annotation), "{seen}");
+
+    let why = format!("has the annotation {annotation}, by which it would choose its own isolation");
+    world.cage(&format!("start -d --image {image}")).exits(1).says(&why);
+    world.cage(&format!("run --image {image} true")).exits(125).says(&why);
+    world.cage("start -d").ok();
+    world.cage(&format!("restart --image {image}")).exits(1).says(&why);
+    world.cage("run true").ok();
 }
