@@ -126,8 +126,9 @@ impl Host {
         let is_hidden =
             |link: &PathBuf| link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let own = links_in(home, 0).into_iter().filter(is_hidden).chain(links_in(&home.join(".config"), 0));
-        // A program in `bin` is run knowingly.
-        let dotfiles = self.dotfiles().filter(|dir| !dir.ends_with("bin"));
+        // A program in `bin` is run knowingly. The others are all links into a store of packages.
+        let no_links = ["bin", ".nix-profile", ".linuxbrew"];
+        let dotfiles = self.dotfiles().filter(|dir| !no_links.iter().any(|name| dir.ends_with(name)));
         let secrets = self.secret_dirs().into_iter().filter(|dir| dir.starts_with(home));
         let among =
             dotfiles.flat_map(|dir| links_in(&dir, 2)).chain(secrets.flat_map(|dir| links_in(&dir, 1)));
@@ -217,7 +218,9 @@ fn links_in(dir: &Path, levels: usize) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().take(MOST_ENTRIES);
     let found = entries.flat_map(|entry| match entry.file_type() {
         Ok(kind) if kind.is_symlink() => vec![entry.path()],
-        Ok(kind) if kind.is_dir() && levels > 0 => links_in(&entry.path(), levels - 1),
+        Ok(kind) if kind.is_dir() && levels > 0 && entry.file_name() != "bin" => {
+            links_in(&entry.path(), levels - 1)
+        }
         _ => Vec::new(),
     });
     found.collect()
