@@ -2,6 +2,8 @@
 //!
 //! Options on the command line, and those of a cage that is replaced, override them. cage reads them each time it creates a cage.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::base::error::Failure;
@@ -50,11 +52,12 @@ impl CreateOptions {
         wrong.chain(option_files::read(host, &Self::default(), &mut Self::default()).err()).collect()
     }
 
-    /// Adds the options that come from variables and files, except those that were chosen otherwise.
+    /// Adds the options that come from variables and files, except those that were chosen otherwise, and those that a cage for the
+    /// directory `project` can't use.
     ///
     /// # Errors
     /// When a variable or a file has a value that the option can't have.
-    pub fn with_defaults(self, host: &Host) -> Result<Self> {
+    pub fn with_defaults(self, host: &Host, project: &str) -> Result<Self> {
         let mut defaults = Self::default();
         for (option, variable, value) in set(host) {
             let choice = choice(option, variable, value)?;
@@ -62,10 +65,14 @@ impl CreateOptions {
         }
         option_files::read(host, &self, &mut defaults)?;
         let mut options = self.over(defaults);
-        // Ports of every cage are not meant for one that can't publish any.
-        let is_vain = |choice: &Choice| choice.is_default && matches!(choice.value, Value::Port(_));
+        // What every cage has is not meant for one that can't publish ports, or that has the directory as its project.
         let has_network = options.has_network();
-        options.chosen.retain(|choice| has_network || !is_vain(choice));
+        let is_vain = |value: &Value| match value {
+            Value::Port(_) => !has_network,
+            Value::Mount(mount) => Path::new(&mount.place().target) == Path::new(project),
+            _ => false,
+        };
+        options.chosen.retain(|choice| !choice.is_default || !is_vain(&choice.value));
         Ok(options)
     }
 
@@ -123,7 +130,7 @@ mod tests {
             ("CAGE_NO_ROOT", "0"),
             ("CAGE_HOME", "project"),
         ]);
-        let made = options("-p 3000:3000 --memory 8g").with_defaults(&host).unwrap();
+        let made = options("-p 3000:3000 --memory 8g").with_defaults(&host, "").unwrap();
         assert_eq!(made.to_label(), "-p 127.0.0.1:3000:3000 --home project --no-ssh --memory 8g --cpus 2");
         let defaults: Vec<_> =
             made.defaults().into_iter().map(|(words, variable)| (words.join(" "), variable)).collect();
@@ -136,7 +143,7 @@ mod tests {
             ]
         );
         assert_eq!(made.without_defaults(), options("-p 3000:3000 --memory 8g"));
-        assert_eq!(options("").with_defaults(&Host::sample(&[])).unwrap(), options(""));
+        assert_eq!(options("").with_defaults(&Host::sample(&[]), "").unwrap(), options(""));
     }
 
     #[test]
@@ -148,7 +155,7 @@ mod tests {
             ("CAGE_SSH", "maybe", "CAGE_SSH is neither `off` nor `on`"),
             ("CAGE_NO_ROOT", "yes", "CAGE_NO_ROOT is neither `1` nor `0`"),
         ] {
-            let error = options("").with_defaults(&Host::sample(&[(variable, value)])).unwrap_err();
+            let error = options("").with_defaults(&Host::sample(&[(variable, value)]), "").unwrap_err();
             assert_eq!(error.to_string(), why);
         }
     }

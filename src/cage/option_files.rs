@@ -68,8 +68,8 @@ pub fn read(host: &Host, typed: &CreateOptions, defaults: &mut CreateOptions) ->
             let other = lines.iter().find(|(_, other)| choice.replaces(other));
             ensure!(
                 other.is_none(),
-                failure(&format!("it excludes line {}", other.map_or(0, |(number, _)| *number))).hint(
-                    "two of them can't use the same path in the cage, or the same port of this machine"
+                failure(&format!("it clashes with line {}", other.map_or(0, |(number, _)| *number))).hint(
+                    "two lines can't use the same path in the cage, or the same port of this machine: remove one"
                 )
             );
             if !typed.replaces(&choice) {
@@ -159,7 +159,7 @@ pub fn suggestions(host: &Host, project: &Project, options: &CreateOptions) -> V
         told.push(format!("  to have it, read this and type it once: `cage restart {}`", words.join(" ")));
     }
     if left_out > 0 {
-        told.push(format!("  {left_out} more lines are not shown: too long, too many, or not readable"));
+        told.push(format!("  not shown: {left_out} more, which are too long, too many, or not readable"));
     }
     told
 }
@@ -221,7 +221,7 @@ mod tests {
         }
 
         fn with(&self, words: &str) -> String {
-            let made = self.typed(words).with_defaults(&self.host);
+            let made = self.typed(words).with_defaults(&self.host, self.path("app").to_str().unwrap());
             made.map_or_else(|error| self.brief(&error.to_string()), |made| self.brief(&made.to_label()))
         }
 
@@ -249,8 +249,11 @@ mod tests {
             "-p 0.0.0.0:80:8080 -p 127.0.0.1:3000:1 -v ROOT/home/data:ROOT/home/data:ro -v ROOT/other:ROOT/other \
              -v pg:/pg -v ROOT/app:/o"
         );
+        // A line about a project is for the other cages.
+        let own = World::new("ROOT/app/::ro\nROOT/app:/again", "");
+        assert_eq!(own.with(""), "-v ROOT/app:/again");
         // A label tells those of the files from the others.
-        let made = world.typed("-v ROOT/app:/x -v pg:/pg").with_defaults(&world.host).unwrap();
+        let made = world.typed("-v ROOT/app:/x -v pg:/pg").with_defaults(&world.host, "").unwrap();
         assert_eq!(made.to_defaults_label(), "ports ports mounts mounts mounts");
         let read = CreateOptions::from_labels(&made.to_label(), &made.to_defaults_label(), &[]).unwrap();
         assert_eq!(
@@ -272,7 +275,7 @@ mod tests {
             mounts("# x\n\n~/gone"),
             "line 3: volume source ROOT/home/gone: No such file or directory (os error 2)"
         );
-        assert_eq!(mounts("~/data:/x\n~/data:/y\nROOT/other:/x"), "line 3: it excludes line 1");
+        assert_eq!(mounts("~/data:/x\n~/data:/y\nROOT/other:/x"), "line 3: it clashes with line 1");
         assert!(mounts("~/.config/cage").starts_with("line 1: `-v ROOT/home/.config/cage:"), "judged as -v");
         let ports = refused("", "80:80\nhttp");
         assert!(ports.starts_with("ROOT/home/.config/cage/ports, line 2: `http` is not a port"), "{ports}");
@@ -337,7 +340,7 @@ mod tests {
         // However much there is, a few lines are shown.
         of(&format!("/{}:/x\n{}", "a".repeat(3000), "pg:/pg\n".repeat(5000)), "x\ny\n");
         let told = world.suggested("");
-        assert!(told.len() < 1000 && told.contains("\n  4983 more lines are not shown"), "{told}");
+        assert!(told.len() < 1000 && told.contains("\n  not shown: 4983 more"), "{told}");
         fs::remove_file(world.path("app/.cage.mounts")).unwrap();
         symlink(world.path("home/.config/cage/mounts"), world.path("app/.cage.mounts")).unwrap();
         let link = ".cage.mounts is not used: file ROOT/app/.cage.mounts: it is a symbolic link";

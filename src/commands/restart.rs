@@ -256,7 +256,7 @@ impl Renewal<'_> {
             }
             made => TakenOver { options: made?.kept(host), ..TakenOver::default() },
         };
-        let options = self.typed.clone().over(kept.options).with_defaults(host)?;
+        let options = self.typed.clone().over(kept.options).with_defaults(host, &self.project.path)?;
         let is_as_before = options.home().unwrap_or(Home::Shared) == home;
         let told = kept.said.into_iter().map(Step::Say).chain(kept.warned.into_iter().map(Step::Warn));
         Ok((if is_as_before { options } else { options.with_home(home) }, told.collect()))

@@ -67,7 +67,7 @@ fn try_to_bring_up(
     pull: PullFlag,
     entry: &Entry,
 ) -> Result<u8> {
-    let options = typed.clone().with_defaults(&session.host)?;
+    let options = typed.clone().with_defaults(&session.host, &project.path)?;
     let image = options.image();
     // A command in a cage that exists doesn't depend on the image.
     let is_command = matches!(entry, Entry::Exec(_));

@@ -59,7 +59,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         worktrees: Worktrees::of(context.project.dir(), Vec::new(), None),
         context: *context,
         points: MountPoints::of(&user.home, &places).unwrap(),
-        options: options.with_defaults(host).unwrap(),
+        options: options.with_defaults(host, &context.project.path).unwrap(),
         preflight: Preflight::sample(engine.clone()),
         link: Link::of(host, &context.project.name),
         add_host: context.runtime.kind.add_host(&engine, true, address),

@@ -15,7 +15,8 @@ fn mounts_and_ports_come_from_the_users_files_and_never_from_the_project(world: 
     }
     let (port, another) = (free_port(), free_port());
     let mounts = world.home.join(".config/cage/mounts");
-    let of_files = format!("# mine\n\n~/data::ro\n{}:/o\n", other.display());
+    // The project's own directory is there already, whatever a line for other cages says.
+    let of_files = format!("# mine\n\n~/data::ro\n{}:/o\n{}::ro\n", other.display(), world.project.display());
     world.write(&mounts, &of_files);
     world.write(&world.home.join(".config/cage/ports"), &format!("{port}:80\n"));
     world.write(
