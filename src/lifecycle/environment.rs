@@ -12,10 +12,17 @@ use crate::lifecycle::context::Context;
 use super::new_cage::NewCage;
 
 impl NewCage<'_> {
-    /// Returns the value of a variable that the user has chosen, by an option or in an env file.
+    /// Returns the value of a variable that the user has chosen, by an argument for the engine, by an option or in an env file.
     fn chosen(&self, name: &str) -> Option<&str> {
+        let passed = flags(&self.options.engine_args).into_iter().rev().filter(|flag| flag.name == "env");
+        let mut passed = passed.filter_map(|flag| match flag.value.split_once('=') {
+            Some((set, value)) => (set == name).then_some(value),
+            None if flag.value == name => self.context.session.host.any_variable(name),
+            None => None,
+        });
         let typed = self.options.variables().find(|variable| variable.name == name);
-        typed.and_then(|variable| variable.value.as_deref()).or_else(|| self.preflight.env.get(name))
+        let typed = || typed.and_then(|variable| variable.value.as_deref());
+        passed.next().or_else(typed).or_else(|| self.preflight.env.get(name))
     }
 
     /// Returns the warning about proxies that can't be reached from the cage.

@@ -94,6 +94,12 @@ fn a_proxy_at_a_loopback_address_is_told_once(world: &World) {
         &format!("ALL_PROXY=socks5://[::1]:1080\nno_proxy={proxy}\n"),
     );
     has(world.cage("restart --fresh").ok(), "ALL_PROXY");
+    // Arguments for the engine win over both.
+    world.write(&world.project.join(".cage.env"), "ALL_PROXY=proxy:1\n");
+    has(world.cage("restart --fresh -- -e ALL_PROXY=socks5h://localhost:1080").ok(), "ALL_PROXY");
+    let passed = world.cage("restart --fresh").env("CAGE_CREATE_ARGS", "--env=https_proxy");
+    let passed = passed.env("https_proxy", proxy);
+    has(passed.ok(), "https_proxy");
     // In this machine's network the address is right.
     world.cage("restart --fresh --network host").ok().says_not("loopback");
 
