@@ -144,9 +144,12 @@ fn notes(key: &str, value: &str) -> impl Iterator<Item = String> {
     let is_quoted = value.starts_with(['"', '\'']);
     let quotes = is_quoted.then(|| format!("the quotes are a part of the value of {shown}: leave them out"));
     let value = value.trim_start_matches(['"', '\'']);
-    let is_path = ["~", "$HOME", "${HOME}"].iter().any(|home| {
-        value.strip_prefix(home).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '"', '\'']))
-    });
+    let (user, _) = value.strip_prefix('~').and_then(|rest| rest.split_once('/')).unwrap_or_default();
+    let is_user = user.starts_with(|c: char| c.is_ascii_lowercase()) && !user.contains(' ');
+    let is_path = is_user
+        || ["~", "$HOME", "${HOME}"].iter().any(|home| {
+            value.strip_prefix(home).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '"', '\'']))
+        });
     let home = is_path
         .then(|| format!("`~` and `$HOME` in the value of {shown} are not replaced: write the whole path"));
     let has_comment = value.starts_with("# ") || value.contains(" #") || value.contains("\t#");
@@ -319,6 +322,7 @@ mod tests {
             ("B='secret' ", "the quotes are a part of the value of B"),
             ("B=\"secret", "the quotes are a part of the value of B"),
             ("B=~/secret", "`~` and `$HOME` in the value of B are not replaced"),
+            ("B=~me/secret", "`~` and `$HOME` in the value of B are not replaced"),
             ("B=$HOME/secret", "`~` and `$HOME` in the value of B are not replaced"),
             ("B=secret # mine", "` #` and the text after it are a part of the value of B"),
             ("B=\t# secret", "` #` and the text after it are a part of the value of B"),
@@ -336,6 +340,8 @@ mod tests {
             "B=a#b",
             "B=#fff",
             "B=a~/b",
+            "B=~1.2/3",
+            "B=~a b/c",
             "B={\"a\": \"b\"}",
             "B=a=\"b\"",
             "B=$HOMER?",
