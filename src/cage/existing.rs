@@ -83,7 +83,7 @@ impl Cage {
 
     /// Returns the image's name as the user wrote it.
     pub fn image_name(&self) -> &str {
-        self.label(IMAGE_LABEL).unwrap_or(&self.image)
+        self.label(IMAGE_LABEL).filter(|name| !name.is_empty()).unwrap_or(&self.image)
     }
 
     /// Returns the options that the cage was created with; none if there is no label of options.

@@ -269,8 +269,12 @@ impl<'a> Details<'a> {
             lines.push(line("Root:", "has all the power of this machine's root (--privileged)"));
         } else {
             let dropped = capabilities(config.cap_drop.as_ref()).join(" ");
-            let hint = if dropped.is_empty() { "" } else { "  (`-- --cap-add NAME` gives one back)" };
-            lines.push(line("Dropped capabilities:", &format!("{dropped}{hint}")));
+            let shown = if dropped.is_empty() {
+                "none".to_owned()
+            } else {
+                format!("{dropped}  (`-- --cap-add NAME` gives one back)")
+            };
+            lines.push(line("Dropped capabilities:", &shown));
             let added = capabilities(config.cap_add.as_ref()).join(" ");
             lines.extend((!added.is_empty()).then(|| line("Added capabilities:", &added)));
         }

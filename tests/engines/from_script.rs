@@ -93,6 +93,9 @@ fn a_cage_of_the_script_goes_the_whole_way(world: &World) {
     // While it runs, everything works as it is, and it is marked.
     let status = world.cage("status").ok().out;
     assert!(status.contains(&format!("Warning:   {MARK}\n")), "{status}");
+    if world.engine.is_docker() {
+        assert!(status.contains("Dropped capabilities: none\n"), "{status}");
+    }
     assert!(world.cage("status --json").ok().out.contains(MARK));
     world
         .cage("start")
@@ -204,6 +207,11 @@ fn labels_of_later_scripts_are_followed(world: &World) {
         world.cage("restart").exits(1).says("error: cannot read `").says("`cage restart --fresh`");
         assert_eq!((world.container_id(), world.state()), (id, "running".into()));
     }
+    // One that says nothing is none.
+    world.cage("rm").ok();
+    script_starts(world, &world.project, "-l cage.image=", IMAGE);
+    world.cage("start").ok().says_not("cannot read").says_not("made of ;");
+    world.cage("restart").ok().says_not("image:");
     // Nor does a label of this program in the image of a script's cage, as far as docker can tell them apart.
     if world.engine.is_docker() {
         world.cage("rm").ok();

@@ -6,7 +6,7 @@ use super::differences::docker_and_podman;
 use super::machine::{Cage, Engine, Machine, Outcome};
 
 /// Commands about a cage or the home that need an engine. `run` has an exit code for cage's own failures.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "start",
     "run true",
     "shell",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 13] = [
     "restart",
     "upgrade",
     "prune --yes",
+    "rmconfig --yes",
     "obliterate --yes",
 ];
 
@@ -52,7 +53,8 @@ fn no_engine_takes_the_place_of_one_that_is_out_of_reach() {
         for command in COMMANDS {
             let outcome = machine.cage(command);
             refuses(&machine, &outcome, start);
-            let is_about_all = ["list", "update", "prune --yes", "obliterate --yes"].contains(&command);
+            let is_about_all =
+                ["list", "update", "prune --yes", "rmconfig --yes", "obliterate --yes"].contains(&command);
             let what = if is_about_all { "cage-home" } else { name.as_str() };
             assert!(outcome.stderr.starts_with(&format!("error: {what} is in docker")), "{}", outcome.stderr);
         }
