@@ -8,7 +8,7 @@ use crate::cage::variable::Variable;
 use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::host::terminal_variables::NAMES;
-use crate::lifecycle::attach::Exec;
+use crate::lifecycle::connected::Exec;
 use crate::lifecycle::ending::Ending;
 use crate::lifecycle::plan::Step;
 

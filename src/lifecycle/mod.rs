@@ -4,7 +4,7 @@
 //! - A new cage: `preflight`, `new_ports` and `new_cage` gather facts, `description` turns them into a container, `notices` into
 //!   messages, `create` into plans. An existing one: `resume`.
 //! - Being in a cage: `attach` (what happens on detach and at the end), `client` (the engine's client in a pseudo-terminal, where the
-//!   detach keys arrive), `exec`, `kept_modes`, `open_terminals`, `ending`.
+//!   detach keys arrive), `exec` and `connected` (commands), `kept_modes`, `open_terminals`, `ending`.
 //! - Carrying out: `plan` and `steps`, with `lock`.
 
 pub mod acknowledged;
@@ -13,6 +13,7 @@ pub mod baseline;
 pub mod belonging;
 pub mod choice;
 mod client;
+pub mod connected;
 pub mod context;
 mod create;
 mod description;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::attach::{Attach, Exec};
+use super::attach::Attach;
+use super::connected::Exec;
 use crate::base::error::Failure;
 use crate::base::mount_point::{MountPoint, Owner};
 use crate::base::text::{escape, quote};

@@ -1,0 +1,212 @@
+//! Running a command in a container with this terminal, or with pipes, as the last step of a plan.
+
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Result, bail};
+use rustix::process::{Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGTTIN, SIGTTOU};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::base::console;
+use crate::base::error::Failure;
+use crate::base::text::escape;
+use crate::engine::command::Invocation;
+use crate::engine::error::EngineError;
+use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn, watch};
+use crate::engine::signals::Interrupts;
+use crate::host::detach_keys::DetachKeys;
+use crate::lifecycle::attach::DETACHED;
+use crate::lifecycle::client::{Client, Ended, Event, Running};
+use crate::lifecycle::ending::Ending;
+use crate::lifecycle::open_terminals::{OpenTerminal, Way};
+use crate::terminal::keys::KeyFilter;
+use crate::terminal::modes::Modes;
+use crate::terminal::pty::is_in_background;
+
+/// A command in a container.
+#[derive(Debug)]
+pub struct Exec {
+    /// Asks for the container's state when the exit code may be the client's instead of the command's.
+    pub ending: Ending,
+    /// The engine's client that connects this process's streams with the command.
+    pub client: Invocation,
+    /// The detach keys, if the command has a terminal. It can't be left running.
+    pub keys: Option<DetachKeys>,
+    /// The name of the command's program.
+    pub program: String,
+    /// Sends a signal, whose number is to be appended, to the command and its children. The engines' clients don't pass
+    /// signals on, and leave the command running when they or their terminal go away.
+    pub signal: Invocation,
+}
+
+/// docker's words when its daemon was restarted while a command ran.
+const LOST: &str = "No such exec instance";
+
+/// How long a command may take to end after SIGTERM.
+const TERMINATING: Duration = Duration::from_secs(10);
+
+impl Exec {
+    /// Runs the command and returns its exit code. The clients' exit codes for their own failures may also be the command's:
+    /// then the container's state decides.
+    ///
+    /// # Errors
+    /// When the client can't run, or the container no longer runs.
+    pub fn execute(&self, runner: Runner, interrupts: &Interrupts) -> Result<u8> {
+        let start = SystemTime::now();
+        let way = if self.keys.is_some() { Way::Terminal } else { Way::Streams };
+        let mut open = self.ending.terminals.as_ref().map(|all| all.open(way, &self.program));
+        let passed = AtomicI32::new(0);
+        let pass_on = |number: i32| {
+            let command = self.signalling(number);
+            let output = runner.capture_unless(&command, &Cancel::default());
+            if output.is_ok_and(|output| output.status.success()) {
+                passed.store(number, Ordering::Relaxed);
+            }
+        };
+        let (status, ended, lost) = match &self.keys {
+            Some(keys) => {
+                let (ended, lost) = self.with_terminal(keys, runner, interrupts, pass_on)?;
+                (ended.status, Some(ended), lost)
+            }
+            None => (self.with_streams(runner, interrupts, pass_on)?, None, false),
+        };
+        let break_off = || ended.iter().for_each(|ended| ended.end_line(true));
+        let passed = passed.load(Ordering::Relaxed);
+        let Some(code) = status.code() else {
+            // The client was ended, which the command doesn't notice.
+            if passed == 0 {
+                pass_on(SIGHUP);
+            }
+            break_off();
+            let own = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+            let signal = if passed == 0 { own } else { passed };
+            return Ok(u8::try_from(128 + signal).unwrap_or(1));
+        };
+        let code = u8::try_from(code).unwrap_or(1);
+        // A client's exit code for its own failures may also be the command's, as may that of a signal.
+        let is_its_own = match code {
+            1 | 125..=127 | 255 => false,
+            129 | 137 | 143 => passed != 0,
+            _ => true,
+        };
+        if is_its_own && !lost {
+            return Ok(code);
+        }
+        let reason = self.ending.reason_for_command(runner, code, lost, start);
+        if let Some(reason) = reason.inspect_err(|_| break_off())? {
+            break_off();
+            open.iter_mut().filter(|_| way == Way::Terminal).for_each(OpenTerminal::ends_with_cage);
+            if !matches!(code, 129 | 137 | 143) {
+                bail!(Failure::new(reason));
+            }
+            console::info(&reason);
+        }
+        Ok(code)
+    }
+
+    fn signalling(&self, number: i32) -> Invocation {
+        self.signal.clone().arg(number.to_string())
+    }
+
+    /// Runs the client with the user's terminal until it ends, and passes signals on. Returns how it ended, and whether the engine no
+    /// longer knows the command.
+    fn with_terminal(
+        &self,
+        keys: &DetachKeys,
+        runner: Runner,
+        interrupts: &Interrupts,
+        pass_on: impl Fn(i32) + Sync,
+    ) -> Result<(Ended, bool)> {
+        let client = Client {
+            invocation: &self.client,
+            if_killed: Some(&self.signalling(SIGHUP)),
+            runner,
+            interrupts,
+            modes: Modes::default(),
+            redraws: false,
+        };
+        let on_event = |running: &Running, event| match event {
+            Event::Keys => {
+                running.tell(&format!(
+                    "{} again sends it to the program; only `cage start` detaches",
+                    keys.shown()
+                ));
+            }
+            Event::Signal(number) => {
+                pass_on(number);
+                // Shells ignore SIGTERM.
+                let hangs_up = number == SIGTERM && !running.ends_within(TERMINATING);
+                if hangs_up {
+                    pass_on(SIGHUP);
+                }
+                if hangs_up || number == SIGHUP {
+                    running.hang_up();
+                }
+            }
+        };
+        let filter = KeyFilter::new(keys);
+        let ended = client.run(filter, on_event, None::<fn(&Running)>)?;
+        let complaint = String::from_utf8_lossy(&ended.stderr);
+        let lost = complaint.contains(LOST);
+        if complaint.contains(DETACHED) {
+            // The command runs on without a terminal.
+            pass_on(SIGHUP);
+            ended.end_line(true);
+            console::info("the engine's client has left the command, which got a hangup");
+        } else if !lost {
+            complaint.lines().for_each(|line| console::error(&format!("{}\n", escape(line))));
+        }
+        Ok((ended, lost))
+    }
+
+    /// Runs the client with cage's own streams until it ends, while another thread passes signals on.
+    fn with_streams(
+        &self,
+        runner: Runner,
+        interrupts: &Interrupts,
+        pass_on: impl Fn(i32) + Sync,
+    ) -> Result<ExitStatus> {
+        let not_started = |error| EngineError::not_started(&self.client, &error);
+        let numbers = interrupts.numbers().iter().copied().chain([SIGTTIN, SIGTTOU]);
+        let mut signals = Signals::new(numbers).map_err(not_started)?;
+        let handle = signals.handle();
+        let mut child = runner.start(&self.client, Streams::Inherited)?;
+        let client = pid(&child);
+        let watch = watch(&child, Some(&self.signalling(SIGHUP)));
+        let end = |signal| client.map(|client| kill_process(client, signal));
+        let status = thread::scope(|scope| {
+            let passing = spawn(scope, || {
+                let mut is_ending = false;
+                for number in &mut signals {
+                    match number {
+                        SIGTTIN | SIGTTOU if is_ending => {}
+                        SIGTTIN | SIGTTOU => drop(emulate_default_handler(number)),
+                        number => {
+                            is_ending = true;
+                            if is_in_background() {
+                                // The client waits for the terminal, and would stop all of the process group again.
+                                end(Signal::KILL);
+                            }
+                            pass_on(number);
+                        }
+                    }
+                }
+                // Signals that came when the client ended.
+                let is_passed = |number: &i32| interrupts.numbers().contains(number);
+                signals.pending().filter(is_passed).for_each(&pass_on);
+            });
+            if passing.is_err() {
+                end(Signal::HUP);
+            }
+            let status = child.wait();
+            drop(watch);
+            handle.close();
+            status.and_then(|status| passing.map(|_| status))
+        });
+        Ok(status.map_err(not_started)?)
+    }
+}
