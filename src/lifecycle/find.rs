@@ -1,5 +1,6 @@
 //! Finding the cage that a command is about, in the engine that has it.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +9,6 @@ use anyhow::{Result, bail, ensure};
 
 use super::belonging::Belonging;
 use super::choice::Fallback;
-use super::from_script::by_link;
 use super::lock::{LOCK, were_abandoned};
 use super::plan::Plan;
 use super::session::Session;
@@ -339,4 +339,26 @@ impl Session {
                 .hint("cage leaves it alone; rename or remove it with the engine to free the name")
         })?)
     }
+}
+
+/// Returns the cage that the script made for the directory of `project`, or, if `above`, for its nearest parent with one, but named
+/// after a path with links. The project that is returned has the path that this cage uses.
+pub fn by_link(
+    session: &Session,
+    cages: &[Cage],
+    project: &Project,
+    above: bool,
+) -> Result<Option<(Project, Cage)>> {
+    let leads_to = |cage: &Cage| {
+        let real = fs::canonicalize(cage.project()).ok()?;
+        let is_other = real != Path::new(cage.project());
+        (is_other && (real == project.dir() || (above && project.dir().starts_with(&real)))).then_some(real)
+    };
+    let found = cages.iter().filter(|cage| cage.is_of_script() && cage.name == cage.final_name());
+    let found = found.filter_map(|cage| Some((leads_to(cage)?, cage)));
+    let Some((real, cage)) = found.max_by_key(|(real, _)| real.components().count()) else { return Ok(None) };
+    let path = cage.project().to_owned();
+    console::info(&format!("using {}, which the script made for {}", cage.name, text::escape(&path)));
+    let found = Project::locate(&session.host, Some(&real))?;
+    Ok(Some((Project { path, name: cage.name.clone(), ..found }, cage.clone())))
 }

@@ -1,7 +1,6 @@
-//! Care for the cages made by the bash script that cage replaces: finding one that it named after a path with links, never letting
+//! Care for the cages made by the bash script that cage replaces: never letting
 //! the engine make a directory for a mount that is gone, and warning before a new cage takes the shared home from a running one.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -16,33 +15,10 @@ use crate::cage::user::Mapping;
 use crate::engine::query::is_remote;
 use crate::engine::runtime::Runtime;
 use crate::host::ids::Ids;
-use crate::host::project::Project;
 use crate::lifecycle::context::Context;
 use crate::lifecycle::new_cage::{Features, NewCage};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::Session;
-
-/// Returns the cage that the script made for the directory of `project`, or, if `above`, for its nearest parent with one, but named
-/// after a path with links. The project that is returned has the path that this cage uses.
-pub fn by_link(
-    session: &Session,
-    cages: &[Cage],
-    project: &Project,
-    above: bool,
-) -> Result<Option<(Project, Cage)>> {
-    let leads_to = |cage: &Cage| {
-        let real = fs::canonicalize(cage.project()).ok()?;
-        let is_other = real != Path::new(cage.project());
-        (is_other && (real == project.dir() || (above && project.dir().starts_with(&real)))).then_some(real)
-    };
-    let found = cages.iter().filter(|cage| cage.is_of_script() && cage.name == cage.final_name());
-    let found = found.filter_map(|cage| Some((leads_to(cage)?, cage)));
-    let Some((real, cage)) = found.max_by_key(|(real, _)| real.components().count()) else { return Ok(None) };
-    let path = cage.project().to_owned();
-    console::info(&format!("using {}, which the script made for {}", cage.name, escape(&path)));
-    let found = Project::locate(&session.host, Some(&real))?;
-    Ok(Some((Project { path, name: cage.name.clone(), ..found }, cage.clone())))
-}
 
 /// Checks that a cage can start: that the sources of its `-v` mounts exist, because docker would make directories,
 /// and that the script didn't name it after a path with links, which code in another cage may have changed.
