@@ -201,7 +201,7 @@ fn find(session: &Session, here: Project) -> Found {
         }
         Err(error) => {
             let said = chain(&error, str::to_owned);
-            let hint = error::hint(&error).map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let hint = error::hint(&error).map(|hint| format!("; {hint}")).unwrap_or_default();
             console::warn(&format!("the cage can't be found: {said}{hint}"));
             (here, None)
         }
