@@ -105,7 +105,8 @@ impl Host {
         });
         let environment: Vec<_> = environment.collect();
         let mut host = Self::new(os, environment)?;
-        host.home = dirs::home_dir().filter(|home| home.is_absolute());
+        let home = dirs::home_dir().filter(|home| home.is_absolute());
+        host.home = home.map(|home| home.components().collect());
         host.cwd = env::current_dir().ok();
         host.terminal = console::terminal();
         host.size = console::size();
@@ -250,9 +251,9 @@ impl Host {
 
     /// Returns the directory for files that cage keeps between runs.
     pub fn state_dir(&self) -> Option<PathBuf> {
-        let state =
-            self.path_variable("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(Path::to_owned);
-        let state = state.or_else(|| Some(self.home.as_ref()?.join(".local/state")))?;
+        let state = self.path_variable("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        let state = state.map(|path| path.components().collect());
+        let state: PathBuf = state.or_else(|| Some(self.home.as_ref()?.join(".local/state")))?;
         Some(state.join("cage"))
     }
 

@@ -105,15 +105,14 @@ impl Host {
         let variables = ["GNUPGHOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"];
         let chosen = variables.into_iter().filter_map(|name| self.path_variable(name));
         home.chain(system)
-            .chain(chosen.filter(|path| path.is_absolute()).map(Path::to_owned))
+            .chain(chosen.filter(|path| path.is_absolute()).map(|path| path.components().collect()))
             .chain(self.state_dir())
             .collect()
     }
 
     /// Returns files and directories in the home that programs run or trust. Dotfile managers make some of them links.
     pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
-        let names = DOTFILES.split_ascii_whitespace().chain(WITH_BLANKS);
-        self.home.iter().flat_map(move |home| names.clone().map(|name| home.join(name)))
+        self.home.iter().flat_map(|home| dotfile_names().map(|name| home.join(name)))
     }
 
     /// Returns a link in the home that leads to a file in `path`, or to a directory that `path` is in, if programs run or trust what
@@ -127,8 +126,9 @@ impl Host {
             |link: &PathBuf| link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let own = links_in(home, 0).into_iter().filter(is_hidden).chain(links_in(&home.join(".config"), 0));
         // A program in `bin` is run knowingly. The others are all links into a store of packages.
-        let no_links = ["bin", ".nix-profile", ".linuxbrew"];
-        let dotfiles = self.dotfiles().filter(|dir| !no_links.iter().any(|name| dir.ends_with(name)));
+        let has_links =
+            |name: &&str| !["bin", ".nix-profile", ".linuxbrew"].iter().any(|end| name.ends_with(end));
+        let dotfiles = dotfile_names().filter(has_links).map(|name| home.join(name));
         let secrets = self.secret_dirs().into_iter().filter(|dir| dir.starts_with(home));
         let among =
             dotfiles.flat_map(|dir| links_in(&dir, 2)).chain(secrets.flat_map(|dir| links_in(&dir, 1)));
@@ -211,6 +211,10 @@ impl Host {
         let is_own = fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == self.ids.uid);
         dir == home || system_dir(dir).is_some() || is_shared(dir) || !is_own
     }
+}
+
+fn dotfile_names() -> impl Iterator<Item = &'static str> + Clone {
+    DOTFILES.split_ascii_whitespace().chain(WITH_BLANKS)
 }
 
 /// Returns the symbolic links in a directory and so many levels below.

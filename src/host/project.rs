@@ -152,10 +152,10 @@ fn overlap(path: &Path, place: &Path) -> Option<String> {
     let ways = [place, &real];
     let mut ways = ways.iter().take(if is_link { 2 } else { 1 });
     let shown = || text::escape(&place.to_string_lossy());
-    if ways.clone().any(|way| path.starts_with(way)) {
+    if ways.clone().any(|way| file::is_in(path, way)) {
         return Some(format!("it is {} or in it", shown()));
     }
-    let way = ways.find(|way| way.starts_with(path))?;
+    let way = ways.find(|way| file::is_in(way, path))?;
     Some(format!("{} {}", shown(), if *way == place { "is in it" } else { "leads into it" }))
 }
 
