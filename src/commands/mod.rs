@@ -99,7 +99,7 @@ pub fn run(
     if !matches!(command, Command::Doctor(_)) && !wrong.is_empty() {
         return Err(wrong.remove(0));
     }
-    host.check_own_places()?;
+    host.check_own_places(global.directory.as_deref())?;
     // A plan is made for this terminal, although its script may be redirected into a file.
     host.terminal.stdout |= global.dry_run && host.terminal.stderr;
     let limit = matches!(command, Command::Doctor(_)).then_some(TIME_LIMIT);

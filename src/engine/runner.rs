@@ -212,9 +212,13 @@ impl Runner {
 pub fn watch(client: &Child, then: Option<&Invocation>) -> Option<Watch> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", WATCH, "sh", &client.id().to_string()]);
-    if let Some(then) = then {
-        let variables = then.runtime.variables.iter().map(|(name, value)| (name, value));
-        shell.arg(&then.runtime.program).args(&then.args).envs(variables);
+    match then {
+        Some(then) => {
+            let variables = then.runtime.variables.iter().map(|(name, value)| (name, value));
+            shell.arg(&then.runtime.program).args(&then.args).envs(variables);
+        }
+        // The user's variables may lead the shell to libraries in the project.
+        None => drop(shell.env_clear()),
     }
     shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     // Without it the client stays when cage is killed.

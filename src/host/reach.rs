@@ -44,16 +44,19 @@ impl Reach {
 }
 
 impl Host {
-    /// Checks that the user's settings and cage's own files are not in the project that the user is in, where a variable of an
-    /// activated environment may lead.
+    /// Checks that the user's settings and cage's own files are not where a cage can write, where a variable of an activated
+    /// environment may lead: in the project that the user is in or has named with `--directory`, or in another place that cage has seen.
     ///
     /// # Errors
     /// When they are.
-    pub fn check_own_places(&self) -> Result<()> {
+    pub fn check_own_places(&self, named: Option<&Path>) -> Result<()> {
         let Some(cwd) = &self.cwd else { return Ok(()) };
-        let is_project = |dir: &&Path| *dir == cwd || dir.join(".git").exists();
-        let projects = cwd.ancestors().filter(is_project).filter(|dir| self.may_be_a_project(dir));
-        let projects: Reach = projects.map(Path::to_owned).collect();
+        let named = named.map(|named| file::real(&cwd.join(named)));
+        let is_project =
+            |dir: &&Path| *dir == cwd || Some(*dir) == named.as_deref() || dir.join(".git").exists();
+        let dirs = cwd.ancestors().chain(named.iter().flat_map(|named| named.ancestors()));
+        let projects = dirs.filter(is_project).filter(|dir| self.may_be_a_project(dir));
+        let projects: Reach = projects.map(Path::to_owned).chain(self.reach()?).collect();
         let state = self.path_variable("XDG_STATE_HOME").and_then(|_| self.state_dir());
         for (name, place) in [("HOME", self.home.clone()), ("XDG_STATE_HOME", state)] {
             let project = place.as_ref().and_then(|place| projects.place_of(place));
@@ -74,24 +77,24 @@ impl Host {
     /// # Errors
     /// When a file is there and can't be read: a program there would be taken for harmless.
     pub fn reach(&self) -> Result<Vec<PathBuf>> {
-        let Some(dir) = self.state_dir() else { return Ok(Vec::new()) };
-        let files = match fs::read_dir(&dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            files => {
-                files.with_context(|| format!("cannot read {}", text::escape(&dir.to_string_lossy())))?
-            }
-        };
         let mut places = Vec::new();
-        for entry in files.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(START)) {
-            let read = || {
-                serde_json::from_str::<Vec<PathBuf>>(&fs::read_to_string(entry.path())?)
-                    .map_err(anyhow::Error::from)
-            };
-            let shown =
-                || format!("cannot read {}: remove it", text::escape(&entry.path().to_string_lossy()));
-            places.extend(read().with_context(shown)?);
+        for dir in self.state_dir().into_iter().chain(self.usual_state_dir()) {
+            places.extend(places_in(&dir)?);
         }
         Ok(places)
+    }
+
+    /// Returns the directory of cage's files in the home that the system knows for the user, if a variable names another: code in a
+    /// cage may be able to write that one.
+    fn usual_state_dir(&self) -> Option<PathBuf> {
+        self.path_variable("HOME").or_else(|| self.path_variable("XDG_STATE_HOME"))?;
+        let users = fs::read_to_string("/etc/passwd").ok()?;
+        let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let id = self.ids.uid.to_string();
+        let home = Path::new(*users.find(|user| user.get(2) == Some(&id.as_str()))?.get(5)?);
+        let dir = home.join(".local/state/cage");
+        (home.is_absolute() && Some(&dir) != self.state_dir().as_ref() && fs::read_dir(&dir).is_ok())
+            .then_some(dir)
     }
 
     /// Keeps the places that the cages of an engine can write, besides those that are kept already and still exist: what code in a
@@ -119,4 +122,22 @@ impl Host {
             let _ = file::write_private(&path, &text);
         }
     }
+}
+
+/// Reads the places that are kept in a directory.
+fn places_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let files = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files.with_context(|| format!("cannot read {}", text::escape(&dir.to_string_lossy())))?,
+    };
+    let mut places = Vec::new();
+    for entry in files.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(START)) {
+        let read = || {
+            serde_json::from_str::<Vec<PathBuf>>(&fs::read_to_string(entry.path())?)
+                .map_err(anyhow::Error::from)
+        };
+        let shown = || format!("cannot read {}: remove it", text::escape(&entry.path().to_string_lossy()));
+        places.extend(read().with_context(shown)?);
+    }
+    Ok(places)
 }

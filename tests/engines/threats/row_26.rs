@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use super::text;
 use crate::common::free_port;
+use crate::emulator::Emulator;
 use crate::lab::{PATH, World};
 
 on_each_engine!(programs_in_the_project_are_not_what_engines_start, nor_is_a_home_in_the_project_believed);
+on_each_engine!(clients: the_shell_beside_an_attached_client_loads_nothing_from_the_project);
 
 /// Programs that one engine or another looks for in PATH.
 const HELPERS: &str = "iptables ip6tables nft conmon runc crun catatonit slirp4netns pasta netavark aardvark-dns fuse-overlayfs \
@@ -146,6 +149,21 @@ fn nor_is_a_home_in_the_project_believed(world: &World) {
     world.mkdir(&world.project.join("deep"));
     world.mkdir(&world.project.join(".git"));
     cage("list").dir(&world.project.join("deep")).exits(1).says(&leads("HOME"));
+    let status = format!("-C {} status", world.project.display());
+    cage(&status).dir(&world.home).exits(1).says(&leads("HOME"));
+    // Code in the cage can remove what makes the directory above a project. Then cage's files in the user's real home tell.
+    fs::remove_dir(world.project.join(".git")).unwrap();
+    let users = world.root().join("users");
+    let in_home = |real: &Path| {
+        fs::write(&users, format!("me:x:{}:0::{}:/bin/sh\n", world.engine_user(), real.display())).unwrap();
+        let call = world
+            .changed(&format!("mount --bind {} /etc/passwd", users.display()), &world.cage_command("list"));
+        call.dir(&world.project.join("deep")).env("HOME", &home).env("PATH", &path)
+    };
+    in_home(&world.root()).run();
+    assert!(!text(&canary).is_empty(), "the control");
+    fs::remove_file(&canary).unwrap();
+    in_home(&world.home).exits(1).says(&leads("HOME"));
     // By way of a link, too.
     let link = world.root().join("link");
     symlink(&home, &link).unwrap();
@@ -162,4 +180,25 @@ fn nor_is_a_home_in_the_project_believed(world: &World) {
     assert!(!state.exists());
     let outside = world.root().join("state");
     world.cage("check").env("XDG_STATE_HOME", &outside).exits(3);
+}
+
+fn the_shell_beside_an_attached_client_loads_nothing_from_the_project(world: &World) {
+    let lib = world.project.join("lib").display().to_string();
+    let mut terminal = Emulator::run(world, "cage start", &[("LD_LIBRARY_PATH", &lib)]);
+    terminal.types("echo in-$((1 + 1))").shows("in-2");
+    let read = |process: &str, name: &str| {
+        String::from_utf8_lossy(&fs::read(format!("/proc/{process}/{name}")).unwrap_or_default()).into_owned()
+    };
+    let processes: Vec<String> = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .collect();
+    let has = |process: &str| read(process, "environ").contains(&format!("LD_LIBRARY_PATH={lib}"));
+    // The control: cage itself has the variable.
+    let cage = processes.iter().find(|process| has(process) && read(process, "comm") == "cage\n").unwrap();
+    let parent = format!("PPid:\t{cage}\n");
+    let children: Vec<_> = processes.iter().filter(|it| read(it, "status").contains(&parent)).collect();
+    assert!(children.iter().any(|child| read(child, "cmdline").contains("read -r _")), "the shell");
+    assert!(!children.iter().any(|child| has(child)));
+    terminal.types("exit").shows("code=");
 }
