@@ -180,8 +180,10 @@ impl Running {
         self.redraw_again();
     }
 
-    /// Makes a program that has drawn its screen draw it again.
+    /// Makes a program that has drawn its screen draw it again. A busy podman may miss the first of two quick changes, and then the
+    /// size is as before: so this, too, repeats until there is output.
     fn redraw_again(&self) {
+        self.tracker().forget_output();
         self.resize(1);
         self.redraw();
     }

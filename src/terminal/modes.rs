@@ -181,9 +181,14 @@ impl ModeTracker {
         ascii.into()
     }
 
-    /// Returns whether there was any output.
+    /// Returns whether there was any output, or any since [`ModeTracker::forget_output`].
     pub fn has_output(&self) -> bool {
         self.has_output
+    }
+
+    /// Forgets that there was output.
+    pub fn forget_output(&mut self) {
+        self.has_output = false;
     }
 
     /// Returns whether the output ends in the middle of a line.
