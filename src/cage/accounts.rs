@@ -10,8 +10,8 @@ use crate::engine::new_file::NewFile;
 use crate::host::ids::Ids;
 
 /// Returns both files, in which the image's user has these IDs. Its rows come first, so that they apply to its name and to its
-/// numbers, whoever else has those. All other rows stay as they are. A user without a home gets one. With `keeps_group` the user stays a member of its group in the
-/// image, whose members may be allowed to write files of other users.
+/// numbers, even if other rows have the same. All other rows stay as they are. A user without a home gets one. With `keeps_group` the
+/// user stays a member of its group in the image, whose members may be allowed to write files of other users.
 ///
 /// # Errors
 /// When the image's /etc/passwd has no row for the user that can be changed.

@@ -65,7 +65,8 @@ pub fn seed_dir(host: &Host) -> Result<Option<String>> {
 }
 
 /// Returns whether a home at this directory of this machine has nothing that the helper would change: it is filled, and belongs to
-/// `owner` with all directories and empty files down to the helper's depth. The helper handles homes that can't be read or have very many files.
+/// `owner` with all directories and empty files down to the helper's depth. The helper handles homes that can't be
+/// read or have very many files.
 ///
 /// This looks at the same owners as the helper, so that nothing is taken on trust. Code in a cage that changes names meanwhile can
 /// only make the home look other than it is.

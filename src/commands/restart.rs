@@ -157,7 +157,8 @@ impl Renew {
 }
 
 impl Renewal<'_> {
-    /// Replaces `old` by a new cage and enters that. `pull` fetches the image and asks the user, who may refuse. `first` returns the first steps, or `None` to keep `old`.
+    /// Replaces `old` by a new cage and enters that. `pull` fetches the image and asks the user, who may refuse.
+    /// `first` returns the first steps, or `None` to keep `old`.
     ///
     /// # Errors
     /// When the image can't be pulled, the options of the new cage can't be decided, or it can't be made.

@@ -262,8 +262,8 @@ impl Session {
         self.carry_out_locked(&plan, lock).map(drop)
     }
 
-    /// Finds a runtime, and in the same query a project's cage and what else is `wanted`. `above` are the names of cages that are accepted as
-    /// well.
+    /// Finds a runtime, and in the same query a project's cage and what else is `wanted`. `above` are the names of
+    /// cages that are accepted as well.
     ///
     /// # Errors
     /// As [`Session::find`].

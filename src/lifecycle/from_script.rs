@@ -56,7 +56,7 @@ pub fn check_start(session: &Session, runtime: &Runtime, cage: &Cage) -> Result<
 }
 
 /// Warns if the new cage takes the home from running cages of the script, and asks at a terminal: their user keeps its number, and
-/// the files get another owner. `old` is the cage that the new one replaces.
+/// the files get another owner. Returns whether the user was asked. `old` is the cage that the new one replaces.
 ///
 /// # Errors
 /// When the user doesn't agree.
@@ -65,7 +65,7 @@ pub fn agree_on_home(
     options: &CreateOptions,
     preflight: &Preflight,
     old: Option<&Cage>,
-) -> Result<()> {
+) -> Result<bool> {
     let Context { session, runtime, project, .. } = context;
     let volume = home_volume(&session.host, project, options);
     let is_other = |cage: &&Cage| old.is_none_or(|old| old.id != cage.id);
@@ -73,7 +73,7 @@ pub fn agree_on_home(
     let running = running.filter(is_other).filter_map(|cage| Some((cage, cage.mount_point_of(&volume)?)));
     let running: Vec<(&Cage, &str)> = running.collect();
     if running.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let new =
         NewCage::gather(context, old, options.clone(), preflight, Features { init: true, agent: true })?;
@@ -84,7 +84,8 @@ pub fn agree_on_home(
         if seen_owner(session, runtime, cage, home)? != Some(owner) {
             losing += 1;
             console::warn(&format!(
-                "{} of the script is running in the home {volume}, which gets another owner now: programs in it can no longer write there",
+                "{} of the script is running in the home {volume}, which gets another owner now: programs in it can no \
+                 longer write there",
                 cage.name
             ));
             let there = quote(cage.project());
@@ -93,13 +94,12 @@ pub fn agree_on_home(
             ));
         }
     }
-    if losing > 0 && session.host.can_ask() && !session.global.dry_run {
-        ensure!(
-            console::confirm("Continue?")?,
-            Failure::new("nothing was done: the script's cages keep their home")
-        );
-    }
-    Ok(())
+    let asks = losing > 0 && session.host.can_ask() && !session.global.dry_run;
+    ensure!(
+        !asks || console::confirm("Continue?")?,
+        Failure::new("nothing was done: the script's cages keep their home")
+    );
+    Ok(asks)
 }
 
 /// Returns the owner of the home as a container sees it; `None` if it can't tell.

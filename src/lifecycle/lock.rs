@@ -44,11 +44,12 @@ pub type Locks = Vec<Lock>;
 pub fn take(path: &Path, interrupts: &Interrupts) -> Result<Option<Lock>> {
     let mut waits = false;
     loop {
-        // A command removes the file when it no longer needs the lock.
-        let inherited = path.exists();
         let Some(file) = open(path) else { return Ok(None) };
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => {
+                // A command removes the file when it no longer needs the lock: only one that was killed leaves its mark.
+                let inherited = file.metadata().is_ok_and(|metadata| metadata.len() > 0);
+                let _ = file.set_len(1);
                 return Ok(Some(Lock {
                     file,
                     path: path.to_owned(),
@@ -136,6 +137,28 @@ mod tests {
             assert!(taken.recv_timeout(Duration::from_millis(300)).is_err(), "it is held");
             drop(first);
             assert!(taken.recv_timeout(Duration::from_secs(10)).unwrap());
+        });
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_lock_is_inherited_only_from_a_holder_that_was_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cage-x.lock");
+        let interrupts = Interrupts::register(u64::MAX);
+        let take = || take(&path, &interrupts).unwrap().unwrap();
+        let mut killed = take();
+        killed.stays = true;
+        drop(killed);
+        assert!(take().inherited, "the file is left");
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        assert!(!take().inherited);
+                    }
+                });
+            }
         });
         assert!(!path.exists());
     }

@@ -62,7 +62,8 @@ impl Preflight {
         Ok(())
     }
 
-    /// Reads the env files, and checks the engine's place, the other cages and the home. What has been `found` is not asked for again.
+    /// Reads the env files, and checks the engine's place, the other cages and the home. Asks for nothing that
+    /// was `found` before.
     ///
     /// # Errors
     /// When the cage can't be created.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cage::create_options::CreateOptions;
+use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
 use crate::cage::pull::PullFlag;
 use crate::engine::error::{Trouble, is_trouble};
@@ -97,8 +98,9 @@ fn try_to_bring_up(
     }
     preflight.prove(context, found.image.as_ref().map(|_| image.as_str()))?;
     let is_pulled = self::pull(session, &runtime, pull, &image, found.image.is_some())?;
-    agree_on_home(context, &options, &preflight, None)?;
-    let mut known = Some(&found).filter(|_| !is_pulled);
+    let has_asked = agree_on_home(context, &options, &preflight, None)?;
+    // Another command may have been at work while the image was pulled or the user was asked.
+    let mut known = Some(&found).filter(|_| !is_pulled && !has_asked);
     with_what_works(|features| {
         let locks = session.lock([project.name.as_str()])?;
         // Nothing can have changed while nobody else had the locks.
@@ -107,7 +109,9 @@ fn try_to_bring_up(
             None => Cow::Owned(session.look(&runtime, project, wanted)?),
         };
         let context = Context { image: found.image.as_ref(), ..context };
-        if let Some(cage) = found.usable() {
+        // A command that was killed while this one waited leaves an incomplete cage.
+        let is_complete = |cage: &&Cage| !(cage.is_unused() && lock::were_abandoned(&locks));
+        if let Some(cage) = found.usable().filter(is_complete) {
             // Another command created the cage first.
             drop(locks);
             return resume(context, cage, typed, entry);

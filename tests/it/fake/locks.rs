@@ -12,6 +12,7 @@ fn lock(machine: &Machine, name: &str) -> File {
     fs::create_dir_all(&state).unwrap();
     let file = File::create(state.join(format!("{name}.lock"))).unwrap();
     file.lock().unwrap();
+    file.set_len(1).unwrap();
     file
 }
 
@@ -69,6 +70,27 @@ fn what_a_killed_command_was_making_is_removed() {
         assert_eq!(made, first, "{command}, {is_killed}: {}", outcome.stderr);
         assert!(machine.state_files().iter().all(|file| !file.ends_with(".lock")));
     }
+}
+
+#[test]
+fn what_another_command_was_making_when_it_was_killed_is_removed() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    let mut incomplete = Cage::of(&machine.project);
+    let held = lock(&machine, &incomplete.name);
+    let mut command = machine.command(env!("CARGO_BIN_EXE_cage"));
+    let mut cage = command.arg("start").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(cage.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "cage: waiting for another cage command to finish"));
+    incomplete.status = "created".into();
+    machine.engine().add(&incomplete);
+    // The end of the other command, whose file stays.
+    drop(held);
+    lines.for_each(drop);
+    cage.wait().unwrap();
+    let calls = machine.engine().calls();
+    let changes =
+        calls.iter().map(|call| call[0].as_str()).filter(|word| ["rm", "create", "start"].contains(word));
+    assert_eq!(changes.take(2).collect::<Vec<_>>(), ["rm", "create"], "{calls:?}");
 }
 
 #[test]
