@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::process::Output;
 use std::time::Duration;
 use std::{panic, thread};
 
@@ -245,9 +246,16 @@ impl Runtime {
     fn inspect_some(&self, runner: Runner, verb: &[&str], names: &[&str]) -> Result<Inspected> {
         let invocation = self.command([verb, names].concat()).within(ANSWER);
         let mut output = runner.capture(&invocation)?;
-        // Without objects the answer is `[]`. A busy podman now and then prints nothing.
-        if output.stdout.is_empty() {
-            output = runner.capture(&invocation)?;
+        // Without objects the answer is `[]`. A busy podman now and then prints nothing, and one that finds an image by looking at
+        // all of them fails if another one is removed meanwhile.
+        let is_passing = |output: &Output| {
+            let words = String::from_utf8_lossy(&output.stderr).to_lowercase();
+            output.stdout.is_empty() || words.contains("locating image with id")
+        };
+        for _ in 0..3 {
+            if is_passing(&output) {
+                output = runner.capture(&invocation)?;
+            }
         }
         // The engine prints the objects that exist, and on stderr a line for each missing one. Other lines may be there, too:
         // podman's warnings and a notice of the package podman-docker.

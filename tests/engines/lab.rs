@@ -93,10 +93,15 @@ impl Engine {
         let home = if self.is_for_lab_user() { &User::ordinary()?.home } else { Path::new("/") };
         let mut command = self.command(self.program(), home)?;
         // The lab's user may not enter the directory with the sources, and podman needs one that it can.
-        command.current_dir("/");
-        let output = command.args(["image", "inspect", IMAGE]).output().map_err(|e| format!("{e}"))?;
-        let words = String::from_utf8_lossy(&output.stderr);
-        if output.status.success() { Ok(()) } else { Err(words.trim().replace('\n', " ")) }
+        command.current_dir("/").args(["image", "inspect", IMAGE]);
+        let mut answer = Err(String::new());
+        // podman's answer is an error, too, if a test removes another image meanwhile.
+        for _ in 0..3 {
+            let output = command.output().map_err(|error| error.to_string())?;
+            let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ");
+            answer = if output.status.success() { return Ok(()) } else { Err(words) };
+        }
+        answer
     }
 
     /// Returns a command in the environment of the engine's user, which is empty otherwise.

@@ -990,3 +990,13 @@ fn a_podman_on_another_machine_is_refused_however_it_is_chosen() {
         assert!(outcome.changes().iter().all(is_harmless), "{:?}", outcome.changes());
     }
 }
+
+#[test]
+fn an_image_is_not_missed_because_another_one_was_removed() {
+    let machine = Machine::in_story(Speaks::Podman, "stopped, local image");
+    let fails =
+        r#"echo '[]'; echo 'Error: locating image with ID "3a29ddc73d92": image not known' >&2; exit 125"#;
+    machine.engine().act("inspect", &format!(r#"[ -e "$dir/asked" ] || {{ : >"$dir/asked"; {fails}; }}"#));
+    let outcome = machine.cage("start");
+    assert_eq!((outcome.code, outcome.changes()[0][0].as_str()), (0, "start"), "{}", outcome.stderr);
+}
