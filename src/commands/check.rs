@@ -17,7 +17,7 @@ use crate::engine::container::State;
 use crate::engine::error;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
-use crate::host::worktree::GitDir;
+use crate::host::worktree::{self, GitDir};
 use crate::lifecycle::acknowledged::Acknowledged;
 use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::choice::Fallback;
@@ -144,23 +144,33 @@ fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Resu
     let dir = file::real(&project.dir());
     let scan = || audit::scan(&dir, session.host.home.as_deref(), Scope::Whole);
     let Some(runtime) = runtime.filter(|_| !session.global.dry_run) else { return Ok(scan()) };
-    let writers = writers(session, runtime, project).unwrap_or_else(|error| {
+    let cages = session.cages(runtime).unwrap_or_else(|error| {
         console::warn(&format!("cages that can write here are not paused: {}", chain(&error, str::to_owned)));
         Vec::new()
     });
+    let mut cages: Vec<Cage> = cages.into_iter().filter(|cage| cage.state == State::Running).collect();
     session.interrupts.hold(|| {
         let (mut paused, mut running) = (Vec::new(), Vec::new());
-        for cage in &writers {
-            let pause = session.runner.capture(&runtime.command(["pause", &cage.id]).within(PATIENCE));
-            let is_paused = pause.is_ok_and(|pause| pause.status.success());
-            if is_paused { paused.push(&cage.id) } else { running.push(&cage.name) }
+        // Code that sees one of these files opened could hide others, so each is opened when those who see it are paused.
+        let dir = || Some(project.dir());
+        let named = || worktree::named(&project.dir());
+        let repository = || GitDir::of(&project.dir()).outside().map(PathBuf::from);
+        for place in [&dir as &dyn Fn() -> Option<PathBuf>, &named, &repository] {
+            let Some(place) = place() else { continue };
+            let can_write = |cage: &mut Cage| can_write(cage, &place);
+            for cage in cages.extract_if(.., can_write) {
+                let pause = session.runner.capture(&runtime.command(["pause", &cage.id]).within(PATIENCE));
+                let is_paused = pause.is_ok_and(|pause| pause.status.success());
+                if is_paused { paused.push(cage) } else { running.push(cage) }
+            }
         }
         let report = scan();
         let continued =
-            paused.iter().map(|id| session.runner.run(&runtime.command(["unpause", id])).map(drop));
+            paused.iter().map(|cage| session.runner.run(&runtime.command(["unpause", &cage.id])).map(drop));
         // Each is tried before an error is returned.
         continued.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()?;
-        for name in running {
+        for cage in running {
+            let name = &cage.name;
             console::info(&format!(
                 "{name} can't be paused and ran during the scan: to be sure, `cage stop {name}`, then check"
             ));
@@ -169,19 +179,11 @@ fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Resu
     })
 }
 
-/// Returns the running cages that can write in the project or its repository.
-fn writers(session: &Session, runtime: &Runtime, project: &Project) -> Result<Vec<Cage>> {
-    let repository = GitDir::of(&project.dir());
-    let places = [project.path.as_str()].into_iter().chain(repository.outside());
-    let places: Vec<&Path> = places.map(Path::new).collect();
-    let can_write = |cage: &Cage| {
-        cage.writable_sources().iter().any(|source| {
-            places.iter().any(|place| place.starts_with(source) || Path::new(source).starts_with(place))
-        })
-    };
-    let mut cages = session.cages(runtime)?;
-    cages.retain(|cage| cage.state == State::Running && can_write(cage));
-    Ok(cages)
+/// Returns whether code in a cage can write a place, or in it.
+fn can_write(cage: &Cage, place: &Path) -> bool {
+    cage.writable_sources()
+        .iter()
+        .any(|source| place.starts_with(source) || Path::new(source).starts_with(place))
 }
 
 /// Finds the nearest cage's project, its record or that of a former cage, and the engine. Says so if there is no record.

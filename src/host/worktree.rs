@@ -59,6 +59,12 @@ impl GitDir {
     }
 }
 
+/// Returns the directory that a project's `.git` file names, whether or not it belongs to the project. No file there is opened.
+pub fn named(project: &Path) -> Option<PathBuf> {
+    let text = read_line(&project.join(".git")).ok()??;
+    fs::canonicalize(project.join(text.strip_prefix("gitdir: ")?)).ok()
+}
+
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

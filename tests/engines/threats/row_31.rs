@@ -4,7 +4,7 @@ use crate::lab::{PATH, World};
 
 on_each_engine!(a_file_that_hides_from_the_scan_is_found);
 
-on_each_engine!(clients: a_neighbours_cage_is_paused_too);
+on_each_engine!(clients: a_neighbours_cage_is_paused_too, code_that_watches_the_file_of_a_worktree_sees_no_scan);
 
 /// Hides a planted file while there is a sign of a scan.
 const WATCHER: &str = "while [ ! -e stop ]; do
@@ -88,4 +88,33 @@ fn a_neighbours_cage_is_paused_too(world: &World) {
         cage(dir, "rm").ok();
     }
     assert_eq!(world.state(), "running");
+}
+
+fn code_that_watches_the_file_of_a_worktree_sees_no_scan(world: &World) {
+    crate::yours::linked_worktrees(world);
+    world.cage("start -d").ok();
+    let there = |name: &str| world.project.join(name);
+    // inotify_init, inotify_add_watch for IN_OPEN, and what the kernel then tells.
+    let wait = r#"perl -e '$n = ".git"; $f = syscall(253); syscall(254, $f, $n, 32); open(R, ">ready"); close(R);
+                  open(I, "<&=$f"); sysread(I, $b, 4096); unlink(".envrc"); open(S, ">seen")'"#;
+    let watch = || {
+        for name in ["ready", "seen"] {
+            let _ = std::fs::remove_file(there(name));
+        }
+        world.write(&there(".envrc"), "planted");
+        let script = format!("({wait}) >/dev/null 2>&1 &");
+        let script = shell_words::quote(&script).into_owned();
+        let exec = format!("exec --workdir {} {} sh -c {script}", world.project.display(), world.name());
+        world.engine(&exec).ok();
+        crate::common::eventually("it watches", || there("ready").exists());
+    };
+    // The control: whoever opens the file is seen.
+    watch();
+    super::text(&there(".git"));
+    crate::common::eventually("it is seen", || there("seen").exists() && !there(".envrc").exists());
+    watch();
+    let check = world.cage("check").run();
+    let can_pause = !check.err.contains("can't be paused");
+    assert!(can_pause || world.engine.is_rootless(), "this engine can pause");
+    assert!(check.out.contains(".envrc: file") || !can_pause, "{check}");
 }
