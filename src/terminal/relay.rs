@@ -31,6 +31,12 @@ const MAX_WAITING: usize = 64 * 1024;
 /// A client that reads nothing for so long, although that much is waiting, is stuck: only the detach keys count then.
 const STUCK: Duration = Duration::from_secs(5);
 
+/// How long a client may take to read the input that was typed before the detach keys.
+const READS: Duration = Duration::from_secs(1);
+
+/// How long a client may take to pass on the last input that it has read.
+const PASSES_ON: Duration = Duration::from_millis(50);
+
 /// What happens to the user's input, besides being passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
@@ -74,7 +80,10 @@ pub fn pass_input(
         let (now, before, mut count) = (start.elapsed(), waiting.len(), 0);
         if !has_input.is_empty() {
             match read(&terminal, &mut input) {
-                Ok(0) | Err(Errno::IO) => return Ok(true),
+                Ok(0) | Err(Errno::IO) => {
+                    pass_rest(pty, ended, &mut waiting)?;
+                    return Ok(true);
+                }
                 Ok(read) => count = read,
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
@@ -83,8 +92,11 @@ pub fn pass_input(
         let mut is_pressed = !is_in_time && filter.flush(&mut waiting);
         let mut bytes = input[..count].iter();
         loop {
-            if is_pressed && on_input(Input::Keys).is_break() {
-                return Ok(false);
+            if is_pressed {
+                pass_rest(pty, ended, &mut waiting)?;
+                if on_input(Input::Keys).is_break() {
+                    return Ok(false);
+                }
             }
             let Some(byte) = bytes.next() else { break };
             is_pressed = filter.feed(*byte, now, &mut waiting);
@@ -101,6 +113,26 @@ pub fn pass_input(
         }
         if taken > 0 || waiting.is_empty() {
             last_taken = now;
+        }
+    }
+}
+
+/// Passes on the input that is waiting, and gives the client time to do the same before it may be ended.
+fn pass_rest(pty: &Pty, ended: &PipeReader, waiting: &mut Vec<u8>) -> io::Result<()> {
+    let deadline = Instant::now() + READS;
+    loop {
+        let taken = write(pty, waiting).unwrap_or(0);
+        waiting.drain(..taken);
+        let (watched, limit) = if waiting.is_empty() {
+            (1, PASSES_ON)
+        } else {
+            (2, deadline.saturating_duration_since(Instant::now()))
+        };
+        let mut fds = [PollFd::new(ended, PollFlags::IN), PollFd::new(pty, PollFlags::OUT)];
+        let is_in_time = wait(&mut fds[..watched], Some(limit))?;
+        let [has_ended, takes_input] = fds.map(|fd| fd.revents());
+        if !is_in_time || !has_ended.is_empty() || takes_input.intersects(PollFlags::HUP | PollFlags::ERR) {
+            return Ok(());
         }
     }
 }
@@ -276,6 +308,33 @@ mod tests {
             assert_eq!(&left, b"later\r");
         });
         assert_eq!(events, [Input::Keys]);
+    }
+
+    #[test]
+    fn what_is_typed_before_the_keys_is_passed_on_first() {
+        let typed_at_once = |text: &[u8]| {
+            let ((pty, client), (ended, _end)) = (Pty::open().unwrap(), pipe().unwrap());
+            let (keyboard, mut typed) = pipe().unwrap();
+            typed.write_all(&[text, b"\x1cafter"].concat()).unwrap();
+            thread::scope(|scope| {
+                let reader = scope.spawn(|| {
+                    let mut all = Vec::new();
+                    while all.len() < text.len() {
+                        let more = received(&client);
+                        assert!(!more.is_empty(), "only {} bytes", all.len());
+                        all.extend(more);
+                    }
+                    all
+                });
+                let mut filter = KeyFilter::new(&DetachKeys::default());
+                pass_input(keyboard, &pty, &ended, &mut filter, |_| ControlFlow::Break(())).unwrap();
+                assert_eq!(reader.join().unwrap(), text);
+            });
+            assert_eq!(received(&client), b"");
+        };
+        typed_at_once(b"before\r");
+        // A paste that is longer than what a pseudo-terminal holds.
+        typed_at_once(&b"x".repeat(40_000));
     }
 
     #[test]

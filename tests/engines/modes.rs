@@ -81,15 +81,16 @@ fn every_way_out_undoes_the_modes(world: &World) {
 
 fn the_keys_detach_in_every_encoding(world: &World) {
     let mut terminal = None;
-    start(world, "cage start", &mut terminal).sends("\x1c").shows("code=0.");
+    // What is typed before the keys is for the shell inside, even if all comes at once, as from afar.
+    start(world, "cage start", &mut terminal).sends("touch typed\r\x1c").shows("code=0.");
     for keys in ["\x1b[92;5u", "\x1b[92;69u", "\x1b[92:124:92;133:1u", "\x1b[1098::92;5u", "\x1b[27;5;92~"] {
         let mut terminal = Emulator::run(world, "cage start", &[]);
         terminal.shows("Re-attaching").types("").shows("plain> ");
         // These are not the keys, or text.
         terminal.sends("\x1b[92;5:3u\x1b[92;6u\x1b[124;5u\x1b[39::92;5u\x1b[200~\x1c\x1b[201~\x15");
-        terminal.types("echo ta\"\"lk").shows("talk");
+        terminal.types("rm typed && echo ta\"\"lk").shows("talk");
         // What is typed after the keys is for the shell outside.
-        terminal.types(&format!("{keys}touch injected")).shows("detached from").shows("code=0.");
+        terminal.types(&format!("touch typed\r{keys}touch injected")).shows("detached from").shows("code=0.");
     }
     assert!(!world.project.join("injected").exists());
     let mut terminal = Emulator::run(world, "cage start", &[("CAGE_DETACH_KEYS", "ctrl-p,ctrl-q")]);
