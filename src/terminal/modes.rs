@@ -57,6 +57,9 @@ const APPLICATION_KEYPAD: u16 = 66;
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
 
+/// The sequence that shows the main screen, and does nothing where that is shown already.
+const MAIN_SCREEN: &str = "\x1b[?47l";
+
 /// Sequences that unlock the keyboard, and turn the terminal's own echo off.
 const UNLOCKED: &str = "\x1b[2l";
 const NO_ECHO: &str = "\x1b[12h";
@@ -317,6 +320,7 @@ impl Modes {
     fn set(&mut self, mode: u16, on: bool) {
         if ALTERNATE_SCREENS.contains(&mode) {
             self.alternate_screen = on.then_some(mode);
+            self.note(MAIN_SCREEN, false);
         } else if mode == 2026 {
             self.note(AT_ONCE, on);
         } else if properties(mode).is_some() {
@@ -356,6 +360,13 @@ impl Modes {
 
     fn keyboard(&mut self) -> &mut Keyboard {
         &mut self.keyboards[usize::from(self.alternate_screen.is_some())]
+    }
+
+    /// Resets what every terminal resets. Some, such as tmux, stay on the alternate screen.
+    fn full_reset(&mut self) {
+        let may_be_alternate = self.alternate_screen() || self.others.contains(&MAIN_SCREEN);
+        *self = Self::default();
+        self.note(MAIN_SCREEN, may_be_alternate);
     }
 
     /// Resets what a soft reset does.
@@ -476,7 +487,7 @@ impl Perform for State {
         self.in_sequence = false;
         let modes = &mut self.modes;
         match (intermediates, byte) {
-            (b"", b'c') => *modes = Modes::default(),
+            (b"", b'c') => modes.full_reset(),
             (b"", b'=' | b'>') => modes.set(APPLICATION_KEYPAD, byte == b'='),
             (b"", b'<') => modes.set(2, true),
             (b"", b'Z') => self.questions.ask(),
@@ -576,7 +587,12 @@ mod tests {
             ("\x1b[?2031h\x1b[?2048h", "^[?2048l^[?2031l"),
             // The default of these differs between terminals.
             ("\x1b[?12h\x1b[?1007h\x1b[?1034h\x1b[?9999h", ""),
-            ("\x1b[?1049;25;2004h\x1b[>5u\x1b(0\x1b[1m\x1bc", ""),
+            ("\x1b[?25l\x1b[?2004h\x1b[>5u\x1b(0\x1b[1m\x1bc", ""),
+            // tmux stays on the alternate screen.
+            ("\x1b[?1049;2004h\x1bc", "^[?47l"),
+            ("\x1b[?1049h\x1bc\x1bc\x1b[!p", "^[?47l"),
+            ("\x1b[?1049h\x1bc\x1b[?1049l", ""),
+            ("\x1b[?1049h\x1bc\x1b[?1049h", "^[?1049l"),
             ("\x1b[?25l\x1b[?2004h\x1b[!p", "^[?2004l"),
             ("\x1b[4h\x1b[20h", "^[4l^[20l"),
             ("\x1b[4h\x1b(0\x1b[1m\x1b[!p", ""),
