@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rustix::termios::{QueueSelector, tcflush};
 use serde::Serialize;
 
 use crate::base::text::{escape, is_unsafe, wrap};
@@ -91,8 +92,10 @@ pub fn ignore_broken_pipe(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
-/// Asks a yes-or-no question on the terminal, also if stderr is redirected; anything but yes is no.
+/// Asks a yes-or-no question on the terminal, also if stderr is redirected; anything but yes is no. What was typed before the
+/// question is no answer to it.
 pub fn confirm(question: &str) -> io::Result<bool> {
+    let _ = tcflush(io::stdin(), QueueSelector::IFlush);
     let text = format!("{question} [y/N]");
     if io::stderr().is_terminal() {
         to_stderr(&(fitted(&text, io::stderr()) + " "));

@@ -479,6 +479,8 @@ impl Perform for State {
                 modes.keyboard().set(flags, how);
             }
             (b">", 'm') if next() == 4 => modes.modify_other_keys = next(),
+            // The cursor moves to where something may be.
+            (b"", 'A' | 'C' | 'F'..='H' | '`' | 'a' | 'd' | 'f') => self.in_line = true,
             _ => {}
         }
     }
@@ -688,9 +690,16 @@ mod tests {
 
     #[test]
     fn the_end_of_a_line_is_known() {
-        for (output, is_in_line) in
-            [("", false), ("$ ", true), ("ä\r\n\x1b[?2004l\r", false), ("exit\r\n", false), ("50%\r", true)]
-        {
+        for (output, is_in_line) in [
+            ("", false),
+            ("$ ", true),
+            ("ä\r\n\x1b[?2004l\r", false),
+            ("exit\r\n", false),
+            ("50%\r", true),
+            ("> text\r\n-----\r\n\x1b[7C\x1b[3A", true),
+            ("text\r\n\x1b[2;3H", true),
+            ("text\r\n\x1b[K\x1b[2B", false),
+        ] {
             let mut tracker = ModeTracker::default();
             tracker.feed(output.as_bytes());
             assert_eq!(tracker.is_in_line(), is_in_line, "{output:?}");

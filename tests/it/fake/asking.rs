@@ -62,6 +62,23 @@ fn the_question_comes_to_the_terminal_although_stderr_is_redirected() {
 }
 
 #[test]
+fn what_is_typed_before_the_question_is_no_answer() {
+    let machine = machine(Speaks::Docker);
+    fs::write(machine.engine().dir().join("slow"), "").unwrap();
+    let mut shell = machine.command("/bin/sh");
+    let line = format!("echo starts; {} prune; echo code=$?.", env!("CARGO_BIN_EXE_cage"));
+    shell.args(["-c", &line]).stdin(Stdio::inherit());
+    let mut session = spawn_with_options(shell, Options::new().timeout_ms(Some(20_000))).unwrap();
+    session.exp_string("starts").unwrap();
+    session.send_line("y").unwrap();
+    session.exp_string("Continue? [y/N] ").unwrap();
+    session.send_line("n").unwrap();
+    session.exp_string("nothing was done").unwrap();
+    session.exp_string("code=1.").unwrap();
+    assert!(machine.engine().calls().iter().all(|call| call[0] != "rm"));
+}
+
+#[test]
 fn obliterate_names_the_homes_of_single_projects_and_takes_them_on_request() {
     for speaks in [Speaks::Docker, Speaks::Podman] {
         let machine = machine(speaks);
