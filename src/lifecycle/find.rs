@@ -257,7 +257,8 @@ impl Session {
             }
             plan.run(runtime.command(["rename", &left_over.name, &project.name]));
         } else {
-            plan.run(remove(runtime, &left_over.id));
+            // Without force: a client that is left may be starting it.
+            plan.run(runtime.command(["rm", "--volumes", &left_over.id]));
         }
         self.carry_out_locked(&plan, lock).map(drop)
     }

@@ -154,7 +154,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    for _ in 0..2000 {
+                    for _ in 0..200 {
                         assert!(!take().inherited);
                     }
                 });

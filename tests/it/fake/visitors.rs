@@ -193,7 +193,7 @@ fn status_is_one_screen() {
     Network:
 
     Limits:    processes unlimited, memory unlimited, processors unlimited
-    Dropped capabilities:
+    Dropped capabilities: none
 
     Options:   -p 127.0.0.1:3000:3000
     ");
