@@ -43,7 +43,7 @@ const KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Facts about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFacts {
-    /// The user.
+    /// The user that the image names.
     pub user: ImageUser,
     /// The owner of the project as seen in a container. It is known only if the user can't write the project, and only where cage
     /// asked.

@@ -49,7 +49,7 @@ pub struct KnownHost {
     pub meant: Remote,
     /// Whether the user has a key of it.
     pub is_known: bool,
-    /// Whether ssh in a cage connects to another host or port, as it has not these settings.
+    /// Whether ssh in a cage connects to another host or port, because it doesn't have these settings.
     pub is_alias: bool,
 }
 

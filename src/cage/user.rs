@@ -8,7 +8,7 @@ use crate::host::machine::Host;
 /// The user of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageUser {
-    /// The name.
+    /// The user's name in the image.
     pub name: String,
     /// The user and group ID.
     pub ids: Ids,

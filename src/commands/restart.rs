@@ -1,6 +1,5 @@
 //! `cage restart`, and the replacement of a cage that it shares with `cage upgrade`.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 
 use anyhow::{Result, bail, ensure};
@@ -21,9 +20,8 @@ use crate::host::machine::Host;
 use crate::host::project::Project;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, Entry};
-use crate::lifecycle::find::{Existing, by_link};
+use crate::lifecycle::find::{Existing, by_link, known_or};
 use crate::lifecycle::from_script::agree_on_home;
-use crate::lifecycle::lock;
 use crate::lifecycle::new_cage::NewCage;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
@@ -184,10 +182,7 @@ impl Renewal<'_> {
         let has_asked = Cell::new(false);
         let code = with_what_works(|features| {
             let lock = session.lock([project.name.as_str()])?;
-            let found = match known.take().filter(|_| lock::were_free(&lock)) {
-                Some(known) => Cow::Borrowed(known),
-                None => Cow::Owned(session.look(runtime, project, Some(wanted))?),
-            };
+            let found = known_or(known.take(), &lock, || session.look(runtime, project, Some(wanted)))?;
             let by_link = Some(old).filter(|old| old.name != project.name);
             let Some(old) = found.cage.as_ref().or(by_link) else { bail!(self.missing()) };
             let image = found.image.as_ref();

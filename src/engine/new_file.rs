@@ -20,7 +20,7 @@ pub struct NewFile {
     pub mode: u32,
     /// The owner, as seen in the container.
     pub owner: Ids,
-    /// The content.
+    /// The bytes of the file.
     pub content: Vec<u8>,
 }
 

@@ -80,19 +80,22 @@ fn is_about(names: &[u8], hosts: &[Host]) -> bool {
     if names.starts_with(b"|") {
         return is_hash_of(names, hosts).unwrap_or_default();
     }
-    hosts.iter().any(|host| {
-        let mut has = false;
-        for name in names.split(|c| *c == b',') {
-            if let Some(excluded) = name.strip_prefix(b"!") {
-                if matches(excluded, host.name) {
-                    return false;
-                }
-            } else {
-                has |= matches(name, host.name);
+    hosts.iter().any(|host| is_one(names.split(|c| *c == b','), host.name))
+}
+
+/// Returns whether a name matches one of these patterns, and none after an exclamation mark.
+pub fn is_one<'a>(patterns: impl IntoIterator<Item = &'a [u8]>, name: &[u8]) -> bool {
+    let mut has = false;
+    for pattern in patterns {
+        if let Some(excluded) = pattern.strip_prefix(b"!") {
+            if matches(excluded, name) {
+                return false;
             }
+        } else {
+            has |= matches(pattern, name);
         }
-        has
-    })
+    }
+    has
 }
 
 /// Returns whether `|1|SALT|HASH` is about one of these hosts: the hash is HMAC-SHA1 of the name, with the salt as key. All lines
@@ -133,7 +136,7 @@ fn decode(text: &[u8]) -> Option<[u8; HASH]> {
 }
 
 /// Returns whether a pattern with `*` and `?` matches a name in lower case.
-pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where the last star was, and how far it reaches.
     let mut star = None;

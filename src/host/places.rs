@@ -42,11 +42,11 @@ const DOTFILES: &str = "\
     .aider.conf.yml .claude .claude.json .codex .config/amp .config/crush .config/goose .config/opencode .continue .copilot .gemini .qwen \
     .agents .augment .cline .codeium .config/kilo .factory .grok .iflow .junie .kilocode .kimi .kiro .opencode .roo .trae";
 
-/// The number of entries of a directory that are looked at for links.
-const MOST_ENTRIES: usize = 1000;
-
 /// More such names, with blanks in them.
 const WITH_BLANKS: [&str; 2] = ["Library/Application Support/Code", "Library/Application Support/Cursor"];
+
+/// The number of entries of a directory that are looked at for links.
+const MOST_ENTRIES: usize = 1000;
 
 impl Host {
     /// Returns the directories with keys, credentials, settings of cage and of engines, and the engines' storage. They need

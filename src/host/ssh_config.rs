@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use crate::base::error::Failure;
 use crate::base::file;
 use crate::host::git_pattern;
-use crate::host::known_hosts;
+use crate::host::known_hosts::is_one;
 use crate::host::reach::Reach;
 
 /// The number of files that may include each other, as in ssh.
@@ -42,7 +42,7 @@ enum Line {
 pub struct Settings {
     /// The host that a name stands for.
     pub host: Option<String>,
-    /// The port.
+    /// The port to connect to.
     pub port: Option<u16>,
     /// The user's files with keys of hosts.
     pub known_hosts: Option<Vec<PathBuf>>,
@@ -137,7 +137,9 @@ fn apply(lines: &[Line], home: &Path, name: &str, settings: &mut Settings) {
         match line {
             Line::Include(lines) if is_active => apply(lines, home, name, settings),
             Line::Set(keyword, words) => match (keyword.as_str(), words.as_slice()) {
-                ("host", patterns) => is_active = is_one(patterns.iter().map(String::as_str), name),
+                ("host", patterns) => {
+                    is_active = is_one(patterns.iter().map(String::as_bytes), name.as_bytes());
+                }
                 ("match", words) => is_active = is_match(words, name, settings),
                 _ if !is_active => {}
                 ("hostname", [host, ..]) if settings.host.is_none() => {
@@ -165,26 +167,12 @@ fn is_match(words: &[String], name: &str, settings: &Settings) -> bool {
             "originalhost" => name,
             _ => return false,
         };
-        if !words.next().is_some_and(|patterns| is_one(patterns.split(','), host)) {
+        let is_meant = |patterns: &String| is_one(patterns.split(',').map(str::as_bytes), host.as_bytes());
+        if !words.next().is_some_and(is_meant) {
             return false;
         }
     }
     true
-}
-
-/// Returns whether a name matches one of these patterns, and none after an exclamation mark.
-fn is_one<'a>(patterns: impl Iterator<Item = &'a str>, name: &str) -> bool {
-    let mut has = false;
-    for pattern in patterns {
-        let is_excluded = pattern.strip_prefix('!');
-        if known_hosts::matches(is_excluded.unwrap_or(pattern).as_bytes(), name.as_bytes()) {
-            if is_excluded.is_some() {
-                return false;
-            }
-            has = true;
-        }
-    }
-    has
 }
 
 /// Replaces the home at the start of a path.
@@ -200,8 +188,8 @@ fn found(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_owned()];
     }
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().take(MAX_FILES);
-    let is_one = |file: &[u8]| !file.starts_with(b".") && git_pattern::matches(name.as_bytes(), file, false);
-    let entries = entries.filter(|entry| is_one(entry.file_name().as_bytes()));
+    let fits = |file: &[u8]| !file.starts_with(b".") && git_pattern::matches(name.as_bytes(), file, false);
+    let entries = entries.filter(|entry| fits(entry.file_name().as_bytes()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     paths

@@ -29,7 +29,7 @@ pub struct Belonging {
     pub name: String,
     /// The name by which the client was chosen.
     pub runtime: String,
-    /// The engine.
+    /// Where the engine is.
     pub place: Place,
     /// The value of `CAGE_RUNTIME` when this was written. The same value chooses no other engine later.
     pub chosen: Option<String>,

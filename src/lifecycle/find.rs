@@ -1,5 +1,6 @@
 //! Finding the cage that a command is about, in the engine that has it.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -9,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::belonging::Belonging;
 use super::choice::Fallback;
-use super::lock::{LOCK, were_abandoned};
+use super::lock::{LOCK, Locks, were_abandoned, were_free};
 use super::plan::Plan;
 use super::session::Session;
 use super::steps::remove;
@@ -339,6 +340,21 @@ impl Session {
             Failure::new(format!("container {name} {owner}"))
                 .hint("cage leaves it alone; rename or remove it with the engine to free the name")
         })?)
+    }
+}
+
+/// Returns what is `known`, unless another command held one of the `locks` meanwhile: then it is looked for again.
+///
+/// # Errors
+/// Those of `look`.
+pub fn known_or<'a>(
+    known: Option<&'a Existing>,
+    locks: &Locks,
+    look: impl FnOnce() -> Result<Existing>,
+) -> Result<Cow<'a, Existing>> {
+    match known.filter(|_| were_free(locks)) {
+        Some(known) => Ok(Cow::Borrowed(known)),
+        None => look().map(Cow::Owned),
     }
 }
 

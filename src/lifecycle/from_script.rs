@@ -1,5 +1,5 @@
-//! Care for the cages made by the bash script that cage replaces: never letting
-//! the engine make a directory for a mount that is gone, and warning before a new cage takes the shared home from a running one.
+//! Care for the cages made by the bash script that cage replaces: never letting the engine make a directory for a mount that is gone,
+//! and warning before a new cage takes the shared home from a running one.
 
 use std::path::Path;
 

@@ -1,6 +1,5 @@
 //! Starting a project's cage, whatever its state, or creating it.
 
-use std::borrow::Cow;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::lifecycle::choice::Fallback;
 use crate::lifecycle::context::{Context, Entry};
-use crate::lifecycle::find::{by_link, names_above};
+use crate::lifecycle::find::{by_link, known_or, names_above};
 use crate::lifecycle::from_script::agree_on_home;
 use crate::lifecycle::lock;
 use crate::lifecycle::new_cage::{Features, NewCage};
@@ -103,11 +102,7 @@ fn try_to_bring_up(
     let mut known = Some(&found).filter(|_| !is_pulled && !has_asked);
     with_what_works(|features| {
         let locks = session.lock([project.name.as_str()])?;
-        // Nothing can have changed while nobody else had the locks.
-        let found = match known.take().filter(|_| lock::were_free(&locks)) {
-            Some(known) => Cow::Borrowed(known),
-            None => Cow::Owned(session.look(&runtime, project, wanted)?),
-        };
+        let found = known_or(known.take(), &locks, || session.look(&runtime, project, wanted))?;
         let context = Context { image: found.image.as_ref(), ..context };
         // A command that was killed while this one waited leaves an incomplete cage.
         let is_complete = |cage: &&Cage| !(cage.is_unused() && lock::were_abandoned(&locks));
