@@ -99,16 +99,7 @@ impl<'a> NewCage<'a> {
         let Context { session, runtime, project, .. } = context;
         let host = &session.host;
         let engine = &preflight.engine;
-        let order = context.image.and_then(Image::order);
-        ensure!(
-            order.is_none(),
-            Failure::new(format!(
-                "the image {} has the annotation {}, by which it would choose its own isolation",
-                options.image(),
-                text::escape(order.unwrap_or_default())
-            ))
-            .hint("build it without that annotation")
-        );
+        check_annotations(context.image, &options)?;
         let git = GitDir::of(&project.dir());
         let link = Link::of(host, &project.name);
         let mut seed = home::seed_dir(host)?;
@@ -126,15 +117,13 @@ impl<'a> NewCage<'a> {
         let user = facts.user.clone();
         let mapping = mapping(context, engine, &facts, &options, person)?;
         let has_other_id = matches!(mapping, Mapping::Renumber(ids) if ids.uid != 0);
-        let mut outside = if has_other_id { facts.outside() } else { Outside::default() };
+        let outside = if has_other_id { facts.outside() } else { Outside::default() };
         // On this machine, the same group ID may belong to a group with power.
         let keeps_group = !outside.files.is_empty()
             && !options.has(NO_ROOT)
             && !host.powerful_groups.contains(&user.ids.gid);
-        if outside.has_more && !is_first {
-            // One message is enough for an image.
-            outside = Outside::default();
-        }
+        // One message is enough for an image.
+        let outside = if outside.has_more && !is_first { Outside::default() } else { outside };
         ensure!(
             user.home != project.path,
             Failure::new(format!("the project {} is where the image has its user's home", project.path))
@@ -214,6 +203,21 @@ impl NewCage<'_> {
         let decide = || Agent::decide(self.preflight.engine.machine, wsl, self.link.as_ref());
         (self.features.agent && !self.options.has(NO_SSH)).then(decide).flatten()
     }
+}
+
+/// Checks that the image doesn't choose its own isolation.
+fn check_annotations(image: Option<&Image>, options: &CreateOptions) -> Result<()> {
+    let order = image.and_then(Image::order);
+    ensure!(
+        order.is_none(),
+        Failure::new(format!(
+            "the image {} has the annotation {}, by which it would choose its own isolation",
+            options.image(),
+            text::escape(order.unwrap_or_default())
+        ))
+        .hint("build it without that annotation")
+    );
+    Ok(())
 }
 
 /// Returns the mapping of the image's user to the `person` outside.

@@ -17,6 +17,7 @@ use crate::engine::info::Engine;
 use crate::engine::place::Place;
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
+use crate::host::reach::Reach;
 use crate::host::worktree::GitDir;
 use crate::lifecycle::belonging::Record;
 use crate::lifecycle::context::Context;
@@ -74,50 +75,34 @@ impl Preflight {
         options: &CreateOptions,
         found: &Existing,
     ) -> Result<Self> {
-        project.check(&session.host, options.has(ALLOW_DANGEROUS_DIR))?;
-        isolation::check_writable(&session.host, options)?;
+        let (host, runner) = (&session.host, session.runner);
+        project.check(host, options.has(ALLOW_DANGEROUS_DIR))?;
+        isolation::check_writable(host, options)?;
         options.check_ports()?;
-        let env = EnvFiles::read(&session.host, project)?;
-        let endpoint = runtime.endpoint(&session.host, session.runner)?;
-        if runtime.is_unprotected(&session.host, session.runner, &endpoint)? {
+        let env = EnvFiles::read(host, project)?;
+        let endpoint = runtime.endpoint(host, runner)?;
+        if runtime.is_unprotected(host, runner, &endpoint)? {
             console::warn(&format!(
                 "{} is not protected: anyone in the network can use that engine (ssh:// and TLS are)",
                 text::escape(&endpoint)
             ));
         }
-        let runner = session.runner;
-        let home = home_volume(&session.host, project, options);
-        let engine = || runtime.engine(&session.host, runner);
+        let home = home_volume(host, project, options);
         let known = found.volume.as_ref().filter(|volume| volume.name == home);
         let ask = || known.map_or_else(|| runtime.volume(runner, &home), |known| Ok(Some(known.clone())));
-        let engine_and_home = || runtime.ask_both(engine, ask);
+        let engine_and_home = || runtime.ask_both(|| runtime.engine(host, runner), ask);
         let cages = || session.cages_knowing(runtime, found.cage.as_ref());
         let ((engine, volume), mut others) = runtime.ask_both(engine_and_home, cages)?;
-        let sources =
-            options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
-        let git = GitDir::of(&project.dir());
-        let repository = git.outside().map(str::to_owned);
-        let own =
-            others.iter().filter(|other| other.final_name() == project.name).flat_map(Cage::writable_sources);
-        let places = sources.chain([project.path.as_str()]).map(str::to_owned).chain(repository).chain(own);
-        let places: Vec<String> = places.collect();
-        nesting::check_links(&options.links, &places)?;
-        runtime.check_outside(&places)?;
-        let places: Vec<String> = others.iter().flat_map(Cage::writable_sources).chain(places).collect();
-        option_files::check_places(&session.host, options, &places)?;
-        let reach = places.iter().map(PathBuf::from).chain(session.host.reach()?).collect();
-        let here = session.host.cwd.as_deref().unwrap_or(Path::new("/"));
-        engine_args::check_files(&options.engine_args, here, &reach)?;
-        let written = engine_args::all_mounted(&options.engine_args).into_iter().filter(MountSource::is_path);
-        let written: Vec<_> =
-            written.filter_map(|source| here.join(source.name).into_os_string().into_string().ok()).collect();
-        nesting::check_written(written.iter().map(String::as_str), &project.path, options)?;
-        let mut personal = Personal::gather(&session.host, project, &reach);
+        let written = Written { session, runtime, project, options, others: &others };
+        let places = written.places()?;
+        let reach = places.iter().map(PathBuf::from).chain(host.reach()?).collect();
+        written.check_reach(&reach)?;
+        let mut personal = Personal::gather(host, project, &reach);
         if options.has(NO_GIT_IDENTITY) {
             personal.identity = Identity::default();
         }
         if !session.global.dry_run {
-            session.host.keep_reach(runtime.kind.program(), places);
+            host.keep_reach(runtime.kind.program(), places);
         }
         others.retain(|other| other.final_name() != project.name);
         if !options.has(ALLOW_NESTED) {
@@ -125,32 +110,71 @@ impl Preflight {
             // The reach also has the places of removed cages.
             let links: Vec<_> =
                 file::links(&project.reached).into_iter().chain(options.links.clone()).collect();
-            nesting::check_links(&links, &session.host.reach()?)?;
+            nesting::check_links(&links, &host.reach()?)?;
         }
-        let shares_home = home == session.host.home_volume;
+        let shares_home = home == host.home_volume;
         let is_first = volume.is_none() && shares_home;
         nesting::check_home(volume.as_ref())?;
-        let home = volume.map(|volume| volume.directory);
-        let mut suggestions = option_files::suggestions(&session.host, project, options);
+        let mut suggestions = option_files::suggestions(host, project, options);
         suggestions
             .extend(personal.signing_key.iter().filter(|key| key.is_always).flat_map(SigningKey::advice));
-        let place = Place::new(runtime.kind, &endpoint, &session.host);
+        let place = Place::new(runtime.kind, &endpoint, host);
         if is_first {
             session.check_new_home(runtime, &place)?;
         }
-        let records = session.records(runtime, &place, &project.name, shares_home)?;
         Ok(Self {
             env,
-            endpoint,
             engine,
             others,
             suggestions,
             personal,
-            home,
+            home: volume.map(|volume| volume.directory),
             is_first,
-            records,
+            records: session.records(runtime, &place, &project.name, shares_home)?,
+            endpoint,
             proved: false,
         })
+    }
+}
+
+/// What a new cage and the cages that exist can write.
+#[derive(Debug, Clone, Copy)]
+struct Written<'a> {
+    session: &'a Session,
+    runtime: &'a Runtime,
+    project: &'a Project,
+    options: &'a CreateOptions,
+    others: &'a [Cage],
+}
+
+impl Written<'_> {
+    /// Returns the places that the cages can write, and checks those of the new one.
+    fn places(self) -> Result<Vec<String>> {
+        let Self { session, runtime, project, options, others } = self;
+        let sources =
+            options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
+        let git = GitDir::of(&project.dir());
+        let own =
+            others.iter().filter(|other| other.final_name() == project.name).flat_map(Cage::writable_sources);
+        let places =
+            sources.chain([project.path.as_str()]).chain(git.outside()).map(str::to_owned).chain(own);
+        let places: Vec<String> = places.collect();
+        nesting::check_links(&options.links, &places)?;
+        runtime.check_outside(&places)?;
+        let places: Vec<String> = others.iter().flat_map(Cage::writable_sources).chain(places).collect();
+        option_files::check_places(&session.host, options, &places)?;
+        Ok(places)
+    }
+
+    /// Checks the files and mounts that the engine's own arguments name.
+    fn check_reach(self, reach: &Reach) -> Result<()> {
+        let Self { session, project, options, .. } = self;
+        let here = session.host.cwd.as_deref().unwrap_or(Path::new("/"));
+        engine_args::check_files(&options.engine_args, here, reach)?;
+        let mounted = engine_args::all_mounted(&options.engine_args).into_iter().filter(MountSource::is_path);
+        let mounted: Vec<_> =
+            mounted.filter_map(|source| here.join(source.name).into_os_string().into_string().ok()).collect();
+        nesting::check_written(mounted.iter().map(String::as_str), &project.path, options)
     }
 }
 
