@@ -4,13 +4,12 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
-use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use serde_json::{Value, json};
 
-use super::lab::{Engine, World};
+use super::lab::{Engine, World, from_npm};
 use super::yours::owner;
 use crate::common::{absent, is_root};
 use crate::emulator::Emulator;
@@ -121,16 +120,18 @@ impl FullScreen {
         let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
         terminal.shows("project ").types(self.command);
         terminal.has_on_screen(self.prompt).sends("Say so.").has_on_screen("Say so.").sends("\r");
-        terminal.has_on_screen("It is done.").has_modes(self.modes);
+        terminal.has_on_screen("It is done.").has_modes(self.modes).agrees_with_xterm();
         terminal.sends("\x1b[92;5u").shows("detached from cage-project-").shows("code=0.");
+        terminal.agrees_with_xterm();
         assert_eq!(terminal.modes(), "");
 
         let mut terminal = Emulator::run(world, "cage start", &[("TERM", "xterm-kitty")]);
-        terminal.has_modes(self.modes).has_on_screen("It is done.");
+        terminal.has_modes(self.modes).has_on_screen("It is done.").agrees_with_xterm();
         // A paste of two lines waits for Enter.
         terminal.pastes("first line\rsecond line").has_on_screen("first line\n  second line");
         terminal.sends(&"\x1b[99;5u".repeat(self.interrupts)).shows(self.farewell).shows("project ");
         terminal.types("exit").shows("left cage-project-").shows("code=0.");
+        terminal.agrees_with_xterm();
         assert_eq!(terminal.modes(), "");
     }
 }
@@ -138,19 +139,13 @@ impl FullScreen {
 /// Starts a cage with an agent that the lab has fetched, if any, and a stand-in for its model. Returns the stand-in's
 /// address and the results of the tool calls that it requests.
 fn start(world: &World, agent: &str, tools: Vec<Value>) -> Option<(String, Receiver<Value>)> {
-    let script = format!(
-        r#"source tests/lab/lib.sh && test -x "$LAB_AGENTS/{agent}" && printf %s "$LAB_AGENTS/{agent}""#
-    );
-    let repository = env!("CARGO_MANIFEST_DIR");
-    let output = Command::new("bash").args(["-c", &script]).current_dir(repository).output().unwrap();
-    if !output.status.success() {
+    let Some(binary) = from_npm(agent) else {
         absent(world.engine, &format!("no {agent} to run"));
         return None;
-    }
-    let binary = String::from_utf8(output.stdout).unwrap();
+    };
     let (port, results) = serve(tools);
     let url = format!("http://host.docker.internal:{port}");
-    let volume = format!("{binary}:/usr/local/bin/{agent}:ro");
+    let volume = format!("{}:/usr/local/bin/{agent}:ro", binary.display());
     world.cage(&format!("start -d -v {volume} -e ANTHROPIC_BASE_URL={url} {SETTINGS}")).ok();
     Some((url, results))
 }

@@ -1,9 +1,10 @@
 //! A terminal that keeps the modes which programs set, answers questions, and sends keys and pastes as they ask for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,10 +12,35 @@ use std::time::{Duration, Instant};
 use rexpect::process::PtyProcess;
 use vt100::{Callbacks, Parser, Screen};
 
-use crate::lab::World;
+use crate::common::absent;
+use crate::lab::{Engine, World, from_npm};
 
 /// How long a program may take to show something. Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes the bytes on stdin to xterm.js, the terminal of VS Code, and prints the names of the modes that it knows, and of those
+/// that are on.
+const XTERM: &str = r#"
+const { Terminal } = require(process.argv[1]);
+const terminal = new Terminal({ cols: 80, rows: 24, allowProposedApi: true });
+terminal.write(require("fs").readFileSync(0), () => {
+    const modes = terminal.modes;
+    const names = {
+        "alternate screen": terminal.buffer.active.type === "alternate",
+        "hidden cursor": terminal._core.coreService.isCursorHidden,
+        "bracketed paste": modes.bracketedPasteMode,
+        "application cursor": modes.applicationCursorKeysMode,
+        "application keypad": modes.applicationKeypadMode,
+        "mouse": modes.mouseTrackingMode !== "none",
+        "1004": modes.sendFocusMode,
+        "2026": modes.synchronizedOutputMode,
+        "6": modes.originMode,
+        "7": !modes.wraparoundMode,
+    };
+    const on = Object.keys(names).filter((name) => names[name]);
+    console.log(Object.keys(names).join(", ") + ", :" + on.join(", "));
+});
+"#;
 
 /// The modes that the emulator of the screen doesn't know, and what is to be answered.
 #[derive(Default)]
@@ -64,12 +90,21 @@ impl Callbacks for Extra {
     }
 }
 
+/// What has come to the terminal.
+struct State {
+    screen: Parser<Extra>,
+    /// What no test has looked for yet.
+    unseen: String,
+    all: Vec<u8>,
+}
+
 /// A terminal in which a shell of the user's runs a script.
 pub struct Emulator {
     /// The process and its terminal; ended when this goes away.
     process: PtyProcess,
     keyboard: File,
-    state: Arc<Mutex<(Parser<Extra>, String)>>,
+    state: Arc<Mutex<State>>,
+    engine: Engine,
 }
 
 impl Emulator {
@@ -90,9 +125,9 @@ impl Emulator {
         command.args(["-c", &format!("stty rows 24 cols 80; {script}; echo \"code=$?.\"")]);
         command.env("PATH", path).env("TERM", "xterm").envs(variables.iter().copied());
         let process = PtyProcess::new(command).unwrap();
-        let screen = [24, 80].map(|size| NonZeroU16::new(size).unwrap());
-        let parser = Parser::new_with_callbacks(screen[0], screen[1], 0, Extra::default());
-        let state = Arc::new(Mutex::new((parser, String::new())));
+        let size = [24, 80].map(|size| NonZeroU16::new(size).unwrap());
+        let screen = Parser::new_with_callbacks(size[0], size[1], 0, Extra::default());
+        let state = Arc::new(Mutex::new(State { screen, unseen: String::new(), all: Vec::new() }));
         let mut output = process.get_file_handle().unwrap();
         let (seen, mut answers) = (Arc::clone(&state), process.get_file_handle().unwrap());
         thread::spawn(move || {
@@ -100,10 +135,15 @@ impl Emulator {
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 let answer = {
                     let mut state = seen.lock().unwrap();
-                    state.0.process(&bytes[..count]);
-                    state.1.push_str(&String::from_utf8_lossy(&bytes[..count]));
-                    is_slow = is_slow && !after.iter().any(|text| state.1.contains(text));
-                    if is_slow { Vec::new() } else { std::mem::take(&mut state.0.callbacks_mut().answers) }
+                    state.screen.process(&bytes[..count]);
+                    state.all.extend(&bytes[..count]);
+                    state.unseen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+                    is_slow = is_slow && !after.iter().any(|text| state.unseen.contains(text));
+                    if is_slow {
+                        Vec::new()
+                    } else {
+                        std::mem::take(&mut state.screen.callbacks_mut().answers)
+                    }
                 };
                 if answers.write_all(&answer).is_err() {
                     break;
@@ -111,7 +151,7 @@ impl Emulator {
             }
         });
         let keyboard = process.get_file_handle().unwrap();
-        Self { process, keyboard, state }
+        Self { process, keyboard, state, engine: world.engine }
     }
 
     /// Sends bytes, as keys do.
@@ -127,7 +167,7 @@ impl Emulator {
 
     /// Pastes text, as the program wants it.
     pub fn pastes(&mut self, text: &str) -> &mut Self {
-        let is_bracketed = self.state.lock().unwrap().0.screen().bracketed_paste();
+        let is_bracketed = self.state.lock().unwrap().screen.screen().bracketed_paste();
         self.sends(&if is_bracketed { format!("\x1b[200~{text}\x1b[201~") } else { text.to_owned() })
     }
 
@@ -137,12 +177,12 @@ impl Emulator {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut state = self.state.lock().unwrap();
-            if let Some(start) = state.1.find(text) {
-                state.1.drain(..start + text.len());
+            if let Some(start) = state.unseen.find(text) {
+                state.unseen.drain(..start + text.len());
                 drop(state);
                 return self;
             }
-            assert!(Instant::now() < deadline, "should have shown {text:?}: {:?}", state.1);
+            assert!(Instant::now() < deadline, "should have shown {text:?}: {:?}", state.unseen);
             drop(state);
             thread::sleep(Duration::from_millis(10));
         }
@@ -151,13 +191,13 @@ impl Emulator {
     /// Returns what was shown since the last call, after a while.
     pub fn shown_within(&mut self, time: Duration) -> String {
         thread::sleep(time);
-        std::mem::take(&mut self.state.lock().unwrap().1)
+        std::mem::take(&mut self.state.lock().unwrap().unseen)
     }
 
     /// Returns all modes that are not as in a new terminal.
     pub fn modes(&self) -> String {
         let state = self.state.lock().unwrap();
-        let (screen, extra) = (state.0.screen(), state.0.callbacks());
+        let (screen, extra) = (state.screen.screen(), state.screen.callbacks());
         let mut modes = Vec::new();
         let mut note = |name: &str, is_on: bool| modes.extend(is_on.then(|| name.to_owned()));
         note("alternate screen", screen.alternate_screen());
@@ -196,13 +236,35 @@ impl Emulator {
     pub fn has_on_screen(&mut self, text: &str) -> &mut Self {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let screen = self.state.lock().unwrap().0.screen().contents();
+            let screen = self.state.lock().unwrap().screen.screen().contents();
             if screen.contains(text) {
                 return self;
             }
             assert!(Instant::now() < deadline, "should have had {text:?} on the screen:\n{screen}");
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Checks that a terminal of others, which gets the same bytes, has the same modes as this one, of those that it knows.
+    #[track_caller]
+    pub fn agrees_with_xterm(&mut self) -> &mut Self {
+        let Some(library) = from_npm("xterm") else {
+            absent(self.engine, "no xterm.js to compare with");
+            return self;
+        };
+        let (own, bytes) = (self.modes(), self.state.lock().unwrap().all.clone());
+        let mut xterm = Command::new("node");
+        xterm.args(["-e", XTERM]).arg(library).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut xterm = xterm.spawn().unwrap();
+        xterm.stdin.take().unwrap().write_all(&bytes).unwrap();
+        let output = xterm.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let of_xterm = String::from_utf8(output.stdout).unwrap();
+        let (known, on) = of_xterm.trim_end().split_once(':').unwrap();
+        // The list has an empty name, too, for no mode.
+        let modes = |list: &str| list.split(", ").map(str::to_owned).collect::<BTreeSet<_>>();
+        assert_eq!(&modes(&own) & &modes(known), modes(on), "after {:?}", String::from_utf8_lossy(&bytes));
+        self
     }
 
     /// Closes the terminal, as a window is closed.

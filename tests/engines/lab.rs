@@ -32,6 +32,15 @@ const LAB_USER: &str = "cage-lab";
 /// The search path of every program that tests run.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Returns the path of a file that the lab has fetched from npm, if it has.
+pub fn from_npm(name: &str) -> Option<PathBuf> {
+    let script =
+        format!(r#"source tests/lab/lib.sh && test -e "$LAB_NPM/{name}" && printf %s "$LAB_NPM/{name}""#);
+    let mut bash = Command::new("bash");
+    let output = bash.args(["-c", &script]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap().into())
+}
+
 /// An engine and the kind of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {

@@ -59,7 +59,8 @@ fn every_way_out_undoes_the_modes(world: &World) {
         terminal
             .types(&format!("printf '{AGENT}in'; echo side; read x; exit"))
             .shows("inside")
-            .has_modes(AGENTS_MODES);
+            .has_modes(AGENTS_MODES)
+            .agrees_with_xterm();
         let pkill = |signal: &str, pattern: &str| {
             let status = Command::new("pkill").args([signal, "-f", pattern]).status().unwrap();
             assert!(status.success(), "{pattern}");
@@ -74,7 +75,7 @@ fn every_way_out_undoes_the_modes(world: &World) {
             }
             _ => pkill("-TERM", &format!("^{command}$")),
         }
-        terminal.shows(shown);
+        terminal.shows(shown).agrees_with_xterm();
         assert_eq!(terminal.modes(), "", "{way}");
     }
 }

@@ -184,7 +184,7 @@ fn the_output_in_the_page_of_check_is_real() {
 
 #[test]
 fn the_image_with_fixed_versions_has_those_that_the_tests_use() {
-    let lab = read("tests/lab/agent");
+    let lab = read("tests/lab/npm");
     let versions: BTreeSet<&str> =
         lab.lines().filter_map(|line| line.trim().strip_prefix("version=")).collect();
     let image = read("examples/image/Dockerfile");

@@ -21,8 +21,8 @@ else
     LAB_CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/cage-lab
 fi
 
-# The binaries of coding agents, which `agent` fetches.
-LAB_AGENTS=$LAB_CACHE/agent
+# Coding agents and a terminal, which `npm` fetches.
+LAB_NPM=$LAB_CACHE/npm
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Words
