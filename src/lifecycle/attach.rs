@@ -61,6 +61,7 @@ impl Attach {
             interrupts,
             modes,
             redraws: self.redraws,
+            session: None,
         };
         let start = SystemTime::now();
         let on_event = |running: &Running, event| match event {

@@ -47,6 +47,8 @@ pub struct Client<'a> {
     pub modes: Modes,
     /// Whether to make a running program redraw its screen.
     pub redraws: bool,
+    /// The session whose command may be suspended, which suspends cage.
+    pub session: Option<String>,
 }
 
 /// What happens to a client while it runs.
@@ -236,15 +238,15 @@ impl Running {
         let _ = emulate_default_handler(SIGTSTP);
     }
 
-    /// Sets the modes of the terminal again after cage was stopped, and makes the program redraw its screen. The shell in between
-    /// has set modes of its own. After a stop that cage could not prepare, those of the program are still on.
-    fn resume(&self, terminal: &SavedTerminal, is_undone: bool) {
-        if terminal.make_raw().is_err() {
-            return;
+    /// Sets the modes of the terminal again after cage was stopped. The shell in between has set modes of its own. After a stop that
+    /// cage could not prepare, those of the program are still on. Returns false if a signal ends cage, or the terminal is gone.
+    fn resume(&self, terminal: &SavedTerminal, is_undone: bool) -> bool {
+        let is_raw = terminal.make_raw().is_ok();
+        if is_raw {
+            let undo = if is_undone { String::new() } else { self.tracker().undo() };
+            let _ = relay::show(stdout(), (undo + &self.modes().redo()).as_bytes());
         }
-        let undo = if is_undone { String::new() } else { self.tracker().undo() };
-        let _ = relay::show(stdout(), (undo + &self.modes().redo()).as_bytes());
-        self.redraw_again();
+        is_raw
     }
 
     /// Passes changes of the terminal's size on, stops and goes on, and passes other signals to `on_event`.
@@ -257,15 +259,17 @@ impl Running {
     ) {
         let mut is_undone = false;
         for number in signals {
-            if number == SIGCONT {
-                self.resume(terminal, std::mem::take(&mut is_undone));
-            }
             match number {
                 SIGTSTP => {
                     is_undone = true;
                     self.suspend(terminal);
                 }
-                SIGWINCH | SIGCONT => {
+                SIGCONT if self.resume(terminal, std::mem::take(&mut is_undone)) => {
+                    on_event(self, Event::Signal(SIGCONT));
+                    let _ = spawn(scope, || self.redraw_again());
+                }
+                SIGCONT => {}
+                SIGWINCH => {
                     self.resize(0);
                     let _ = spawn(scope, || self.resize_again());
                 }
@@ -300,7 +304,7 @@ impl Client<'_> {
         on_event: impl Fn(&Running, Event) + Sync,
         beside: Option<impl FnOnce(&Running) + Send>,
     ) -> Result<Ended, EngineError> {
-        let Self { invocation, if_killed, runner, interrupts, modes, redraws } = self;
+        let Self { invocation, if_killed, runner, interrupts, modes, redraws, session } = self;
         let failed = |error| EngineError::not_started(invocation, &error);
         let numbers = interrupts.numbers().iter().copied().chain([SIGWINCH, SIGCONT, SIGTSTP]);
         let mut signals = Signals::new(numbers).map_err(failed)?;
@@ -316,7 +320,7 @@ impl Client<'_> {
         let running = Running {
             pid: pid(&child),
             pty,
-            tracker: Mutex::new(ModeTracker::new(modes)),
+            tracker: Mutex::new(ModeTracker::new(modes, session)),
             ended: Cancel::default(),
             hung_up: AtomicBool::new(false),
             pipe,

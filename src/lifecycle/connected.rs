@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
 use rustix::process::{Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGTERM, SIGTTIN, SIGTTOU};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGTERM, SIGTTIN, SIGTTOU};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -38,9 +38,11 @@ pub struct Exec {
     pub keys: Option<DetachKeys>,
     /// The name of the command's program.
     pub program: String,
-    /// Sends a signal, whose number is to be appended, to the command and its children. The engines' clients don't pass
+    /// Sends a signal, whose number or name is to be appended, to the command and its children. The engines' clients don't pass
     /// signals on, and leave the command running when they or their terminal go away.
     pub signal: Invocation,
+    /// The name of this session inside.
+    pub session: String,
 }
 
 /// docker's words when its daemon was restarted while a command ran.
@@ -61,7 +63,7 @@ impl Exec {
         let mut open = self.ending.terminals.as_ref().map(|all| all.open(way, &self.program));
         let passed = AtomicI32::new(0);
         let pass_on = |number: i32| {
-            let command = self.signalling(number);
+            let command = self.signalling(&number);
             let output = runner.capture_unless(&command, &Cancel::default());
             if output.is_ok_and(|output| output.status.success()) {
                 passed.store(number, Ordering::Relaxed);
@@ -108,8 +110,8 @@ impl Exec {
         Ok(code)
     }
 
-    fn signalling(&self, number: i32) -> Invocation {
-        self.signal.clone().arg(number.to_string())
+    fn signalling(&self, signal: &impl ToString) -> Invocation {
+        self.signal.clone().arg(signal.to_string())
     }
 
     /// Runs the client with the user's terminal until it ends, and passes signals on. Returns how it ended, and whether the engine no
@@ -123,11 +125,12 @@ impl Exec {
     ) -> Result<(Ended, bool)> {
         let client = Client {
             invocation: &self.client,
-            if_killed: Some(&self.signalling(SIGHUP)),
+            if_killed: Some(&self.signalling(&SIGHUP)),
             runner,
             interrupts,
             modes: Modes::default(),
             redraws: false,
+            session: Some(self.session.clone()),
         };
         let on_event = |running: &Running, event| match event {
             Event::Keys => {
@@ -136,6 +139,8 @@ impl Exec {
                     keys.shown()
                 ));
             }
+            // Its number differs between systems.
+            Event::Signal(SIGCONT) => drop(runner.capture_unless(&self.signalling(&"CONT"), &running.ended)),
             Event::Signal(number) => {
                 pass_on(number);
                 // Shells ignore SIGTERM.
@@ -176,7 +181,7 @@ impl Exec {
         let handle = signals.handle();
         let mut child = runner.start(&self.client, Streams::Inherited)?;
         let client = pid(&child);
-        let watch = watch(&child, Some(&self.signalling(SIGHUP)));
+        let watch = watch(&child, Some(&self.signalling(&SIGHUP)));
         let end = |signal| client.map(|client| kill_process(client, signal));
         let status = thread::scope(|scope| {
             let passing = spawn(scope, || {

@@ -103,6 +103,7 @@ impl ExecCommand {
             keys: is_interactive.then(|| host.detach_keys.clone()),
             program: self.program(),
             signal: runtime.command(signal),
+            session: host.session.clone(),
         }))
     }
 }

@@ -9,6 +9,10 @@
 #
 # With COMMAND, $0 is the name of the cage's image, for the message about a program that is missing.
 #
+# A COMMAND with a terminal is a job of this shell: the kernel suspends no program whose parent is outside of the container. When it
+# is suspended, an OSC sequence tells cage, which sends SIGCONT to this shell when the user continues it. Shells write to stderr that a
+# job was suspended; not so bash, which finds its terminal there.
+#
 # shellcheck disable=SC2086  # names of variables are split on purpose
 
 directory=$1
@@ -36,7 +40,19 @@ if [ $# -gt 0 ]; then
             "docs/images.md in cage's repository shows how to get it into an image"
         ;;
     esac
-    exec "$@"
+    if [ -t 0 ]; then command set -m 2>/dev/null; fi
+    case $- in *m*) ;; *) exec "$@" ;; esac
+    trap : INT QUIT TERM
+    [ -n "${BASH_VERSION:-}" ] || exec 2>/dev/null
+    (exec "$@" 2>&1)
+    code=$?
+    while kill -0 %% 2>/dev/null; do
+        printf '\033]5379;%s\033\\' "$CAGE_SESSION"
+        kill -STOP $$
+        fg >/dev/null
+        code=$?
+    done
+    exit $code
 fi
 for shell in "${SHELL:-}" zsh bash; do
     if [ -n "$shell" ] && command -v "$shell" >/dev/null; then exec "$shell" -l; fi

@@ -3,12 +3,12 @@
 #
 # Runs as the user of that command. NAME=VALUE is in the environment of its processes. Like a terminal that is closed, the
 # signal reaches only the session of the command itself, whose parent is outside of the container (PPID 0), and not
-# sessions that were started since, such as tmux. Its output is not read, and it never fails.
+# sessions that were started since, such as tmux. A suspended command is continued. Its output is not read, and it never fails.
 #
 # shellcheck disable=SC2086,SC2329  # /proc/*/stat is split on purpose; `leader` and `hit` are called by name.
 
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-mark=$1 signal=$2 sessions=
+mark=$1 signal=$2 sessions= leaders=
 each() {
     callback=$1
     for process in /proc/[0-9]*; do
@@ -18,7 +18,12 @@ each() {
         "$callback" "${process#/proc/}" "$2" "$4"
     done
 }
-leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 "; fi; }
+leader() { if [ "$2" = 0 ]; then sessions="$sessions $3 " leaders="$leaders $1"; fi; }
 hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
-{ each leader; each hit; } 2>/dev/null
+{
+    each leader
+    # The shell that controls the command continues it.
+    [ "$signal" = CONT ] || each hit
+    kill -CONT $leaders
+} 2>/dev/null
 true

@@ -102,6 +102,10 @@ pub struct ModeTracker {
     in_control: bool,
 }
 
+/// The number of the string for the operating system by which the shell that controls a command says that it is suspended. No terminal
+/// knows it.
+const SUSPENDED: &str = "5379;";
+
 /// The modes at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Modes {
@@ -133,6 +137,9 @@ struct Keyboard {
 struct State {
     modes: Modes,
     questions: Questions,
+    /// The session whose command may be suspended.
+    session: Option<String>,
+    is_suspended: bool,
     /// The height of the terminal. A scroll region of that height is none.
     rows: u16,
     in_sequence: bool,
@@ -141,9 +148,9 @@ struct State {
 }
 
 impl ModeTracker {
-    /// Follows modes from `modes` on.
-    pub fn new(modes: Modes) -> Self {
-        Self { state: State { modes, ..State::default() }, ..Self::default() }
+    /// Follows modes from `modes` on, and when the command of a session is suspended, if it can be.
+    pub fn new(modes: Modes, session: Option<String>) -> Self {
+        Self { state: State { modes, session, ..State::default() }, ..Self::default() }
     }
 
     /// Notes the height of the terminal, in rows.
@@ -192,6 +199,11 @@ impl ModeTracker {
     /// Forgets that there was output.
     pub fn forget_output(&mut self) {
         self.has_output = false;
+    }
+
+    /// Returns whether the command was suspended since the last call.
+    pub fn take_suspension(&mut self) -> bool {
+        mem::take(&mut self.state.is_suspended)
     }
 
     /// Returns whether the output ends in the middle of a line.
@@ -519,7 +531,9 @@ impl Perform for State {
     fn osc_dispatch(&mut self, params: &[&[u8]], bell_terminated: bool) {
         self.in_sequence &= !bell_terminated;
         let text = String::from_utf8_lossy(&params.join(&b';')).into_owned();
-        let mut is_setting = false;
+        let is_of_session = |session: &String| text.strip_prefix(SUSPENDED) == Some(session);
+        let mut is_setting = self.session.as_ref().is_some_and(is_of_session);
+        self.is_suspended |= is_setting;
         for (start, undo) in STRINGS {
             let is_undone = undo == format!("\x1b]{text}\x1b\\");
             is_setting |= is_undone || text.starts_with(start);

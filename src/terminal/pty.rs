@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::getpgrp;
+use rustix::process::{Signal, getpgrp, getpid, getsid, kill_current_process_group, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
@@ -79,6 +79,16 @@ impl Drop for SavedTerminal {
 /// Returns whether another process group has the terminal that stdin is.
 pub fn is_in_background() -> bool {
     tcgetpgrp(stdin()).is_ok_and(|group| group != getpgrp())
+}
+
+/// Suspends cage's job, as Ctrl-Z does. Where no shell could continue it, acts as if one had done so.
+pub fn suspend_job() {
+    let has_shell = getsid(None).is_ok_and(|session| session != getpgrp());
+    let _ = if has_shell {
+        kill_current_process_group(Signal::TSTP)
+    } else {
+        kill_process(getpid(), Signal::CONT)
+    };
 }
 
 /// cage's side of a pseudo-terminal, whose other side is the terminal of the engine's client.

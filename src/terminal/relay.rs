@@ -17,7 +17,7 @@ use rustix::stdio::{stdin, stdout};
 
 use super::keys::KeyFilter;
 use super::modes::ModeTracker;
-use super::pty::Pty;
+use super::pty::{self, Pty};
 
 /// How long a part of a key's sequence is held back.
 const HOLD: Duration = Duration::from_millis(5);
@@ -138,7 +138,7 @@ fn pass_rest(pty: &Pty, ended: &PipeReader, waiting: &mut Vec<u8>) -> io::Result
 }
 
 /// Passes the output of a pseudo-terminal on to the user's terminal until `ended` is closed and everything is read, and follows the
-/// modes that it sets. Between two sequences it shows what comes from `notes`.
+/// modes that it sets. Between two sequences it shows what comes from `notes`. When the command inside is suspended, so is cage's job.
 ///
 /// # Errors
 /// When the system refuses to wait.
@@ -173,9 +173,13 @@ pub fn pass_output(
                 let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
                 tracker.feed(output);
                 is_between = tracker.is_between_sequences();
+                let is_suspended = tracker.take_suspension();
                 drop(tracker);
                 // Without a terminal the rest is still read, so that the client doesn't wait.
                 is_shown = is_shown && show(&terminal, output).is_ok();
+                if is_suspended {
+                    pty::suspend_job();
+                }
             }
             Err(Errno::INTR | Errno::AGAIN) => {}
             // The client has closed its terminal: Linux says EIO, others the end.

@@ -16,7 +16,7 @@ use crate::emulator::Emulator;
 
 on_each_engine!(everybody: an_agent_edits_the_project);
 
-on_each_engine!(clients: claude_code_keeps_running_after_detaching, codex_keeps_running_after_detaching);
+on_each_engine!(clients: claude_code_has_the_terminal, codex_has_the_terminal);
 
 /// Settings that make Claude Code talk to the stand-in only.
 const SETTINGS: &str = "-e ANTHROPIC_API_KEY=not-a-key -e DISABLE_AUTOUPDATER=1 -e DISABLE_TELEMETRY=1 \
@@ -58,7 +58,7 @@ fn an_agent_edits_the_project(world: &World) {
     }
 }
 
-fn claude_code_keeps_running_after_detaching(world: &World) {
+fn claude_code_has_the_terminal(world: &World) {
     let Some(_) = start(world, "claude", Vec::new()) else { return };
     // The questions of the first start are answered in its settings.
     let answers = json!({
@@ -68,18 +68,19 @@ fn claude_code_keeps_running_after_detaching(world: &World) {
         "projects": {world.project.to_str().unwrap(): {"hasTrustDialogAccepted": true}},
     });
     world.inside(&format!("cat >~/.claude.json <<'END'\n{answers}\nEND")).ok();
-    FullScreen {
+    let agent = FullScreen {
         command: "claude --dangerously-skip-permissions",
         prompt: "bypass permissions on",
         modes: "alternate screen, hidden cursor, bracketed paste, mouse, mouse encoding, \
                 modify other keys, keyboard [5], 1004, 2031",
         interrupts: 3,
         farewell: "Resume this session",
-    }
-    .keeps_running_after_detaching(world);
+    };
+    agent.can_be_suspended(world);
+    agent.keeps_running_after_detaching(world);
 }
 
-fn codex_keeps_running_after_detaching(world: &World) {
+fn codex_has_the_terminal(world: &World) {
     let Some((url, _)) = start(world, "codex", Vec::new()) else { return };
     let project = world.project.display();
     // Codex can tell a paste from typing by its speed, which would hide that a terminal doesn't mark pastes.
@@ -93,14 +94,15 @@ fn codex_keeps_running_after_detaching(world: &World) {
          projects.'{project}'.trust_level = 'trusted'\n"
     );
     world.inside(&format!("mkdir ~/.codex && cat >~/.codex/config.toml <<'END'\n{config}\nEND")).ok();
-    FullScreen {
+    let agent = FullScreen {
         command: "codex --no-daemon --dangerously-bypass-approvals-and-sandbox",
         prompt: "Ask Codex to do anything",
         modes: "alternate screen, bracketed paste, mouse, mouse encoding, keyboard [7, 7], 1004",
         interrupts: 2,
         farewell: "To continue this session",
-    }
-    .keeps_running_after_detaching(world);
+    };
+    agent.can_be_suspended(world);
+    agent.keeps_running_after_detaching(world);
 }
 
 /// An agent that uses the whole terminal.
@@ -132,6 +134,17 @@ impl FullScreen {
         terminal.sends(&"\x1b[99;5u".repeat(self.interrupts)).shows(self.farewell).shows("project ");
         terminal.types("exit").shows("left cage-project-").shows("code=0.");
         terminal.agrees_with_xterm();
+        assert_eq!(terminal.modes(), "");
+    }
+
+    /// Ctrl-Z leaves an agent for the user's own shell.
+    fn can_be_suspended(&self, world: &World) {
+        let script = format!("set -m; cage run {}; echo at the prompt; read x; fg", self.command);
+        let mut terminal = Emulator::run(world, &script, &[("TERM", "xterm-kitty")]);
+        terminal.has_on_screen(self.prompt).has_modes(self.modes).sends("\x1b[122;5u");
+        terminal.shows("at the prompt").has_modes("").sends("\n").has_modes(self.modes);
+        terminal.sends("Say so.").has_on_screen("Say so.");
+        terminal.sends(&"\x1b[99;5u".repeat(self.interrupts)).shows("code=0.");
         assert_eq!(terminal.modes(), "");
     }
 }

@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::common::eventually;
 use crate::emulator::Emulator;
-use crate::lab::World;
+use crate::lab::{BUSYBOX_IMAGE, IMAGE, World};
 
 on_each_engine!(
     clients:
@@ -19,6 +20,8 @@ on_each_engine!(
     a_command_has_the_terminals_size_from_the_start,
     nothing_changes_from_the_background,
     a_program_gets_its_modes_back_after_cage_was_stopped,
+    a_suspended_command_suspends_cage,
+    a_suspended_command_can_be_ended,
     the_detach_keys_are_kept_from_a_command_once,
     a_message_leaves_the_screen_as_it_was,
     programs_know_the_terminal_and_the_encoding,
@@ -231,6 +234,54 @@ fn a_program_gets_its_modes_back_after_cage_was_stopped(world: &World) {
     }
     terminal.sends("\x1b[92;5u").shows("detached from cage-project-").shows("code=0.");
     assert_eq!(terminal.modes(), "");
+}
+
+fn a_suspended_command_suspends_cage(world: &World) {
+    let start = |image: &str| drop(world.cage("start -d").env("CAGE_IMAGE", image).ok());
+    for shell in ["dash", "bash", "busybox"] {
+        match shell {
+            "dash" => start(IMAGE),
+            "bash" => drop(world.cage("run -u root -- ln -sf bash /bin/sh").ok()),
+            _ => {
+                world.cage("rm").ok();
+                start(BUSYBOX_IMAGE);
+            }
+        }
+        // One that the terminal suspends, and one that suspends itself in a raw terminal, and undoes nothing.
+        for (waits, key, then) in [
+            ("read x", "\x1a", ""),
+            (
+                "stty raw -echo; head -c1 >/dev/null; kill -TSTP 0; stty -raw echo; printf ba; echo ck; read x",
+                "z",
+                "back",
+            ),
+        ] {
+            let program = format!("printf \"{AGENT}in\"; echo side; {waits}; echo got $x; exit 7");
+            let script = format!("set -m; cage run -- sh -c '{program}'; echo at the prompt; read x; fg");
+            let mut terminal = Emulator::run(world, &script, &[]);
+            terminal.shows("inside").sends(key).shows("at the prompt").has_modes("");
+            terminal.sends("\n").has_modes(AGENTS_MODES).shows(then);
+            terminal.types("word").shows("got word").shows("code=7.");
+            assert_eq!(terminal.modes(), "", "{shell} {waits}");
+        }
+        // Where no shell could continue cage, the command goes on.
+        let script = "cage run -- sh -c 'echo inside; kill -STOP $$; exit 7'";
+        Emulator::run(world, script, &[]).shows("inside").shows("code=7.");
+    }
+}
+
+fn a_suspended_command_can_be_ended(world: &World) {
+    world.cage("start -d").ok();
+    let program = "trap \"exit 9\" TERM; echo inside; exec 8<&0; while :; do read x <&8; done";
+    let cage = format!("set -m; cage run -- sh -c '{program}'; echo at the prompt");
+    let mut terminal = Emulator::run(world, &format!("{cage}; kill %1; fg"), &[]);
+    terminal.shows("inside").sends("\x1a").shows("at the prompt").shows("code=9.");
+    let mut terminal = Emulator::run(world, &format!("{cage}; read x"), &[]);
+    terminal.shows("inside").sends("\x1a").shows("at the prompt");
+    let is_there = || world.inside("cat /proc/*/cmdline | grep -qa 'exec 8<&[0]'").run().code == 0;
+    assert!(is_there());
+    terminal.closes();
+    eventually("the command has ended", || !is_there());
 }
 
 fn a_message_leaves_the_screen_as_it_was(world: &World) {
