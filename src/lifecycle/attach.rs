@@ -1,5 +1,6 @@
 //! Connecting this terminal with a container's first process, as the last step of a plan.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
@@ -64,17 +65,19 @@ impl Attach {
             session: None,
         };
         let start = SystemTime::now();
+        // When the container was started, once it is known to run.
+        let since = self.modes.since.clone().map_or_else(OnceLock::new, OnceLock::from);
         let on_event = |running: &Running, event| match event {
             Event::Keys | Event::Signal(SIGHUP | SIGTERM) => {
                 if start.elapsed().is_ok_and(|time| time < CONNECTING) {
-                    self.wait_until_up(runner, running);
+                    self.wait_until_up(runner, running, &since);
                 }
                 running.hang_up();
             }
             // SIGINT and SIGQUIT are for the program inside, which gets the keys.
             Event::Signal(_) => {}
         };
-        let beside = |running: &Running| self.go_along(runner, running, &mut keeper);
+        let beside = |running: &Running| self.go_along(runner, running, &mut keeper, &since);
         let open = self.ending.terminals.as_ref().map(|all| all.open(Way::Attached, ""));
         let ended = client.run(KeyFilter::new(&self.keys), on_event, Some(beside))?;
         drop(open);
@@ -84,6 +87,16 @@ impl Attach {
             ended.end_line(broken_off);
             console::info(message);
         };
+        let detach = |keeper: &mut Keeper, since: &str| {
+            tell(true, &format!("detached from {name}: `cage start` re-attaches"));
+            self.at_logout.iter().for_each(|warning| console::warn(warning));
+            keeper.keep(&ended.modes, since, &Cancel::default());
+            Ok(Ok(0))
+        };
+        // The user need not wait for a busy engine.
+        if let (true, None, Some(since)) = (ended.hung_up, code, since.get()) {
+            return detach(&mut keeper, since);
+        }
         let state = match self.ending.look(runner, code) {
             Err(_) if ended.hung_up => {
                 tell(true, &format!("detached from {name}; the engine does not answer"));
@@ -96,12 +109,7 @@ impl Attach {
         }
         let complaint = EngineError::new(&self.client, ended.status, &ended.stderr);
         match End::of(&state, code, &complaint.words) {
-            End::Detached => {
-                keeper.keep(&ended.modes, &state.since, &Cancel::default());
-                tell(true, &format!("detached from {name}: `cage start` re-attaches"));
-                self.at_logout.iter().for_each(|warning| console::warn(warning));
-                Ok(Ok(0))
-            }
+            End::Detached => detach(&mut keeper, &state.since),
             End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
             End::NeverStarted => Ok(Err(complaint)),
             // Not an `EngineError`, which would make cage try again although the user was in the container.
@@ -136,24 +144,24 @@ impl Attach {
     }
 
     /// Does what is to be done beside the client while it runs.
-    fn go_along(&self, runner: Runner, running: &Running, keeper: &mut Keeper) {
+    fn go_along(&self, runner: Runner, running: &Running, keeper: &mut Keeper, since: &OnceLock<String>) {
         running.connects();
         if self.redraws {
             running.redraw();
         }
         self.settle(runner, running);
-        let mut since = self.modes.since.clone();
-        let attached = || self.ending.terminals.as_ref().map(OpenTerminals::attached);
-        let mut before = attached();
+        let is_last = || self.ending.terminals.as_ref().map(OpenTerminals::is_last);
+        let mut before = is_last();
         // Another terminal, or this one after cage was killed, needs the modes.
         while !running.ends_within(Duration::from_secs(1)) {
-            since = since.or_else(|| self.look_beside(runner, running, ANSWER).map(|state| state.since));
-            if let Some(since) = &since {
+            if self.is_up(runner, running, since, ANSWER)
+                && let Some(since) = since.get()
+            {
                 keeper.keep(&running.modes(), since, &running.ended);
             }
             // A terminal that has left may have had another size.
-            let now = attached();
-            if now != before && now.is_some_and(|(_, number)| number == 1) {
+            let now = is_last();
+            if now != before && now.is_some_and(|(_, is_last)| is_last) {
                 running.resize(0);
             }
             before = now;
@@ -174,19 +182,24 @@ impl Attach {
     }
 
     /// Waits until the container runs: ending the client earlier could keep it from starting.
-    fn wait_until_up(&self, runner: Runner, running: &Running) {
+    fn wait_until_up(&self, runner: Runner, running: &Running, since: &OnceLock<String>) {
         let deadline = Instant::now() + CONNECTING;
         let left = || deadline.saturating_duration_since(Instant::now());
         while !left().is_zero()
-            && self.look_beside(runner, running, left()).is_none()
+            && !self.is_up(runner, running, since, left())
             && !running.ends_within(Duration::from_millis(50))
         {}
     }
 
-    /// Returns the container's state if it runs, while the client runs, too.
-    fn look_beside(&self, runner: Runner, running: &Running, time: Duration) -> Option<State> {
-        let state = runner.capture_unless(&self.ending.state.clone().within(time), &running.ended).ok()?;
-        Some(State::parse(&state.stdout)).filter(State::is_up)
+    /// Returns whether the container was seen running, while the client runs, too, and notes `since` when it does.
+    fn is_up(&self, runner: Runner, running: &Running, since: &OnceLock<String>, time: Duration) -> bool {
+        if since.get().is_none() {
+            let state = self.ending.state.clone().within(time);
+            let state = runner.capture_unless(&state, &running.ended);
+            let state = state.ok().map(|state| State::parse(&state.stdout)).filter(State::is_up);
+            state.map(|state| since.set(state.since));
+        }
+        since.get().is_some()
     }
 }
 

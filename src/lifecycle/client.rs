@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::stdio::{stdin, stdout};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGTSTP, SIGWINCH};
+use signal_hook::flag::register_conditional_default;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -354,6 +355,8 @@ impl Client<'_> {
         let reports = running.tracker().reports(relay::ANSWER);
         reports.into_iter().for_each(relay::discard_reports);
         drop(terminal);
+        // From now on Ctrl-Z stops cage as usual.
+        let _ = register_conditional_default(SIGTSTP, Arc::new(AtomicBool::new(true)));
         let output = output.map_err(failed)?;
         let in_line = running.tracker().is_in_line();
         let hung_up = running.hung_up.into_inner();

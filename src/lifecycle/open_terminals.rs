@@ -98,11 +98,14 @@ impl OpenTerminals {
         visitors
     }
 
-    /// Returns when someone last came or left, and how many terminals are attached.
-    pub fn attached(&self) -> (Option<SystemTime>, usize) {
+    /// Returns when someone last came or left, and whether this process has the terminal that was attached last.
+    pub fn is_last(&self) -> (Option<SystemTime>, bool) {
         let changed = fs::metadata(&self.0).and_then(|metadata| metadata.modified()).ok();
-        let visitors = self.visitors().into_iter();
-        (changed, visitors.filter(|visitor| visitor.way == Way::Attached).count())
+        let attached = self.entries().filter_map(|entry| {
+            let visitor = visitor(&entry).filter(|visitor| visitor.way == Way::Attached)?;
+            Some((visitor.since, entry.file_name()))
+        });
+        (changed, attached.max().is_some_and(|(_, process)| process == *std::process::id().to_string()))
     }
 
     /// Returns how many terminals of commands have ended with the cage since `start`, or are about to, and forgets them.

@@ -179,6 +179,11 @@ fn the_window_size_is_passed_on(world: &World) {
     let mut second = Terminal::cage(world, "start");
     second.shows("Re-attaching");
     becomes("24 80");
+    let mut third = Terminal::run(world, "stty rows 30 cols 90; cage start; echo code=$?.");
+    third.shows("Re-attaching");
+    becomes("30 90");
+    third.detaches();
+    becomes("24 80");
     second.detaches().ends();
     becomes("40 100");
 }

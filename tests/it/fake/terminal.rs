@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rexpect::process::Signal;
 use rexpect::reader::Options;
@@ -12,11 +13,14 @@ use rustix::process::{Pid, kill_process};
 use super::machine::{Cage, Machine, Speaks};
 use crate::common::eventually;
 
-/// A machine with a cage that runs, whose client prints `inside` and then acts like this script.
-fn machine(speaks: Speaks, client: &str) -> Machine {
-    let machine = Machine::in_story(speaks, "running");
+/// How long cage waits for an engine's answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A machine in a story with a cage, whose client prints `inside` and then acts like this script.
+fn machine(story: &str, client: &str) -> Machine {
+    let machine = Machine::in_story(Speaks::Docker, story);
     let engine = machine.engine();
-    for verb in ["attach", "exec"] {
+    for verb in ["attach", "exec", "start"] {
         // Another command signals the first one.
         let script = format!(
             "case $* in */proc/*) exit 0 ;; esac; /bin/stty -icanon -iexten -echo; echo inside; {client}"
@@ -57,18 +61,37 @@ fn exits(mut session: PtySession, words: &str, code: i32) {
 
 #[test]
 fn an_engine_that_does_not_answer_is_left_all_the_same() {
-    let machine = machine(Speaks::Docker, "exec /bin/sleep 60");
-    machine.engine().act("container-inspect-format", "[ ! -e \"$dir/silent\" ] || exec /bin/sleep 60");
-    let mut session = cage(&machine, "start");
-    fs::write(machine.engine().dir().join("silent"), "").unwrap();
-    session.send("\x1c").unwrap();
+    for (story, words) in
+        [("running", ": `cage start` re-attaches"), ("stopped", "; the engine does not answer")]
+    {
+        let machine = machine(story, "exec /bin/sleep 60");
+        machine.engine().act("container-inspect-format", "exec /bin/sleep 60");
+        let mut session = cage(&machine, "start");
+        let start = Instant::now();
+        session.send("\x1c").unwrap();
+        session.flush().unwrap();
+        exits(session, words, 0);
+        // What is known needs no question.
+        assert!(story == "stopped" || start.elapsed() < ANSWER, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn ctrl_z_stops_cage_also_after_its_client() {
+    let machine = machine("running", "exit 1");
+    machine.engine().act("container-inspect-format", "echo asked >/dev/tty; exec /bin/sleep 60");
+    let script = format!("set -m; {} shell; echo at the prompt; fg", env!("CARGO_BIN_EXE_cage"));
+    let mut session = shell(&machine, &script);
+    session.exp_string("asked").unwrap();
+    session.send("\x1a").unwrap();
     session.flush().unwrap();
-    exits(session, "; the engine does not answer", 0);
+    session.exp_string("at the prompt").unwrap();
+    exits(session, "the engine went away", 1);
 }
 
 #[test]
 fn a_client_that_ignores_a_hangup_is_left_all_the_same() {
-    let machine = machine(Speaks::Docker, "trap '' HUP; exec /bin/sleep 60");
+    let machine = machine("running", "trap '' HUP; exec /bin/sleep 60");
     let mut session = cage(&machine, "start");
     session.send("\x1c").unwrap();
     session.flush().unwrap();
@@ -84,7 +107,7 @@ fn a_session_ends_with_the_right_words_at_the_right_place() {
         ("printf foo; exit 137", "exited 137 true", " was killed: out of memory; "),
         ("exit 137", "exited 137 false", " exited with 137; `cage start` starts it again"),
     ] {
-        let machine = machine(Speaks::Docker, client);
+        let machine = machine("running", client);
         machine.engine().answer("container-inspect-format", 0, "", &format!("{state} \"\"\n"));
         let code = client.rsplit(' ').next().unwrap().parse().unwrap();
         exits(cage(&machine, "start"), words, code);
@@ -107,7 +130,7 @@ fn an_engine_that_was_stopped_or_restarted_is_told_with_the_way_back() {
         ("shell", running, "foo\r\n\u{1b}[Jerror: the engine was restarted, and has lost the command", 1),
     ] {
         let complaint = if verb == "start" { "" } else { lost };
-        let machine = machine(Speaks::Docker, &format!("printf foo; echo '{complaint}' >&2; exit 1"));
+        let machine = machine("running", &format!("printf foo; echo '{complaint}' >&2; exit 1"));
         machine.engine().answer("container-inspect-format", state.0, state.1, state.2);
         let mut session = cage(&machine, verb);
         let before = session.exp_string(words).unwrap();
@@ -124,7 +147,7 @@ fn a_terminal_whose_cage_was_killed_has_not_ended_with_the_container() {
         ("ended", "left NAME, which has stopped; another terminal ended"),
     ] {
         let dir = "$HOME/.local/state/cage/NAME.terminals";
-        let machine = machine(Speaks::Docker, "exit 0");
+        let machine = machine("running", "exit 0");
         let name = Cage::of(&machine.project).name;
         let leave = format!("/bin/mkdir -p {dir}; printf '{word}' >{dir}/99999999").replace("NAME", &name);
         machine
@@ -137,7 +160,7 @@ fn a_terminal_whose_cage_was_killed_has_not_ended_with_the_container() {
 
 #[test]
 fn a_container_that_is_removed_was_not_only_killed() {
-    let machine = machine(Speaks::Docker, "exit 137");
+    let machine = machine("running", "exit 137");
     let engine = machine.engine();
     let missing = format!("Error: No such container: {}", &Cage::of(&machine.project).id[..12]);
     engine.answer("container-inspect-format", 1, &missing, "");
@@ -150,7 +173,7 @@ fn a_container_that_is_removed_was_not_only_killed() {
 
 #[test]
 fn a_command_whose_client_leaves_it_gets_a_hangup() {
-    let machine = machine(Speaks::Docker, "echo 'read escape sequence' >&2; exit 1");
+    let machine = machine("running", "echo 'read escape sequence' >&2; exit 1");
     exits(cage(&machine, "shell"), "the engine's client has left the command, which got a hangup", 1);
     assert_eq!(machine.engine().calls().pop().unwrap().first().unwrap(), "container");
     let calls = machine.engine().calls();
@@ -160,7 +183,7 @@ fn a_command_whose_client_leaves_it_gets_a_hangup() {
 
 #[test]
 fn a_shell_that_ignores_a_signal_is_hung_up() {
-    let machine = machine(Speaks::Docker, "exec /bin/sleep 60");
+    let machine = machine("running", "exec /bin/sleep 60");
     let mut session = cage(&machine, "shell");
     session.process_mut().signal(Signal::SIGTERM).unwrap();
     session.exp_eof().unwrap();
@@ -181,7 +204,7 @@ fn what_a_program_has_drawn_below_is_erased_unless_it_ended_by_itself() {
         ("start", lives, "\\033[?1049h", true),
     ] {
         let draw = format!("printf 'first\\nsecond\\nthird\\nfourth\\r\\033[2A{screen}drawn'; {end}");
-        let machine = machine(Speaks::Docker, &draw);
+        let machine = machine("running", &draw);
         machine.engine().answer("container-inspect-format", 0, "", &format!("{state} \"\"\n"));
         let mut session = start(&machine, verb);
         let before = session.exp_string("drawn").unwrap();
@@ -210,7 +233,7 @@ fn a_killed_cage_takes_its_client_along_and_hangs_the_command_up() {
     for (verb, hung_up) in
         [("start", &[][..]), ("shell", &["1"]), ("run make", &["1"]), ("run make | /bin/cat", &["1"])]
     {
-        let machine = machine(Speaks::Docker, "echo $$ >\"$dir/client\"; exec /bin/sleep 60");
+        let machine = machine("running", "echo $$ >\"$dir/client\"; exec /bin/sleep 60");
         let mut session = shell(&machine, &format!("{} {verb}; echo ended", env!("CARGO_BIN_EXE_cage")));
         session.exp_string("inside").unwrap();
         let file = machine.engine().dir().join("client");
@@ -230,7 +253,7 @@ fn a_killed_cage_takes_its_client_along_and_hangs_the_command_up() {
 fn a_job_in_the_background_that_waits_for_the_terminal_can_be_ended_and_continued() {
     for (command, code) in [("run cat", 125), ("run cat >out", 143)] {
         for continues in [false, true] {
-            let machine = machine(Speaks::Docker, "read -r line; exit 0");
+            let machine = machine("running", "read -r line; exit 0");
             let then = if continues {
                 "fg"
             } else {
@@ -259,7 +282,7 @@ fn a_job_in_the_background_that_waits_for_the_terminal_can_be_ended_and_continue
 
 #[test]
 fn an_early_detach_key_ends_cage_with_a_word() {
-    let machine = machine(Speaks::Docker, "exit 0");
+    let machine = machine("running", "exit 0");
     machine.engine().act("inspect", "echo asked >/dev/tty; exec /bin/sleep 20");
     let mut session = start(&machine, "start");
     session.exp_string("asked").unwrap();
