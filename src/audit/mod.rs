@@ -56,6 +56,15 @@ pub struct Report {
     pub incomplete: Option<String>,
 }
 
+impl Report {
+    /// Adds a reason why the list may be incomplete.
+    #[must_use]
+    pub fn also_incomplete(self, why: String) -> Self {
+        let incomplete = Some(self.incomplete.into_iter().chain([why]).collect::<Vec<_>>().join("; "));
+        Self { incomplete, ..self }
+    }
+}
+
 /// Scans a project. `home` is the user's. [`Record::new_among`] returns the findings that are new.
 pub fn scan(project: &Path, home: Option<&Path>, scope: Scope) -> Report {
     let limits = match scope {

@@ -14,7 +14,7 @@ use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
 use crate::engine::command::PATIENCE;
 use crate::engine::container::State;
-use crate::engine::error;
+use crate::engine::error::{self, Trouble};
 use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::host::worktree::{self, GitDir};
@@ -89,7 +89,7 @@ impl Check {
             }
         }
         if let Some(why) = &report.incomplete {
-            console::warn(&format!("the project was not scanned completely: {why}"));
+            console::warn(&format!("the list may be incomplete: {why}"));
         }
         if record.as_ref().is_some_and(Record::is_cut) && !new.is_empty() {
             console::warn("the cage's record has no room for all earlier findings: some of these may be old");
@@ -144,10 +144,13 @@ fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Resu
     let dir = file::real(&project.dir());
     let scan = || audit::scan(&dir, session.host.home.as_deref(), Scope::Whole);
     let Some(runtime) = runtime.filter(|_| !session.global.dry_run) else { return Ok(scan()) };
-    let cages = session.cages(runtime).unwrap_or_else(|error| {
-        console::warn(&format!("cages that can write here are not paused: {}", chain(&error, str::to_owned)));
-        Vec::new()
-    });
+    let cages = match session.cages(runtime) {
+        Ok(cages) => cages,
+        Err(error) => {
+            let why = format!("cages that can write here are not paused: {}", chain(&error, str::to_owned));
+            return Ok(scan().also_incomplete(why));
+        }
+    };
     let mut cages: Vec<Cage> = cages.into_iter().filter(|cage| cage.state == State::Running).collect();
     session.interrupts.hold(|| {
         let (mut paused, mut running) = (Vec::new(), Vec::new());
@@ -159,21 +162,27 @@ fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Resu
             let Some(place) = place() else { continue };
             let can_write = |cage: &mut Cage| can_write(cage, &place);
             for cage in cages.extract_if(.., can_write) {
-                let pause = session.runner.capture(&runtime.command(["pause", &cage.id]).within(PATIENCE));
-                let is_paused = pause.is_ok_and(|pause| pause.status.success());
-                if is_paused { paused.push(cage) } else { running.push(cage) }
+                match session.runner.run(&runtime.command(["pause", &cage.id]).within(PATIENCE)) {
+                    Ok(_) => paused.push(cage),
+                    Err(error) => running.push((cage, error.trouble)),
+                }
             }
         }
-        let report = scan();
+        let mut report = scan();
         let continued =
             paused.iter().map(|cage| session.runner.run(&runtime.command(["unpause", &cage.id])).map(drop));
         // Each is tried before an error is returned.
         continued.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()?;
-        for cage in running {
+        for (cage, trouble) in running {
             let name = &cage.name;
-            console::info(&format!(
+            let why = format!(
                 "{name} can't be paused and ran during the scan: to be sure, `cage stop {name}`, then check"
-            ));
+            );
+            if trouble == Trouble::NoFreezer {
+                console::info(&why);
+            } else {
+                report = report.also_incomplete(why);
+            }
         }
         Ok(report)
     })

@@ -171,7 +171,7 @@ fn explain(trouble: Trouble, invocation: &Invocation, words: &str) -> (String, &
             if invocation.is_exec() { "the cage stopped at once" } else { "" },
             "the image's own command ended: `docker run --rm -it IMAGE`, or podman's, shows the reason",
         ),
-        Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::Other => ("", ""),
+        Trouble::NameTaken | Trouble::NoSuchContainer | Trouble::NoFreezer | Trouble::Other => ("", ""),
     };
     (explanation.to_owned(), hint)
 }

@@ -40,6 +40,8 @@ pub enum Trouble {
     OtherProcessor,
     /// podman is too old to map users.
     TooOld,
+    /// The engine can pause no container: it runs without root on cgroup v1.
+    NoFreezer,
     /// The mounted directory was deleted on the host.
     DirectoryGone,
     /// The command took longer than its time limit.
@@ -50,7 +52,7 @@ pub enum Trouble {
 
 /// Patterns of messages in lower case, from docker 20.10 to 29 and podman 4 to 5. The first that fits a line counts. A `*` stands
 /// for any text.
-const PATTERNS: [(Trouble, &[&str]); 16] = [
+const PATTERNS: [(Trouble, &[&str]); 17] = [
     (Trouble::PermissionDenied, &["permission denied while trying to connect to the docker *"]),
     (
         Trouble::Unreachable,
@@ -95,6 +97,13 @@ const PATTERNS: [(Trouble, &[&str]); 16] = [
     (
         Trouble::NoSession,
         &["default oci runtime *", "failed to obtain podman configuration: lstat /run/user/*"],
+    ),
+    (
+        Trouble::NoFreezer,
+        &[
+            "can not pause containers on rootless containers with cgroup v1*",
+            "*: cannot toggle freezer: cgroups not configured for container*",
+        ],
     ),
     (Trouble::DirectoryGone, &["*possible container breakout*", "*outside of container mount namespace*"]),
     (

@@ -57,6 +57,14 @@ fn text_of_the_user_is_no_kind_of_failure() {
             "OCI runtime exec failed: exec failed: exec: \"possible container breakout\": executable file not found in $PATH: unknown",
             Trouble::Other,
         ),
+        (
+            "Error: can not pause containers on rootless containers with cgroup V1: this container does not have a cgroup",
+            Trouble::NoFreezer,
+        ),
+        (
+            "Error response from daemon: Cannot pause container f417: OCI runtime pause failed: cannot toggle freezer: cgroups not configured for container: unknown",
+            Trouble::NoFreezer,
+        ),
         ("Error: statfs /srv/no space left on device: no such file or directory", Trouble::NotShared),
         (
             "Error response from daemon: invalid mount config for type \"bind\": bind source path does not exist: /srv/port is already allocated",

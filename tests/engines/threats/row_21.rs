@@ -194,7 +194,9 @@ fn a_lease_does_not_hide_a_setting(world: &World) {
     };
     hold(".git/config");
     let check = world.cage("check").exits(3);
-    check.says("the project was not scanned completely: .git/config can't be read while another program holds a lease on it");
+    check.says(
+        "the list may be incomplete: .git/config can't be read while another program holds a lease on it",
+    );
     hold(".cage.env");
     let restart = world.cage("restart").exits(1);
     restart

@@ -92,7 +92,7 @@ fn a_file_that_is_too_large_is_not_reported_as_clean() {
     fs::write(&config, "# a comment\n".repeat(200_000) + "[core]\nfsmonitor = ./x\n").unwrap();
     let outcome = machine.cage("check");
     assert_eq!((outcome.code, outcome.stdout.as_str()), (3, ""), "{}", outcome.stderr);
-    let said = "cage: warning: the project was not scanned completely: .git/config is too large";
+    let said = "cage: warning: the list may be incomplete: .git/config is too large";
     assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
     let json: serde_json::Value = serde_json::from_str(&machine.cage("check --json").stdout).unwrap();
     assert_eq!(json["stopped"], ".git/config is too large to be read to its end");
