@@ -11,6 +11,7 @@ pub mod home;
 pub mod image_facts;
 pub mod isolation;
 pub mod mount_points;
+pub mod named_places;
 pub mod nesting;
 pub mod network;
 pub mod option_files;

@@ -43,6 +43,18 @@ impl Settings {
     /// # Errors
     /// When a file can't be read, or git would refuse it.
     pub fn read(host: &Host, repository: &Repository, reach: &Reach) -> Result<Self> {
+        Self::read_for(host, Some(repository), reach)
+    }
+
+    /// Reads the settings that git uses in any repository: includes with a condition count, too.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    pub fn read_all(host: &Host, reach: &Reach) -> Result<Self> {
+        Self::read_for(host, None, reach)
+    }
+
+    fn read_for(host: &Host, repository: Option<&Repository>, reach: &Reach) -> Result<Self> {
         let mut reader =
             Reader { host, repository, reach, settings: Self::default(), files: 0, room: MAX_SIZE };
         for path in files(host) {
@@ -96,7 +108,8 @@ fn files(host: &Host) -> Vec<PathBuf> {
 
 struct Reader<'a> {
     host: &'a Host,
-    repository: &'a Repository,
+    /// Without one, all conditions are true.
+    repository: Option<&'a Repository>,
     reach: &'a Reach,
     settings: Settings,
     /// The number of files that were read.
@@ -129,8 +142,12 @@ impl Reader<'_> {
                     .hint("`git config --list` says where it is")
             );
         };
-        for entry in entries {
+        for mut entry in entries {
             let included = self.included(path, &entry)?;
+            if let Some(included) = &included {
+                // Outside of the file nobody knows what a relative path starts from.
+                entry.value = Some(included.as_os_str().as_bytes().to_vec());
+            }
             self.settings.entries.push(entry);
             if let Some(included) = included {
                 self.file(&included, depth + 1)?;
@@ -181,7 +198,7 @@ impl Reader<'_> {
 
     /// Returns whether the condition of an `includeIf` in a file is true.
     fn is_true(&self, file: &Path, condition: &[u8]) -> bool {
-        let Repository { paths, branch, settings, .. } = self.repository;
+        let Some(Repository { paths, branch, settings, .. }) = self.repository else { return true };
         let is_url =
             |entry: &&Entry| entry.section == "remote" && entry.subsection.is_some() && entry.name == "url";
         if let Some(pattern) = condition.strip_prefix(b"gitdir:") {

@@ -63,6 +63,19 @@ impl SshConfig {
         Ok(Self { lines, skipped: reader.skipped })
     }
 
+    /// Returns every setting with its words, whatever the host.
+    pub fn all(&self) -> Vec<(&str, &[String])> {
+        let mut lines: Vec<&Line> = self.lines.iter().rev().collect();
+        let mut all = Vec::new();
+        while let Some(line) = lines.pop() {
+            match line {
+                Line::Set(keyword, words) => all.push((keyword.as_str(), words.as_slice())),
+                Line::Include(included) => lines.extend(included.iter().rev()),
+            }
+        }
+        all
+    }
+
     /// Returns the settings for a host by the name on ssh's command line. The first value of each setting counts.
     pub fn of(&self, home: &Path, name: &str) -> Settings {
         let mut settings = Settings::default();
@@ -99,14 +112,12 @@ impl Reader<'_> {
         let mut lines = Vec::new();
         for line in String::from_utf8_lossy(&bytes).lines() {
             let Some((keyword, words)) = setting(line) else { continue };
-            if keyword != "include" {
-                lines.push(Line::Set(keyword, words));
-                continue;
-            }
-            let paths = words.iter().flat_map(|word| found(&dir.join(at_home(self.home, word))));
+            let included = if keyword == "include" { words.as_slice() } else { &[] };
+            let paths = included.iter().flat_map(|word| found(&dir.join(at_home(self.home, word))));
             for path in paths.collect::<Vec<_>>() {
                 lines.push(Line::Include(self.file(&path, dir, depth + 1)?));
             }
+            lines.push(Line::Set(keyword, words));
         }
         Ok(lines)
     }

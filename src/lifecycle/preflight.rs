@@ -11,7 +11,7 @@ use crate::cage::existing::Cage;
 use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_GIT_IDENTITY};
 use crate::cage::personal::{Identity, Personal, SigningKey};
-use crate::cage::{engine_args, isolation, nesting, option_files};
+use crate::cage::{engine_args, isolation, named_places, nesting, option_files};
 use crate::engine::args::MountSource;
 use crate::engine::info::Engine;
 use crate::engine::place::Place;
@@ -161,6 +161,9 @@ impl Written<'_> {
         let places: Vec<String> = places.collect();
         nesting::check_links(&options.links, &places)?;
         runtime.check_outside(&places)?;
+        if !options.has(ALLOW_DANGEROUS_DIR) {
+            named_places::check(&session.host, &places.iter().map(PathBuf::from).collect())?;
+        }
         let places: Vec<String> = others.iter().flat_map(Cage::writable_sources).chain(places).collect();
         option_files::check_places(&session.host, options, &places)?;
         Ok(places)

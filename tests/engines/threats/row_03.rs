@@ -12,6 +12,7 @@ on_each_engine!(
     clients:
     what_is_nobodys_project_is_refused,
     so_is_one_where_links_of_the_home_lead,
+    so_is_one_that_settings_of_git_and_ssh_name,
     so_is_one_that_holds_the_agents_socket,
     a_system_directory_is_refused_whatever_is_asked,
 );
@@ -136,6 +137,55 @@ fn so_is_one_where_links_of_the_home_lead(world: &World) {
     cage("start -d --allow-dangerous-dir").ok();
     cage("run -- sh -c 'echo ROW3_TOKEN >cage-env'").ok();
     world.cage("run printenv ROW3_TOKEN").env("ROW3_TOKEN", "canary-4f1c").ok().prints("canary-4f1c\n");
+    cage("rm").ok();
+}
+
+fn so_is_one_that_settings_of_git_and_ssh_name(world: &World) {
+    // No link leads there.
+    let dotfiles = world.home.join("dotfiles");
+    let cage = |words: &str| world.cage(&format!("-C {} {words}", dotfiles.display()));
+    world.write(&dotfiles.join("sub/more"), "");
+    let (config, ssh) = (world.home.join(".gitconfig"), world.home.join(".ssh/config"));
+    let dir = dotfiles.display().to_string();
+    world.write(&world.home.join("elsewhere"), "[core]\neditor = vi\n");
+    world.write(&world.home.join("other"), &format!("[alias]\nx = !cd {dir} && ./x\n"));
+    for (file, line, why) in [
+        (&config, "[include]\npath = dotfiles/sub/more", "include.path in your settings of git leads to"),
+        (&config, "[include]\npath = ~/dotfiles/not-there-yet", "include.path in"),
+        (
+            &config,
+            "[includeIf \"gitdir:/nowhere/\"]\npath = ~/dotfiles/sub/more",
+            "includeif.gitdir:/nowhere/.path in",
+        ),
+        (&config, "[include]\npath = other", "alias.x in your settings of git leads to"),
+        (&config, &format!("[core]\nhooksPath = {dir}/hooks"), "core.hookspath in"),
+        (&config, "[credential]\nhelper = !$HOME/dotfiles/x", "credential.helper in"),
+        (&config, "[diff \"a\"]\ntextconv = sh -c '~/dotfiles/x \\\"$1\\\"'", "diff.a.textconv in"),
+        (&ssh, "Include ~/dotfiles/ssh/*.conf", "include in your settings of ssh leads to"),
+        (&ssh, "Host none\n  ProxyCommand %d/dotfiles/x %h", "proxycommand in"),
+        (&ssh, "Match host x exec \"dotfiles=~/dotfiles/x\"", "match in"),
+    ] {
+        world.write(file, line);
+        cage("start -d").exits(1).says(why).says("counts on this machine").says("--allow-dangerous-dir");
+        cage("run true").exits(125).says(why);
+        // Neither may it be mounted for another project.
+        world.cage(&format!("start -d -v {dir}:/mnt")).exits(1).says(why);
+        std::fs::remove_file(file).unwrap();
+    }
+    // These name it, and run nothing there. The rest leads elsewhere.
+    let harmless =
+        format!("[safe]\ndirectory = {dir}\n[include]\npath = elsewhere\n[core]\nhooksPath = ~/dotfiles2\n");
+    world.write(&config, &harmless);
+    world.write(&ssh, "Host x\n  IdentityFile ~/.ssh/id\n");
+    cage("run true").ok();
+    cage("rm").ok();
+    world.cage(&format!("run -v {dir}:/mnt:ro true")).ok();
+    world.cage("rm").ok();
+    // The control: this is what the cage could do.
+    world.write(&config, "[include]\npath = ~/dotfiles/sub/more\n");
+    cage("start -d --allow-dangerous-dir").ok();
+    cage("run -- sh -c 'printf \"[alias]\\nx = !echo canary-3f\\n\" >>sub/more'").ok();
+    crate::yours::git(world, &world.project, "x").prints("canary-3f\n");
     cage("rm").ok();
 }
 

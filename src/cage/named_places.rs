@@ -1,0 +1,72 @@
+//! The user's settings of git and ssh that name a place: what is written there counts on this machine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::base::error::Failure;
+use crate::base::text;
+use crate::cage::options::ALLOW_DANGEROUS_DIR;
+use crate::host::git_config::Entry;
+use crate::host::git_person;
+use crate::host::machine::Host;
+use crate::host::reach::Reach;
+use crate::host::ssh_config::SshConfig;
+
+/// Settings of git and of programs around it that list repositories, or text to begin with.
+const HARMLESS: [(&str, &str); 7] = [
+    ("safe", "directory"),
+    ("maintenance", "repo"),
+    ("scalar", "repo"),
+    ("gui", "recentrepo"),
+    ("ghq", "root"),
+    ("remote", "url"),
+    ("commit", "template"),
+];
+
+/// What ends a path in a command line.
+const SEPARATORS: &str = " \t\n'\"`;&|()<>=,:";
+
+/// Checks that no setting of the user's names something in these `places`, which a new cage can write: git would read more
+/// settings there, or run a hook, and ssh likewise.
+///
+/// # Errors
+/// When one does.
+pub fn check(host: &Host, places: &Reach) -> Result<()> {
+    let Some(home) = &host.home else { return Ok(()) };
+    // Files that can't be read have a warning of their own; git and ssh refuse them, too.
+    let git = git_person::Settings::read_all(host, places).unwrap_or_default();
+    let ssh = SshConfig::read(home, places).unwrap_or_default();
+    let is_used = |entry: &&Entry| !HARMLESS.contains(&(entry.section.as_str(), entry.name.as_str()));
+    let of_git = git.entries.iter().filter(is_used).map(|entry| {
+        (entry.key(), "git", String::from_utf8_lossy(entry.value.as_deref().unwrap_or_default()).into_owned())
+    });
+    let of_ssh = ssh.all().into_iter().map(|(keyword, words)| (keyword.to_owned(), "ssh", words.join(" ")));
+    for (name, program, value) in of_git.chain(of_ssh) {
+        if let Some(path) = paths(&value, home).into_iter().find(|path| places.place_of(path).is_some()) {
+            bail!(
+                Failure::new(format!(
+                    "{} in your settings of {program} leads to {}, which counts on this machine as soon as code in the cage writes it",
+                    text::escape(&name),
+                    text::escape(&path.to_string_lossy())
+                ))
+                .hint(format!("keep that elsewhere; {ALLOW_DANGEROUS_DIR} if you mean it"))
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Returns the absolute paths in a value, which may be a command line.
+fn paths(value: &str, home: &Path) -> Vec<PathBuf> {
+    let words = shell_words::split(value).unwrap_or_default();
+    let parts = value.split(|c| SEPARATORS.contains(c)).map(str::to_owned);
+    let all = [value.to_owned()].into_iter().chain(words).chain(parts);
+    let absolute = all.filter_map(|word| {
+        let word = word.trim_start_matches('!');
+        let below =
+            ["~/", "$HOME/", "${HOME}/", "%d/"].into_iter().find_map(|start| word.strip_prefix(start));
+        below.map(|below| home.join(below)).or_else(|| word.starts_with('/').then(|| word.into()))
+    });
+    absolute.collect()
+}
