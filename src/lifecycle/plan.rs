@@ -237,9 +237,15 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Attaches, and keeps what was made unless the container never started: one in which anything ran is never removed.
+    /// Attaches, and keeps what was made unless the container never started: one in which anything ran is never removed. A signal that
+    /// no longer stopped the plan, such as that of Ctrl-\, counts as detaching.
     fn attach(&mut self, attach: &Attach) -> Result<u8> {
         self.locks.clear();
+        if self.interrupts.came() {
+            console::end_line();
+            console::info(&format!("{} is running: `cage start` attaches", attach.ending.name));
+            return Ok(0);
+        }
         let undo = self.undo.take();
         attach.execute(self.runner, self.interrupts)?.map_err(|complaint| {
             self.undo = undo;

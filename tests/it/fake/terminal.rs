@@ -292,6 +292,15 @@ fn an_early_detach_key_ends_cage_with_a_word() {
 }
 
 #[test]
+fn a_detach_key_at_the_end_of_a_restart_detaches() {
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    machine.engine().act("rename", "kill -QUIT $PPID");
+    let session = start(&machine, "restart");
+    exits(session, " is running: `cage start` attaches", 0);
+    assert!(machine.engine().calls().iter().all(|call| call[0] != "attach"));
+}
+
+#[test]
 fn nothing_is_left_of_a_cage_that_is_removed() {
     let machine = Machine::in_story(Speaks::Docker, "stopped");
     let name = Cage::of(&machine.project).name;
