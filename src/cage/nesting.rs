@@ -1,6 +1,6 @@
 //! Checks of paths that code in another cage can change: nested projects and mounts, and links in the paths of mounts.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
@@ -13,6 +13,7 @@ use crate::cage::ssh_agent::SOCKET;
 use crate::engine::container::{Mounted, State};
 use crate::engine::query::Volume;
 use crate::host::project::Project;
+use crate::host::worktree::{self, GitDir};
 
 /// Checks that no other cage can write a directory that contains the project, a source of its mounts, or a link in the path of one
 /// of them: code in that cage could put a link there, and the engine would mount the target of the link.
@@ -41,6 +42,32 @@ pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Cage]) 
         }
     }
     Ok(())
+}
+
+/// Returns the project's git directory, or why its repository is not used: it lies where code in another cage can write, or a former
+/// one could, and may have been made by that code. `own` are the places that the project's own cage has. Repositories that share a
+/// cage's `.git` are used, and so is a directory that a cage has as a whole, if it looks like nothing but a repository.
+pub fn check_repository(git: GitDir, own: &[String], others: &[Cage], reach: &[PathBuf]) -> GitDir {
+    let Some(common) = git.outside().filter(|common| !own.iter().any(|place| place == common)) else {
+        return git;
+    };
+    let places = others.iter().flat_map(Cage::writable_sources).map(PathBuf::from);
+    let is_git = |part: Component| part.as_os_str() == ".git";
+    let is_made_up = |place: &PathBuf| {
+        let below = Path::new(common).strip_prefix(place);
+        below.is_ok_and(|below| match below.components().next() {
+            Some(first) => !is_git(first),
+            None => !place.components().any(is_git) && !worktree::has_only_git_files(place),
+        })
+    };
+    match places.chain(reach.iter().cloned()).find(is_made_up) {
+        None => git,
+        Some(place) => GitDir::Refused(format!(
+            "{} is in {}, where code in another cage could make one (--allow-nested uses it)",
+            text::escape(common),
+            text::escape(&place.to_string_lossy())
+        )),
+    }
 }
 
 /// Checks that no link in the path of the project or a typed source leads out of a place that a cage can or could write: code in it

@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use crate::base::file;
 use crate::host::git_config::{Entry, entries};
 use crate::host::project::Project;
-use crate::host::worktree::GitDir;
+use crate::host::worktree::{GitDir, is_repository};
 
 /// The number of bytes of a repository's files that are read.
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -68,11 +68,6 @@ impl Repository {
             submodules: settings_in([dir.join(".gitmodules")].into_iter().chain(modules), &mut room),
         }
     }
-}
-
-/// Returns whether git takes a directory for a repository without a working tree.
-fn is_repository(dir: &Path) -> bool {
-    dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
 }
 
 /// Returns the directory of the repository that a directory without one is in.

@@ -1,8 +1,8 @@
 //! Linked git worktrees and submodules: their `.git` is a file that names a directory elsewhere, without which git
 //! doesn't work in the cage.
 //!
-//! A program in the cage can write that file. cage therefore accepts the directory only if it lies outside the project and
-//! itself names this project as its working tree. cage never runs git.
+//! A program in the cage can write that file. cage therefore accepts the directory only if it lies outside the project, is a
+//! repository, and itself names this project as its working tree. cage never runs git.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +16,7 @@ use super::git_config;
 use crate::base::file;
 
 /// The git directory that a project needs besides its own files.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GitDir {
     /// The project has no `.git`.
     None,
@@ -94,8 +94,56 @@ fn follow(project: &Path, file: &Path) -> Result<(String, PathBuf), String> {
     if (common != git_dir && !is_kept_there) || project.starts_with(&common) {
         return Err(format!("{target} has its objects elsewhere"));
     }
+    // A directory of the user's own that is no repository, perhaps with everything of theirs in it.
+    if !is_repository(&common) {
+        return Err(format!("{} is no repository", common.display()));
+    }
     let common = common.into_os_string().into_string().map_err(|_| "its path is not valid UTF-8")?;
     Ok((common, git_dir))
+}
+
+/// Returns whether git takes a directory for a repository.
+pub fn is_repository(dir: &Path) -> bool {
+    dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
+}
+
+/// Returns whether a directory has nothing in it but what git keeps in a repository: code in a cage can make a repository of a
+/// directory with other files.
+/// <https://git-scm.com/docs/gitrepository-layout>
+pub fn has_only_git_files(dir: &Path) -> bool {
+    const NAMES: [&str; 24] = [
+        "HEAD",
+        "AUTO_MERGE",
+        "BISECT_LOG",
+        "COMMIT_EDITMSG",
+        "annex",
+        "branches",
+        "config",
+        "config.worktree",
+        "description",
+        "gc.log",
+        "gc.pid",
+        "git-daemon-export-ok",
+        "hooks",
+        "index",
+        "info",
+        "lfs",
+        "logs",
+        "modules",
+        "objects",
+        "packed-refs",
+        "refs",
+        "rr-cache",
+        "shallow",
+        "worktrees",
+    ];
+    let is_gits = |name: &OsStr| {
+        let name = name.as_bytes();
+        NAMES.iter().any(|known| known.as_bytes() == name)
+            || [b"_HEAD".as_slice(), b"_MSG", b".lock"].iter().any(|end| name.ends_with(end))
+    };
+    fs::read_dir(dir)
+        .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_gits(&entry.file_name()))))
 }
 
 /// Returns the `.git` file of the working tree that a git directory says it belongs to.

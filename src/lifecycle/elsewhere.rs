@@ -32,10 +32,10 @@ impl Context<'_> {
     ///
     /// # Errors
     /// As [`Context::prove`].
-    pub fn prove_if_elsewhere(&self, image: &str) -> Result<()> {
-        let Self { session, runtime, project, .. } = *self;
+    pub fn prove_if_elsewhere(&self, image: &str, git: &GitDir) -> Result<()> {
+        let Self { session, runtime, .. } = *self;
         let Some(address) = runtime.elsewhere(&session.host, session.runner)? else { return Ok(()) };
-        self.prove(image, &address, &GitDir::of(&project.dir()))
+        self.prove(image, &address, git)
     }
 }
 

@@ -100,7 +100,7 @@ impl<'a> NewCage<'a> {
         let host = &session.host;
         let engine = &preflight.engine;
         check_annotations(context.image, &options)?;
-        let git = GitDir::of(&project.dir());
+        let git = preflight.git.clone();
         let link = Link::of(host, &project.name);
         let mut seed = home::seed_dir(host)?;
         let mut notes = Vec::new();

@@ -33,6 +33,8 @@ pub struct Preflight {
     pub(super) endpoint: String,
     /// The properties of the engine.
     pub(super) engine: Engine,
+    /// The directory that git needs besides the project.
+    pub(super) git: GitDir,
     /// The other cages.
     pub(super) others: Vec<Cage>,
     /// Messages about what the user may want to do.
@@ -57,7 +59,7 @@ impl Preflight {
     /// As [`Context::prove_if_elsewhere`].
     pub fn prove(&mut self, context: Context, image: Option<&str>) -> Result<()> {
         if let Some(image) = image {
-            context.prove_if_elsewhere(image)?;
+            context.prove_if_elsewhere(image, &self.git)?;
             self.proved = true;
         }
         Ok(())
@@ -93,7 +95,14 @@ impl Preflight {
         let engine_and_home = || runtime.ask_both(|| runtime.engine(host, runner), ask);
         let cages = || session.cages_knowing(runtime, found.cage.as_ref());
         let ((engine, volume), mut others) = runtime.ask_both(engine_and_home, cages)?;
-        let written = Written { session, runtime, project, options, others: &others };
+        let is_own = |cage: &&Cage| cage.final_name() == project.name;
+        let own: Vec<String> = others.iter().filter(is_own).flat_map(Cage::writable_sources).collect();
+        others.retain(|cage| !is_own(&cage));
+        let git = match GitDir::of(&project.dir()) {
+            git if options.has(ALLOW_NESTED) => git,
+            git => nesting::check_repository(git, &own, &others, &host.reach()?),
+        };
+        let written = Written { session, runtime, project, options, git: &git, own, others: &others };
         let places = written.places()?;
         let reach = places.iter().map(PathBuf::from).chain(host.reach()?).collect();
         written.check_reach(&reach)?;
@@ -104,7 +113,6 @@ impl Preflight {
         if !session.global.dry_run {
             host.keep_reach(runtime.kind.program(), places);
         }
-        others.retain(|other| other.final_name() != project.name);
         if !options.has(ALLOW_NESTED) {
             nesting::check_nested(project, options, &others)?;
             // The reach also has the places of removed cages.
@@ -125,6 +133,7 @@ impl Preflight {
         Ok(Self {
             env,
             engine,
+            git,
             others,
             suggestions,
             personal,
@@ -138,26 +147,26 @@ impl Preflight {
 }
 
 /// What a new cage and the cages that exist can write.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Written<'a> {
     session: &'a Session,
     runtime: &'a Runtime,
     project: &'a Project,
     options: &'a CreateOptions,
+    git: &'a GitDir,
+    /// The places of the project's own cage.
+    own: Vec<String>,
     others: &'a [Cage],
 }
 
 impl Written<'_> {
     /// Returns the places that the cages can write, and checks those of the new one.
-    fn places(self) -> Result<Vec<String>> {
-        let Self { session, runtime, project, options, others } = self;
+    fn places(&self) -> Result<Vec<String>> {
+        let Self { session, runtime, project, options, git, own, others } = self;
         let sources =
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
-        let git = GitDir::of(&project.dir());
-        let own =
-            others.iter().filter(|other| other.final_name() == project.name).flat_map(Cage::writable_sources);
-        let places =
-            sources.chain([project.path.as_str()]).chain(git.outside()).map(str::to_owned).chain(own);
+        let places = sources.chain([project.path.as_str()]).chain(git.outside()).map(str::to_owned);
+        let places = places.chain(own.iter().cloned());
         let places: Vec<String> = places.collect();
         nesting::check_links(&options.links, &places)?;
         runtime.check_outside(&places)?;
@@ -170,7 +179,7 @@ impl Written<'_> {
     }
 
     /// Checks the files and mounts that the engine's own arguments name.
-    fn check_reach(self, reach: &Reach) -> Result<()> {
+    fn check_reach(&self, reach: &Reach) -> Result<()> {
         let Self { session, project, options, .. } = self;
         let here = session.host.cwd.as_deref().unwrap_or(Path::new("/"));
         engine_args::check_files(&options.engine_args, here, reach)?;
@@ -187,6 +196,7 @@ impl Preflight {
     pub fn sample(engine: Engine) -> Self {
         Self {
             engine,
+            git: GitDir::None,
             env: EnvFiles::default(),
             endpoint: String::new(),
             others: Vec::new(),

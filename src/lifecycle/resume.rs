@@ -11,6 +11,7 @@ use crate::cage::options::{ALLOW_NESTED, IMAGE};
 use crate::cage::{isolation, nesting};
 use crate::engine::container::State;
 use crate::engine::image::{Image, is_local, is_same_name};
+use crate::host::worktree::GitDir;
 use crate::lifecycle::belonging::Record;
 use crate::lifecycle::context::{Context, Entry, replaced_while_running};
 use crate::lifecycle::ending;
@@ -245,7 +246,7 @@ impl Context<'_> {
             let cages = session.cages_knowing(runtime, Some(container))?;
             nesting::check_nested(project, kept, &cages)?;
         }
-        self.prove_if_elsewhere(&container.image_id)?;
+        self.prove_if_elsewhere(&container.image_id, &GitDir::of(&project.dir()))?;
         let shares_home = container.mount_point_of(&session.host.home_volume).is_some();
         let records = session.records(runtime, &place, container.final_name(), shares_home)?;
         Ok(Plan::new(records.iter().map(Record::write)))

@@ -12,6 +12,7 @@ on_each_engine!(
     clients:
     a_git_file_that_points_elsewhere_is_not_followed,
     nor_is_one_by_way_of_the_project_itself,
+    a_repository_that_code_in_a_cage_made_up_is_not_mounted,
     a_link_that_another_cage_put_in_place_of_the_repository_is_not_mounted,
 );
 
@@ -64,6 +65,63 @@ fn nor_is_one_by_way_of_the_project_itself(world: &World) {
     linked_worktrees(world);
     world.cage("restart").ok().says_not("git won't work in the cage");
     world.cage("run -- git status --short").ok().prints("");
+}
+
+/// Code in two cages works together: one makes a directory look like the repository of the other.
+fn a_repository_that_code_in_a_cage_made_up_is_not_mounted(world: &World) {
+    let refused = "git won't work in the cage";
+    // A directory where users keep projects, with one that has a cage, and one that has none.
+    let (code, project) = (world.root().join("code"), world.project.display().to_string());
+    let planted = code.join("worktrees/planted");
+    world.write(&planted.join("private"), "private");
+    world.write(&code.join("other/private"), "secret");
+    let first = |words: &str| world.cage(&format!("-C {} {words}", planted.display()));
+    let sh = |script: &str| format!("run -- sh -euc {}", shell_words::quote(script));
+    let sees = |dir: &Path| world.cage(&sh(&format!("cat {}/private", dir.display()))).run().code == 0;
+    first("start -d").ok();
+    world.cage("start -d").ok();
+    assert!(!sees(&planted) && !sees(&code.join("other")));
+    let is_refused = |named: &Path, why: &str| {
+        world.cage(&sh(&format!("rm -rf .git; echo gitdir: {} >.git", named.display()))).ok();
+        world.cage("restart").ok().says(refused).says(why);
+        assert!(!sees(&planted) && !sees(&code.join("other")), "{}", named.display());
+    };
+    // The directory above, by way of a name that git gives.
+    first(&sh(&format!("echo ../.. >commondir; echo {project}/.git >gitdir"))).ok();
+    is_refused(&planted, "is no repository");
+    // The other project as a whole, a directory of it, and one that looks like a repository.
+    let submodule = format!("printf '[core]\nworktree = {project}\n' >config");
+    first(&sh(&format!("rm commondir gitdir; {submodule}; mkdir sub; cp config sub"))).ok();
+    is_refused(&planted, "is no repository");
+    first(&sh("for dir in . sub; do (cd $dir; mkdir objects refs; echo ref: refs/heads/main >HEAD); done"))
+        .ok();
+    is_refused(&planted, "where code in another cage could make one");
+    is_refused(&planted.join("sub"), "where code in another cage could make one");
+    // What a former cage made is not used either.
+    first("rm").ok();
+    is_refused(&planted, "where code in another cage could make one");
+    is_refused(&planted.join("sub"), "where code in another cage could make one");
+    // The control: this is what is refused.
+    world.cage("restart --allow-nested").ok().says_not(refused);
+    assert!(world.cage(&sh(&format!("ls {}/sub", planted.display()))).run().code == 0);
+    world.cage("rm").ok();
+    std::fs::remove_file(world.project.join(".git")).unwrap();
+
+    // The same from one cage alone: a linked worktree of a repository in a directory of that name.
+    let (library, bare) = (world.root().join("library"), code.join("worktrees/repo.git"));
+    world.mkdir(&library);
+    world.mkdir(&bare);
+    git(world, &library, "init -q .");
+    git(world, &library, "commit -q --allow-empty -m first");
+    git(world, &library, &format!("clone -q --bare . {}", bare.display()));
+    git(world, &bare, &format!("worktree add -q {project} -b new"));
+    for command in ["start -d", "restart", "rm", "start -d"] {
+        world.cage(command).ok().says_not(refused);
+    }
+    world.cage("run -- git status --short").ok().prints("");
+    let plant = format!("cd {}; echo ../.. >commondir; echo {project}/.git >gitdir", bare.display());
+    world.cage(&sh(&plant)).ok();
+    is_refused(&bare, "is no repository");
 }
 
 /// The usual layout: a repository and a worktree of it beside, each with a cage.
