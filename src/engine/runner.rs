@@ -21,9 +21,10 @@ use crate::base::console;
 /// print without end; beyond this, cage closes the pipe, which ends the command.
 const MAX_OUTPUT: u64 = 64 * 1024 * 1024;
 
-/// Waits for a line on stdin, which cage writes when it no longer needs this. The client may lead a process group.
-const WATCH: &str =
-    r#"read -r _ && exit; kill -HUP -- "-$1" || kill -HUP "$1"; shift; [ $# = 0 ] || exec "$@""#;
+/// Reads the client's process ID from stdin, and waits for another line, which cage writes when it no longer needs this. The client
+/// may lead a process group.
+const WATCH: &str = r#"read -r client; [ "$client" ] || exit; read -r _ && exit
+kill -HUP -- "-$client" || kill -HUP "$client"; [ $# = 0 ] || exec "$@""#;
 
 /// Runs command lines.
 #[derive(Debug, Clone, Copy)]
@@ -208,31 +209,46 @@ impl Runner {
     }
 }
 
-/// Starts a process that waits for cage to end. When cage is killed, it ends the client and runs `then`.
-pub fn watch(client: &Child, then: Option<&Invocation>) -> Option<Watch> {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", WATCH, "sh", &client.id().to_string()]);
-    match then {
-        Some(then) => {
-            let variables = then.runtime.variables.iter().map(|(name, value)| (name, value));
-            shell.arg(&then.runtime.program).args(&then.args).envs(variables);
-        }
-        // The user's variables may lead the shell to libraries in the project.
-        None => drop(shell.env_clear()),
-    }
-    shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Without it the client stays when cage is killed.
-    shell.process_group(0).spawn().ok().map(Watch)
-}
-
 /// A process that waits for cage to be killed. Dropping this ends it.
 #[derive(Debug)]
-pub struct Watch(Child);
+pub struct Watch(Option<Child>);
+
+impl Watch {
+    /// Starts the process. When cage is killed, it ends the client and runs `then`. To be called before there is a client: if that
+    /// uses the terminal from the background, all of cage's job is stopped, and a process that is just being started may be among
+    /// them, from where it is never continued.
+    pub fn new(then: Option<&Invocation>) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", WATCH, "sh"]);
+        match then {
+            Some(then) => {
+                let variables = then.runtime.variables.iter().map(|(name, value)| (name, value));
+                shell.arg(&then.runtime.program).args(&then.args).envs(variables);
+            }
+            // The user's variables may lead the shell to libraries in the project.
+            None => drop(shell.env_clear()),
+        }
+        shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Without it the client stays when cage is killed.
+        Self(shell.process_group(0).spawn().ok())
+    }
+
+    /// Tells which client is to be ended.
+    pub fn follow(&mut self, client: &Child) {
+        self.write(&format!("{}\n", client.id()));
+    }
+
+    fn write(&mut self, line: &str) {
+        let pipe = self.0.as_mut().and_then(|shell| shell.stdin.as_mut());
+        let _ = pipe.map(|pipe| pipe.write_all(line.as_bytes()));
+    }
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let _ = self.0.stdin.take().map(|mut pipe| pipe.write_all(b"\n"));
-        let _ = self.0.wait();
+        // The second line if there is a client.
+        self.write("\n");
+        let _ = self.0.as_mut().map(Child::wait);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::base::console;
 use crate::base::text::escape;
 use crate::engine::command::Invocation;
 use crate::engine::error::EngineError;
-use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn, watch};
+use crate::engine::runner::{Cancel, Runner, Streams, Watch, pid, spawn};
 use crate::engine::signals::Interrupts;
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::{ModeTracker, Modes};
@@ -315,8 +315,9 @@ impl Client<'_> {
         let (notes_reader, notes) = io::pipe().map_err(failed)?;
         let rows = pty.resize(redraws.into());
         terminal.make_raw().map_err(failed)?;
+        let mut watch = Watch::new(if_killed);
         let child = runner.start(invocation, Streams::Terminal(side))?;
-        let watch = watch(&child, if_killed);
+        watch.follow(&child);
         let _ = relay::show(stdout(), modes.redo().as_bytes());
         let running = Running {
             pid: pid(&child),

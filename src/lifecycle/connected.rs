@@ -16,7 +16,7 @@ use crate::base::error::Failure;
 use crate::base::text::escape;
 use crate::engine::command::Invocation;
 use crate::engine::error::EngineError;
-use crate::engine::runner::{Cancel, Runner, Streams, pid, spawn, watch};
+use crate::engine::runner::{Cancel, Runner, Streams, Watch, pid, spawn};
 use crate::engine::signals::Interrupts;
 use crate::host::detach_keys::DetachKeys;
 use crate::lifecycle::attach::DETACHED;
@@ -179,9 +179,10 @@ impl Exec {
         let numbers = interrupts.numbers().iter().copied().chain([SIGTTIN, SIGTTOU]);
         let mut signals = Signals::new(numbers).map_err(not_started)?;
         let handle = signals.handle();
+        let mut watch = Watch::new(Some(&self.signalling(&SIGHUP)));
         let mut child = runner.start(&self.client, Streams::Inherited)?;
+        watch.follow(&child);
         let client = pid(&child);
-        let watch = watch(&child, Some(&self.signalling(&SIGHUP)));
         let end = |signal| client.map(|client| kill_process(client, signal));
         let status = thread::scope(|scope| {
             let passing = spawn(scope, || {
