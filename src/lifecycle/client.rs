@@ -94,7 +94,8 @@ impl Ended {
     /// Goes to a new line if the output ends in the middle of one. If the program was left or `broken_off`, erases what it has drawn
     /// below, which a program that ends by itself does.
     pub fn end_line(&self, broken_off: bool) {
-        let line = if self.in_line { "\n" } else { "" };
+        // A program in raw mode may have left the cursor where its last line ended.
+        let line = if self.in_line { "\n" } else { "\r" };
         let erase = if broken_off && !self.modes.alternate_screen() { "\x1b[J" } else { "" };
         let _ = relay::show(stdout(), [line, erase].concat().as_bytes());
     }

@@ -102,8 +102,8 @@ fn a_client_that_ignores_a_hangup_is_left_all_the_same() {
 fn a_session_ends_with_the_right_words_at_the_right_place() {
     for (client, state, words) in [
         ("printf foo; exit 143", "exited 143 false", "foo\r\ncage: left cage-app-"),
-        ("echo foo; exit 0", "exited 0 false", "foo\r\ncage: left cage-app-"),
-        ("echo foo; exit 129", "exited 129 false", "foo\r\ncage: left cage-app-"),
+        ("echo foo; exit 0", "exited 0 false", "foo\r\n\rcage: left cage-app-"),
+        ("/bin/stty -opost; echo foo; exit 129", "exited 129 false", "foo\n\rcage: left cage-app-"),
         ("printf foo; exit 137", "exited 137 true", " was killed: out of memory; "),
         ("exit 137", "exited 137 false", " exited with 137; `cage start` starts it again"),
     ] {
