@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::display;
 use super::finding::{Findings, Sighting, path_bytes};
+use super::git_files::REFUSED;
 use super::repository::{Files, path_in_file, scan_repository};
 use super::tree::{Node, Tree};
 use crate::host::worktree::GitDir;
@@ -16,9 +17,12 @@ const POINTER: &str = "git uses the repository there";
 pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) {
     let root = Path::new("");
     // The repository of a linked worktree or a submodule, which the cage mounts as well.
-    if let Node::File(_) = tree.node(Path::new(".git"))
-        && let GitDir::Outside { common, .. } = GitDir::of(project)
+    if let Node::File(status) = tree.node(Path::new(".git"))
+        && let GitDir::Outside { common, own } = GitDir::of(project)
     {
+        let what = format!("gitdir: {}", display::path(&own));
+        let (file, content, changed) = (tree.shown(Path::new(".git")), path_bytes(&own), status.changed);
+        findings.add(Sighting { path: file, what, trigger: POINTER, content, changed });
         let path = Path::new(&common);
         match Tree::open(path, path, tree.home.as_deref(), Rc::clone(&tree.limits)) {
             Ok(outside) => scan_repository(&outside, root, Files { tree, dir: root }, findings),
@@ -64,7 +68,13 @@ pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
         Node::Link(target, status) => (display::link(&target), target, status),
         Node::File(status) => {
             let text = tree.read(&path).unwrap_or_default();
-            let Some(target) = text.strip_prefix(b"gitdir: ").map(path_in_file) else { return };
+            let Some(target) = text.strip_prefix(b"gitdir:") else {
+                let (path, what) = (tree.shown(&path), "file with an error".to_owned());
+                let changed = status.changed;
+                return findings.add(Sighting { path, what, trigger: REFUSED, content: &text, changed });
+            };
+            // Other programs than git accept it without the blank.
+            let target = path_in_file(target.strip_prefix(b" ").unwrap_or(target));
             (format!("gitdir: {}", display::path(&target)), target, status)
         }
     };

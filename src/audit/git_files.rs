@@ -116,10 +116,18 @@ fn names_driver(attribute: &[u8]) -> bool {
     }
 }
 
+/// The trigger of a file that git doesn't read to its end.
+pub const REFUSED: &str = "git refuses it; other programs may read and act on the rest";
+
 /// Adds the settings in `.gitmodules` that git acts on.
 pub fn gitmodules(tree: &Tree, path: &Path, findings: &mut Findings) {
     let Node::File(status) = tree.node(path) else { return };
     let Some(text) = tree.read(path) else { return };
+    if git_config::all_entries(&text).is_none() {
+        let (path, what) = (tree.shown(path), "file with an error".to_owned());
+        let changed = status.changed;
+        findings.add(Sighting { path, what, trigger: REFUSED, content: &text, changed });
+    }
     for entry in git_config::entries(&text).filter(|entry| entry.section == "submodule") {
         // git reads few settings of this file, other programs keep theirs in it.
         if let Some(trigger) = git_settings::trigger(&entry).filter(|it| *it != git_settings::UNKNOWN) {

@@ -150,16 +150,31 @@ pub fn trigger(entry: &Entry) -> Option<&'static str> {
     if goes_to(entry) {
         return Some(REMOTE);
     }
+    if merges_no_branch(entry) {
+        return Some("git pull merges it");
+    }
     let listed = SETTINGS.iter().find(|(keys, _)| has(keys)).map(|(_, trigger)| *trigger);
     listed.or_else(|| (!ORDINARY.iter().any(|keys| has(keys))).then_some(UNKNOWN))
 }
 
-/// Returns whether a setting has git fetch to the refs of a remote or to tags.
+/// Returns whether a setting has git fetch branches of a remote to its own names for them here, or tags.
 fn fetches_as_usual(entry: &Entry) -> bool {
-    let value = entry.value.as_deref().unwrap_or_default();
-    let to = value.iter().position(|c| *c == b':').map_or(b"".as_slice(), |colon| &value[colon + 1..]);
-    let is_usual = || to.is_empty() || to.starts_with(b"refs/remotes/") || to.starts_with(b"refs/tags/");
-    entry.section == "remote" && entry.name == "fetch" && is_usual()
+    let value = String::from_utf8_lossy(entry.value.as_deref().unwrap_or_default());
+    let (from, to) = value.split_once(':').unwrap_or((&value, ""));
+    let from = from.trim_start_matches(['+', '^']);
+    let remote = String::from_utf8_lossy(entry.subsection.as_deref().unwrap_or_default());
+    let own = |branch: &str| format!("refs/remotes/{remote}/{branch}");
+    let is_usual = match from.strip_prefix("refs/heads/") {
+        Some(branch) => to.is_empty() || to == own(branch),
+        // A short name may stand for anything, such as a pull request.
+        None => from.starts_with("refs/tags/") && (to.is_empty() || to == from),
+    };
+    entry.section == "remote" && entry.name == "fetch" && is_usual
+}
+
+/// Returns whether a setting has git pull merge something else than a branch, such as a pull request of a stranger's.
+fn merges_no_branch(entry: &Entry) -> bool {
+    (entry.section.as_str(), entry.name.as_str()) == ("branch", "merge") && !starts(entry, b"refs/heads/")
 }
 
 /// Returns whether a setting has the name `key` in the table.

@@ -94,11 +94,15 @@ impl KnownFiles {
             let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
             self.by_name.get(&(after, name.into()))
         });
-        let in_packages = dirs.iter().any(|name| PACKAGES.contains(name));
+        // A directory that a pattern takes under any name may have the name of one of packages.
+        let in_packages = |pattern: &Pattern| {
+            let above = dirs.len() + 1 - pattern.depth();
+            dirs[..above].iter().any(|name| PACKAGES.contains(name))
+        };
         let fits = |pattern: &&Pattern| {
             dirs.len() + 1 >= pattern.depth()
                 && path().zip(pattern.names().rev()).all(|(name, pattern)| pattern.fits(name))
-                && (pattern.in_packages || !in_packages)
+                && (pattern.in_packages || !in_packages(pattern))
         };
         let known = named.flatten().chain(&self.others).find(fits);
         let known = known.map(|pattern| (pattern.trigger, pattern.depth() - 1));

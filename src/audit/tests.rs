@@ -181,7 +181,7 @@ fn settings_that_run_commands_or_redirect_are_found() {
         ("[extensions] worktreeConfig", "extensions.worktreeconfig"),
     ] {
         let project = Project::repository();
-        project.config(&format!("{setting}\n[broken"));
+        project.config(setting);
         assert_eq!(project.top(), [format!(".git/config: {what}")], "{setting}");
     }
     let project = Project::repository();
@@ -324,7 +324,8 @@ fn the_mounted_repository_of_a_linked_worktree_is_scanned() {
         .write("r/.git/worktrees/p/HEAD", "ref: refs/heads/p\n")
         .write("r/.git/worktrees/p/gitdir", format!("{}\n", show(&project, ".git")));
     project.write(".git", format!("gitdir: {}\n", show(&outside, "r/.git/worktrees/p")));
-    assert_eq!(project.top(), [format!("{}: core.pager=x", show(&outside, "r/.git/config"))]);
+    let pointer = format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"));
+    assert_eq!(project.top(), [pointer, format!("{}: core.pager=x", show(&outside, "r/.git/config"))]);
     // The control: a repository that names another working tree is not opened.
     outside.write("r/.git/worktrees/p/gitdir", "/elsewhere\n");
     assert_eq!(project.top(), [format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"))]);

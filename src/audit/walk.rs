@@ -121,8 +121,14 @@ impl Walk<'_> {
                 let Some(status) = self.tree.status(fd, &path.join(&name)) else { continue };
                 kind = status.kind;
             }
-            let may_be_below = || self.known.may_be_below(&names, &folded(&name), self.scope == Scope::Top);
+            let (known, is_top) = (self.known, self.scope == Scope::Top);
+            let may_be_below = || known.may_be_below(&names, &folded(&name), is_top);
             if kind == FileType::Directory {
+                // Its files are too many to be listed.
+                if let (Some((trigger, _)), 1) = (tree, passed_over(&folded(&name))) {
+                    let changed = self.tree.status(fd, &path.join(&name)).map_or(i64::MAX, |dir| dir.changed);
+                    self.add(&path.join(&name), "directory", trigger, changed);
+                }
                 if scope == Scope::Whole || may_be_below() {
                     todo.push(here.below(&name));
                 }

@@ -206,6 +206,31 @@ fn files_of_every_kind_are_found_at_the_top_and_below() {
 }
 
 #[test]
+fn a_directory_with_the_name_of_one_of_packages_hides_nothing_among_known_files() {
+    for (name, found) in [
+        (
+            ".devcontainer/node_modules/devcontainer.json",
+            ".devcontainer/node_modules/devcontainer.json: file",
+        ),
+        (
+            ".devcontainer/site-packages/devcontainer.json",
+            ".devcontainer/site-packages/devcontainer.json: file",
+        ),
+        (".claude/skills/node_modules/SKILL.md", ".claude/skills/node_modules: directory"),
+        (".cursor/rules/a/node_modules/x.mdc", ".cursor/rules/a/node_modules: directory"),
+        (
+            "deep/.vscode/extensions/site-packages/package.json",
+            "deep/.vscode/extensions/site-packages: directory",
+        ),
+    ] {
+        let project = Project::new();
+        project.write(name, "");
+        assert!(project.whole().contains(&found.to_owned()), "{name}");
+        assert_eq!(project.top().contains(&found.to_owned()), !name.starts_with("deep"), "{name}");
+    }
+}
+
+#[test]
 fn files_that_a_person_runs_knowingly_are_not_listed() {
     let project = Project::new();
     for name in "Makefile package.json build.rs pyproject.toml setup.py Cargo.toml justfile src/json.py src/pip/__init__.py \

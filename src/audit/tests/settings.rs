@@ -71,6 +71,21 @@ fn any_other_setting_is_a_finding() {
         ("remote.pushDefault fork", "remote.pushdefault=fork"),
         ("branch.main.pushRemote fork", "branch.main.pushremote=fork"),
         ("branch.main.mergeOptions '-s evil'", "branch.main.mergeoptions=-s evil"),
+        ("branch.main.merge refs/pull/6/head", "branch.main.merge=refs/pull/6/head"),
+        ("branch.main.merge pull/6/head", "branch.main.merge=pull/6/head"),
+        ("remote.o.fetch refs/pull/6/head", "remote.o.fetch=refs/pull/6/head"),
+        (
+            "remote.o.fetch +refs/pull/6/head:refs/remotes/o/main",
+            "remote.o.fetch=+refs/pull/6/head:refs/remotes/o/main",
+        ),
+        (
+            "remote.o.fetch +refs/heads/x:refs/remotes/o/main",
+            "remote.o.fetch=+refs/heads/x:refs/remotes/o/main",
+        ),
+        (
+            "remote.o.fetch +refs/heads/*:refs/remotes/other/*",
+            "remote.o.fetch=+refs/heads/*:refs/remotes/other/*",
+        ),
         ("remote.o.fetch '+refs/x/*:refs/replace/*'", "remote.o.fetch=+refs/x/*:refs/replace/*"),
         ("http.https://h/.extraHeader 'Authorization: s3cret'", "http.https://h/.extraheader=…"),
         ("sendemail.smtpPass s3cret", "sendemail.smtppass=…"),
@@ -137,4 +152,23 @@ fn settings_that_hide_changes_or_change_who_commits_are_found() {
         project.config(text);
         assert_eq!(project.top(), [format!(".git/config: {shown}")]);
     }
+}
+
+#[test]
+fn a_file_that_git_refuses_is_a_finding() {
+    let project = Project::new();
+    git(&project, "init -q .");
+    let config = std::fs::read_to_string(project.path(".git/config")).unwrap();
+    for error in ["[a]\nk = \"x", "[a]\n1k = x", "[a]\n\u{c}k = x", "[a_b]"] {
+        project.write(".git/config", format!("{config}{error}\n[core]\n\thooksPath = evil\n"));
+        assert_eq!(project.whole(), [".git/config: file with an error"], "{error:?}");
+    }
+    project.write(".git/config", &config);
+    project.write(".gitmodules", "[a_b]\n");
+    project.write("sub/.git", "git-dir: ../.git\n");
+    project.write("other/.git", "gitdir:../.git\n");
+    assert_eq!(
+        project.whole(),
+        [".gitmodules: file with an error", "other/.git: gitdir: ../.git", "sub/.git: file with an error"]
+    );
 }
