@@ -36,14 +36,34 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that no file that these arguments have the engine's client read or write is where code in a cage can write: an env file
-/// takes variables of this machine, a link leads to other files. `here` is the client's directory.
+/// Arguments with paths in the container, or with any text, and those that mount something, which is checked elsewhere.
+const INSIDE: [&str; 16] = [
+    "annotation",
+    "chrootdirs",
+    "entrypoint",
+    "env",
+    "health-cmd",
+    "hostname",
+    "label",
+    "mount",
+    "passwd-entry",
+    "secret",
+    "sysctl",
+    "tmpfs",
+    "user",
+    "volume",
+    "volumes-from",
+    "workdir",
+];
+
+/// Checks that no file that these arguments have the engine use is where code in a cage can write: an env file takes variables of
+/// this machine, a link leads to other files, and podman runs the program that `--runtime` names. `here` is the client's directory.
 ///
 /// # Errors
 /// When one is.
 pub fn check_files(args: &[String], here: &Path, reach: &Reach) -> Result<()> {
     for flag in flags(args) {
-        let place = file_of(&flag).and_then(|file| reach.place_of(&here.join(file)));
+        let place = files_of(&flag).find_map(|file| reach.place_of(&here.join(file)));
         ensure!(
             place.is_none(),
             Failure::new(format!(
@@ -58,9 +78,10 @@ pub fn check_files(args: &[String], here: &Path, reach: &Reach) -> Result<()> {
     Ok(())
 }
 
-/// Returns the file that the client reads or writes because of a flag.
-fn file_of<'a>(flag: &Flag<'a>) -> Option<&'a str> {
-    match flag.name {
+/// Returns the files that the engine may read, write or run because of a flag: of a flag that cage doesn't know, everything with a
+/// slash.
+fn files_of<'a>(flag: &Flag<'a>) -> impl Iterator<Item = &'a str> {
+    let named = match flag.name {
         "authfile" | "conmon-pidfile" | "decryption-key" | "env-file" | "pidfile" => Some(flag.value),
         "log-opt" => flag.value.strip_prefix("path="),
         "security-opt" => {
@@ -68,7 +89,9 @@ fn file_of<'a>(flag: &Flag<'a>) -> Option<&'a str> {
             file.filter(|file| !matches!(*file, "unconfined" | "builtin"))
         }
         _ => None,
-    }
+    };
+    let text = if INSIDE.contains(&flag.name) { "" } else { flag.value };
+    named.into_iter().chain(text.split(['=', ':', ',']).filter(|part| part.contains('/')))
 }
 
 /// Returns the capabilities to drop, except those that these arguments add: podman refuses to add and drop the same capability.

@@ -1,7 +1,7 @@
 //! Row 4: a name without a value in the project's env file. Engines take the value from their client's environment.
 
 use super::{client_that, text};
-use crate::lab::World;
+use crate::lab::{Engine, World};
 
 on_each_engine!(nothing_of_the_host_comes_in_unasked, nor_by_a_file_that_the_engine_reads_itself);
 
@@ -76,6 +76,14 @@ fn nor_by_a_file_that_the_engine_reads_itself(world: &World) {
     let leaked = world.engine(&read).env("ROW4_TOKEN", SECRET).ok().out;
     assert!(leaked.contains(SECRET) && leaked.contains("private-7"), "{leaked}");
 
+    if world.engine == Engine::RootlessPodman {
+        // The control: podman runs the program, outside of any container.
+        let (program, canary) = (world.project.join("runc"), world.home.join("canary"));
+        world.program(&program, &format!("#!/bin/sh\necho ran >{}\nexit 1\n", canary.display()));
+        world.engine(&format!("run --rm --runtime {} cage-lab true", program.display())).run();
+        assert_eq!(text(&canary), "ran\n");
+    }
+
     let relative = "../project/deep/../my.env";
     world.mkdir(&world.project.join("deep"));
     for args in [
@@ -89,6 +97,14 @@ fn nor_by_a_file_that_the_engine_reads_itself(world: &World) {
         "--security-opt=seccomp=./seccomp.json",
         "--pidfile ./pid",
         "--log-driver k8s-file --log-opt path=./log",
+        // Programs that podman runs on this machine, and files of both engines that cage knows no more of.
+        "--runtime ./runc",
+        &format!("--runtime={}", world.project.join("runc").display()),
+        "--conmon ./conmon",
+        "--hooks-dir ./hooks",
+        "--storage-opt overlay.mount_program=./fuse",
+        "--device ./link:/dev/x",
+        "--future-flag ./file",
     ] {
         let refused = world.cage(&format!("restart -- {args}")).env("ROW4_TOKEN", SECRET).exits(1);
         refused.says(&format!("names a file in {}, where code in a cage can write", world.project.display()));
@@ -96,7 +112,8 @@ fn nor_by_a_file_that_the_engine_reads_itself(world: &World) {
     // The control: a file elsewhere is read.
     world.cage(&format!("restart -- --env-file {}", outside.display())).ok();
     assert!(world.cage("run env").ok().out.contains("FINE=2\n"));
-    world.cage("restart --fresh -- --security-opt seccomp=unconfined").ok();
+    let inside = world.project.display();
+    world.cage(&format!("restart --fresh -- --security-opt seccomp=unconfined --workdir {inside} --env A={inside}/x --tmpfs {inside}/tmp")).ok();
 }
 
 fn the_persons_own_file_passes_names_on_and_no_patterns(world: &World) {
