@@ -160,8 +160,12 @@ fn shadows_module(dirs: &[&[u8]], name: &[u8]) -> bool {
     }
 }
 
+/// Returns whether python imports a module of this name. Next to many is one in C: `_json`.
 fn is_module(name: &[u8]) -> bool {
-    PYTHON_MODULES.split_ascii_whitespace().any(|module| module.as_bytes() == name)
+    let public = name.strip_prefix(b"_").unwrap_or(name);
+    PYTHON_MODULES
+        .split_ascii_whitespace()
+        .any(|module| module.as_bytes() == name || module.as_bytes() == public)
 }
 
 /// Returns a name as a file system compares it that ignores case in all scripts and what can't be seen: there `.vſcode` is

@@ -16,8 +16,11 @@ pub const FILES: &[(&str, &str)] = &[
     (".env .env.*", DOTENV),
     // <https://mise.jdx.dev/configuration.html>
     ("mise.toml mise.*.toml .mise.toml .mise.*.toml .miserc.toml", MISE),
-    (".mise/config.toml .mise/config.*.toml .mise/conf.d/* mise/config.toml mise/conf.d/*", MISE),
-    (".config/mise.toml .config/mise/config.toml .config/mise/conf.d/*", MISE),
+    (
+        ".mise/config.toml .mise/config.*.toml .mise/conf.d/* mise/config.toml mise/config.*.toml mise/conf.d/*",
+        MISE,
+    ),
+    (".config/mise.toml .config/mise/config.toml .config/mise/config.*.toml .config/mise/conf.d/*", MISE),
     (".rtx.toml .rtx.*.toml", MISE),
     (".tool-versions", "asdf and mise choose programs by it"),
     // <https://moonrepo.dev/docs/proto/config>, <https://fvm.app/documentation/getting-started/configuration>
@@ -37,7 +40,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("pkgx.yaml pkgx.yml .pkgx.yaml .pkgx.yml devshell.toml guix.scm manifest.scm", NIX),
     ("_opam/.opam-switch/environment _opam/.opam-switch/switch-config", VERSIONS),
     (".vfox.toml vfox.toml aqua.yaml aqua.yml .aqua.yaml .aqua.yml .jabbarc .dvmrc .gvmrc", VERSIONS),
-    (".tmux-sessionizer .tmuxinator.yml .tmuxp.yaml .tmuxp.json .zellij/**", TERMINALS),
+    (".tmux-sessionizer .tmuxinator.* .tmuxp.* .smug.yml .zellij/**", TERMINALS),
     (".lando.yml .lando.*.yml", "lando runs the commands in it on this machine"),
     // <https://docs.python.org/3/library/venv.html>
     ("bin/python*", PYTHONS),
@@ -75,6 +78,8 @@ pub const FILES: &[(&str, &str)] = &[
         "cmake, conan or an editor runs the programs that it names",
     ),
     ("*_override.tf *_override.tf.json override.tf override.tf.json *.auto.tfvars .terraformrc", TERRAFORM),
+    ("*_override.tofu *_override.tofu.json override.tofu override.tofu.json", TERRAFORM),
+    ("*.auto.tfvars.json terraform.tfvars terraform.tfvars.json", TERRAFORM),
     (".bundle/config", "bundle takes sources and build options from it"),
     ("uv.toml pip.conf poetry.toml pdm.toml .pdm.toml .pypirc .pixi/config.toml", PIP),
     ("Directory.Build.* Directory.Packages.props Directory.Solution.* *.user nuget.config", DOTNET),
@@ -89,6 +94,11 @@ pub const FILES: &[(&str, &str)] = &[
     // <https://ctan.org/pkg/latexmk>: Perl code, which editors run to preview a document.
     ("renv/activate.R .trunk/trunk.yaml .ncurc.* .secretlintrc.* .versionrc.* .actrc", OPTIONS),
     ("latexmkrc .latexmkrc texmf.cnf", "latexmk, which editors start, runs it"),
+    (
+        "jupyter_config.py jupyter_config.json .kitchen.local.yml .sops.yaml .stowrc .foreman .overmind.env",
+        OPTIONS,
+    ),
+    ("nose2.cfg unittest.cfg gcovr.cfg .ember-cli pnpmfile.js sftp-config.json .ftpconfig", OPTIONS),
     (".valgrindrc .proverc .perltidyrc .perlcriticrc .rspec .rspec-local", OPTIONS),
     ("GNUmakefile", "make reads it instead of a Makefile"),
     (
@@ -115,14 +125,17 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("ipython_config.py ipython_kernel_config.py profile_default/startup/*", CONSOLE),
     ("jupyter_*_config.py jupyter_*_config.json", "Jupyter runs it when it starts in the directory"),
-    (".ctags .ctags.d/*", "ctags, which editors start, takes options from it"),
+    (".ctags .ctags.d/* ctags.d/*.ctags gtags.conf", "ctags, which editors start, takes options from it"),
     // Managers of git hooks.
     (
         ".pre-commit-config.yaml .pre-commit-config.yml prek.toml",
         "pre-commit runs the commands in it on git commit",
     ),
     (".husky/**", "husky runs it on git commit and push"),
-    (".githooks/* .git-hooks/* githooks/* .hooks/*", "git runs it if core.hooksPath leads there"),
+    (
+        ".githooks/** .git-hooks/** githooks/* .hooks/* common/git-hooks/*",
+        "git runs it if core.hooksPath leads there",
+    ),
     (".simple-git-hooks.* simple-git-hooks.* .rusty-hook.toml cog.toml hk.pkl .hk.pkl hk.*.pkl", ON_COMMIT),
     (
         "lefthook.yml lefthook.yaml lefthook.toml lefthook.json .lefthook.yml .lefthook.yaml .lefthook.toml .lefthook.json",
@@ -130,7 +143,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("lefthook-local.* .lefthook-local.* .config/lefthook.*", LEFTHOOK),
     (
-        ".overcommit.yml .lintstagedrc* lint-staged.config.* captainhook.json grumphp.yml grumphp.yml.dist",
+        ".overcommit.yml .local-overcommit.yml .lintstagedrc* lint-staged.config.* captainhook.json grumphp.yml grumphp.yml.dist",
         ON_COMMIT,
     ),
     (".commitlintrc* commitlint.config.*", ON_COMMIT),
@@ -184,7 +197,7 @@ pub const FILES: &[(&str, &str)] = &[
         ".idea/*.xml .idea/tools/* .idea/scopes/* .idea/jsLinters/* .idea/stylesheetLinters/* .idea/libraries/* .idea/plugins/*",
         JETBRAINS,
     ),
-    ("*.ipr *.iws", JETBRAINS),
+    ("*.ipr *.iws .live-plugins/**", JETBRAINS),
     (".externalToolBuilders/*", "Eclipse runs it when files change"),
     // Eclipse JDT, also as the Java language server: annotation processors and builders.
     (".project .classpath .factorypath .settings/* *.launch .cproject .pydevproject", ECLIPSE),
@@ -206,11 +219,14 @@ pub const FILES: &[(&str, &str)] = &[
         "Obsidian or Logseq runs it when it opens the folder as a vault",
     ),
     (
-        "xcshareddata/xcschemes/* .xcode.env .xcode.env.local .swiftpm/**",
+        "xcshareddata/xcschemes/* *.xcuserdatad/xcschemes/* *.xcuserdatad/xcdebugger/* .xcode.env .xcode.env.local .swiftpm/**",
         "Xcode runs the actions in it when it builds",
     ),
     // <https://lazy.folke.io>, <https://github.com/folke/neoconf.nvim>
-    (".lazy.lua .neoconf.json .nlsp-settings/** .nvim/** .vim/** .exrc.lua", VIM),
+    (
+        ".lazy.lua .neoconf.json .nlsp-settings/** .nvim/** .vim/** .exrc.lua .vimrc.lua .vim-lsp-settings/**",
+        VIM,
+    ),
     (
         ".exrc .vimrc .nvimrc .nvim.lua .vimrc.local .lvimrc .local.vimrc _vimrc_local.vim .vim/coc-settings.json Session.vim",
         VIM,
@@ -244,7 +260,7 @@ pub const FILES: &[(&str, &str)] = &[
         LINTER,
     ),
     (
-        "*.config.js *.config.cjs *.config.mjs *.config.ts *.config.cts *.config.mts *.conf.js *.conf.ts",
+        "*.config.js *.config.cjs *.config.mjs *.config.ts *.config.cts *.config.mts *.conf.js *.conf.cjs *.conf.mjs *.conf.ts *.conf.cts *.conf.mts",
         LINTER,
     ),
     // <https://www.typescriptlang.org/tsconfig/#plugins>, <https://babeljs.io/docs/config-files>
@@ -270,7 +286,7 @@ pub const FILES: &[(&str, &str)] = &[
     (".storybook/* .size-limit.* .releaserc* .czrc .cz.* .cz-config.* .jestrc* .jscsrc .jshintrc", LINTER),
     // Of Python.
     (
-        "conftest.py tox.ini setup.cfg pytest.ini .pytest.ini .coveragerc .bandit .isort.cfg .style.yapf",
+        "conftest.py tox.ini setup.cfg pytest.ini .pytest.ini pytest.toml .pytest.toml .coveragerc .bandit .isort.cfg .style.yapf",
         LINTER,
     ),
     (
@@ -280,13 +296,15 @@ pub const FILES: &[(&str, &str)] = &[
     (".sqlfluff .ansible-lint dbt_project.yml", LINTER),
     // Of PHP.
     (
-        "phpstan.neon phpstan.neon.dist phpstan.dist.neon psalm.xml psalm.xml.dist phpunit.xml phpunit.xml.dist",
+        "phpstan.neon phpstan.neon.dist phpstan.dist.neon psalm.xml psalm.xml.dist phpunit.xml phpunit.xml.dist phpunit.dist.xml",
         LINTER,
     ),
     (
         ".php-cs-fixer.php .php-cs-fixer.dist.php .php_cs .php_cs.dist rector.php ecs.php .phan/config.php",
         LINTER,
     ),
+    (".twig-cs-fixer.php .twig-cs-fixer.dist.php Steepfile .hie-bios .vscode-test.* .emmyrc.json", LAUNCHER),
+    (".eslintplugin/** eslint-local-rules.* eslint-local-rules/**", LINTER),
     ("phpcs.xml phpcs.xml.dist .phpcs.xml .phpcs.xml.dist pint.json", LINTER),
     // Of other languages.
     (
@@ -322,6 +340,8 @@ pub const FILES: &[(&str, &str)] = &[
         "opencode.json opencode.jsonc .opencode.json kilo.json kilo.jsonc .opencode/plugin/* .opencode/plugins/* .opencode/tool/*",
         "opencode runs it or the commands in it",
     ),
+    ("codebuff.json fastagent.config.yaml mcp_agent.config.yaml .container-use/** .gtrconfig", AGENT),
+    (".wtp.yml .wtp.yaml .workmux.yaml phantom.config.json", AGENT),
     ("crush.json .crush.json .aider.* .continuerc.json gptme.toml .gptme.toml .mentat_config.json", AGENT),
     (".github/hooks/* .clinerules/hooks/* .openhands/** .kiro/hooks/* .pi/extensions/**", AGENT),
     (
@@ -406,16 +426,19 @@ pub const STARTUP: &[(&str, &str)] = &[(
 pub const PYTHON: &str =
     "python -m and python -c, which editors start here, run it instead of the module of that name";
 
-/// Modules that python itself, its tools and its debuggers import: <https://docs.python.org/3/py-modindex.html>. Other modules of
+/// Modules that python itself, its tools and its debuggers import, without those that have the name of another one after `_`: <https://docs.python.org/3/py-modindex.html>. Other modules of
 /// that kind have names that projects use for their own.
 pub const PYTHON_MODULES: &str = "\
-    abc argparse array ast asyncio atexit base64 binascii bisect builtins bz2 cProfile calendar cmath codecs codeop collections \
-    colorsys compileall concurrent configparser contextlib contextvars copy copyreg csv ctypes dataclasses datetime dbm decimal \
+    __future__ _blake2 _collections_abc _colorize _compat_pickle _compression _crypt _curses_panel _elementtree _gdbm _interpreters \
+    _lsprof _markupbase _md5 _opcode_metadata _osx_support _posixshmem _posixsubprocess _py_abc _pydatetime _pydecimal _pyio _pylong \
+    _pyrepl _sha1 _sha2 _sha256 _sha3 _sha512 _sitebuiltins _strptime _threading_local _weakrefset \
+    abc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cgi cmath codecs codeop collections \
+    colorsys compileall concurrent configparser contextlib contextvars copy copyreg csv ctypes curses dataclasses datetime dbm decimal \
     difflib dis doctest email encodings ensurepip enum errno faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools \
-    gc genericpath getopt getpass gettext glob grp gzip hashlib heapq hmac html http imaplib importlib inspect io ipaddress \
+    gc genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html http imaplib imp importlib inspect io ipaddress \
     itertools json keyword linecache locale logging lzma mailbox marshal math mimetypes mmap modulefinder multiprocessing netrc ntpath \
-    numbers opcode operator optparse os pathlib pdb pickle pickletools pkgutil platform plistlib poplib posix posixpath pprint profile \
-    pstats pty pwd py_compile pyclbr pydoc queue quopri random re readline reprlib resource runpy sched secrets select selectors shelve \
+    nturl2path numbers opcode operator optparse os pathlib pdb pickle pickletools pkgutil platform plistlib poplib posix posixpath pprint profile \
+    pstats pty pwd py_compile pyclbr pydoc pyexpat queue quopri random re readline reprlib resource rlcompleter runpy sched secrets select selectors shelve \
     shlex shutil signal site smtplib socket socketserver sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string \
     stringprep struct subprocess symtable sys sysconfig syslog tarfile telnetlib tempfile termios textwrap threading time timeit tkinter \
     token tokenize tomllib trace traceback tracemalloc tty turtle types typing unicodedata unittest urllib uuid venv warnings wave \

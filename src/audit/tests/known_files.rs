@@ -174,7 +174,16 @@ const OF_EVERY_KIND: &str = "\
     irbrc .rdbgrc .psysh.php .nrepl.edn tool-gdb.py ipython_config.py profile_default/startup/x.py before.app.sln.targets x.runsettings \
     .emacs.desktop .ropeproject/config.py .joyride/scripts/activate.cljs platformio.ini _vimrc wallaby.js tslint.json .anyrc.js .otherrc.mts \
     .rubocop sorbet/config ruby_lsp/app/addon.rb .cmake-format.py .checkov.yaml .doctor.exs nbactions-x.xml \
-    .newagent/skills/x/SKILL.md .newagent/hooks/x.sh .newagent/mcp.json .specify/scripts/x.sh .idea/checkstyle-idea.xml .idea/any.xml app.ipr";
+    .newagent/skills/x/SKILL.md .newagent/hooks/x.sh .newagent/mcp.json .specify/scripts/x.sh .idea/checkstyle-idea.xml .idea/any.xml app.ipr \
+    ctags.d/x.ctags .githooks/commit-msg/check .git-hooks/pre_commit/x.rb .local-overcommit.yml mise/config.local.toml \
+    .config/mise/config.local.toml x_override.tofu override.tofu x.auto.tfvars.json terraform.tfvars .kitchen.local.yml \
+    phpunit.dist.xml .twig-cs-fixer.php Steepfile .hie-bios .vscode-test.mjs pytest.toml .pytest.toml nose2.cfg unittest.cfg \
+    karma.conf.cjs .eslintplugin/index.js eslint-local-rules.js .ember-cli gcovr.cfg gtags.conf pnpmfile.js .emmyrc.json \
+    .vim-lsp-settings/settings.json .vimrc.lua sftp-config.json .ftpconfig me.xcuserdatad/xcschemes/x.xcscheme \
+    me.xcuserdatad/xcdebugger/Breakpoints_v2.xcbkptlist .live-plugins/x/plugin.groovy .tmuxinator.yaml .tmuxp.yml .smug.yml \
+    common/git-hooks/pre-commit .sops.yaml .stowrc .foreman .overmind.env jupyter_config.py codebuff.json fastagent.config.yaml \
+    mcp_agent.config.yaml .container-use/environment.json .gtrconfig .wtp.yml .workmux.yaml phantom.config.json \
+    _json.py __future__.py _struct.cpython-311-x86_64-linux-gnu.so _strptime/__init__.py graphlib.py";
 
 #[test]
 fn files_of_every_kind_are_found_at_the_top_and_below() {
@@ -182,9 +191,21 @@ fn files_of_every_kind_are_found_at_the_top_and_below() {
         let project = Project::new();
         // A module shadows another one only at the top.
         let is_module = |name: &&str| {
-            ["json.py", "pip.py", "logging/", "re.pyc", "ssl.", "pip/"]
-                .iter()
-                .any(|module| name.starts_with(module))
+            [
+                "json.py",
+                "pip.py",
+                "logging/",
+                "re.pyc",
+                "ssl.",
+                "pip/",
+                "_json.",
+                "__future__.",
+                "_struct.",
+                "_strptime/",
+                "graphlib.",
+            ]
+            .iter()
+            .any(|module| name.starts_with(module))
         };
         let names: Vec<_> = OF_EVERY_KIND
             .split_ascii_whitespace()
@@ -233,7 +254,7 @@ fn a_directory_with_the_name_of_one_of_packages_hides_nothing_among_known_files(
 #[test]
 fn files_that_a_person_runs_knowingly_are_not_listed() {
     let project = Project::new();
-    for name in "Makefile package.json build.rs pyproject.toml setup.py Cargo.toml justfile src/json.py src/pip/__init__.py \
+    for name in "Makefile package.json build.rs pyproject.toml setup.py Cargo.toml justfile src/json.py src/pip/__init__.py _version.py __init__.py __main__.py src/_json.py \
         .github/workflows/ci.yml .gitignore .editorconfig requirements.txt index.ts config.ts main.tf docker-compose.yml \
         node_modules/x/jest.config.js .venv/lib/python3.12/site-packages/json/__init__.py site.yml environment.rb \
         .idea/workspace.xml .idea/modules.xml .idea/codeStyles/Project.xml .idea/app.iml .github/ISSUE_TEMPLATE/x.md skills/x.md"
