@@ -228,7 +228,12 @@ impl Runtime {
         };
         let volume = Some(volume).filter(|_| !self.kind.answers_side_by_side());
         let names: Vec<&str> = names.iter().copied().chain([image]).chain(volume).collect();
-        self.inspect(runner, &["inspect"], &names)
+        let found = self.inspect(runner, &["inspect"], &names);
+        let error = found.as_ref().err().and_then(|error| error.downcast_ref::<EngineError>());
+        if volume.is_some() && error.is_some_and(|error| misses_volume(&error.words)) {
+            return self.inspect(runner, &["inspect"], &names[..names.len() - 1]);
+        }
+        found
     }
 
     fn inspect(&self, runner: Runner, verb: &[&str], names: &[&str]) -> Result<Inspected> {
@@ -352,9 +357,11 @@ impl Runtime {
     }
 }
 
-/// Returns whether an engine failed because a volume doesn't exist.
+/// Returns whether an engine failed because a volume doesn't exist. podman takes a name for the beginning of others, and then answers
+/// nothing else either.
 fn misses_volume(words: &str) -> bool {
-    words.to_lowercase().contains("no such volume")
+    let words = words.to_lowercase();
+    words.contains("no such volume") || words.contains("more than one result for volume name")
 }
 
 /// Returns the address of podman's connection `name`, or of its default connection. If there is none, podman uses its socket on
