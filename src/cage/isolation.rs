@@ -93,6 +93,8 @@ pub fn holds_engine_socket(host: &Host, path: &Path) -> bool {
     Surroundings { project: "", here, sockets: host.engine_sockets().collect() }.holds_socket(path)
 }
 
+const HIDDEN: &str = "programs keep what they run and trust in hidden directories of your home";
+
 /// Checks that no mount can change a file that this machine runs or trusts.
 ///
 /// # Errors
@@ -102,7 +104,11 @@ pub fn check_writable(host: &Host, options: &CreateOptions) -> Result<()> {
         return Ok(());
     }
     let mut writable = options.mounts().filter(|mount| !mount.is_readonly());
-    let counts = |mount: &Mount| host.counts_here(Path::new(mount.source_path()?));
+    let counts = |mount: &Mount| {
+        let path = Path::new(mount.source_path()?);
+        let hidden = || host.is_hidden(path).then(|| HIDDEN.to_owned());
+        host.counts_here(path).or_else(hidden)
+    };
     let Some((mount, why)) = writable.find_map(|mount| Some((mount, counts(mount)?))) else { return Ok(()) };
     let shown = text::escape(&mount.to_volume_option());
     bail!(

@@ -149,12 +149,7 @@ impl Host {
             return Some("your whole home directory is in it".to_owned());
         }
         let overlaps = |place: &Path| path.starts_with(place) || place.starts_with(path);
-        let is_hidden_file = || {
-            let name = path.strip_prefix(file::real(self.home.as_ref()?)).ok()?;
-            let is_hidden =
-                name.components().count() == 1 && name.as_os_str().as_encoded_bytes().starts_with(b".");
-            (is_hidden && !path.is_dir()).then(|| path.to_owned())
-        };
+        let is_hidden_file = || (self.is_hidden(path) && !path.is_dir()).then(|| path.to_owned());
         let mut places = self.dotfiles().chain(self.secret_dirs());
         let place = places.find(|place| overlaps(place) || overlaps(&file::real(place)));
         let place = place.or_else(|| self.link_into(path)).or_else(is_hidden_file)?;
@@ -162,6 +157,13 @@ impl Host {
             "{} counts on this machine as soon as it is written",
             text::escape(&place.to_string_lossy())
         ))
+    }
+
+    /// Returns whether a path in the home begins with a dot. No list has the directories of all programs.
+    pub fn is_hidden(&self, path: &Path) -> bool {
+        let home = self.home.as_deref().map(file::real);
+        let name = home.as_ref().and_then(|home| path.strip_prefix(home).ok());
+        name.is_some_and(|name| name.as_os_str().as_encoded_bytes().starts_with(b"."))
     }
 
     /// Returns the sockets of engines and of the SSH agent.

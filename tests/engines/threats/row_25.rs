@@ -30,12 +30,16 @@ fn a_dotfile_is_not_mounted_writable(world: &World) {
         refused.says("can't be writable: ").says("hint: add `:ro`");
         world.cage(&format!("run -v {source}:/x:rw true")).exits(125);
     }
-    // A hidden file that cage has not heard of, and one that a link among settings leads to.
+    // Hidden files and directories that cage has not heard of, and one that a link among settings leads to.
     world.write(&home.join(".unheard-of"), "");
+    world.write(&home.join(".unknown/bin/tool"), "");
+    world.write(&home.join(".config/unknown/key"), "");
+    world.write(&home.join(".local/share/unknown/startup.sh"), "");
     world.write(&home.join("linked/options.lua"), "");
     world.mkdir(&home.join(".config/nvim/lua"));
     std::os::unix::fs::symlink(home.join("linked/options.lua"), home.join(".config/nvim/lua/o.lua")).unwrap();
-    for source in [".unheard-of", "linked", "linked/options.lua"] {
+    let unknown = [".unheard-of", ".unknown", ".unknown/bin", ".config/unknown", ".local/share/unknown"];
+    for source in unknown.into_iter().chain(["linked", "linked/options.lua"]) {
         let source = home.join(source).display().to_string();
         world.cage(&format!("start -d -v {source}:/x")).exits(1).says("can't be writable: ");
     }
