@@ -266,11 +266,19 @@ impl Running {
                     is_undone = true;
                     self.suspend(terminal);
                 }
-                SIGCONT if self.resume(terminal, std::mem::take(&mut is_undone)) => {
-                    on_event(self, Event::Signal(SIGCONT));
-                    let _ = spawn(scope, || self.redraw_again());
+                SIGCONT => {
+                    // A key is for the program, which may go on later than cage.
+                    let held = self.pty.hold_input();
+                    if self.resume(terminal, std::mem::take(&mut is_undone)) {
+                        self.resize(0);
+                        on_event(self, Event::Signal(SIGCONT));
+                        // A command draws when it is continued, and podman loses the code of one that ends meanwhile.
+                        if !self.tracker().has_session() {
+                            let _ = spawn(scope, || self.redraw_again());
+                        }
+                    }
+                    drop(held);
                 }
-                SIGCONT => {}
                 SIGWINCH => {
                     self.resize(0);
                     let _ = spawn(scope, || self.resize_again());

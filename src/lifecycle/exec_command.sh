@@ -11,10 +11,11 @@
 #
 # A COMMAND with a terminal is a job of this shell: the kernel suspends no program whose parent is outside of the container. When it
 # is suspended, an OSC sequence tells cage, which sends SIGCONT to this shell when the user continues it. Shells write to stderr that a
-# job was suspended; not so bash, which finds its terminal there.
+# job was suspended; not so bash, which finds its terminal there, and leaves a loop when a job is suspended.
 #
 # shellcheck disable=SC2086  # names of variables are split on purpose
 
+# Started by cage to run the command at the end.
 directory=$1
 [ -z "$2" ] || unset $2
 if [ "$3" != -- ]; then
@@ -44,15 +45,16 @@ if [ $# -gt 0 ]; then
     case $- in *m*) ;; *) exec "$@" ;; esac
     trap : INT QUIT TERM
     [ -n "${BASH_VERSION:-}" ] || exec 2>/dev/null
-    (exec "$@" 2>&1)
-    code=$?
-    while kill -0 %% 2>/dev/null; do
+    ended() {
+        code=$?
+        kill -0 %% 2>/dev/null || exit $code
         printf '\033]5379;%s\033\\' "$CAGE_SESSION"
         kill -STOP $$
         fg >/dev/null
-        code=$?
-    done
-    exit $code
+        ended
+    }
+    (exec "$@" 2>&1)
+    ended
 fi
 for shell in "${SHELL:-}" zsh bash; do
     if [ -n "$shell" ] && command -v "$shell" >/dev/null; then exec "$shell" -l; fi

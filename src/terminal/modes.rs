@@ -201,6 +201,11 @@ impl ModeTracker {
         self.has_output = false;
     }
 
+    /// Returns whether this follows the command of a session.
+    pub fn has_session(&self) -> bool {
+        self.state.session.is_some()
+    }
+
     /// Returns whether the command was suspended since the last call.
     pub fn take_suspension(&mut self) -> bool {
         mem::take(&mut self.state.is_suspended)

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_setfd, write};
 use rustix::process::{Signal, getpgrp, getpid, getsid, kill_current_process_group, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::stdio::{stdin, stdout};
@@ -93,7 +93,10 @@ pub fn suspend_job() {
 
 /// cage's side of a pseudo-terminal, whose other side is the terminal of the engine's client.
 #[derive(Debug)]
-pub struct Pty(OwnedFd);
+pub struct Pty {
+    fd: OwnedFd,
+    input: Mutex<()>,
+}
 
 impl Pty {
     /// Makes a pseudo-terminal, and returns both sides.
@@ -115,7 +118,18 @@ impl Pty {
         modes.local_modes |= LocalModes::IEXTEN;
         tcsetattr(&client, OptionalActions::Now, &modes)?;
         fcntl_setfl(&pty, fcntl_getfl(&pty)? | OFlags::NONBLOCK)?;
-        Ok((Self(pty), client))
+        Ok((Self { fd: pty, input: Mutex::default() }, client))
+    }
+
+    /// Writes input that fits. Returns the number of bytes.
+    pub fn write(&self, input: &[u8]) -> usize {
+        let _turn = self.hold_input();
+        write(&self.fd, input).unwrap_or(0)
+    }
+
+    /// Keeps [`Pty::write`] waiting until this is dropped.
+    pub fn hold_input(&self) -> MutexGuard<'_, ()> {
+        self.input.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives it the size of the user's terminal, or some rows fewer. Returns the number of rows.
@@ -125,7 +139,7 @@ impl Pty {
     pub fn resize(&self, fewer: u16) -> io::Result<u16> {
         let mut size = tcgetwinsize(stdout())?;
         size.ws_row = size.ws_row.saturating_sub(fewer);
-        tcsetwinsize(&self.0, size)?;
+        tcsetwinsize(&self.fd, size)?;
         Ok(size.ws_row)
     }
 
@@ -133,7 +147,7 @@ impl Pty {
     /// true.
     pub fn wait_for_client(&self, ended: impl Fn() -> bool) {
         let is_taken =
-            || tcgetattr(&self.0).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::IEXTEN));
+            || tcgetattr(&self.fd).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::IEXTEN));
         let deadline = Instant::now() + TAKES_TERMINAL;
         while !ended() && Instant::now() < deadline && !is_taken() {
             thread::sleep(Duration::from_millis(10));
@@ -143,6 +157,6 @@ impl Pty {
 
 impl AsFd for Pty {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }

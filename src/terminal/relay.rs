@@ -105,7 +105,7 @@ pub fn pass_input(
             waiting.truncate(before);
             let _ = on_input(Input::Discarded);
         }
-        let taken = if waiting.is_empty() { 0 } else { write(pty, &waiting).unwrap_or(0) };
+        let taken = if waiting.is_empty() { 0 } else { pty.write(&waiting) };
         waiting.drain(..taken);
         if takes_input.intersects(PollFlags::HUP | PollFlags::ERR) {
             // The client has closed its terminal, but may go on. It takes no more input.
@@ -121,7 +121,7 @@ pub fn pass_input(
 fn pass_rest(pty: &Pty, ended: &PipeReader, waiting: &mut Vec<u8>) -> io::Result<()> {
     let deadline = Instant::now() + READS;
     loop {
-        let taken = write(pty, waiting).unwrap_or(0);
+        let taken = pty.write(waiting);
         waiting.drain(..taken);
         let (watched, limit) = if waiting.is_empty() {
             (1, PASSES_ON)

@@ -247,21 +247,23 @@ fn a_suspended_command_suspends_cage(world: &World) {
                 start(BUSYBOX_IMAGE);
             }
         }
-        // One that the terminal suspends, and one that suspends itself in a raw terminal, and undoes nothing.
-        for (waits, key, then) in [
-            ("read x", "\x1a", ""),
-            (
-                "stty raw -echo; head -c1 >/dev/null; kill -TSTP 0; stty -raw echo; printf ba; echo ck; read x",
-                "z",
-                "back",
-            ),
-        ] {
+        // One that the terminal suspends, again before it has gone on, and one that suspends itself in a raw terminal. They undo
+        // nothing.
+        let suspends_itself =
+            "stty raw -echo; head -c1 >/dev/null; kill -TSTP 0; stty -raw echo; printf ba; echo ck; read x";
+        for (waits, keys, then) in
+            [("read x", &["\x1a", "\x1a"][..], ""), (suspends_itself, &["z"][..], "back")]
+        {
             let program = format!("printf \"{AGENT}in\"; echo side; {waits}; echo got $x; exit 7");
-            let script = format!("set -m; cage run -- sh -c '{program}'; echo at the prompt; read x; fg");
-            let mut terminal = Emulator::run(world, &script, &[]);
-            terminal.shows("inside").sends(key).shows("at the prompt").has_modes("");
-            terminal.sends("\n").has_modes(AGENTS_MODES).shows(then);
-            terminal.types("word").shows("got word").shows("code=7.");
+            let prompts = "; echo at the prompt; read x; fg".repeat(keys.len());
+            let mut terminal =
+                Emulator::run(world, &format!("set -m; cage run -- sh -c '{program}'{prompts}"), &[]);
+            terminal.shows("inside");
+            for key in keys {
+                terminal.sends(key).shows("at the prompt").has_modes("");
+                terminal.sends("\n").has_modes(AGENTS_MODES);
+            }
+            terminal.shows(then).types("word").shows("got word").shows("code=7.");
             assert_eq!(terminal.modes(), "", "{shell} {waits}");
         }
         // Where no shell could continue cage, the command goes on.
