@@ -48,7 +48,7 @@ if [ $# -gt 0 ]; then
     ended() {
         code=$?
         kill -0 %% 2>/dev/null || exit $code
-        printf '\033]5379;%s\033\\' "$CAGE_SESSION"
+        printf '\033]5379;%s\007' "$CAGE_SESSION"
         kill -STOP $$
         fg >/dev/null
         ended

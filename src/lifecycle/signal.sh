@@ -8,7 +8,7 @@
 # shellcheck disable=SC2086,SC2329  # /proc/*/stat is split on purpose; `leader` and `hit` are called by name.
 
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-mark=$1 signal=$2 sessions= leaders=
+mark=$1 signal=$2 sessions='' leaders=''
 each() {
     callback=$1
     for process in /proc/[0-9]*; do
