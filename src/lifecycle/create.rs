@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::base::script;
+use crate::base::text::escape;
 use crate::cage::existing::{Cage, SUCCESSOR};
 use crate::cage::home::{PREPARE, helper};
 use crate::cage::image_facts::Outside;
@@ -101,7 +102,10 @@ impl NewCage<'_> {
         let Context { session, runtime, project, .. } = self.context;
         let host = &session.host;
         let mut plan = Plan::default();
-        plan.say(format!("Creating {}", project.name));
+        // sudo keeps nothing of the way to the directory, on which code in a cage may have put a link.
+        let is_unsure = host.variable("SUDO_UID").is_some() && host.path_variable("PWD").is_none();
+        let place = if is_unsure { format!(" for {}", escape(&project.path)) } else { String::new() };
+        plan.say(format!("Creating {}{place}", project.name));
         plan.extend(self.notes.iter().cloned().map(Step::Say));
         plan.extend(self.warnings().into_iter().map(Step::Warn));
         plan.extend(self.preflight.suggestions.iter().cloned().map(Step::Say));

@@ -39,6 +39,12 @@ fn a_link_in_a_cages_reach_does_not_choose_what_is_mounted(world: &World) {
         world.cage(&format!("-C {} rm", secret.display())).ok();
     }
 
+    // Under sudo nobody knows of the way; what is mounted is said.
+    let there =
+        world.cage("start -d").dir(&world.project.join("data")).env("SUDO_UID", "0").env("SUDO_GID", "0");
+    there.ok().says(&format!(" for {}\n", secret.display()));
+    world.cage(&format!("-C {} rm", secret.display())).ok();
+
     // A link that the user made elsewhere, or that stays in the project, is followed.
     let own = world.root().join("own");
     symlink(&secret, &own).unwrap();
