@@ -1,5 +1,7 @@
 //! Commands in a running cage: shells, and the command of `cage run`.
 
+use std::time::Duration;
+
 use crate::base::script;
 use crate::base::text::escape;
 use crate::cage::env_file::EnvFiles;
@@ -17,6 +19,9 @@ pub const EXEC_COMMAND: &str = script::body(include_str!("exec_command.sh"));
 
 /// Signals a command and its children.
 const SIGNAL: &str = script::body(include_str!("signal.sh"));
+
+/// How long it may take to pass a signal on.
+const SIGNALLING: Duration = Duration::from_secs(10);
 
 /// A command to run in a cage.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +107,8 @@ impl ExecCommand {
             client: runtime.command(args).env_file(EnvFiles::default().to_input(&self.env)),
             keys: is_interactive.then(|| host.detach_keys.clone()),
             program: self.program(),
-            signal: runtime.command(signal),
+            // Code in the cage can replace the shell by a program that doesn't end.
+            signal: runtime.command(signal).within(SIGNALLING),
             session: host.session.clone(),
         }))
     }
