@@ -13,7 +13,7 @@ use crate::engine::error::{EngineError, Trouble};
 use crate::engine::runner::{Cancel, Runner};
 use crate::engine::signals::Interrupts;
 use crate::host::detach_keys::DetachKeys;
-use crate::lifecycle::client::{Client, Event, Running};
+use crate::lifecycle::client::{Client, Ended, Event, Running};
 use crate::lifecycle::ending::{ANSWER, Ending, State};
 use crate::lifecycle::kept_modes::{Keeper, KeptModes};
 use crate::lifecycle::open_terminals::{OpenTerminals, Way};
@@ -81,65 +81,13 @@ impl Attach {
         let open = self.ending.terminals.as_ref().map(|all| all.open(Way::Attached, ""));
         let ended = client.run(KeyFilter::new(&self.keys), on_event, Some(beside))?;
         drop(open);
-        let code = ended.status.code().and_then(|code| u8::try_from(code).ok());
-        let name = &self.ending.name;
-        let tell = |broken_off: bool, message: &str| {
-            ended.end_line(broken_off);
-            console::info(message);
-        };
-        let detach = |keeper: &mut Keeper, since: &str| {
-            tell(true, &format!("detached from {name}: `cage start` re-attaches"));
-            self.at_logout.iter().for_each(|warning| console::warn(warning));
-            keeper.keep(&ended.modes, since, &Cancel::default());
-            Ok(Ok(0))
-        };
-        // The user need not wait for a busy engine.
-        if let (true, None, Some(since)) = (ended.hung_up, code, since.get()) {
-            return detach(&mut keeper, since);
-        }
-        let state = match self.ending.look(runner, code) {
-            Err(_) if ended.hung_up => {
-                tell(true, &format!("detached from {name}; the engine does not answer"));
-                return Ok(Ok(0));
+        let mut left = Left { attach: self, ended, keeper, start };
+        match since.get() {
+            // The user need not wait for a busy engine.
+            Some(since) if left.ended.hung_up && left.ended.status.code().is_none() => {
+                Ok(Ok(left.detached(since)))
             }
-            state => state.inspect_err(|_| ended.end_line(true))?,
-        };
-        if !state.is_up() {
-            keeper.forget();
-        }
-        let complaint = EngineError::new(&self.client, ended.status, &ended.stderr);
-        match End::of(&state, code, &complaint.words) {
-            End::Detached => detach(&mut keeper, &state.since),
-            End::NeverStarted if ended.hung_up => Err(Failure::new("interrupted").into()),
-            End::NeverStarted => Ok(Err(complaint)),
-            // Not an `EngineError`, which would make cage try again although the user was in the container.
-            End::Failed => {
-                ended.end_line(true);
-                if complaint.trouble == Trouble::NoSuchContainer {
-                    bail!(Failure::new(format!("{name} is gone")).hint("`cage start` makes a new one"));
-                }
-                Err(complaint.into())
-            }
-            End::Exited(code) => {
-                let reason = self.ending.reason(&state, start);
-                if reason.is_none() {
-                    self.ending.note_left();
-                }
-                let others = self.ending.terminals.as_ref().map_or(0, |open| open.take_ended(start));
-                let message = reason.clone().unwrap_or_else(|| match others {
-                    0 => format!("left {name}, which has stopped"),
-                    1 => format!("left {name}, which has stopped; another terminal ended"),
-                    others => {
-                        format!("left {name}, which has stopped; {others} other terminals ended")
-                    }
-                });
-                tell(reason.is_some(), &message);
-                Ok(Ok(code))
-            }
-            End::Gone => {
-                self.ending.reason(&state, start).iter().for_each(|reason| tell(true, reason));
-                Ok(Ok(code.unwrap_or(1)))
-            }
+            _ => left.conclude(runner),
         }
     }
 
@@ -200,6 +148,89 @@ impl Attach {
             state.map(|state| since.set(state.since));
         }
         since.get().is_some()
+    }
+}
+
+/// An attachment whose client has ended.
+struct Left<'a> {
+    attach: &'a Attach,
+    ended: Ended,
+    keeper: Keeper<'a>,
+    /// When the client was started.
+    start: SystemTime,
+}
+
+impl Left<'_> {
+    /// Finds out what has become of the container, and tells the user. Returns as [`Attach::execute`].
+    fn conclude(mut self, runner: Runner) -> Result<Result<u8, EngineError>> {
+        let Attach { ending, client, .. } = self.attach;
+        let Ended { status, hung_up, .. } = self.ended;
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        let state = match ending.look(runner, code) {
+            Err(_) if hung_up => {
+                self.tell(true, &format!("detached from {}; the engine does not answer", ending.name));
+                return Ok(Ok(0));
+            }
+            state => state.inspect_err(|_| self.ended.end_line(true))?,
+        };
+        if !state.is_up() {
+            self.keeper.forget();
+        }
+        let complaint = EngineError::new(client, status, &self.ended.stderr);
+        match End::of(&state, code, &complaint.words) {
+            End::Detached => Ok(Ok(self.detached(&state.since))),
+            End::NeverStarted if hung_up => Err(Failure::new("interrupted").into()),
+            End::NeverStarted => Ok(Err(complaint)),
+            // Not an `EngineError`, which would make cage try again although the user was in the container.
+            End::Failed => {
+                self.ended.end_line(true);
+                if complaint.trouble == Trouble::NoSuchContainer {
+                    bail!(
+                        Failure::new(format!("{} is gone", ending.name)).hint("`cage start` makes a new one")
+                    );
+                }
+                Err(complaint.into())
+            }
+            End::Exited(code) => {
+                self.tell_exit(ending.reason(&state, self.start));
+                Ok(Ok(code))
+            }
+            End::Gone => {
+                ending.reason(&state, self.start).iter().for_each(|reason| self.tell(true, reason));
+                Ok(Ok(code.unwrap_or(1)))
+            }
+        }
+    }
+
+    fn tell(&self, broken_off: bool, message: &str) {
+        self.ended.end_line(broken_off);
+        console::info(message);
+    }
+
+    /// Tells the user that the container, which runs since then, goes on, and keeps the modes. Returns cage's exit code.
+    fn detached(&mut self, since: &str) -> u8 {
+        self.tell(true, &format!("detached from {}: `cage start` re-attaches", self.attach.ending.name));
+        self.attach.at_logout.iter().for_each(|warning| console::warn(warning));
+        self.keeper.keep(&self.ended.modes, since, &Cancel::default());
+        0
+    }
+
+    /// Tells the user that the first process has ended, and the reason if it is another than its own.
+    fn tell_exit(&self, reason: Option<String>) {
+        let ending = &self.attach.ending;
+        if reason.is_none() {
+            ending.note_left();
+        }
+        let others = ending.terminals.as_ref().map_or(0, |open| open.take_ended(self.start));
+        if let Some(reason) = reason {
+            return self.tell(true, &reason);
+        }
+        let more = match others {
+            0 => String::new(),
+            1 => "; another terminal ended".to_owned(),
+            others => format!("; {others} other terminals ended"),
+        };
+        self.tell(false, &format!("left {}, which has stopped{more}", ending.name));
     }
 }
 
