@@ -32,6 +32,15 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
             refused(format!("label `{}`", text::escape(flag.value)), "it is cage's own")
         );
         ensure!(!OWN.contains(&flag.name), refused(format!("`--{}`", flag.name), "cage depends on it"));
+        // Code in the cage could end it, after it has put a link in the place of a mount's source.
+        ensure!(
+            flag.name != "restart" || flag.value == "no",
+            refused(
+                format!("`--restart {}`", text::escape(flag.value)),
+                "the engine would start the cage without cage's checks"
+            )
+            .hint("`cage start -d` starts it, also at login")
+        );
     }
     Ok(())
 }

@@ -45,12 +45,10 @@ pub fn check_nested(project: &Project, options: &CreateOptions, cages: &[Cage]) 
 }
 
 /// Returns the project's git directory, or why its repository is not used: it lies where code in another cage can write, or a former
-/// one could, and may have been made by that code. `own` are the places that the project's own cage has. Repositories that share a
-/// cage's `.git` are used, and so is a directory that a cage has as a whole, if it looks like nothing but a repository.
-pub fn check_repository(git: GitDir, own: &[String], others: &[Cage], reach: &[PathBuf]) -> GitDir {
-    let Some(common) = git.outside().filter(|common| !own.iter().any(|place| place == common)) else {
-        return git;
-    };
+/// one could, and may have been made by that code. Repositories in a cage's `.git` are used, and so is a directory that a cage has as a
+/// whole, if it looks like nothing but a repository.
+pub fn check_repository(git: GitDir, others: &[Cage], reach: &[PathBuf]) -> GitDir {
+    let Some(common) = git.outside() else { return git };
     let places = others.iter().flat_map(Cage::writable_sources).map(PathBuf::from);
     let is_git = |part: Component| part.as_os_str() == ".git";
     let is_made_up = |place: &PathBuf| {

@@ -94,6 +94,10 @@ fn follow(project: &Path, file: &Path) -> Result<(String, PathBuf), String> {
     if (common != git_dir && !is_kept_there) || project.starts_with(&common) {
         return Err(format!("{target} has its objects elsewhere"));
     }
+    // git keeps the repositories of submodules in that of the project above.
+    if common == git_dir && !git_dir.iter().any(|name| name == "modules") {
+        return Err(format!("{target} is the repository of another project"));
+    }
     // A directory of the user's own that is no repository, perhaps with everything of theirs in it.
     if !is_repository(&common) {
         return Err(format!("{} is no repository", common.display()));

@@ -15,6 +15,7 @@ use crate::cage::existing::Cage;
 use crate::host::ids::Ids;
 use crate::host::machine::Host;
 use crate::host::project::Project;
+use crate::host::worktree::GitDir;
 
 /// The kind of the file.
 const KIND: &str = "baseline";
@@ -28,23 +29,28 @@ pub struct Baseline {
     directory: (u64, Option<u64>),
     /// The directory's owner and group.
     owner: (u32, u32),
+    /// The repository outside of the project that git needed.
+    #[serde(default)]
+    repository: Option<String>,
     /// The text and the time of the record of findings.
     seen: String,
     since: i64,
 }
 
 impl Baseline {
-    /// Returns the kept state of a project, or that of now. `old` is the cage to be replaced, which has a record.
+    /// Returns the kept state of a project, or that of now. `old` is the cage to be replaced, which has a record; `repository` is the
+    /// one outside that git needs.
     ///
     /// # Errors
     /// When the file can't be read: what is new could then be taken for old.
-    pub fn of(host: &Host, project: &Project, old: Option<&Cage>) -> Result<Self> {
+    pub fn of(host: &Host, project: &Project, old: Option<&Cage>, repository: Option<&str>) -> Result<Self> {
         let kept = Self::kept(host, project)?;
         let record = old.and_then(Cage::record).or_else(|| kept.as_ref().map(Self::record));
         let Record { label: seen, since } = record.unwrap_or_else(|| scan(host, project));
-        let owner = kept.map_or((project.owner.uid, project.owner.gid), |kept| kept.owner);
+        let owner = kept.as_ref().map_or((project.owner.uid, project.owner.gid), |kept| kept.owner);
+        let repository = kept.map_or_else(|| repository.map(str::to_owned), |kept| kept.repository);
         let directory = (project.inode, creation(Path::new(&project.path)));
-        Ok(Self { project: project.path.clone(), directory, owner, seen, since })
+        Ok(Self { project: project.path.clone(), directory, owner, repository, seen, since })
     }
 
     /// Returns the path and the text of a project's file, unless it has this text.
@@ -69,6 +75,17 @@ impl Baseline {
         let is_here =
             |kept: &Self| is_same(kept) && directory.1.is_some() && !Path::new(&kept.project).exists();
         Ok(moved.filter_map(|path| read(&path).ok().flatten()).find(is_here))
+    }
+
+    /// Returns the project's git directory, or why its repository is not used: code in a cage can write the file that names it.
+    pub fn check_repository(&self, git: GitDir) -> GitDir {
+        match git.outside() {
+            Some(common) if self.repository.as_deref() != Some(common) => GitDir::Refused(format!(
+                "{} was not its repository before its first cage (--allow-nested uses it)",
+                text::escape(common)
+            )),
+            _ => git,
+        }
     }
 
     /// Returns the record of findings.

@@ -112,7 +112,7 @@ impl<'a> NewCage<'a> {
             notes = elsewhere::notes(&options, &preflight.endpoint, has_agent, seed.take().is_some());
         }
         let (facts, is_first) = image_facts(context, old, engine, &options.image(), &preflight.endpoint)?;
-        let baseline = Baseline::of(host, project, old)?;
+        let baseline = Baseline::of(host, project, old, git.outside())?;
         let person = user::person(host, baseline.owner(host, project));
         let user = facts.user.clone();
         let mapping = mapping(context, engine, &facts, &options, person)?;

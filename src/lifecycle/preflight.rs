@@ -19,6 +19,7 @@ use crate::engine::runtime::Runtime;
 use crate::host::project::Project;
 use crate::host::reach::Reach;
 use crate::host::worktree::GitDir;
+use crate::lifecycle::baseline::Baseline;
 use crate::lifecycle::belonging::Record;
 use crate::lifecycle::context::Context;
 use crate::lifecycle::find::Existing;
@@ -99,8 +100,12 @@ impl Preflight {
         let own: Vec<String> = others.iter().filter(is_own).flat_map(Cage::writable_sources).collect();
         others.retain(|cage| !is_own(&cage));
         let git = match GitDir::of(&project.dir()) {
-            git if options.has(ALLOW_NESTED) => git,
-            git => nesting::check_repository(git, &own, &others, &host.reach()?),
+            git if options.has(ALLOW_NESTED) || own.iter().any(|own| git.outside() == Some(own)) => git,
+            git => {
+                let git = nesting::check_repository(git, &others, &host.reach()?);
+                let first = Baseline::kept(host, project)?;
+                first.iter().fold(git, |git, first| first.check_repository(git))
+            }
         };
         let written = Written { session, runtime, project, options, git: &git, own, others: &others };
         let places = written.places()?;

@@ -237,7 +237,7 @@ fn anchor(heading: &str) -> String {
 }
 
 /// Options of other programs that the documents mention.
-const OTHERS_OPTIONS: [&str; 24] = [
+const OTHERS_OPTIONS: [&str; 25] = [
     "--dangerously-skip-permissions", // Claude Code
     "--device-auth",                  // codex login
     "--global",                       // git config
@@ -245,6 +245,7 @@ const OTHERS_OPTIONS: [&str; 24] = [
     "--locked",                       // cargo install
     "--git",
     "--shared",    // git clone
+    "--ignored",   // git status
     "--test",      // cargo test
     "--uninstall", // install.sh
     "--cap-add",   // the engines' create

@@ -84,6 +84,9 @@ fn the_ones_that_cage_depends_on_are_refused(world: &World) {
         "--name=mine",
         "--rm",
         "--cidfile x",
+        "--restart always",
+        "--restart=unless-stopped",
+        "--restart on-failure:3",
         "--pull always",
         "--label cage.project=/x",
         "-tlcage.x=y",
@@ -96,7 +99,7 @@ fn the_ones_that_cage_depends_on_are_refused(world: &World) {
     }
     assert!(world.cages().is_empty());
     // The control: another name or label is the engine's business, and it reads letters in one word as is said here.
-    world.cage("start -d -- -itlmine=1 -e --rm").ok();
+    world.cage("start -d -- -itlmine=1 -e --rm --restart no").ok();
     assert_eq!(world.inspect("{{index .Config.Labels \"mine\"}}"), "1");
     world.cage("stop").ok();
     world.cage("start -d").ok();

@@ -159,8 +159,9 @@ fn a_source_that_became_a_link_is_refused(world: &World) {
     world.cage("run cat /data/file").exits(125).says(&leads).prints("");
     assert_eq!((world.container_id(), world.state()), (id, "exited".into()));
 
-    // The control: the engine follows it.
+    // The control: the engine follows it. So it must not start a cage by itself, when code inside has ended that.
     world.engine(&format!("start {}", world.name())).ok();
+    world.cage("restart -- --restart always").exits(1).says("without cage's checks");
     world.inside("cat /data/file").ok().prints("secret");
     world.cage("stop").ok();
     world.cage("restart --fresh").ok();

@@ -13,6 +13,7 @@ on_each_engine!(
     a_git_file_that_points_elsewhere_is_not_followed,
     nor_is_one_by_way_of_the_project_itself,
     a_repository_that_code_in_a_cage_made_up_is_not_mounted,
+    nor_is_another_projects_own_repository,
     a_link_that_another_cage_put_in_place_of_the_repository_is_not_mounted,
 );
 
@@ -63,7 +64,7 @@ fn nor_is_one_by_way_of_the_project_itself(world: &World) {
     std::fs::remove_file(&git).unwrap();
     std::fs::remove_dir_all(&kept).unwrap();
     linked_worktrees(world);
-    world.cage("restart").ok().says_not("git won't work in the cage");
+    world.cage("restart --allow-nested").ok().says_not("git won't work in the cage");
     world.cage("run -- git status --short").ok().prints("");
 }
 
@@ -81,7 +82,15 @@ fn a_repository_that_code_in_a_cage_made_up_is_not_mounted(world: &World) {
     first("start -d").ok();
     world.cage("start -d").ok();
     assert!(!sees(&planted) && !sees(&code.join("other")));
+    // Not known from before its first cage, the project's repository could be anywhere.
+    let baseline = || {
+        let state = world.home.join(".local/state/cage");
+        let kept = std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().path());
+        kept.filter(|path| path.extension().is_some_and(|kind| kind == "baseline"))
+            .for_each(|path| std::fs::remove_file(path).unwrap());
+    };
     let is_refused = |named: &Path, why: &str| {
+        baseline();
         world.cage(&sh(&format!("rm -rf .git; echo gitdir: {} >.git", named.display()))).ok();
         world.cage("restart").ok().says(refused).says(why);
         assert!(!sees(&planted) && !sees(&code.join("other")), "{}", named.display());
@@ -90,20 +99,26 @@ fn a_repository_that_code_in_a_cage_made_up_is_not_mounted(world: &World) {
     first(&sh(&format!("echo ../.. >commondir; echo {project}/.git >gitdir"))).ok();
     is_refused(&planted, "is no repository");
     // The other project as a whole, a directory of it, and one that looks like a repository.
-    let submodule = format!("printf '[core]\nworktree = {project}\n' >config");
-    first(&sh(&format!("rm commondir gitdir; {submodule}; mkdir sub; cp config sub"))).ok();
-    is_refused(&planted, "is no repository");
-    first(&sh("for dir in . sub; do (cd $dir; mkdir objects refs; echo ref: refs/heads/main >HEAD); done"))
-        .ok();
-    is_refused(&planted, "where code in another cage could make one");
-    is_refused(&planted.join("sub"), "where code in another cage could make one");
+    let submodule = format!("printf '[core]\\nworktree = {project}\\n' >config");
+    let module = planted.join("modules/x");
+    first(&sh(&format!(
+        "rm commondir gitdir; {submodule}; mkdir -p modules/x sub; cp config modules/x; cp config sub"
+    )))
+    .ok();
+    is_refused(&planted, "is the repository of another project");
+    is_refused(&module, "is no repository");
+    first(&sh(
+        "for dir in . sub modules/x; do (cd $dir; mkdir objects refs; echo ref: refs/heads/main >HEAD); done",
+    ))
+    .ok();
+    is_refused(&planted.join("sub"), "is the repository of another project");
+    is_refused(&module, "where code in another cage could make one");
     // What a former cage made is not used either.
     first("rm").ok();
-    is_refused(&planted, "where code in another cage could make one");
-    is_refused(&planted.join("sub"), "where code in another cage could make one");
+    is_refused(&module, "where code in another cage could make one");
     // The control: this is what is refused.
     world.cage("restart --allow-nested").ok().says_not(refused);
-    assert!(world.cage(&sh(&format!("ls {}/sub", planted.display()))).run().code == 0);
+    assert!(world.cage(&sh(&format!("ls {}", module.display()))).run().code == 0);
     world.cage("rm").ok();
     std::fs::remove_file(world.project.join(".git")).unwrap();
 
@@ -115,6 +130,7 @@ fn a_repository_that_code_in_a_cage_made_up_is_not_mounted(world: &World) {
     git(world, &library, "commit -q --allow-empty -m first");
     git(world, &library, &format!("clone -q --bare . {}", bare.display()));
     git(world, &bare, &format!("worktree add -q {project} -b new"));
+    baseline();
     for command in ["start -d", "restart", "rm", "start -d"] {
         world.cage(command).ok().says_not(refused);
     }
@@ -122,6 +138,51 @@ fn a_repository_that_code_in_a_cage_made_up_is_not_mounted(world: &World) {
     let plant = format!("cd {}; echo ../.. >commondir; echo {project}/.git >gitdir", bare.display());
     world.cage(&sh(&plant)).ok();
     is_refused(&bare, "is no repository");
+}
+
+/// Code in two cages works together: one makes the project of the other a worktree of its own.
+fn nor_is_another_projects_own_repository(world: &World) {
+    let (refused, project) = ("git won't work in the cage", world.project.display().to_string());
+    let other = world.root().join("other");
+    world.mkdir(&other);
+    for dir in [&other, &world.project] {
+        git(world, dir, "init -q .");
+        git(world, dir, "commit -q --allow-empty -m private");
+    }
+    let sh = |script: &str| format!("run -- sh -euc {}", shell_words::quote(script));
+    let first = |words: &str| world.cage(&format!("-C {} {words}", other.display()));
+    let reads = sh(&format!("git --git-dir {}/.git log -1 --format=%s", other.display()));
+    first("start -d").ok();
+    world.cage("start -d").ok();
+    assert_ne!(world.cage(&reads).run().code, 0);
+    let named = |path: &str| {
+        let file = format!("rm -rf .git; echo gitdir: {}/{path} >.git", other.display());
+        world.cage(&sh(&file)).ok();
+    };
+    // As a submodule, and as a linked worktree.
+    first(&sh(&format!("git config core.worktree {project}"))).ok();
+    named(".git");
+    world.cage("restart").ok().says(refused).says("is the repository of another project");
+    let linked = format!(
+        "mkdir -p .git/worktrees/x; cd .git/worktrees/x; echo ../.. >commondir; cp ../../HEAD .; echo {project}/.git >gitdir"
+    );
+    first(&sh(&linked)).ok();
+    named(".git/worktrees/x");
+    for gone in [false, true] {
+        if gone {
+            first("rm").ok();
+            world.cage("rm").ok();
+        }
+        world
+            .cage(if gone { "start -d" } else { "restart" })
+            .ok()
+            .says(refused)
+            .says("was not its repository");
+        assert_ne!(world.cage(&reads).run().code, 0);
+    }
+    // The control: it looks like a worktree.
+    world.cage("restart --allow-nested").ok().says_not(refused);
+    world.cage(&reads).ok().prints("private\n");
 }
 
 /// The usual layout: a repository and a worktree of it beside, each with a cage.
