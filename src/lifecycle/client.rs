@@ -235,9 +235,20 @@ impl Running {
 
     /// Stops cage, with the terminal as it was before. The client goes on, and waits when nobody reads its output.
     fn suspend(&self, terminal: &SavedTerminal) {
-        let _ = relay::show(stdout(), self.tracker().undo().as_bytes());
+        let held = self.pty.hold_input();
+        self.leave_terminal();
         terminal.restore();
+        drop(held);
         let _ = emulate_default_handler(SIGTSTP);
+    }
+
+    /// Undoes the modes, and discards what the terminal sends that is not for the user's shell. Returns the modes.
+    fn leave_terminal(&self) -> Modes {
+        let modes = self.modes();
+        let _ = relay::show(stdout(), self.tracker().undo().as_bytes());
+        let reports = self.tracker().reports(relay::ANSWER);
+        reports.into_iter().for_each(relay::discard_reports);
+        modes
     }
 
     /// Sets the modes of the terminal again after cage was stopped. The shell in between has set modes of its own. After a stop that
@@ -360,10 +371,7 @@ impl Client<'_> {
             handle.close();
             started.and(output)
         });
-        let modes = running.modes();
-        let _ = relay::show(stdout(), running.tracker().undo().as_bytes());
-        let reports = running.tracker().reports(relay::ANSWER);
-        reports.into_iter().for_each(relay::discard_reports);
+        let modes = running.leave_terminal();
         drop(terminal);
         // From now on Ctrl-Z stops cage as usual.
         let _ = register_conditional_default(SIGTSTP, Arc::new(AtomicBool::new(true)));

@@ -25,5 +25,14 @@ hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
     # The shell that controls the command continues it.
     [ "$signal" = CONT ] || each hit
     kill -CONT $leaders
+    [ "$signal" != CONT ] || for leader in $leaders; do
+        # A key that comes before the command has the terminal is lost.
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            read -r stat <"/proc/$leader/stat" || break
+            set -- ${stat##*) }
+            [ "$6" = "$3" ] || break
+            sleep 0.05
+        done
+    done
 } 2>/dev/null
 true

@@ -127,7 +127,7 @@ impl Pty {
         write(&self.fd, input).unwrap_or(0)
     }
 
-    /// Keeps [`Pty::write`] waiting until this is dropped.
+    /// Keeps the user's input from being read and written until this is dropped.
     pub fn hold_input(&self) -> MutexGuard<'_, ()> {
         self.input.lock().unwrap_or_else(PoisonError::into_inner)
     }

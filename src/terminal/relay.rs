@@ -79,7 +79,10 @@ pub fn pass_input(
         }
         let (now, before, mut count) = (start.elapsed(), waiting.len(), 0);
         if !has_input.is_empty() {
-            match read(&terminal, &mut input) {
+            // Whoever holds the input has read it meanwhile.
+            let _turn = pty.hold_input();
+            let is_there = wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))?;
+            match if is_there { read(&terminal, &mut input) } else { Err(Errno::AGAIN) } {
                 Ok(0) | Err(Errno::IO) => {
                     pass_rest(pty, ended, &mut waiting)?;
                     return Ok(true);

@@ -174,13 +174,20 @@ impl Emulator {
     /// Waits until everything that was shown since the last call contains a text, and forgets it.
     #[track_caller]
     pub fn shows(&mut self, text: &str) -> &mut Self {
+        self.shown_until(text);
+        self
+    }
+
+    /// The same, and returns what was shown before that text.
+    #[track_caller]
+    pub fn shown_until(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut state = self.state.lock().unwrap();
             if let Some(start) = state.unseen.find(text) {
-                state.unseen.drain(..start + text.len());
-                drop(state);
-                return self;
+                let mut shown: String = state.unseen.drain(..start + text.len()).collect();
+                shown.truncate(start);
+                return shown;
             }
             assert!(Instant::now() < deadline, "should have shown {text:?}: {:?}", state.unseen);
             drop(state);

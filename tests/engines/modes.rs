@@ -266,6 +266,16 @@ fn a_suspended_command_suspends_cage(world: &World) {
             terminal.shows(then).types("word").shows("got word").shows("code=7.");
             assert_eq!(terminal.modes(), "", "{shell} {waits}");
         }
+        // What the terminal answers is not typed into the user's shell.
+        let asks =
+            r#"i=0; while [ $i -lt 50 ]; do printf "\033[c\033[6n"; i=$((i+1)); done; kill -STOP $$; exit 7"#;
+        let script = format!(
+            "set -m; cage run -- sh -c '{asks}'; echo out\"\"side; stty -icanon min 0 time 5; cat -v; echo at the end; fg"
+        );
+        let mut terminal = Emulator::run(world, &script, &[]);
+        let typed = terminal.shows("outside").shown_until("at the end");
+        assert!(!typed.contains("[?62;22c") && !typed.contains(";1R"), "{typed:?}");
+        terminal.shows("code=7.");
         // Where no shell could continue cage, the command goes on.
         let script = "cage run -- sh -c 'echo inside; kill -STOP $$; exit 7'";
         Emulator::run(world, script, &[]).shows("inside").shows("code=7.");
