@@ -33,10 +33,15 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
         );
         ensure!(!OWN.contains(&flag.name), refused(format!("`--{}`", flag.name), "cage depends on it"));
         // Code in the cage could end it, after it has put a link in the place of a mount's source.
+        let starts_again = match flag.name {
+            "restart" => flag.value != "no",
+            "health-on-failure" => !["none", "kill", "stop"].contains(&flag.value),
+            name => name.starts_with("health-startup"),
+        };
         ensure!(
-            flag.name != "restart" || flag.value == "no",
+            !starts_again,
             refused(
-                format!("`--restart {}`", text::escape(flag.value)),
+                format!("`--{} {}`", flag.name, text::escape(flag.value)),
                 "the engine would start the cage without cage's checks"
             )
             .hint("`cage start -d` starts it, also at login")
@@ -72,7 +77,7 @@ const INSIDE: [&str; 16] = [
 /// When one is.
 pub fn check_files(args: &[String], here: &Path, reach: &Reach) -> Result<()> {
     for flag in flags(args) {
-        let place = files_of(&flag).find_map(|file| reach.place_of(&here.join(file)));
+        let place = files_of(&flag, here).find_map(|file| reach.place_of(&here.join(file)));
         ensure!(
             place.is_none(),
             Failure::new(format!(
@@ -88,8 +93,8 @@ pub fn check_files(args: &[String], here: &Path, reach: &Reach) -> Result<()> {
 }
 
 /// Returns the files that the engine may read, write or run because of a flag: of a flag that cage doesn't know, everything with a
-/// slash.
-fn files_of<'a>(flag: &Flag<'a>) -> impl Iterator<Item = &'a str> {
+/// slash, but for relative paths at which there is nothing, such as `linux/amd64`.
+fn files_of<'a>(flag: &Flag<'a>, here: &Path) -> impl Iterator<Item = &'a str> {
     let named = match flag.name {
         "authfile" | "conmon-pidfile" | "decryption-key" | "env-file" | "pidfile" => Some(flag.value),
         "log-opt" => flag.value.strip_prefix("path="),
@@ -100,7 +105,11 @@ fn files_of<'a>(flag: &Flag<'a>) -> impl Iterator<Item = &'a str> {
         _ => None,
     };
     let text = if INSIDE.contains(&flag.name) { "" } else { flag.value };
-    named.into_iter().chain(text.split(['=', ':', ',']).filter(|part| part.contains('/')))
+    let is_path = |part: &&str| {
+        ["/", "./", "../"].iter().any(|start| part.starts_with(start))
+            || (part.contains('/') && here.join(part).symlink_metadata().is_ok())
+    };
+    named.into_iter().chain(text.split(['=', ':', ',']).filter(is_path))
 }
 
 /// Returns the capabilities to drop, except those that these arguments add: podman refuses to add and drop the same capability.

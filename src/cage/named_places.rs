@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::options::ALLOW_DANGEROUS_DIR;
 use crate::host::git_config::Entry;
-use crate::host::git_person;
+use crate::host::git_person::{self, home_of};
 use crate::host::machine::Host;
 use crate::host::reach::Reach;
 use crate::host::ssh_config::SshConfig;
@@ -42,31 +42,45 @@ pub fn check(host: &Host, places: &Reach) -> Result<()> {
         (entry.key(), "git", String::from_utf8_lossy(entry.value.as_deref().unwrap_or_default()).into_owned())
     });
     let of_ssh = ssh.all().into_iter().map(|(keyword, words)| (keyword.to_owned(), "ssh", words.join(" ")));
-    for (name, program, value) in of_git.chain(of_ssh) {
-        if let Some(path) = paths(&value, home).into_iter().find(|path| places.place_of(path).is_some()) {
-            bail!(
-                Failure::new(format!(
-                    "{} in your settings of {program} leads to {}, which counts on this machine as soon as code in the cage writes it",
-                    text::escape(&name),
-                    text::escape(&path.to_string_lossy())
-                ))
-                .hint(format!("keep that elsewhere; {ALLOW_DANGEROUS_DIR} if you mean it"))
-            );
-        }
-    }
-    Ok(())
+    let leads_there = |path: &PathBuf| places.place_of(path).is_some() || places.may_hold(path);
+    let named = of_git.chain(of_ssh).find_map(|(name, program, value)| {
+        Some((
+            format!("{} in your settings of {program}", text::escape(&name)),
+            paths(&value, home).into_iter().find(leads_there)?,
+        ))
+    });
+    // A variable can name another file than the usual one.
+    let kept = || {
+        Some((
+            "a file of your settings of git or ssh".to_owned(),
+            git.skipped.iter().chain(&ssh.skipped).next()?.clone(),
+        ))
+    };
+    let Some((what, path)) = named.or_else(kept) else { return Ok(()) };
+    Err(Failure::new(format!(
+        "{what} leads to {}, which counts on this machine as soon as code in the cage writes it",
+        text::escape(&path.to_string_lossy())
+    ))
+    .hint(format!("keep that elsewhere; {ALLOW_DANGEROUS_DIR} if you mean it"))
+    .into())
 }
 
-/// Returns the absolute paths in a value, which may be a command line.
+/// Returns the absolute paths in a value, which may be a command line. A word may have an option in front of its path: `-F/path`.
 fn paths(value: &str, home: &Path) -> Vec<PathBuf> {
     let words = shell_words::split(value).unwrap_or_default();
     let parts = value.split(|c| SEPARATORS.contains(c)).map(str::to_owned);
     let all = [value.to_owned()].into_iter().chain(words).chain(parts);
-    let absolute = all.filter_map(|word| {
-        let word = word.trim_start_matches('!');
-        let below =
-            ["~/", "$HOME/", "${HOME}/", "%d/"].into_iter().find_map(|start| word.strip_prefix(start));
-        below.map(|below| home.join(below)).or_else(|| word.starts_with('/').then(|| word.into()))
-    });
-    absolute.collect()
+    all.filter_map(|word| {
+        let mut homes = ["~/", "$HOME/", "${HOME}/", "%d/"].into_iter();
+        if let Some((_, below)) = homes.find_map(|start| word.split_once(start)) {
+            return Some(home.join(below));
+        }
+        let path = &word[word.find(['/', '~'])?..];
+        match path.strip_prefix('~').and_then(|path| path.split_once('/')) {
+            Some((user, below)) => Some(home_of(user.as_bytes())?.join(below)),
+            None => Some(path.into()),
+        }
+    })
+    .filter(|path: &PathBuf| path.is_absolute())
+    .collect()
 }

@@ -94,7 +94,9 @@ pub fn check_written<'a>(
     project: &str,
     options: &CreateOptions,
 ) -> Result<()> {
-    let links: Vec<PathBuf> = sources.into_iter().flat_map(|source| file::links(Path::new(source))).collect();
+    // docker removes `..` as text, before it looks at links.
+    let ways = sources.into_iter().flat_map(|source| [source.into(), file::lexical(Path::new(source))]);
+    let links: Vec<PathBuf> = ways.flat_map(|way| file::links(&way)).collect();
     check_links(&links, &[PathBuf::from(project)].into_iter().chain(options.sources()).collect::<Vec<_>>())
 }
 

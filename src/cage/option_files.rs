@@ -107,7 +107,8 @@ pub fn check_places(host: &Host, options: &CreateOptions, places: &[String]) -> 
     if options.has(ALLOW_DANGEROUS_DIR) {
         return Ok(());
     }
-    let paths = with_files().filter_map(|(_, file)| Some(host.config_dir()?.join(file.name)));
+    let names = with_files().map(|(_, file)| file.name).chain(["env", "home"]);
+    let paths = names.filter_map(|name| Some(host.config_dir()?.join(name)));
     for path in paths.filter(|path| path.exists()) {
         let ways: Vec<PathBuf> = links(&path).into_iter().chain([real(&path)]).collect();
         let place = places.iter().find(|place| ways.iter().any(|way| way.starts_with(place)));
@@ -118,7 +119,7 @@ pub fn check_places(host: &Host, options: &CreateOptions, places: &[String]) -> 
                 text::escape(&path.to_string_lossy()),
                 text::escape(place.map_or("", String::as_str))
             ))
-            .hint("move it out: what it says would be mounted and published; --allow-dangerous-dir if you mean it")
+            .hint("move it out: what it says counts for all cages; --allow-dangerous-dir if you mean it")
         );
     }
     Ok(())

@@ -246,7 +246,7 @@ fn with_all(pattern: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the home of another user.
-fn home_of(user: &[u8]) -> Option<PathBuf> {
+pub fn home_of(user: &[u8]) -> Option<PathBuf> {
     let users = fs::read("/etc/passwd").ok()?;
     let mut lines = users.split(|c| *c == b'\n').map(|line| line.split(|c| *c == b':'));
     let home = lines.find_map(|mut fields| (fields.next()? == user).then(|| fields.nth(4)).flatten())?;

@@ -4,6 +4,7 @@
 //! keeps the answer in `~/.local/state/cage`, where no cage can write.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::base::error::Failure;
 use crate::base::{file, text};
+use crate::host::git_pattern;
 use crate::host::machine::Host;
 use crate::host::places::system_dir;
 
@@ -29,12 +31,30 @@ impl FromIterator<PathBuf> for Reach {
 }
 
 impl Reach {
-    /// Returns the place that a path is in, goes through or leads to.
+    /// Returns the place that a path is in, goes through or leads to, whether `..` goes up from what a link leads to, as for the kernel,
+    /// or is removed as text, as by programs in Go.
     pub fn place_of(&self, path: &Path) -> Option<&Path> {
-        let ways: Vec<PathBuf> =
-            [path.to_owned(), file::resolved(path)].into_iter().chain(file::links(path)).collect();
+        let ways_of = |path: &Path| {
+            [path.to_owned(), file::resolved(path)].into_iter().chain(file::links(path)).collect::<Vec<_>>()
+        };
+        let mut ways = ways_of(path);
+        let plain = file::lexical(path);
+        if plain != path {
+            ways.extend(ways_of(&plain));
+        }
         let is_way = |place: &&PathBuf| ways.iter().any(|way| way.starts_with(place));
         self.0.iter().find(is_way).map(PathBuf::as_path)
+    }
+
+    /// Returns whether a path with wildcards in its names, as for ssh, can mean a file in one of these places.
+    pub fn may_hold(&self, pattern: &Path) -> bool {
+        let fits = |name: &OsStr, pattern: &OsStr| {
+            git_pattern::matches(pattern.as_encoded_bytes(), name.as_encoded_bytes(), false)
+        };
+        self.0.iter().any(|place| {
+            place.iter().count() < pattern.iter().count()
+                && place.iter().zip(pattern).all(|(name, pattern)| fits(name, pattern))
+        })
     }
 
     /// Returns whether a file or link exists and code in a cage can write it.
@@ -140,4 +160,28 @@ fn places_in(dir: &Path) -> Result<Vec<PathBuf>> {
         places.extend(read().with_context(shown)?);
     }
     Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_path_with_parents_is_read_as_by_the_kernel_and_as_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("project/deep")).unwrap();
+        fs::create_dir_all(root.join("elsewhere/deep")).unwrap();
+        symlink(root.join("project/deep"), root.join("to-project")).unwrap();
+        symlink(root.join("elsewhere/deep"), root.join("to-elsewhere")).unwrap();
+        let reach: Reach = [root.join("project")].into_iter().collect();
+        for path in ["project/x", "nowhere/../project/x", "to-elsewhere/../project/x", "to-project/../x"] {
+            assert_eq!(reach.place_of(&root.join(path)), Some(root.join("project").as_path()), "{path}");
+        }
+        for path in ["projects", "to-elsewhere/../x"] {
+            assert_eq!(reach.place_of(&root.join(path)), None, "{path}");
+        }
+    }
 }

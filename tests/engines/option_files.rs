@@ -70,6 +70,17 @@ fn mounts_and_ports_come_from_the_users_files_and_never_from_the_project(world: 
     world.cage(&format!("restart --fresh --allow-dangerous-dir -v {}:/config", config.display())).ok();
     let second = world.root().join("second");
     world.mkdir(&second);
-    world.cage("start").dir(&second).exits(1).says("where a cage can write").says("ports is in");
+    let refused = |file: &str| {
+        let start = world.cage("start").dir(&second).exits(1);
+        start.says("where a cage can write").says(&format!("{file} is in"));
+    };
+    refused("ports");
+    // Nor which variables of this machine come in, and what is seeded.
+    fs::remove_file(config.join("cage/ports")).unwrap();
+    world.write(&config.join("cage/env"), "TOKEN\n");
+    refused("env");
+    fs::remove_file(config.join("cage/env")).unwrap();
+    world.write(&config.join("cage/home/.profile"), "");
+    refused("home");
     assert_eq!(world.cages().len(), 1);
 }

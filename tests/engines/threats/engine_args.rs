@@ -87,6 +87,8 @@ fn the_ones_that_cage_depends_on_are_refused(world: &World) {
         "--restart always",
         "--restart=unless-stopped",
         "--restart on-failure:3",
+        "--health-on-failure=restart",
+        "--health-startup-cmd true",
         "--pull always",
         "--label cage.project=/x",
         "-tlcage.x=y",

@@ -136,7 +136,11 @@ fn so_is_one_where_links_of_the_home_lead(world: &World) {
     symlink(dotfiles.join("cage-env"), world.home.join(".config/cage/env")).unwrap();
     cage("start -d --allow-dangerous-dir").ok();
     cage("run -- sh -c 'echo ROW3_TOKEN >cage-env'").ok();
-    world.cage("run printenv ROW3_TOKEN").env("ROW3_TOKEN", "canary-4f1c").ok().prints("canary-4f1c\n");
+    world
+        .cage("run --allow-dangerous-dir printenv ROW3_TOKEN")
+        .env("ROW3_TOKEN", "canary-4f1c")
+        .ok()
+        .prints("canary-4f1c\n");
     cage("rm").ok();
 }
 
@@ -161,6 +165,9 @@ fn so_is_one_that_settings_of_git_and_ssh_name(world: &World) {
         (&config, &format!("[core]\nhooksPath = {dir}/hooks"), "core.hookspath in"),
         (&config, "[credential]\nhelper = !$HOME/dotfiles/x", "credential.helper in"),
         (&config, "[diff \"a\"]\ntextconv = sh -c '~/dotfiles/x \\\"$1\\\"'", "diff.a.textconv in"),
+        (&config, "[core]\nsshCommand = ssh -F~/dotfiles/x", "core.sshcommand in"),
+        (&config, &format!("[core]\nsshCommand = env -S{dir}/x"), "core.sshcommand in"),
+        (&ssh, &format!("Include {}/*files/n?/*", world.home.display()), "include in"),
         (&ssh, "Include ~/dotfiles/ssh/*.conf", "include in your settings of ssh leads to"),
         (&ssh, "Host none\n  ProxyCommand %d/dotfiles/x %h", "proxycommand in"),
         (&ssh, "Match host x exec \"dotfiles=~/dotfiles/x\"", "match in"),
@@ -172,6 +179,10 @@ fn so_is_one_that_settings_of_git_and_ssh_name(world: &World) {
         world.cage(&format!("start -d -v {dir}:/mnt")).exits(1).says(why);
         std::fs::remove_file(file).unwrap();
     }
+    // The file itself is there.
+    world.write(&dotfiles.join("sub/git"), "");
+    let start = cage("start -d").env("GIT_CONFIG_GLOBAL", dotfiles.join("sub/git")).exits(1);
+    start.says("a file of your settings of git or ssh leads to");
     // These name it, and run nothing there. The rest leads elsewhere.
     let harmless =
         format!("[safe]\ndirectory = {dir}\n[include]\npath = elsewhere\n[core]\nhooksPath = ~/dotfiles2\n");

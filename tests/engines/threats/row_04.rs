@@ -113,7 +113,7 @@ fn nor_by_a_file_that_the_engine_reads_itself(world: &World) {
     world.cage(&format!("restart -- --env-file {}", outside.display())).ok();
     assert!(world.cage("run env").ok().out.contains("FINE=2\n"));
     let inside = world.project.display();
-    world.cage(&format!("restart --fresh -- --security-opt seccomp=unconfined --workdir {inside} --env A={inside}/x --tmpfs {inside}/tmp")).ok();
+    world.cage(&format!("restart --fresh -- --security-opt seccomp=unconfined --workdir {inside} --env A={inside}/x --tmpfs {inside}/tmp --expose 80/tcp")).ok();
 }
 
 fn the_persons_own_file_passes_names_on_and_no_patterns(world: &World) {

@@ -98,6 +98,9 @@ fn nor_what_arguments_for_the_engine_mount(world: &World) {
     world.cage("stop").ok();
     world.cage("start -d").exits(1).says(&why);
     world.cage("run true").exits(125).says(&why);
+    // docker removes `..` as text, the kernel doesn't.
+    let up = format!("{}/nowhere/../project/data", world.root().display());
+    world.cage(&format!("restart --fresh -- -v {up}:/x")).exits(1).says(" leads out to ");
     world
         .cage("restart --fresh -- --mount type=bind,source=./data/key,target=/key")
         .exits(1)
