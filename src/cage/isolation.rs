@@ -84,6 +84,30 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
         let added = cage.host_config.cap_add.iter().flatten();
         told.extend(added.map(|name| format!("the container has {name}: root in the cage has more power")));
     }
+    let config = &cage.host_config;
+    let is_shared = |mode: &str| mode == "host" || mode.starts_with("ns:");
+    let unconfined = |option: &String| option.ends_with("unconfined");
+    let others: [(bool, &[&str], &str); 5] = [
+        (is_shared(&config.pid_mode), &["pid"], "the container sees the processes of this machine"),
+        (is_shared(&config.ipc_mode), &["ipc"], "the container shares memory with this machine"),
+        (
+            config.devices.iter().any(|devices| !devices.is_empty()),
+            &["device"],
+            "the container has devices of this machine",
+        ),
+        (
+            config.security_opt.iter().flatten().any(unconfined),
+            &["security-opt"],
+            "the container lacks a protection of the engine's",
+        ),
+        (
+            !matches!(config.restart_policy.name.as_str(), "" | "no"),
+            &[],
+            "the engine starts the container by itself, without cage's checks: make a new one with `cage restart`",
+        ),
+    ];
+    let found = others.into_iter().filter(|(is_so, names, _)| *is_so && !is_passed(names));
+    told.extend(found.map(|(_, _, what)| what.to_owned()));
     told
 }
 

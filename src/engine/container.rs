@@ -183,8 +183,24 @@ pub struct HostConfig {
     pub network_mode: String,
     /// Security options.
     pub security_opt: Option<Vec<String>>,
+    /// The devices of this machine in it.
+    pub devices: Option<Vec<Value>>,
+    /// Where its processes are: `host`, `container:ID`, `private` or empty.
+    pub pid_mode: String,
+    /// The same for shared memory; also `shareable`.
+    pub ipc_mode: String,
+    /// When the engine starts the container by itself.
+    pub restart_policy: RestartPolicy,
     /// The mounts that `-v` made, `SOURCE:TARGET[:OPTIONS]`; for podman also others.
     pub binds: Option<Vec<String>>,
+}
+
+/// When an engine starts a container by itself.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RestartPolicy {
+    /// The policy; `no` or nothing means never.
+    pub name: String,
 }
 
 impl HostConfig {

@@ -156,7 +156,9 @@ impl Ending {
             (Some("stopped"), _) => ("was stopped", again),
             (Some("restarted"), _) => ("was restarted", new),
             (Some("removed"), _) => ("was removed", "`cage start` makes a new one"),
-            _ if matches!(state.status.as_str(), "" | "removing") => ("was removed or restarted", new),
+            _ if matches!(state.status.as_str(), "" | "removing") => {
+                ("was removed or restarted", "`cage start` goes on")
+            }
             (_, Some(137)) if state.out_of_memory => {
                 ("was killed: out of memory", "`cage restart --memory SIZE` gives it more")
             }
