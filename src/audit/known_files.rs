@@ -163,9 +163,8 @@ fn shadows_module(dirs: &[&[u8]], name: &[u8]) -> bool {
 /// Returns whether python imports a module of this name. Next to many is one in C: `_json`.
 fn is_module(name: &[u8]) -> bool {
     let public = name.strip_prefix(b"_").unwrap_or(name);
-    PYTHON_MODULES
-        .split_ascii_whitespace()
-        .any(|module| module.as_bytes() == name || module.as_bytes() == public)
+    let is = |module: &str| module.as_bytes() == name || module.as_bytes() == public;
+    PYTHON_MODULES.split_ascii_whitespace().any(is) || name.starts_with(b"_sysconfigdata_")
 }
 
 /// Returns a name as a file system compares it that ignores case in all scripts and what can't be seen: there `.vſcode` is

@@ -8,7 +8,10 @@ pub const FILES: &[(&str, &str)] = &[
     // Shells, and programs that choose the tools of a shell.
     // <https://direnv.net/man/direnv.1.html>
     (".envrc .envrc.*", "direnv runs it when you enter the directory, once you allow it"),
-    (".direnv/**", "direnv runs it or puts it first in PATH when you enter the directory"),
+    (
+        ".direnv/** .devenv/* .devbox/gen/** .devbox/virtenv/**",
+        "direnv, devenv or devbox runs it or puts it first in PATH when you enter the directory",
+    ),
     (
         "flake.nix shell.nix default.nix devenv.nix devenv.*.nix devenv.yaml devenv.*.yaml devbox.json .guix.scm",
         NIX,
@@ -44,8 +47,15 @@ pub const FILES: &[(&str, &str)] = &[
     (".lando.yml .lando.*.yml", "lando runs the commands in it on this machine"),
     // <https://docs.python.org/3/library/venv.html>
     ("bin/python*", PYTHONS),
-    (".venv/bin/activate* venv/bin/activate* env/bin/activate* .env/bin/activate*", ACTIVATE),
-    (".venv/Scripts/* venv/Scripts/*", ACTIVATE),
+    (".venv/bin/activate* venv/bin/activate* env/bin/activate* .env/bin/activate* bin/activate*", ACTIVATE),
+    (".venv/Scripts/* venv/Scripts/* Scripts/activate*", ACTIVATE),
+    // <https://docs.conda.io/projects/conda-build/en/stable/resources/activate-scripts.html>
+    ("etc/conda/activate.d/* etc/conda/deactivate.d/*", ACTIVATE),
+    // <https://packaging.python.org/en/latest/specifications/entry-points>
+    ("*.egg-info/entry_points.txt *.dist-info/entry_points.txt", PLUGINS),
+    // The copy module asks for a module of Jython's.
+    ("org/python/**", PYTHON),
+    ("site_scons/**", "scons runs it when it starts in the directory"),
     (".venv", "a shell with autoswitch_virtualenv activates the environment that it names"),
     // Tools that people run by name.
     ("rust-toolchain rust-toolchain.toml", "rustup runs that toolchain for every cargo command"),
@@ -61,27 +71,34 @@ pub const FILES: &[(&str, &str)] = &[
     ("package.yaml package.json5 .pnpmrc .huskyrc* .cargo-husky/**", NPM),
     (".moon/** .paket/** .aspect/** .plzconfig* .buckconfig.d/* .mill-opts .mill-jvm-opts", OPTIONS),
     (".vagrantplugins .chef/*.rb .puppet-lint.rc wp-cli.yml wp-cli.local.yml .docksal/** .user.ini", OPTIONS),
+    ("nodemon.json .bowerrc cucumber.yml cucumber.yaml .powrc .powenv .pumaenv .valet-env.php", OPTIONS),
+    ("skaffold.env gunicorn.conf.py rebar.config.script dub.settings.json", OPTIONS),
+    ("process-compose.override.yaml process-compose.override.yml", OPTIONS),
     (
         "LocalValetDriver.php .valetrc .flaskenv .gitlint .ackrc .luarocks/*.lua .yardopts .gnuplot .ghc.environment.*",
         OPTIONS,
     ),
     (".nx/nxw.js deno.json deno.jsonc", "nx or deno runs it or the commands in it"),
     (".mvn/**", "mvn takes options and commands from it"),
-    ("gradle.properties gradle/wrapper/* local.properties gradle/init.d/* .gradle/*.properties", GRADLE),
+    (
+        "gradle.properties gradle/wrapper/* gradle/gradle-daemon-jvm.properties local.properties gradle/init.d/* .gradle/*.properties",
+        GRADLE,
+    ),
     (".gradle/init.d/* gradle/*.init.gradle", GRADLE),
-    (".sbtopts .jvmopts .sbt/**", "sbt takes options from it"),
+    (".sbtopts .sbtrc .jvmopts .sbt/**", "sbt takes options and commands from it"),
     // <https://bazel.build/run/bazelrc>
     (".bazelrc .bazelrc.* *.bazelrc .bazelversion .bazeliskrc .bazelproject tools/bazel", BAZEL),
     (".buckconfig .buckconfig.* pants.toml .pants.rc .pants.bootstrap pants.*.toml", BAZEL),
     (
-        "CMakeUserPresets.json CMakePresets.json .conan/**",
+        "CMakeUserPresets.json CMakePresets.json .conan/** .conan2/** .conanrc",
         "cmake, conan or an editor runs the programs that it names",
     ),
     ("*_override.tf *_override.tf.json override.tf override.tf.json *.auto.tfvars .terraformrc", TERRAFORM),
     ("*_override.tofu *_override.tofu.json override.tofu override.tofu.json", TERRAFORM),
     ("*.auto.tfvars.json terraform.tfvars terraform.tfvars.json", TERRAFORM),
     (".bundle/config", "bundle takes sources and build options from it"),
-    ("uv.toml pip.conf poetry.toml pdm.toml .pdm.toml .pypirc .pixi/config.toml", PIP),
+    ("uv.toml pip.conf pip.ini poetry.toml pdm.toml .pdm.toml .pypirc .pixi/config.toml", PIP),
+    (".pdm-python .pdm-plugins/**", "pdm, which editors start, runs it or the python that it names"),
     ("Directory.Build.* Directory.Packages.props Directory.Solution.* *.user nuget.config", DOTNET),
     ("before.*.targets after.*.targets *.runsettings dotnet-tools.json MSBuild.rsp", DOTNET),
     ("global.json .config/dotnet-tools.json Properties/launchSettings.json launchSettings.json", DOTNET),
@@ -90,7 +107,10 @@ pub const FILES: &[(&str, &str)] = &[
         "cabal.project.local cabal.project.freeze stack-local.yaml",
         "cabal or stack takes programs and options from it",
     ),
-    ("LocalPreferences.toml nim.cfg config.nims *.nims", "julia or nim runs it or takes options from it"),
+    (
+        "LocalPreferences.toml JuliaLocalPreferences.toml nim.cfg config.nims *.nims",
+        "julia or nim runs it or takes options from it",
+    ),
     // <https://ctan.org/pkg/latexmk>: Perl code, which editors run to preview a document.
     ("renv/activate.R .trunk/trunk.yaml .ncurc.* .secretlintrc.* .versionrc.* .actrc", OPTIONS),
     ("latexmkrc .latexmkrc texmf.cnf", "latexmk, which editors start, runs it"),
@@ -104,6 +124,10 @@ pub const FILES: &[(&str, &str)] = &[
     (
         "compose.override.yaml compose.override.yml docker-compose.override.yaml docker-compose.override.yml",
         COMPOSE,
+    ),
+    (
+        "container-compose.override.yaml container-compose.override.yml",
+        "podman-compose adds it, including mounts of host directories",
     ),
     // <https://docs.docker.com/build/bake/overrides>
     (
@@ -120,9 +144,10 @@ pub const FILES: &[(&str, &str)] = &[
     (".iex.exs .octaverc startup.m finish.m pathdef.m .erlang startup.jl .perldb .radare2rc", CONSOLE),
     // <https://docs.ruby-lang.org/en/master/IRB.html>, <https://github.com/bobthecow/psysh/wiki/Configuration>, CVE-2022-21699
     (
-        "irbrc _irbrc $irbrc irb.rc .rdbgrc .rdebugrc .byebugrc .psysh.php .nrepl.edn *-gdb.py *-gdb.gdb",
+        "irbrc _irbrc $irbrc irb.rc .rdbgrc .rdbgrc.rb .rdebugrc .byebugrc .psysh.php .nrepl.edn *-gdb.py *-gdb.gdb",
         CONSOLE,
     ),
+    ("user.clj user.cljc openocd.cfg pyocd.yaml .pyocd.yaml pyocd_user.py", CONSOLE),
     ("ipython_config.py ipython_kernel_config.py profile_default/startup/*", CONSOLE),
     ("jupyter_*_config.py jupyter_*_config.json", "Jupyter runs it when it starts in the directory"),
     (".ctags .ctags.d/* ctags.d/*.ctags gtags.conf", "ctags, which editors start, takes options from it"),
@@ -141,12 +166,15 @@ pub const FILES: &[(&str, &str)] = &[
         "lefthook.yml lefthook.yaml lefthook.toml lefthook.json .lefthook.yml .lefthook.yaml .lefthook.toml .lefthook.json",
         LEFTHOOK,
     ),
-    ("lefthook-local.* .lefthook-local.* .config/lefthook.*", LEFTHOOK),
+    ("lefthook-local.* .lefthook-local.* .config/lefthook.* .lefthook/** .lefthook-local/**", LEFTHOOK),
     (
         ".overcommit.yml .local-overcommit.yml .lintstagedrc* lint-staged.config.* captainhook.json grumphp.yml grumphp.yml.dist",
         ON_COMMIT,
     ),
-    (".commitlintrc* commitlint.config.*", ON_COMMIT),
+    (
+        ".commitlintrc* commitlint.config.* grumphp.yaml grumphp.yaml.dist grumphp.dist.yml grumphp.dist.yaml",
+        ON_COMMIT,
+    ),
     // Other version control.
     (
         ".hg/hgrc .hg/hgrc-not-shared .hg/sharedpath .sl/config .sl/hgrc .sl/sharedpath",
@@ -171,7 +199,7 @@ pub const FILES: &[(&str, &str)] = &[
     (".p4config .arcconfig", "p4 or arc runs the commands in it"),
     (".lfsconfig", "git-lfs takes the address of its server from it"),
     (".gitreview", "git review pushes to the address in it"),
-    (".lazygit.yml", "lazygit runs the commands in it"),
+    (".lazygit.yml .gh-dash.yml", "lazygit or gh-dash runs the commands in it"),
     // Editors.
     (".vscode/tasks.json", "VS Code can run its tasks when it opens the folder"),
     (".vscode/settings.json", "VS Code runs the programs that it names"),
@@ -194,7 +222,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     // Each plugin has a file of its own.
     (
-        ".idea/*.xml .idea/tools/* .idea/scopes/* .idea/jsLinters/* .idea/stylesheetLinters/* .idea/libraries/* .idea/plugins/*",
+        ".idea/*.xml .idea/tools/* .idea/scopes/* .idea/jsLinters/* .idea/stylesheetLinters/* .idea/libraries/* .idea/plugins/* .idea/inspectionProfiles/*",
         JETBRAINS,
     ),
     ("*.ipr *.iws .live-plugins/**", JETBRAINS),
@@ -205,13 +233,16 @@ pub const FILES: &[(&str, &str)] = &[
     (".fleet/**", "Fleet runs the programs that it names"),
     (".lapce/**", "Lapce runs the programs that it names"),
     (".helix/**", "Helix runs the programs that it names"),
-    (".nova/** .theia/** .tm_properties", "Nova, Theia or TextMate runs the programs that it names"),
     (
-        ".kateproject .kateconfig .kdev4/* *.kdev4 *.pro.user *.creator.user",
+        ".nova/** .theia/** .tm_properties .lite_project.lua .lite_project/**",
+        "Nova, Theia, TextMate or Lite XL runs the programs that it names",
+    ),
+    (
+        ".kateproject .kateproject.build .kateconfig .kdev4/* *.kdev4 *.pro.user *.creator.user .qtcreator/**",
         "Kate, KDevelop or Qt Creator runs the programs that it names",
     ),
     (
-        ".vs/** nbproject/** nbactions*.xml .spyproject/** .Rproj.user/**",
+        ".vs/** CMakeSettings.json CppProperties.json nbproject/** nbactions*.xml .spyproject/** .Rproj.user/**",
         "Visual Studio, NetBeans, Spyder or RStudio runs the programs that it names",
     ),
     (
@@ -241,7 +272,10 @@ pub const FILES: &[(&str, &str)] = &[
     (".bsp/*.json buildServer.json .bloop/*.json .metals/** .sourcekit-lsp/* .scalafix.conf", LAUNCHER),
     // <https://rust-analyzer.github.io>, <https://haskell-language-server.readthedocs.io>, <https://ocaml.github.io/merlin>
     ("rust-project.json rust-analyzer.toml .rust-analyzer.toml hie.yaml .merlin .hlint.yaml", LAUNCHER),
-    (".clangd .ccls .ccls-root .cquery compile_flags.txt compile_commands.json .clang_complete", LAUNCHER),
+    (
+        ".clangd .ccls .ccls-root .cquery compile_flags.txt compile_commands.json .clang_complete cmake-variants.yaml cmake-variants.json",
+        LAUNCHER,
+    ),
     (
         ".clang-tidy pyrefly.toml cabal.project stack.yaml .luarc.json .luarc.jsonc .luacheckrc .busted .tern-project .zls.json zls.json omnisharp.json",
         LAUNCHER,
@@ -272,18 +306,22 @@ pub const FILES: &[(&str, &str)] = &[
         "eslint.config.* prettier.config.* stylelint.config.* .postcssrc* .svgrrc* .browserslistrc .graphqlrc*",
         LINTER,
     ),
+    (
+        "graphql.config.yml graphql.config.yaml graphql.config.json graphql.config.toml postcss.config.json .htmlvalidate.* PSScriptAnalyzerSettings.psd1",
+        LINTER,
+    ),
     ("wallaby.js .wallaby.* .quokka tslint.json nx.json .solcover.* .template-lintrc.*", LINTER),
     // Whatever tool it is of, a file of settings in JavaScript is run.
     (".*rc.js .*rc.cjs .*rc.mjs .*rc.ts .*rc.cts .*rc.mts", LINTER),
     (
-        "biome.json biome.jsonc .biome.json .biome.jsonc .oxlintrc.json dprint.json .dprint.json .xo-config*",
+        "biome.json biome.jsonc .biome.json .biome.jsonc .oxlintrc.json dprint.json .dprint.json dprint.jsonc .dprint.jsonc .xo-config*",
         LINTER,
     ),
+    (".remarkrc* .textlintrc* .markdownlint* .markdownlint-cli2.* .cspell.* cspell.* .sequelizerc", LINTER),
     (
-        ".remarkrc* .textlintrc* .markdownlint* .markdownlint-cli2.* .cspell.* cspell.json .sequelizerc",
+        ".storybook/* .size-limit.* .releaserc* .czrc .cz.* cz.toml cz.yaml cz.json .cz-config.* .jestrc* .jscsrc .jshintrc",
         LINTER,
     ),
-    (".storybook/* .size-limit.* .releaserc* .czrc .cz.* .cz-config.* .jestrc* .jscsrc .jshintrc", LINTER),
     // Of Python.
     (
         "conftest.py tox.ini setup.cfg pytest.ini .pytest.ini pytest.toml .pytest.toml .coveragerc .bandit .isort.cfg .style.yapf",
@@ -293,10 +331,11 @@ pub const FILES: &[(&str, &str)] = &[
         ".pylintrc pylintrc .pylintrc.toml pylintrc.toml .flake8 mypy.ini .mypy.ini ruff.toml .ruff.toml",
         LINTER,
     ),
-    (".sqlfluff .ansible-lint dbt_project.yml", LINTER),
+    (".sqlfluff .ansible-lint dbt_project.yml hatch.toml .pyre_configuration.local .landscape.yml", LINTER),
+    (".prospector.yaml .prospector.yml prospector.yaml prospector.yml pylama.ini .pylama.ini", LINTER),
     // Of PHP.
     (
-        "phpstan.neon phpstan.neon.dist phpstan.dist.neon psalm.xml psalm.xml.dist phpunit.xml phpunit.xml.dist phpunit.dist.xml",
+        "phpstan.neon phpstan.neon.dist phpstan.dist.neon psalm.xml psalm.xml.dist phpunit.xml phpunit.xml.dist phpunit.dist.xml phpstan-baseline.neon tests/Pest.php",
         LINTER,
     ),
     (
@@ -343,6 +382,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("codebuff.json fastagent.config.yaml mcp_agent.config.yaml .container-use/** .gtrconfig", AGENT),
     (".wtp.yml .wtp.yaml .workmux.yaml phantom.config.json", AGENT),
     ("crush.json .crush.json .aider.* .continuerc.json gptme.toml .gptme.toml .mentat_config.json", AGENT),
+    (".github/extensions/** .mux/** .emdash.json", AGENT),
     (".github/hooks/* .clinerules/hooks/* .openhands/** .kiro/hooks/* .pi/extensions/**", AGENT),
     (
         "CLAUDE.md CLAUDE.local.md AGENTS.md AGENT.md AGENTS.*.md GEMINI.md QWEN.md CRUSH.md WARP.md .goosehints",
@@ -353,7 +393,7 @@ pub const FILES: &[(&str, &str)] = &[
         PROMPT,
     ),
     (
-        ".cursorrules .windsurfrules .clinerules .roomodes .roorules* .kilocodemodes .rules .augment-guidelines",
+        ".cursorrules .windsurfrules .clinerules .roomodes .roorules* .kilocodemodes .kilocoderules .clinerules-* .continuerules .rules .augment-guidelines",
         PROMPT,
     ),
     (".github/copilot-instructions.md .github/instructions/** .github/prompts/** .github/agents/**", PROMPT),
@@ -377,6 +417,7 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     // Whatever agent it is of.
     (".*/skills/** .*/commands/** .*/rules/** .*/agents/** .*/prompts/** .specify/** .taskmaster/**", PROMPT),
+    (".rulesync/** .bmad-core/** _bmad/** .agent-os/**", PROMPT),
     (
         ".*/hooks/** .*/hooks.json .*/mcp.json .*/mcp.toml .*/mcp.yaml conductor.json .conductor/** .superset/** .config/wt.toml",
         AGENT,
@@ -401,6 +442,7 @@ const VERSIONS: &str = "version managers choose programs by it";
 const AUTOENV: &str = "a shell with autoenv or smartcd runs it when you enter the directory";
 const TERMINALS: &str = "a manager of terminal sessions runs it when it opens the directory";
 const PYTHONS: &str = "editors run it when they open the folder";
+const PLUGINS: &str = "pytest, flake8 and other tools with plugins run what it names if they start here";
 const ACTIVATE: &str = "editors and shells run it when they open a terminal in the project";
 const GRADLE: &str = "gradle and gradlew run it or take options from it";
 const BAZEL: &str = "bazel, buck or pants runs it or takes options from it";
@@ -418,7 +460,7 @@ const AGENT: &str = "an agent runs it or the commands in it";
 
 /// Files that a Python interpreter runs as it starts, wherever they are: <https://docs.python.org/3/library/site.html>.
 pub const STARTUP: &[(&str, &str)] = &[(
-    "pyvenv.cfg *.pth *._pth sitecustomize.* usercustomize.*",
+    "pyvenv.cfg *.pth *._pth sitecustomize.* usercustomize.* sitecustomize/__init__.* usercustomize/__init__.*",
     "the python of that environment, which editors start, runs it",
 )];
 
@@ -429,24 +471,29 @@ pub const PYTHON: &str =
 /// Modules that python itself, its tools and its debuggers import, without those that have the name of another one after `_`: <https://docs.python.org/3/py-modindex.html>. Other modules of
 /// that kind have names that projects use for their own.
 pub const PYTHON_MODULES: &str = "\
-    __future__ _blake2 _collections_abc _colorize _compat_pickle _compression _crypt _curses_panel _elementtree _gdbm _interpreters \
-    _lsprof _markupbase _md5 _opcode_metadata _osx_support _posixshmem _posixsubprocess _py_abc _pydatetime _pydecimal _pyio _pylong \
-    _pyrepl _sha1 _sha2 _sha256 _sha3 _sha512 _sitebuiltins _strptime _threading_local _weakrefset \
-    abc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 cProfile calendar cgi cmath codecs codeop collections \
-    colorsys compileall concurrent configparser contextlib contextvars copy copyreg csv ctypes curses dataclasses datetime dbm decimal \
-    difflib dis doctest email encodings ensurepip enum errno faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools \
-    gc genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html http imaplib imp importlib inspect io ipaddress \
-    itertools json keyword linecache locale logging lzma mailbox marshal math mimetypes mmap modulefinder multiprocessing netrc ntpath \
-    nturl2path numbers opcode operator optparse os pathlib pdb pickle pickletools pkgutil platform plistlib poplib posix posixpath pprint profile \
-    pstats pty pwd py_compile pyclbr pydoc pyexpat queue quopri random re readline reprlib resource rlcompleter runpy sched secrets select selectors shelve \
-    shlex shutil signal site smtplib socket socketserver sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string \
-    stringprep struct subprocess symtable sys sysconfig syslog tarfile telnetlib tempfile termios textwrap threading time timeit tkinter \
-    token tokenize tomllib trace traceback tracemalloc tty turtle types typing unicodedata unittest urllib uuid venv warnings wave \
-    weakref webbrowser winreg wsgiref xml xmlrpc zipapp zipfile zipimport zlib zoneinfo \
-    IPython attr attrs autopep8 black certifi charset_normalizer click coverage debugpy distutils flake8 idna ipykernel isort jedi \
-    jupyter_client jupyter_core matplotlib mypy numpy packaging pandas parso pip pkg_resources platformdirs pluggy pycodestyle \
-    pydevd pyflakes pygments pylint pylsp pytest requests ruff setuptools six traitlets typing_extensions urllib3 virtualenv wheel \
-    yaml yapf";
+    __future__ _aix_support _blake2 _bootlocale _bootsubprocess _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr \
+    _codecs_tw _collections_abc _colorize _compat_pickle _compression _crypt _curses_panel _distutils_system_mod _elementtree \
+    _gdbm _interpreters _lsprof _markupbase _md5 _multibytecodec _opcode_metadata _osx_support _overlapped _posixshmem \
+    _posixsubprocess _py_abc _pydatetime _pydecimal _pyio _pylong _pyrepl _scproxy _sha1 _sha2 _sha256 _sha3 _sha512 \
+    _sitebuiltins _strptime _threading_local _weakrefset _winapi abc aifc argparse array ast asynchat asyncio asyncore atexit \
+    audioop base64 bdb binascii bisect builtins bz2 cProfile calendar cgi cgitb chunk cmath cmd code codecs codeop collections \
+    colorsys compileall concurrent configparser contextlib contextvars copy copyreg crypt csv ctypes curses dataclasses \
+    datetime dbm decimal difflib dis doctest email encodings ensurepip enum errno faulthandler fcntl filecmp fileinput fnmatch \
+    fractions ftplib functools gc genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html http \
+    imaplib imghdr imp importlib inspect io ipaddress itertools json keyword lib2to3 linecache locale logging lzma mailbox \
+    mailcap marshal math mimetypes mmap modulefinder msvcrt multiprocessing netrc nis nntplib nt ntpath nturl2path numbers \
+    opcode operator optparse org os ossaudiodev pathlib pdb pickle pickletools pipes pkgutil platform plistlib poplib posix \
+    posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc pyexpat queue quopri random re readline reprlib resource \
+    rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtpd smtplib sndhdr socket socketserver \
+    sqlite3 sre_compile sre_constants sre_parse spwd ssl stat statistics string stringprep struct subprocess sunau symtable \
+    sys sysconfig syslog tabnanny tarfile telnetlib tempfile termios textwrap threading time timeit tkinter token tokenize \
+    tomllib trace traceback tracemalloc tty turtle types typing unicodedata unittest urllib uu uuid venv warnings wave weakref \
+    webbrowser winreg wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo \
+    IPython astroid attr attrs autopep8 black brotli brotlicffi certifi charset_normalizer click colorama coverage debugpy \
+    distutils exceptiongroup flake8 idna iniconfig ipykernel isort jedi jupyter_client jupyter_core matplotlib mccabe mypy \
+    mypy_extensions numpy packaging pandas parso pathspec pip pkg_resources platformdirs pluggy psutil pycodestyle pydevd \
+    pyflakes pygls pygments pylint pylsp pytest requests rope ruff setuptools simplejson six socks tomli tomlkit tornado \
+    traitlets typing_extensions urllib3 virtualenv wheel yaml yapf zmq";
 
 /// Files in `.idea` that the IDE itself writes all the time, or that name nothing to run.
 pub const IDE_STATE: &str =

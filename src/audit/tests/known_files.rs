@@ -183,7 +183,16 @@ const OF_EVERY_KIND: &str = "\
     me.xcuserdatad/xcdebugger/Breakpoints_v2.xcbkptlist .live-plugins/x/plugin.groovy .tmuxinator.yaml .tmuxp.yml .smug.yml \
     common/git-hooks/pre-commit .sops.yaml .stowrc .foreman .overmind.env jupyter_config.py codebuff.json fastagent.config.yaml \
     mcp_agent.config.yaml .container-use/environment.json .gtrconfig .wtp.yml .workmux.yaml phantom.config.json \
-    _json.py __future__.py _struct.cpython-311-x86_64-linux-gnu.so _strptime/__init__.py graphlib.py";
+    _json.py __future__.py _struct.cpython-311-x86_64-linux-gnu.so _strptime/__init__.py graphlib.py msvcrt.py _winapi.py nt.py org/__init__.py code.py \
+    _sysconfigdata__linux_x86_64-linux-gnu.py org/python/core.py .venv/lib/python3.12/site-packages/usercustomize/__init__.py \
+    app.egg-info/entry_points.txt x.dist-info/entry_points.txt bin/activate.fish etc/conda/activate.d/x.sh .devenv/load-exports .devbox/gen/scripts/.hooks.sh \
+    .sbtrc gradle/gradle-daemon-jvm.properties .conanrc .conan2/extensions/hooks/x.py dub.settings.json rebar.config.script site_scons/site_init.py \
+    nodemon.json cucumber.yml .powenv .valet-env.php skaffold.env gunicorn.conf.py .pdm-python .pdm-plugins/lib/x.py \
+    container-compose.override.yml process-compose.override.yaml user.clj openocd.cfg pyocd_user.py .lefthook/pre-commit/x \
+    grumphp.yaml .gh-dash.yml .idea/inspectionProfiles/x.xml .kateproject.build .qtcreator/project.json .lite_project.lua CMakeSettings.json \
+    cmake-variants.yaml PSScriptAnalyzerSettings.psd1 .htmlvalidate.cjs cspell.config.yaml dprint.jsonc graphql.config.yml postcss.config.json \
+    .pyre_configuration.local .prospector.yaml pylama.ini hatch.toml tests/Pest.php .github/extensions/x/extension.mjs .mux/init .emdash.json \
+    .rulesync/rules/x.md .bmad-core/agents/x.md .clinerules-code .continuerules";
 
 #[test]
 fn files_of_every_kind_are_found_at_the_top_and_below() {
@@ -203,6 +212,12 @@ fn files_of_every_kind_are_found_at_the_top_and_below() {
                 "_struct.",
                 "_strptime/",
                 "graphlib.",
+                "msvcrt.",
+                "_winapi.",
+                "nt.",
+                "org/__init__.",
+                "code.",
+                "_sysconfigdata_",
             ]
             .iter()
             .any(|module| name.starts_with(module))
