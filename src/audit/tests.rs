@@ -11,6 +11,8 @@ use super::*;
 mod hidden;
 mod hostile;
 mod known_files;
+#[cfg(target_os = "linux")]
+mod moving;
 mod record;
 mod settings;
 mod unreadable;

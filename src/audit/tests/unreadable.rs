@@ -3,14 +3,14 @@
 use super::*;
 
 #[cfg(target_os = "linux")]
-mod lease {
+pub mod lease {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Child, Command, Stdio};
 
     use super::*;
 
     /// A write lease on a file, held by another process. While it lasts, opening the file without waiting fails.
-    struct Lease(Child);
+    pub struct Lease(Child);
 
     const HOLD: &str = r#"
         $SIG{IO} = 'IGNORE'; $| = 1;
@@ -21,7 +21,7 @@ mod lease {
 
     impl Lease {
         #[expect(clippy::disallowed_methods, reason = "a test needs another process")]
-        fn on(path: PathBuf) -> Self {
+        pub fn on(path: PathBuf) -> Self {
             let mut perl = Command::new("perl")
                 .args(["-e", HOLD])
                 .arg(path)

@@ -1,4 +1,4 @@
-//! A hundred random project trees, through every command: no hang, no panic,
+//! Random project trees, through every command: no hang, no panic,
 //! nothing that acts on a terminal, no file touched outside.
 
 use std::collections::BTreeMap;
