@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::machine::{Cage, Machine, Speaks};
 
@@ -22,6 +23,11 @@ fn a_command_for_another_cage_or_a_lock_on_the_home_is_not_waited_for() {
     // Any user who may open the home can hold this one.
     let home = File::open(machine.home()).unwrap();
     home.lock().unwrap();
+    // A command that waits for it says so, and ends.
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(30));
+        drop(home);
+    });
     let _other = lock(&machine, "cage-other-01234567");
     let started = machine.cage("start");
     assert_eq!(started.code, 0, "{}", started.stderr);
