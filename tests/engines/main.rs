@@ -88,5 +88,6 @@ mod status;
 mod system;
 mod terminal;
 mod threats;
+mod tmux;
 mod worktrees;
 mod yours;

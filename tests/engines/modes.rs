@@ -32,13 +32,13 @@ on_each_engine!(
 );
 
 /// What coding agents set: both keyboard protocols, the alternate screen, the mouse, focus, pastes, colour scheme, a cursor.
-const AGENT: &str = r"\033[>5u\033[?1049h\033[>7u\033[>4;2m\033[?1000h\033[?1002h\033[?1003h\033[?1006h\033[?1004h\033[?2004h\033[?2031h\033[?25l\033[6 q";
+pub const AGENT: &str = r"\033[>5u\033[?1049h\033[>7u\033[>4;2m\033[?1000h\033[?1002h\033[?1003h\033[?1006h\033[?1004h\033[?2004h\033[?2031h\033[?25l\033[6 q";
 
 /// The modes afterwards, as the emulator shows them.
 const AGENTS_MODES: &str = "alternate screen, hidden cursor, bracketed paste, mouse, mouse encoding, modify other keys, keyboard [5, 7], 1004, 2031";
 
 /// A shell that sets no modes itself.
-const PLAIN_SHELL: &str = "exec env -i PATH=$PATH PS1='plain> ' sh";
+pub const PLAIN_SHELL: &str = "exec env -i PATH=$PATH PS1='plain> ' sh";
 
 /// Starts a cage with a shell that sets no modes.
 fn start<'a>(world: &World, script: &str, terminal: &'a mut Option<Emulator>) -> &'a mut Emulator {
