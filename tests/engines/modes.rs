@@ -181,9 +181,15 @@ fn a_command_has_the_terminals_size_from_the_start(world: &World) {
 
 fn the_detach_keys_are_kept_from_a_command_once(world: &World) {
     world.cage("start -d").ok();
-    for key in ["\x1c", "\x1b[92;5u"] {
-        let mut terminal =
-            Emulator::run(world, "cage run -- sh -c 'stty raw -echo; echo ready; exec cat -v'", &[]);
+    let program = "sh -c 'stty raw -echo; echo rea\"\"dy; exec cat -v'";
+    let run = format!("cage run -- {program}");
+    for (command, typed, key) in
+        [(run.as_str(), "", "\x1c"), (&run, "", "\x1b[92;5u"), ("cage shell", program, "\x1c")]
+    {
+        let mut terminal = Emulator::run(world, command, &[]);
+        if !typed.is_empty() {
+            terminal.shows("project ").types(typed);
+        }
         terminal.shows("ready").sends("a").shows("a").sends(key);
         terminal.shows("cage: Ctrl-\\ again sends it to the program; only `cage start` detaches");
         // Another key in between makes it the first press again.

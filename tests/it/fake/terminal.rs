@@ -120,20 +120,24 @@ fn an_engine_that_was_stopped_or_restarted_is_told_with_the_way_back() {
     let lost = "Error response from daemon: No such exec instance: 1f";
     let (away, exited, running) =
         ((1, down, ""), (0, "", "exited 1 false \"\"\n"), (0, "", "running 0 false \"\"\n"));
-    let went = "foo\r\n\u{1b}[Jerror: the engine went away while you were in cage-";
+    let went = "\r\n\u{1b}[Jerror: the engine went away while you were in cage-";
     for (verb, state, words, code) in [
         ("start", away, went, 1),
         ("shell", away, went, 1),
         ("run make", away, went, 125),
         ("shell", exited, " was ended with the engine; `cage start` starts it again", 1),
         ("run make", exited, " was ended with the engine; `cage start` starts it again", 125),
-        ("shell", running, "foo\r\n\u{1b}[Jerror: the engine was restarted, and has lost the command", 1),
+        ("shell", running, "\r\n\u{1b}[Jerror: the engine was restarted, and has lost the command", 1),
     ] {
         let complaint = if verb == "start" { "" } else { lost };
-        let machine = machine("running", &format!("printf foo; echo '{complaint}' >&2; exit 1"));
+        let modes = r"\033[>5u\033[?2004h\033[?1006h\033[?25lfoo";
+        let machine = machine("running", &format!("printf '{modes}'; echo '{complaint}' >&2; exit 1"));
         machine.engine().answer("container-inspect-format", state.0, state.1, state.2);
         let mut session = cage(&machine, verb);
         let before = session.exp_string(words).unwrap();
+        let undone = ["\u{1b}[<1u", "\u{1b}[?2004l", "\u{1b}[?1006l", "\u{1b}[?25h"];
+        assert!(undone.iter().all(|undone| before.contains(undone)), "{verb}: {before:?}");
+        assert!(before.contains("foo"), "{verb}: {before:?}");
         let raw = ["No such exec", "Cannot connect"];
         assert!(!raw.iter().any(|raw| before.contains(raw)), "{verb}: {before}");
         exits(session, "", code);
@@ -307,6 +311,7 @@ fn nothing_is_left_of_a_cage_that_is_removed() {
     let dir = machine.home().join(".local/state/cage").join(format!("{name}.terminals"));
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("7"), "ended").unwrap();
+    fs::write(dir.with_extension("modes"), "{}").unwrap();
     assert_eq!(machine.cage("rm").code, 0);
     let left = machine.state_files();
     assert!(left.iter().all(|file| file.extension().is_some_and(|kind| kind == "lock")), "{left:?}");
