@@ -79,10 +79,7 @@ pub fn pass_input(
         }
         let (now, before, mut count) = (start.elapsed(), waiting.len(), 0);
         if !has_input.is_empty() {
-            // Whoever holds the input has read it meanwhile.
-            let _turn = pty.hold_input();
-            let is_there = wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))?;
-            match if is_there { read(&terminal, &mut input) } else { Err(Errno::AGAIN) } {
+            match read_input(&terminal, pty, &mut input)? {
                 Ok(0) | Err(Errno::IO) => {
                     pass_rest(pty, ended, &mut waiting)?;
                     return Ok(true);
@@ -118,6 +115,13 @@ pub fn pass_input(
             last_taken = now;
         }
     }
+}
+
+/// Reads the user's input, unless somebody who held it has read it meanwhile.
+fn read_input(terminal: impl AsFd, pty: &Pty, input: &mut [u8]) -> io::Result<Result<usize, Errno>> {
+    let _turn = pty.hold_input();
+    let is_there = wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))?;
+    Ok(if is_there { read(&terminal, input) } else { Err(Errno::AGAIN) })
 }
 
 /// Passes on the input that is waiting, and gives the client time to do the same before it may be ended.
