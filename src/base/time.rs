@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 /// Reads a time in RFC 3339, with or without an offset from UTC. Engines write a time before 1970 for what never happened: `None`.
 pub fn parse(text: &str) -> Option<SystemTime> {
-    let time = humantime::parse_rfc3339(&format!("{}Z", text.get(..19)?)).ok()?;
-    let rest = text[19..].trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let rest = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let time = humantime::parse_rfc3339(&format!("{}Z", text.strip_suffix(rest)?)).ok()?;
     let (hours, minutes) = rest.get(1..).unwrap_or_default().split_once(':').unwrap_or_default();
     let seconds = |text: &str, unit: u64| text.parse::<u64>().map(|number| number * unit).unwrap_or_default();
     let offset = Duration::from_secs(seconds(hours, 3600) + seconds(minutes, 60));
@@ -38,6 +38,8 @@ mod tests {
         {
             assert_eq!(seconds(same), time, "{same}");
         }
+        let fraction = parse("2026-11-27T19:10:04.5+00:00").unwrap();
+        assert_eq!(fraction, parse("2026-11-27T19:10:04Z").unwrap() + Duration::from_millis(500));
         for never in ["0001-01-01T00:00:00Z", "", "soon", "2026-11-27T19:10:0é"] {
             assert_eq!(parse(never), None, "{never}");
         }
