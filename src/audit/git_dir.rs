@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::display;
 use super::finding::{Findings, Sighting, path_bytes};
-use super::git_files::REFUSED;
 use super::repository::{Files, path_in_file, scan_repository};
 use super::tree::{Node, Tree};
+use super::{display, git_files};
 use crate::host::worktree::GitDir;
 
 const IN_IT: &str = "git commands in it use its configuration and hooks";
@@ -69,9 +68,7 @@ pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
         Node::File(status) => {
             let text = tree.read(&path).unwrap_or_default();
             let Some(target) = text.strip_prefix(b"gitdir:") else {
-                let (path, what) = (tree.shown(&path), "file with an error".to_owned());
-                let changed = status.changed;
-                return findings.add(Sighting { path, what, trigger: REFUSED, content: &text, changed });
+                return findings.add(git_files::refused(tree.shown(&path), &text, status));
             };
             // Other programs than git accept it without the blank.
             let target = path_in_file(target.strip_prefix(b" ").unwrap_or(target));

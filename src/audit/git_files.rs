@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::finding::{Findings, Sighting, path_bytes};
-use super::tree::{Node, Tree};
+use super::tree::{Node, Status, Tree};
 use super::{display, git_settings};
 use crate::host::git_config;
 
@@ -116,17 +116,19 @@ fn names_driver(attribute: &[u8]) -> bool {
     }
 }
 
-/// The trigger of a file that git doesn't read to its end.
-pub const REFUSED: &str = "git refuses it; other programs may read and act on the rest";
+/// Returns the finding about a file that git doesn't read to its end.
+pub fn refused(path: PathBuf, text: &[u8], status: Status) -> Sighting<'_> {
+    let (what, trigger) =
+        ("file with an error".to_owned(), "git refuses it; other programs may read and act on the rest");
+    Sighting { path, what, trigger, content: text, changed: status.changed }
+}
 
 /// Adds the settings in `.gitmodules` that git acts on.
 pub fn gitmodules(tree: &Tree, path: &Path, findings: &mut Findings) {
     let Node::File(status) = tree.node(path) else { return };
     let Some(text) = tree.read(path) else { return };
     if git_config::all_entries(&text).is_none() {
-        let (path, what) = (tree.shown(path), "file with an error".to_owned());
-        let changed = status.changed;
-        findings.add(Sighting { path, what, trigger: REFUSED, content: &text, changed });
+        findings.add(refused(tree.shown(path), &text, status));
     }
     for entry in git_config::entries(&text).filter(|entry| entry.section == "submodule") {
         // git reads few settings of this file, other programs keep theirs in it.

@@ -248,7 +248,7 @@ impl Repository<'_> {
         while let Some(path) = todo.pop() {
             let Some(file) = self.text(path) else { continue };
             if git_config::all_entries(&file.bytes).is_none() {
-                self.add_text(&file, "file with an error".to_owned(), git_files::REFUSED, &file.bytes);
+                self.findings.add(git_files::refused(self.tree.shown(&file.path), &file.bytes, file.status));
             }
             for (count, entry) in git_config::entries(&file.bytes).enumerate() {
                 if count.is_multiple_of(64) && self.tree.limits.is_late() {

@@ -85,7 +85,6 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
         told.extend(added.map(|name| format!("the container has {name}: root in the cage has more power")));
     }
     let config = &cage.host_config;
-    let is_shared = |mode: &str| mode == "host" || mode.starts_with("ns:");
     let unconfined = |option: &String| option.ends_with("unconfined");
     let others: [(bool, &[&str], &str); 5] = [
         (is_shared(&config.pid_mode), &["pid"], "the container sees the processes of this machine"),
@@ -117,8 +116,6 @@ pub fn holds_engine_socket(host: &Host, path: &Path) -> bool {
     Surroundings { project: "", here, sockets: host.engine_sockets().collect() }.holds_socket(path)
 }
 
-const HIDDEN: &str = "programs keep what they run and trust in hidden directories of your home";
-
 /// Checks that no mount can change a file that this machine runs or trusts.
 ///
 /// # Errors
@@ -130,7 +127,8 @@ pub fn check_writable(host: &Host, options: &CreateOptions) -> Result<()> {
     let mut writable = options.mounts().filter(|mount| !mount.is_readonly());
     let counts = |mount: &Mount| {
         let path = Path::new(mount.source_path()?);
-        let hidden = || host.is_hidden(path).then(|| HIDDEN.to_owned());
+        let why = "programs keep what they run and trust in hidden directories of your home";
+        let hidden = || host.is_hidden(path).then(|| why.to_owned());
         host.counts_here(path).or_else(hidden)
     };
     let Some((mount, why)) = writable.find_map(|mount| Some((mount, counts(mount)?))) else { return Ok(()) };
@@ -160,9 +158,7 @@ impl Surroundings<'_> {
             "network" | "net" if is_host_network(value) => {
                 "the cage reaches everything that listens on this machine".to_owned()
             }
-            "pid" | "ipc" | "uts" | "userns" | "cgroupns" | "network" | "net"
-                if value == "host" || value.starts_with("ns:") =>
-            {
+            "pid" | "ipc" | "uts" | "userns" | "cgroupns" | "network" | "net" if is_shared(value) => {
                 "the cage shares it with this machine".to_owned()
             }
             "cap-add" => "it gives root in the cage more power over this machine".to_owned(),
@@ -199,6 +195,11 @@ impl Surroundings<'_> {
         let holds = |socket: &Path| socket.starts_with(path) || socket.starts_with(&real);
         is_socket || self.sockets.iter().any(|socket| holds(socket) || holds(&file::real(socket)))
     }
+}
+
+/// Returns whether the mode of a namespace is that the container shares the machine's, or one of another process.
+fn is_shared(mode: &str) -> bool {
+    mode == "host" || mode.starts_with("ns:")
 }
 
 fn is_host_network(value: &str) -> bool {
