@@ -44,7 +44,7 @@ pub fn check_engine_args(args: &[String], label: &str) -> Result<()> {
                 format!("`--{} {}`", flag.name, text::escape(flag.value)),
                 "the engine would start the cage without cage's checks"
             )
-            .hint("`cage start -d` starts it, also at login")
+            .hint("to have the cage after a login, run `cage start -d` then")
         );
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::host::machine::Host;
 use crate::host::reach::Reach;
 use crate::host::ssh_config::SshConfig;
 
-/// Settings of git and of programs around it that list repositories, or text to begin with.
+/// Settings of git and of programs around it that only list repositories, or name a text for a message.
 const HARMLESS: [(&str, &str); 7] = [
     ("safe", "directory"),
     ("maintenance", "repo"),
@@ -50,13 +50,13 @@ pub fn check(host: &Host, places: &Reach) -> Result<()> {
         ))
     });
     // A variable can name another file than the usual one.
-    let kept = || {
+    let own_file = || {
         Some((
             "a file of your settings of git or ssh".to_owned(),
             git.skipped.iter().chain(&ssh.skipped).next()?.clone(),
         ))
     };
-    let Some((what, path)) = named.or_else(kept) else { return Ok(()) };
+    let Some((what, path)) = named.or_else(own_file) else { return Ok(()) };
     Err(Failure::new(format!(
         "{what} leads to {}, which counts on this machine as soon as code in the cage writes it",
         text::escape(&path.to_string_lossy())

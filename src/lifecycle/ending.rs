@@ -157,7 +157,7 @@ impl Ending {
             (Some("restarted"), _) => ("was restarted", new),
             (Some("removed"), _) => ("was removed", "`cage start` makes a new one"),
             _ if matches!(state.status.as_str(), "" | "removing") => {
-                ("was removed or restarted", "`cage start` goes on")
+                ("was removed or restarted", "`cage start` enters the new one, or makes one")
             }
             (_, Some(137)) if state.out_of_memory => {
                 ("was killed: out of memory", "`cage restart --memory SIZE` gives it more")

@@ -10,8 +10,9 @@
 # With COMMAND, $0 is the name of the cage's image, for the message about a program that is missing.
 #
 # A COMMAND with a terminal is a job of this shell: the kernel suspends no program whose parent is outside of the container. When it
-# is suspended, an OSC sequence tells cage, which sends SIGCONT to this shell when the user continues it. Shells write to stderr that a
-# job was suspended; not so bash, which finds its terminal there, and leaves a loop when a job is suspended.
+# is suspended, an OSC sequence tells cage, which sends SIGCONT to this shell when the user continues it. A shell reports the suspension
+# on stderr, which is therefore discarded, but not of bash, which finds its terminal by it. bash also leaves a loop when a job is
+# suspended, so a function calls itself instead.
 #
 # shellcheck disable=SC2086  # names of variables are split on purpose
 
