@@ -96,6 +96,7 @@ impl Attach {
         running.connects();
         if self.redraws {
             running.redraw();
+            keeper.unseen_prompt(&running.ended).iter().for_each(|prompt| running.set_prompt(prompt));
         }
         self.settle(runner, running);
         let is_last = || self.ending.terminals.as_ref().map(OpenTerminals::is_last);
@@ -173,9 +174,6 @@ impl Left<'_> {
             }
             state => state.inspect_err(|_| self.ended.end_line(true))?,
         };
-        if !state.is_up() {
-            self.keeper.forget();
-        }
         let complaint = EngineError::new(client, status, &self.ended.stderr);
         match End::of(&state, code, &complaint.words) {
             End::Detached => Ok(Ok(self.detached(&state.since))),

@@ -129,6 +129,14 @@ impl Running {
         self.tracker().modes().clone()
     }
 
+    /// Sets the modes of a shell that has set them when nobody was attached, unless it or another program has changed them since.
+    pub fn set_prompt(&self, prompt: &Modes) {
+        let tracker = self.tracker();
+        if !tracker.has_switched_paste() {
+            self.show(&prompt.redo());
+        }
+    }
+
     /// Makes the client pass the terminal's size on, or a size with some rows fewer.
     pub fn resize(&self, fewer: u16) {
         if let Ok(rows) = self.pty.resize(fewer) {

@@ -17,8 +17,15 @@ const SCRIPT: &str = script::body(include_str!("foreground.sh"));
 pub struct Foreground {
     /// Identifies the program until the container stops.
     pub id: String,
-    /// The program and its age, unless it is a shell that waits for input.
-    at_work: Option<(String, Duration)>,
+    state: Option<State>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// A shell of this name waits for input.
+    Waits(String),
+    /// A program is at work, or suspended, since some time.
+    Works(String, Duration),
 }
 
 impl Foreground {
@@ -33,9 +40,15 @@ impl Foreground {
         Self::parse(&String::from_utf8_lossy(&output.stdout))
     }
 
+    /// Returns the shell's name, if it is one that waits for input.
+    pub fn waiting_shell(self) -> Option<String> {
+        let State::Waits(shell) = self.state? else { return None };
+        Some(shell)
+    }
+
     /// Returns the program, unless it is a shell that waits for input: a user has started it and detached.
     pub fn visitor(self) -> Option<Visitor> {
-        let (program, age) = self.at_work?;
+        let State::Works(program, age) = self.state? else { return None };
         let since = SystemTime::now().checked_sub(age)?;
         Some(Visitor { way: Way::Terminal, program, since })
     }
@@ -43,11 +56,12 @@ impl Foreground {
     fn parse(output: &str) -> Option<Self> {
         let mut lines = output.lines();
         let id = lines.next().filter(|id| !id.is_empty())?.trim().to_owned();
-        let at_work = lines.next().and_then(|line| {
-            let (age, program) = line.split_once(' ')?;
-            Some((program.to_owned(), Duration::from_secs(age.parse().ok()?)))
+        let state = lines.next().and_then(|line| {
+            let (age, name) = line.split_once(' ')?;
+            let works = |seconds| State::Works(name.to_owned(), Duration::from_secs(seconds));
+            if age == "-" { Some(State::Waits(name.to_owned())) } else { age.parse().ok().map(works) }
         });
-        Some(Self { id, at_work })
+        Some(Self { id, state })
     }
 }
 
@@ -57,20 +71,19 @@ mod tests {
 
     #[test]
     fn code_in_the_cage_may_print_anything() {
-        let read = |output| Foreground::parse(output).map(|it| (it.id, it.at_work));
-        assert_eq!(
-            read("7 812\n65 claude\n").unwrap().1.unwrap(),
-            ("claude".into(), Duration::from_secs(65))
-        );
-        assert_eq!(read("7 812\n").unwrap(), ("7 812".into(), None));
+        let read = |output| Foreground::parse(output).map(|it| (it.id, it.state));
+        let works = State::Works("claude".into(), Duration::from_secs(65));
+        assert_eq!(read("7 812\n65 claude\n").unwrap().1.unwrap(), works);
+        assert_eq!(read("7 812\n- zsh\n").unwrap(), ("7 812".into(), Some(State::Waits("zsh".into()))));
         for (odd, is_known) in [
             ("", false),
             ("\n", false),
+            ("7\n", true),
             ("7\n-1 x", true),
             ("7\n99999999999999999999 x", true),
             ("7\nx", true),
         ] {
-            assert_eq!(read(odd).map(|(_, at_work)| at_work), is_known.then_some(None), "{odd:?}");
+            assert_eq!(read(odd).map(|(_, state)| state), is_known.then_some(None), "{odd:?}");
         }
         let ancient = Foreground::parse(&format!("7\n{} x", u64::MAX)).unwrap();
         assert_eq!(ancient.visitor(), None);

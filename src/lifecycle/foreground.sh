@@ -1,6 +1,7 @@
 #!/bin/sh
-# Prints which program of the first process's terminal is in the foreground: its process group and when that started. Then, unless
-# it is a shell that waits for input, its age in seconds and its name; if it is one with a suspended program, that program's.
+# Prints which program of the first process's terminal is in the foreground: its process group and when that started. Then, if it is
+# a shell that waits for input, a dash and its name, otherwise its age in seconds and its name; if it is a shell with a suspended
+# program, that program's.
 #
 # Runs as the image's user in the cage.
 #
@@ -31,7 +32,7 @@ sh | ash | bash | dash | fish | ksh | nu | zsh)
             number=${stat%% *} rest=${stat##*) }
             case $rest in "T $shell $number $session "*) group=$number && break ;; esac
         done
-        [ "$group" ] || exit 0
+        [ "$group" ] || { echo "- $name" && exit; }
         name=${stat#*(}
         name=${name%)*}
         set -f

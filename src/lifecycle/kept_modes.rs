@@ -28,6 +28,8 @@ pub struct Keeper<'a> {
     file: &'a KeptModes,
     runner: Runner,
     content: Content,
+    /// The modes for which the cage was last asked whether a shell has set them.
+    asked: Option<Modes>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -36,6 +38,16 @@ struct Content {
     since: String,
     /// The program that has set the modes. It may end while nobody is attached, and another one has other modes.
     foreground: Option<String>,
+    modes: Modes,
+    /// The prompt that was last seen with bracketed paste. It is the same after a restart.
+    #[serde(default)]
+    prompt: Option<Prompt>,
+}
+
+/// The modes that a shell sets at its prompt.
+#[derive(Serialize, Deserialize)]
+struct Prompt {
+    shell: String,
     modes: Modes,
 }
 
@@ -59,16 +71,22 @@ impl KeptModes {
             let text = fs::read_to_string(self.path.as_ref()?).ok()?;
             let mut content: Content = serde_json::from_str(&text).ok()?;
             content.modes = content.modes.checked();
-            let is_same =
-                || content.foreground.is_some() && content.foreground == self.ask(runner, &Cancel::default());
-            (self.since.as_ref() == Some(&content.since) && (content.modes.are_of_a_prompt() || is_same()))
-                .then_some(content)
+            let is_same = || {
+                content.foreground.is_some() && content.foreground == self.ask_id(runner, &Cancel::default())
+            };
+            let applies =
+                self.since.as_ref() == Some(&content.since) && (content.modes.are_of_a_prompt() || is_same());
+            Some(if applies { content } else { Content { prompt: content.prompt, ..Content::default() } })
         };
-        Keeper { file: self, runner, content: read().unwrap_or_default() }
+        Keeper { file: self, runner, content: read().unwrap_or_default(), asked: None }
     }
 
-    fn ask(&self, runner: Runner, cancel: &Cancel) -> Option<String> {
-        Foreground::of(runner.capture_unless(&self.foreground, cancel)).map(|program| program.id)
+    fn ask(&self, runner: Runner, cancel: &Cancel) -> Option<Foreground> {
+        Foreground::of(runner.capture_unless(&self.foreground, cancel))
+    }
+
+    fn ask_id(&self, runner: Runner, cancel: &Cancel) -> Option<String> {
+        self.ask(runner, cancel).map(|program| program.id)
     }
 }
 
@@ -76,6 +94,14 @@ impl Keeper<'_> {
     /// Returns the modes that are kept.
     pub fn modes(&self) -> &Modes {
         &self.content.modes
+    }
+
+    /// Returns the modes that a shell has set at its prompt while nobody was attached, as far as they are known from an earlier
+    /// prompt. None if another program is running.
+    pub fn unseen_prompt(&self, cancel: &Cancel) -> Option<Modes> {
+        let prompt = self.content.prompt.as_ref().filter(|_| self.content.modes == Modes::default())?;
+        let shell = self.file.ask(self.runner, cancel)?.waiting_shell()?;
+        (shell == prompt.shell).then(|| prompt.modes.checked())
     }
 
     /// Writes the modes, unless they were read or written last: another terminal may have written newer ones. `since` is when the
@@ -87,8 +113,9 @@ impl Keeper<'_> {
         }
         if kind(modes) != kind(&self.content.modes) {
             self.content.foreground =
-                if modes.are_of_a_prompt() { None } else { self.file.ask(self.runner, cancel) };
+                if modes.are_of_a_prompt() { None } else { self.file.ask_id(self.runner, cancel) };
         }
+        self.learn_prompt(modes, cancel);
         if !cancel.is_cancelled() {
             self.content.modes = modes.clone();
             since.clone_into(&mut self.content.since);
@@ -97,9 +124,15 @@ impl Keeper<'_> {
             }
         }
     }
-
-    /// Removes the file: the container has ended.
-    pub fn forget(&self) {
-        let _ = self.file.path.as_ref().map(fs::remove_file);
+    /// Keeps modes if they are those of a shell's prompt, which another program can have, too. Asks only once for the same modes.
+    fn learn_prompt(&mut self, modes: &Modes, cancel: &Cancel) {
+        let is_known = self.content.prompt.as_ref().is_some_and(|prompt| prompt.modes == *modes);
+        let is_asked = self.asked.as_ref() == Some(modes);
+        if modes.are_of_a_prompt() && modes.bracketed_paste() && !is_known && !is_asked {
+            self.asked = Some(modes.clone());
+            if let Some(shell) = self.file.ask(self.runner, cancel).and_then(Foreground::waiting_shell) {
+                self.content.prompt = Some(Prompt { shell, modes: modes.clone() });
+            }
+        }
     }
 }

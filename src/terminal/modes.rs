@@ -45,7 +45,7 @@ const MODES: &[(u16, &[Is])] = &[
     (1006, &[]),           // mouse encoding: SGR
     (1015, &[]),           // mouse encoding: urxvt
     (1016, &[]),           // mouse encoding: SGR in pixels
-    (2004, &[]),           // bracketed paste
+    (PASTE, &[]),          // bracketed paste
     (2031, &[Is::Report]), // colour scheme reports
     (2048, &[Is::Report]), // in-band size reports
     (9001, &[Is::Report]), // keys as Windows has them, with their release
@@ -53,6 +53,7 @@ const MODES: &[(u16, &[Is])] = &[
 
 const ORIGIN: u16 = 6;
 const APPLICATION_KEYPAD: u16 = 66;
+const PASTE: u16 = 2004;
 
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
@@ -145,6 +146,8 @@ struct State {
     in_sequence: bool,
     /// Whether there was text since the last line feed.
     in_line: bool,
+    /// What the output has last switched bracketed paste to.
+    paste: Option<bool>,
 }
 
 impl ModeTracker {
@@ -216,6 +219,11 @@ impl ModeTracker {
         self.state.in_line
     }
 
+    /// Returns whether the output has switched bracketed paste on or off.
+    pub fn has_switched_paste(&self) -> bool {
+        self.state.paste.is_some()
+    }
+
     /// Returns whether something else may be shown here: the output does not end in the middle of a sequence or character.
     pub fn is_between_sequences(&self) -> bool {
         !self.state.in_sequence && !self.in_character
@@ -244,6 +252,11 @@ impl Modes {
     /// Returns whether the alternate screen is shown.
     pub fn alternate_screen(&self) -> bool {
         self.alternate_screen.is_some()
+    }
+
+    /// Returns whether pasted text is marked.
+    pub fn bracketed_paste(&self) -> bool {
+        self.private.contains(&PASTE)
     }
 
     /// Returns whether the terminal sends input that the user didn't type, such as pointer movements and the release of keys.
@@ -321,7 +334,7 @@ impl Modes {
 
     /// Returns whether there are only modes that a shell sets at its prompt.
     pub fn are_of_a_prompt(&self) -> bool {
-        let is_of_a_prompt = |mode: &u16| matches!(*mode, 1 | APPLICATION_KEYPAD | 2004);
+        let is_of_a_prompt = |mode: &u16| matches!(*mode, 1 | APPLICATION_KEYPAD | PASTE);
         let others = Self { private: Vec::new(), ..self.clone() };
         others.redo().is_empty() && self.private.iter().all(is_of_a_prompt)
     }
@@ -468,7 +481,12 @@ impl Perform for State {
         let mut next = || numbers.next().unwrap_or(0);
         let modes = &mut self.modes;
         match (intermediates, action) {
-            (b"?", 'h' | 'l') => numbers.for_each(|mode| modes.set(mode, action == 'h')),
+            (b"?", 'h' | 'l') => numbers.for_each(|mode| {
+                if mode == PASTE {
+                    self.paste = Some(action == 'h');
+                }
+                modes.set(mode, action == 'h');
+            }),
             (b"", 'h' | 'l') => numbers.for_each(|mode| match mode {
                 2 => modes.note(UNLOCKED, action == 'h'),
                 4 => modes.note(REPLACE, action == 'h'),

@@ -166,6 +166,7 @@ pub fn pass_output(
         let [has_ended, has_note, has_output] = fds.map(|fd| fd.revents());
         if has_note.contains(PollFlags::IN) {
             let count = read(notes, &mut note).unwrap_or(0);
+            tracker.lock().unwrap_or_else(PoisonError::into_inner).feed(&note[..count]);
             let _ = show(&terminal, &note[..count]);
         }
         if has_output.is_empty() {

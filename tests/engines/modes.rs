@@ -15,6 +15,7 @@ on_each_engine!(
     the_keys_detach_in_every_encoding,
     a_program_gets_its_modes_back,
     another_program_gets_no_modes,
+    an_unseen_prompt_gets_its_modes,
     every_terminal_gets_a_programs_modes,
     every_key_arrives_at_once,
     a_command_has_the_terminals_size_from_the_start,
@@ -36,6 +37,9 @@ pub const AGENT: &str = r"\033[>5u\033[?1049h\033[>7u\033[>4;2m\033[?1000h\033[?
 
 /// The modes afterwards, as the emulator shows them.
 const AGENTS_MODES: &str = "alternate screen, hidden cursor, bracketed paste, mouse, mouse encoding, modify other keys, keyboard [5, 7], 1004, 2031";
+
+/// Those of the shell in the image.
+const PROMPTS_MODES: &str = "bracketed paste, application cursor, application keypad";
 
 /// A shell that sets no modes itself.
 pub const PLAIN_SHELL: &str = "exec env -i PATH=$PATH PS1='plain> ' sh";
@@ -139,6 +143,46 @@ fn another_program_gets_no_modes(world: &World) {
     terminal.shows("Re-attaching").types("").shows("plain> ");
     assert_eq!(terminal.modes(), "");
     terminal.closes();
+}
+
+/// Nobody was attached when the shell set them.
+fn an_unseen_prompt_gets_its_modes(world: &World) {
+    let pastes = |terminal: &mut Emulator| {
+        terminal.has_modes(PROMPTS_MODES).pastes("echo o\"\"ne\necho t\"\"wo").shows("wo");
+        let shown = terminal.shown_within(Duration::from_secs(1));
+        assert!(!shown.contains("one"), "{shown}");
+        terminal.types("").shows("one").shows("two");
+    };
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.shows("project ").has_modes(PROMPTS_MODES);
+    // Modes are kept each second.
+    std::thread::sleep(Duration::from_secs(3));
+    // A program ends.
+    terminal
+        .types(&format!("printf '{AGENT}in'; echo side; sleep 2"))
+        .shows("inside")
+        .sends("\x1c")
+        .shows("code=0.");
+    std::thread::sleep(Duration::from_secs(3));
+    pastes(Emulator::run(world, "cage start", &[]).shows("Re-attaching"));
+    let mut terminal = Emulator::run(world, "cage restart", &[]);
+    pastes(terminal.shows("Creating"));
+    terminal.sends("\x1c").shows("code=0.");
+    world.cage("restart -d").ok();
+    pastes(Emulator::run(world, "cage start", &[]).shows("Re-attaching"));
+
+    // Another shell may not know pastes, and a program sets its own.
+    for command in ["exec sh", "sleep 1000"] {
+        world.cage("restart -d").ok();
+        let mut terminal = Emulator::run(world, "cage start", &[]);
+        terminal.shows("Re-attaching").has_modes(PROMPTS_MODES).types(command);
+        terminal.has_modes("").sends("\x1c").shows("code=0.");
+        let mut terminal = Emulator::run(world, "cage start", &[]);
+        terminal.shows("Re-attaching");
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(terminal.modes(), "", "{command}");
+        terminal.closes();
+    }
 }
 
 fn every_terminal_gets_a_programs_modes(world: &World) {
