@@ -5,6 +5,7 @@
 //! <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>, <https://sw.kovidgoyal.net/kitty/keyboard-protocol/>.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ enum Is {
     Report,
 }
 
-/// The modes that are followed. Not in this list are modes whose default differs between terminals.
+/// The modes that are followed. Not in this list are most of those whose default differs between terminals.
 const MODES: &[(u16, &[Is])] = &[
     (1, &[Is::Soft]),          // cursor keys send application sequences
     (2, &[Is::On]),            // no VT52
@@ -43,11 +44,20 @@ const MODES: &[(u16, &[Is])] = &[
     (1004, &[Is::Report]), // focus
     (1005, &[]),           // mouse encoding: UTF-8
     (1006, &[]),           // mouse encoding: SGR
+    (1007, &[Is::On]),     // the wheel sends cursor keys: programs that turn this off turn it on at their end
     (1015, &[]),           // mouse encoding: urxvt
     (1016, &[]),           // mouse encoding: SGR in pixels
+    // Function keys as other terminals have them; 1061 makes those of DECUDK work.
+    (1050, &[]),
+    (1051, &[]),
+    (1052, &[]),
+    (1053, &[]),
+    (1060, &[]),
+    (1061, &[]),
     (PASTE, &[]),          // bracketed paste
     (2031, &[Is::Report]), // colour scheme reports
     (2048, &[Is::Report]), // in-band size reports
+    (5522, &[Is::Report]), // pastes of any type
     (9001, &[Is::Report]), // keys as Windows has them, with their release
 ];
 
@@ -74,6 +84,19 @@ const ASCII: [(u8, &str); 4] = [(b'(', "\x1b(B"), (b')', "\x1b)B"), (b'*', "\x1b
 const FIRST_CHARSET: &str = "\x0f";
 const UTF_8: &str = "\x1b%G";
 const PLAIN: &str = "\x1b[m";
+
+/// The sequence that switches the DEC locator off, an older kind of mouse.
+const NO_LOCATOR: &str = "\x1b[0'z";
+
+/// The kind of string that gives keys a text (DECUDK), and the sequence that clears these texts.
+const USER_KEYS: Option<char> = Some('|');
+const NO_USER_KEYS: &str = "\x1bP0;1|\x1b\\";
+
+/// Sequences that reset how the modifiers of keys are sent, by the kind of key, and in which format.
+const MODIFIERS: [&str; 8] =
+    ["\x1b[>0m", "\x1b[>1m", "\x1b[>2m", "\x1b[>3m", "\x1b[>4m", "\x1b[>5m", "\x1b[>6m", "\x1b[>7m"];
+const FORMATS: [&str; 8] =
+    ["\x1b[>0f", "\x1b[>1f", "\x1b[>2f", "\x1b[>3f", "\x1b[>4f", "\x1b[>5f", "\x1b[>6f", "\x1b[>7f"];
 
 /// The beginnings of strings that set something, and the sequences that undo it.
 const STRINGS: [(&str, &str); 7] = [
@@ -148,6 +171,10 @@ struct State {
     in_line: bool,
     /// What the output has last switched bracketed paste to.
     paste: Option<bool>,
+    /// The modes that the output has made the terminal save.
+    saved: BTreeMap<u16, bool>,
+    /// The kind of the last device control string.
+    device_string: Option<char>,
 }
 
 impl ModeTracker {
@@ -262,6 +289,7 @@ impl Modes {
     /// Returns whether the terminal sends input that the user didn't type, such as pointer movements and the release of keys.
     fn reports(&self) -> bool {
         self.private.iter().any(|mode| is(*mode, Is::Report))
+            || self.others.contains(&NO_LOCATOR)
             || self.keyboards[usize::from(self.alternate_screen())].flags() & Keyboard::EVENTS != 0
     }
 
@@ -359,6 +387,14 @@ impl Modes {
                 self.private.push(mode);
             }
         }
+    }
+
+    /// Returns whether a mode is on, if it is one that is followed.
+    fn get(&self, mode: u16) -> Option<bool> {
+        if ALTERNATE_SCREENS.contains(&mode) {
+            return Some(self.alternate_screen.is_some());
+        }
+        properties(mode).map(|_| self.private.contains(&mode) != is(mode, Is::On))
     }
 
     /// Notes whether there is something for a sequence to undo.
@@ -470,7 +506,23 @@ fn is(mode: u16, property: Is) -> bool {
 }
 
 impl Perform for State {
+    fn hook(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
+        self.questions.ask();
+        let clears = params.iter().next().is_none_or(|subparameters| subparameters[0] == 0);
+        self.device_string = intermediates.is_empty().then_some(action);
+        if self.device_string == USER_KEYS && clears {
+            self.modes.note(NO_USER_KEYS, false);
+        }
+    }
+
+    fn put(&mut self, _byte: u8) {
+        if self.device_string == USER_KEYS {
+            self.modes.note(NO_USER_KEYS, true);
+        }
+    }
+
     fn print(&mut self, _character: char) {
+        self.questions.other();
         (self.in_sequence, self.in_line) = (false, true);
     }
 
@@ -494,6 +546,13 @@ impl Perform for State {
                 20 => modes.note(LINE_FEED, action == 'h'),
                 _ => {}
             }),
+            (b"?", 's') => numbers.for_each(|mode| {
+                self.saved.extend(modes.get(mode).map(|on| (mode, on)));
+            }),
+            // A program may have saved the mode in an earlier session.
+            (b"?", 'r') => numbers.for_each(|mode| {
+                modes.set(mode, self.saved.get(&mode).copied().unwrap_or(!is(mode, Is::On)));
+            }),
             (b"", 'r') => {
                 let (top, bottom) = (next(), next());
                 let is_whole = top <= 1 && (bottom == 0 || bottom >= self.rows);
@@ -513,7 +572,16 @@ impl Perform for State {
                 let (flags, how) = (next(), next());
                 modes.keyboard().set(flags, how);
             }
-            (b">", 'm') if next() == 4 => modes.modify_other_keys = next(),
+            (b">", 'm' | 'n' | 'f') => {
+                let (key, is_set) = (next(), action == 'n' || params.len() > 1);
+                let undos = if action == 'f' { FORMATS } else { MODIFIERS };
+                match undos.get(usize::from(key)) {
+                    Some(_) if (key, action) == (4, 'm') => modes.modify_other_keys = next(),
+                    Some(undo) => modes.note(undo, is_set),
+                    None => {}
+                }
+            }
+            (b"'", 'z') => modes.note(NO_LOCATOR, next() != 0),
             // The cursor moves to where something may be.
             (b"", 'A' | 'C' | 'F'..='H' | '`' | 'a' | 'd' | 'f') => self.in_line = true,
             _ => {}
@@ -528,7 +596,7 @@ impl Perform for State {
             (b"", b'=' | b'>') => modes.set(APPLICATION_KEYPAD, byte == b'='),
             (b"", b'<') => modes.set(2, true),
             (b"", b'Z') => self.questions.ask(),
-            (b"", b'\\') => self.questions.end_of_string(),
+            (b"", b'\\') => return self.questions.end_of_string(),
             (b"", b'n' | b'o') => modes.note(FIRST_CHARSET, true),
             (b"%", b'@' | b'G') => modes.note(UTF_8, byte == b'@'),
             ([set], charset) => {
@@ -538,9 +606,11 @@ impl Perform for State {
             }
             _ => {}
         }
+        self.questions.other();
     }
 
     fn execute(&mut self, byte: u8) {
+        self.questions.other();
         match byte {
             0x05 => self.questions.ask(),
             0x0e | 0x0f => self.modes.note(FIRST_CHARSET, byte == 0x0e),
@@ -626,6 +696,18 @@ mod tests {
             ("\x1b[?2031h\x1b[?2048h", "^[?2048l^[?2031l"),
             // The default of these differs between terminals.
             ("\x1b[?12h\x1b[?1007h\x1b[?1034h\x1b[?9999h", ""),
+            ("\x1b[?1007l", "^[?1007h"),
+            ("\x1b[?1007l\x1b[?1007h", ""),
+            ("\x1b[?1061h\x1bP0;1|17/746f7563680d\x1b\\", "^[?1061l^P0;1|^\\"),
+            ("\x1bP1;1|17/41\x1b\\\x1bP0;1|\x1b\\\x1bP1$tx\x1b\\", ""),
+            ("\x1b[?1003h\x1b[?1003s\x1b[?1003l\x1b[?1003r", "^[?1003l"),
+            ("\x1b[?1003;7s\x1b[?1003h\x1b[?7l\x1b[?1003;7r", ""),
+            ("\x1b[?1003;7;9999r", "^[?7h^[?1003l"),
+            ("\x1b[?1049h\x1b[?1049s\x1b[?1049l\x1b[?1049r", "^[?1049l"),
+            ("\x1b[>1;3m\x1b[>2n\x1b[>4;1f\x1b[>9;1m", "^[>1m^[>2m^[>4f"),
+            ("\x1b[>1;3m\x1b[>2n\x1b[>4;1f\x1b[>1m\x1b[>2m\x1b[>4f", ""),
+            ("\x1b[1'z", "^[0'z"),
+            ("\x1b[2;1'z\x1b[0'z", ""),
             ("\x1b[?25l\x1b[?2004h\x1b[>5u\x1b(0\x1b[1m\x1bc", ""),
             // tmux stays on the alternate screen.
             ("\x1b[?1049;2004h\x1bc", "^[?47l"),
@@ -672,7 +754,7 @@ mod tests {
 
     #[test]
     fn reports_are_those_of_keys_and_pointers_that_are_on() {
-        for output in ["\x1b[?1003h", "\x1b[?1004h", "\x1b[>7u", "\x1b[?1049h\x1b[=2u"] {
+        for output in ["\x1b[?1003h", "\x1b[?1004h", "\x1b[>7u", "\x1b[?1049h\x1b[=2u", "\x1b[1'z"] {
             assert!(after(output.as_bytes()).reports(), "{output:?}");
         }
         for output in [
@@ -712,6 +794,14 @@ mod tests {
             "\x1b]11;?\x07",
             "\x1b]52;c;?\x1b\\",
             "\x1b]1337;ReportCellSize\x07",
+            "\x1b[?4m",
+            "\x1b]4;1;?;2;#000000\x07",
+            "\x1b]10;?;#ffffff\x07",
+            "\x1b]22;?wait\x1b\\",
+            "\x1b]0;title\x1b[m\x1bP$qm\x1b\\",
+            "\x1b]0;title\x18\x1b_Ga=q\x1b\\",
+            "\x1b]0;title\x1b7\x1b_Ga=q\x1b\\",
+            "\x1b]0;title\x18text\x1b_Ga=q\x1b\\",
         ] {
             assert!(asks(output), "{output:?}");
         }
@@ -852,6 +942,12 @@ mod tests {
             "\x1bP",
             "\x18",
             "\x1b[?2l",
+            "\x1b[?1003s",
+            "1007",
+            "\x1b[>2n",
+            "f",
+            "'z",
+            "|1/41",
             "\u{9b}2h",
             "\u{9b}12l",
             "\x05",

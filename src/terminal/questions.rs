@@ -14,7 +14,7 @@ const SILENT: [&str; 6] = ["0;", "1;", "2;", "7;", "52;", "133;"];
 pub struct Questions {
     /// Whether there was a question since [`Questions::note_time`] was last called.
     is_new: bool,
-    /// Whether a string that was understood is about to be terminated.
+    /// Whether a string that was understood was the last thing in the output, and is about to be terminated.
     in_string: bool,
     last: Option<Instant>,
     /// How often the program has asked for the terminal's status.
@@ -31,21 +31,28 @@ impl Questions {
             _ => matches!(
                 (intermediates, action),
                 (b"", '@'..='Z' | '`'..='b' | 'd'..='m' | 'r' | 's' | 'u')
-                    | (b"?", 'J' | 'K' | 'h' | 'l' | 'm' | 'r' | 's')
+                    | (b"?", 'J' | 'K' | 'h' | 'l' | 'r' | 's')
                     | (b">" | b"<" | b"=", 'm' | 'u')
                     | (b" ", 'q')
                     | (b"!", 'p')
             ),
         };
         self.is_new |= !is_silent;
+        self.in_string = false;
         self.of_status += usize::from((intermediates, action, first) == (b"", 'n', 5));
     }
 
     /// Takes the content of a string for the operating system, whose end is still to come if it is not `terminated`.
     pub fn string(&mut self, text: &str, sets: bool, terminated: bool) {
         let is_silent = sets || SILENT.iter().any(|start| text.starts_with(start));
-        self.is_new |= !is_silent || text.ends_with('?');
+        // One string can set some colours and ask for others.
+        self.is_new |= !is_silent || text.split(';').any(|part| part.starts_with('?'));
         self.in_string = !terminated;
+    }
+
+    /// Takes something that no terminal answers. A string before it has no other end.
+    pub fn other(&mut self) {
+        self.in_string = false;
     }
 
     /// Takes the end of a string. One that was not understood may be about graphics or a setting.
