@@ -77,11 +77,6 @@ impl Findings {
         self.dates_by_change = true;
     }
 
-    /// Returns whether findings are dated by their last change.
-    pub fn dates_by_change(&self) -> bool {
-        self.dates_by_change
-    }
-
     /// Runs a scan of a directory that got its name at `time`: nothing in it counts as older, since renaming a directory
     /// leaves the times of its files alone.
     pub fn not_before(&mut self, time: i64, scan: impl FnOnce(&mut Self)) {
@@ -106,7 +101,7 @@ impl Findings {
         hash.update([0]);
         hash.update(seen.content);
         let identity = hash.finalize().into();
-        // The walk over the whole tree comes to recorded findings again and doesn't hash their content.
+        // The walk over the whole tree comes to recorded findings again, which may have changed meanwhile.
         if (self.dates_by_change && self.listed.contains(&shown)) || self.listed.contains(&identity) {
             return;
         }

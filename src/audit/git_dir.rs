@@ -23,7 +23,7 @@ pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) {
         let (file, content, changed) = (tree.shown(Path::new(".git")), path_bytes(&own), status.changed);
         findings.add(Sighting { path: file, what, trigger: POINTER, content, changed });
         let path = Path::new(&common);
-        match Tree::open(path, path, tree.home.as_deref(), Rc::clone(&tree.limits)) {
+        match Tree::open(path, path, Rc::clone(&tree.outside), Rc::clone(&tree.limits)) {
             Ok(outside) => scan_repository(&outside, root, Files { tree, dir: root }, findings),
             Err(error) => tree.limits.note_gap(format!("{common} can't be opened: {error}")),
         }

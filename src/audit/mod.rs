@@ -15,6 +15,7 @@ mod known_files;
 mod known_names;
 mod limits;
 mod links;
+mod outside;
 mod record;
 mod repository;
 mod tree;
@@ -31,6 +32,7 @@ pub use self::finding::Finding;
 use self::finding::Findings;
 use self::known_files::KnownFiles;
 use self::limits::Limits;
+pub use self::outside::Outside;
 pub use self::record::{Record, without_remotes};
 use self::tree::Tree;
 pub use self::walk::Scope;
@@ -65,25 +67,25 @@ impl Report {
     }
 }
 
-/// Scans a project. `home` is the user's. [`Record::new_among`] returns the findings that are new.
-pub fn scan(project: &Path, home: Option<&Path>, scope: Scope) -> Report {
+/// Scans a project. [`Record::new_among`] returns the findings that are new.
+pub fn scan(project: &Path, outside: Outside, scope: Scope) -> Report {
     let limits = match scope {
         Scope::Top => Limits::new(Duration::from_secs(3), TOP_ENTRIES, TOP_BYTES, MAX_FINDINGS),
         Scope::Whole => Limits::new(Duration::from_secs(5), 300_000, 512 * 1024 * 1024, MAX_FINDINGS),
     };
-    scan_within(project, home, scope, limits)
+    scan_within(project, outside, scope, limits)
 }
 
 /// Scans the top of a project in a time that a user doesn't notice.
-pub fn quick_scan(project: &Path, home: Option<&Path>) -> Report {
+pub fn quick_scan(project: &Path, outside: Outside) -> Report {
     let limits = Limits::new(QUICK, TOP_ENTRIES, TOP_BYTES, QUICK_FINDINGS).quick();
-    scan_within(project, home, Scope::Top, limits)
+    scan_within(project, outside, Scope::Top, limits)
 }
 
-fn scan_within(project: &Path, home: Option<&Path>, scope: Scope, limits: Limits) -> Report {
+fn scan_within(project: &Path, outside: Outside, scope: Scope, limits: Limits) -> Report {
     let limits = Rc::new(limits);
     let mut findings = Findings::new(Rc::clone(&limits));
-    match Tree::open(project, Path::new(""), home, Rc::clone(&limits)) {
+    match Tree::open(project, Path::new(""), Rc::new(outside), Rc::clone(&limits)) {
         Err(error) => limits.note_gap(format!("the project can't be opened: {error}")),
         Ok(tree) => {
             let known = KnownFiles::new();

@@ -235,7 +235,7 @@ impl Repository<'_> {
         }
         let path = path_of(path);
         let in_home = ["~", "$HOME"].iter().find_map(|home| path.strip_prefix(home).ok());
-        match (in_home, &tree.home) {
+        match (in_home, &tree.outside.home) {
             (Some(below), Some(home)) => tree.resolve(dir, &home.join(below)),
             _ => tree.resolve(dir, path),
         }

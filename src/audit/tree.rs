@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::limits::{Limits, is_absent};
+use super::outside::Outside;
 
 /// The largest file that is read to its end.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -70,6 +71,7 @@ pub struct Status {
     /// Whether it is a file, a directory or something else.
     pub kind: FileType,
     size: u64,
+    inode: u64,
 }
 
 impl Status {
@@ -79,6 +81,7 @@ impl Status {
             mode: stat.st_mode.into(),
             changed: stat.st_ctime.into(),
             kind: FileType::from_raw_mode(stat.st_mode),
+            inode: stat.st_ino.into(),
             size: u64::try_from(stat.st_size).unwrap_or_default(),
         }
     }
@@ -116,8 +119,8 @@ pub struct Tree {
     pub path: PathBuf,
     /// The path of the root in findings.
     shown: PathBuf,
-    /// The user's home, which `~` in settings stands for.
-    pub home: Option<PathBuf>,
+    /// Facts about what is outside.
+    pub outside: Rc<Outside>,
     /// The budget for reading.
     pub limits: Rc<Limits>,
 }
@@ -127,7 +130,7 @@ impl Tree {
     ///
     /// # Errors
     /// When the directory can't be opened.
-    pub fn open(path: &Path, shown: &Path, home: Option<&Path>, limits: Rc<Limits>) -> Result<Self, Errno> {
+    pub fn open(path: &Path, shown: &Path, outside: Rc<Outside>, limits: Rc<Limits>) -> Result<Self, Errno> {
         let mut root = rustix::fs::open("/", THROUGH, Mode::empty())?;
         for part in path.components() {
             if let Component::Normal(name) = part {
@@ -135,8 +138,7 @@ impl Tree {
             }
         }
         let (root, way) = (Rc::new(root), RefCell::default());
-        let home = home.map(Path::to_owned);
-        Ok(Self { root, way, path: path.to_owned(), shown: shown.to_owned(), home, limits })
+        Ok(Self { root, way, path: path.to_owned(), shown: shown.to_owned(), outside, limits })
     }
 
     /// Returns the path of an entry as findings show it.
@@ -266,16 +268,18 @@ impl Tree {
         Some(file.bytes)
     }
 
-    /// Returns a digest of a regular file's content; of a large file, its size and the time of its last change. A file that
-    /// can't be read has an empty digest.
+    /// Returns a digest of a regular file's content; of a large file, of its beginning, its size and the time of its last change.
+    /// A file that can't be read has an empty digest.
+    ///
+    /// The time alone would not do: writes through a mapping don't change it while the page is dirty, and renaming a directory
+    /// leaves the times of its files alone.
     pub fn digest(&self, path: &Path) -> Vec<u8> {
-        match self.contents(path, MAX_FILE) {
-            None => Vec::new(),
-            Some(file) if file.is_cut() => {
-                format!("{} {}", file.status.size, file.status.changed).into_bytes()
-            }
-            Some(file) => Sha256::digest(file.bytes).to_vec(),
+        let Some(file) = self.contents(path, MAX_FILE) else { return Vec::new() };
+        let mut hash = Sha256::new_with_prefix(&file.bytes);
+        if file.is_cut() {
+            hash.update(format!("{} {} {}", file.status.size, file.status.changed, file.status.inode));
         }
+        hash.finalize().to_vec()
     }
 
     /// Reads a file that was a regular one a moment ago.

@@ -127,7 +127,7 @@ impl Walk<'_> {
                 // Its files are too many to be listed.
                 if let (Some((trigger, _)), 1) = (tree, passed_over(&folded(&name))) {
                     let changed = self.tree.status(fd, &path.join(&name)).map_or(i64::MAX, |dir| dir.changed);
-                    self.add(&path.join(&name), "directory", trigger, changed);
+                    self.add(&path.join(&name), "directory", trigger, b"", changed);
                 }
                 if scope == Scope::Whole || may_be_below() {
                     todo.push(here.below(&name));
@@ -155,9 +155,13 @@ impl Walk<'_> {
         self.followed.insert(link).then_some(Todo { path, linked_as })
     }
 
-    fn add(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
+    fn add(&mut self, file: &Path, what: &str, trigger: &'static str, content: &[u8], changed: i64) {
         let (path, what) = (self.tree.shown(file), what.to_owned());
-        self.findings.add(Sighting { path, what, trigger, content: b"", changed });
+        self.findings.add(Sighting { path, what, trigger, content, changed });
+    }
+
+    fn add_program(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
+        self.add(file, what, trigger, &self.tree.digest(file), changed);
     }
 
     /// Adds a file that some program runs or trusts because of its name, or because of the directory `tree` that it is in.
@@ -177,12 +181,8 @@ impl Walk<'_> {
         let Some((trigger, parents)) = known.or_else(linked) else { return };
         let file = file();
         let (what, content, changed) = match self.tree.node(&file) {
-            Node::File(status) => {
-                let needs_digest = !self.findings.dates_by_change();
-                let content = if needs_digest { self.tree.digest(&file) } else { Vec::new() };
-                ("file".to_owned(), content, status.changed)
-            }
-            Node::Link(target, _) if is_systems_python(&self.tree.path, &self.path, name, &target) => return,
+            Node::File(status) => ("file".to_owned(), self.tree.digest(&file), status.changed),
+            Node::Link(target, _) if is_systems_python(self.tree, &self.path, name, &target) => return,
             Node::Link(target, status) => {
                 let (content, changed) =
                     git_files::digest_of_link(self.tree, &self.path, &target, status.changed);
@@ -213,7 +213,7 @@ impl Walk<'_> {
                     }
                     _ => "a program that opens it uses the device",
                 };
-                self.add(file, status.kind_name(), trigger, status.changed);
+                self.add(file, status.kind_name(), trigger, b"", status.changed);
             }
             _ => {}
         }
@@ -225,14 +225,19 @@ impl Walk<'_> {
             return;
         }
         if mode & SETUID != 0 {
-            self.add(file, "setuid program", "runs with the rights of its owner", changed);
+            self.add_program(file, "setuid program", "runs with the rights of its owner", changed);
         } else if mode & SETGID != 0 {
-            self.add(file, "setgid program", "runs with the rights of its group", changed);
+            self.add_program(file, "setgid program", "runs with the rights of its group", changed);
         }
         match has_capabilities(dir, file) {
             Ok(false) => {}
             Ok(true) => {
-                self.add(file, "program with capabilities", "runs with some of root's rights", changed);
+                self.add_program(
+                    file,
+                    "program with capabilities",
+                    "runs with some of root's rights",
+                    changed,
+                );
             }
             Err(error) => self.tree.note_error(file, error),
         }
@@ -243,7 +248,7 @@ impl Walk<'_> {
         let Some(target) = self.tree.link_target(dir, file) else { return };
         let name = file.file_name().unwrap_or_default();
         let (trigger, changed) = if self.tree.leads_out(&self.path, &target) {
-            if is_systems_python(&self.tree.path, &self.path, name, &target) {
+            if is_systems_python(self.tree, &self.path, name, &target) {
                 return;
             }
             ("a program that reads or writes it leaves the project", i64::MIN)
@@ -269,15 +274,18 @@ impl Walk<'_> {
     }
 }
 
-/// Returns whether a link is the `bin/python` of a virtual environment that leads to an installed interpreter, or to the link
-/// beside it, which is looked at as well.
-fn is_systems_python(project: &Path, dir: &Path, name: &OsStr, target: &Path) -> bool {
+/// Returns whether a link is the `bin/python` of a virtual environment that leads to an installed interpreter, which no cage
+/// can write, or to the link beside it, which is looked at as well.
+fn is_systems_python(tree: &Tree, dir: &Path, name: &OsStr, target: &Path) -> bool {
     let is_python = |name: &OsStr| name.as_bytes().starts_with(b"python");
     let is_beside = target.components().count() == 1;
     dir.ends_with("bin")
         && is_python(name)
         && target.file_name().is_some_and(is_python)
-        && (is_beside || (is_installed(target) && !target.starts_with(project)))
+        && (is_beside
+            || is_installed(target)
+                && !target.starts_with(&tree.path)
+                && tree.outside.writable.place_of(target).is_none())
 }
 
 /// Returns whether a path is where a system or a manager of interpreters installs programs.

@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
-use crate::audit;
-use crate::audit::{Finding, Record, Report, Scope};
+use crate::audit::{self, Finding, Outside, Record, Report, Scope};
 use crate::base::error::{Failure, chain};
 use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
@@ -142,7 +141,7 @@ struct Found {
 fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Result<Report> {
     // The script may have named it after a path with links.
     let dir = file::real(&project.dir());
-    let scan = || audit::scan(&dir, session.host.home.as_deref(), Scope::Whole);
+    let scan = || audit::scan(&dir, Outside::of(&session.host), Scope::Whole);
     let Some(runtime) = runtime.filter(|_| !session.global.dry_run) else { return Ok(scan()) };
     let cages = match session.cages(runtime) {
         Ok(cages) => cages,

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{self, Record, Scope};
+use crate::audit::{self, Outside, Record, Scope};
 use crate::base::{console, text};
 use crate::cage::existing::Cage;
 use crate::host::ids::Ids;
@@ -127,6 +127,6 @@ fn creation(path: &Path) -> Option<u64> {
 fn scan(host: &Host, project: &Project) -> Record {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // A finding that this scan misses counts as new later.
-    let findings = audit::scan(&project.dir(), host.home.as_deref(), Scope::Top).findings;
+    let findings = audit::scan(&project.dir(), Outside::of(host), Scope::Top).findings;
     Record::new(&findings, i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }

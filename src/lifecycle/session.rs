@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 
-use crate::audit;
-use crate::audit::Record;
+use crate::audit::{self, Outside, Record};
 use crate::base::error::Failure;
 use crate::base::{console, file, text};
 use crate::cage::existing::Cage;
@@ -154,7 +153,7 @@ impl Session {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
             return;
         };
-        let report = audit::quick_scan(&project.dir(), self.host.home.as_deref());
+        let report = audit::quick_scan(&project.dir(), Outside::of(&self.host));
         let record = Record { label: seen.to_owned(), since: 0 };
         let mut acknowledged = Acknowledged::of(&self.host, &project.name);
         let new = acknowledged.others(record.new_among(&report.findings));

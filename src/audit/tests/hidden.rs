@@ -8,7 +8,7 @@ fn new_after(project: &Project, change: impl FnOnce(&Project)) -> Vec<String> {
     std::thread::sleep(Duration::from_millis(1100));
     let record = project.record();
     let new = || {
-        let report = scan(&project.path(""), None, Scope::Whole);
+        let report = scan(&project.path(""), Outside::default(), Scope::Whole);
         assert_eq!(report.incomplete, None);
         let new = record.new_among(&report.findings);
         new.into_iter().map(|finding| format!("{}: {}", finding.path, finding.what)).collect::<Vec<_>>()
@@ -357,6 +357,10 @@ fn a_virtual_environment_with_a_python_of_its_own_is_found() {
         let project = Project::repository();
         project.link(".venv/bin/python", installed);
         assert_eq!(project.top(), [] as [&str; 0], "{installed}");
+        // The place may also be a cage's.
+        let place = Path::new(installed).parent().unwrap();
+        let outside = Outside { home: None, writable: [place.to_owned()].into_iter().collect() };
+        assert_eq!(scan(&project.path(""), outside, Scope::Top).findings.len(), 1, "{installed}");
     }
 }
 
@@ -406,7 +410,7 @@ fn a_quick_scan_is_quick_in_any_project() {
         make(&project);
         let record = project.record();
         let start = Instant::now();
-        let report = quick_scan(&project.path(""), None);
+        let report = quick_scan(&project.path(""), Outside::default());
         let stopped = report.incomplete.clone();
         let new = record.new_among(&report.findings);
         let took = start.elapsed();

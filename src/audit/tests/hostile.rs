@@ -166,7 +166,7 @@ fn names_that_are_not_utf_8_are_shown_in_part() {
 
 #[test]
 fn a_project_that_is_gone_makes_a_report_incomplete() {
-    let report = scan(Path::new("/nonexistent/project"), None, Scope::Whole);
+    let report = scan(Path::new("/nonexistent/project"), Outside::default(), Scope::Whole);
     assert!(
         report.findings.is_empty() && report.incomplete.unwrap().starts_with("the project can't be opened")
     );
@@ -276,7 +276,7 @@ fn a_large_tree_is_scanned_with_each_entry_counted_once() {
     // Entries are what costs time, so they are counted; a busy machine may take longer than the usual time limit.
     let scan = |entries| {
         let limits = Limits::new(Duration::from_secs(120), entries, 512 * 1024 * 1024, MAX_FINDINGS);
-        scan_within(&project.path(""), None, Scope::Whole, limits)
+        scan_within(&project.path(""), Outside::default(), Scope::Whole, limits)
     };
     let report = scan(110_000);
     assert!(report.findings.is_empty() && report.incomplete.is_none(), "{:?}", report.incomplete);

@@ -96,7 +96,7 @@ fn what_stays_in_its_place_is_found_whatever_else_happens() {
                     swap(&project.path(swapped), &outside.path(""), kind);
                 }
             });
-            let reports = [(); 5].map(|()| scan(&project.path(""), None, Scope::Whole));
+            let reports = [(); 5].map(|()| scan(&project.path(""), Outside::default(), Scope::Whole));
             end.store(true, Ordering::Relaxed);
             reports
         });

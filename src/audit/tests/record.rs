@@ -54,7 +54,7 @@ fn below_the_top_the_time_of_the_last_change_tells_what_is_new() {
     let now = project.record().since;
     let new = |since| {
         let record = Record { since, ..project.record() };
-        let new = record.new_among(&scan(&project.path(""), None, Scope::Whole).findings);
+        let new = record.new_among(&scan(&project.path(""), Outside::default(), Scope::Whole).findings);
         new.into_iter().map(|finding| finding.path).collect::<Vec<_>>()
     };
     assert_eq!(new(now + 100), NOTHING);

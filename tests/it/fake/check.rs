@@ -1,9 +1,9 @@
 //! `cage check` without a real engine.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::machine::{Cage, Machine, Speaks, stories};
 
@@ -152,6 +152,46 @@ fn accepted_findings_are_not_new_until_they_change() {
     fs::write(machine.project.join("deep/.envrc"), "").unwrap();
     assert_eq!(new("check"), 2);
     assert_eq!((new("check --accept"), machine.cage("check --accept --all").code), (2, 2));
+}
+
+/// Renaming a directory leaves the times of its files alone.
+#[test]
+fn a_file_that_takes_the_place_of_an_accepted_one_is_new() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    let place = |name: &str| machine.project.join(name);
+    for dir in [
+        "deep/x/.vscode",
+        "deep/node_modules/x/.vscode",
+        "deep/x/.git/hooks",
+        "deep/node_modules/x/.git/hooks",
+    ] {
+        fs::create_dir_all(place(dir)).unwrap();
+    }
+    for (dir, text) in [("deep/x", "good"), ("deep/node_modules/x", "evil")] {
+        fs::write(place(dir).join(".vscode/tasks.json"), text).unwrap();
+        for file in ["HEAD", "config", "hooks/post-checkout"] {
+            fs::write(place(dir).join(".git").join(file), if file == "config" { "" } else { text }).unwrap();
+        }
+        fs::set_permissions(place(dir).join(".git/hooks/post-checkout"), Permissions::from_mode(0o755))
+            .unwrap();
+    }
+    let mut cage = Cage { status: "running".into(), ..Cage::of(&machine.project) };
+    cage.labels.push(("cage.seen".into(), String::new()));
+    cage.labels.push(("cage.since".into(), "0".into()));
+    machine.engine().add(&cage);
+    // What changed in this second may change once more.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let listed = machine.cage("check --accept").stdout;
+    for file in ["deep/x/.vscode/tasks.json: ", "deep/x/.git/hooks/post-checkout: "] {
+        assert!(listed.contains(file), "the control: {listed}");
+    }
+    assert_eq!(machine.cage("check").code, 0);
+    fs::rename(place("deep/x"), place("deep/node_modules/y")).unwrap();
+    fs::rename(place("deep/node_modules/x"), place("deep/x")).unwrap();
+    let listed_again = machine.cage("check").stdout;
+    for file in ["deep/x/.vscode/tasks.json: ", "deep/x/.git/hooks/post-checkout: "] {
+        assert!(listed_again.contains(file), "{listed_again}");
+    }
 }
 
 #[test]
