@@ -4,7 +4,6 @@
 //! cage only writes sequences of its own, for the modes that are listed here. Their meaning:
 //! <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>, <https://sw.kovidgoyal.net/kitty/keyboard-protocol/>.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vte::{Params, Parser, Perform};
 
+use super::characters::{Characters, ESCAPE};
 use super::questions::Questions;
 
 /// A property of a mode.
@@ -112,18 +112,13 @@ const STRINGS: [(&str, &str); 7] = [
 /// The most entries that are kept of a stack. Terminals keep fewer.
 const MAX_STACK: usize = 32;
 
-const ESCAPE: u8 = 0x1b;
-
 /// Follows the modes in a program's output.
 #[derive(Default)]
 pub struct ModeTracker {
     parser: Parser,
     state: State,
     has_output: bool,
-    /// Whether the output ends in the middle of a character.
-    in_character: bool,
-    /// Whether the output ends with the first byte of a character that may be a control character.
-    in_control: bool,
+    characters: Characters,
 }
 
 /// The number of the string for the operating system by which the shell that controls a command says that it is suspended. No terminal
@@ -191,34 +186,14 @@ impl ModeTracker {
     /// Follows a piece of output, which may begin and end anywhere.
     pub fn feed(&mut self, output: &[u8]) {
         self.has_output = true;
-        let ascii = self.in_ascii(output);
+        let ascii = self.characters.in_ascii(output);
         // What follows the last Escape tells whether a sequence is complete.
         let last = ascii.iter().rposition(|byte| *byte == ESCAPE);
         let (before, rest) = ascii.split_at(last.unwrap_or(0));
         self.parser.advance(&mut self.state, before);
         self.state.in_sequence |= last.is_some();
         self.parser.advance(&mut self.state, rest);
-        let is_incomplete =
-            |bytes| std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
-        self.in_character = output.utf8_chunks().last().is_some_and(|chunk| is_incomplete(chunk.invalid()));
         self.state.questions.note_time();
-    }
-
-    /// Returns output with Escape and a letter for each control character beyond ASCII, and `?` for other characters. vte 0.15 may
-    /// skip a byte after a character that is split between two calls.
-    fn in_ascii<'a>(&mut self, output: &'a [u8]) -> Cow<'a, [u8]> {
-        if output.is_ascii() && !self.in_control {
-            return output.into();
-        }
-        let mut ascii = Vec::with_capacity(output.len() + 1);
-        for byte in output {
-            match (mem::take(&mut self.in_control), byte) {
-                (true, 0x80..=0x9f) => ascii.extend([ESCAPE, byte - 0x40]),
-                (_, 0xc2) => self.in_control = true,
-                (_, byte) => ascii.push(if byte.is_ascii() { *byte } else { b'?' }),
-            }
-        }
-        ascii.into()
     }
 
     /// Returns whether there was any output, or any since [`ModeTracker::forget_output`].
@@ -253,7 +228,7 @@ impl ModeTracker {
 
     /// Returns whether something else may be shown here: the output does not end in the middle of a sequence or character.
     pub fn is_between_sequences(&self) -> bool {
-        !self.state.in_sequence && !self.in_character
+        !self.state.in_sequence && !self.characters.is_cut
     }
 
     /// Returns the modes at the end of the output.
@@ -264,14 +239,17 @@ impl ModeTracker {
     /// Returns the sequences that break off an unfinished one, and undo what is on.
     pub fn undo(&self) -> String {
         let cancel = if self.is_between_sequences() { "" } else { "\x18" };
-        cancel.to_owned() + &self.modes().undo()
+        cancel.to_owned()
+            + &self.modes().undo()
+            + &if self.characters.are_doubtful { Modes::reset() } else { String::new() }
     }
 
     /// Returns whether the terminal may still send input that the user didn't type: because of a mode, or as an answer to a
     /// question of this last `time`. Then, how often the program has asked for the terminal's status.
     pub fn reports(&self, time: Duration) -> Option<usize> {
         let State { questions, modes, .. } = &self.state;
-        (questions.are_within(time) || modes.reports()).then_some(questions.of_status)
+        (self.characters.are_doubtful || questions.are_within(time) || modes.reports())
+            .then_some(questions.of_status)
     }
 }
 
@@ -322,6 +300,14 @@ impl Modes {
             parts.push(format!("\x1b[23;{title}t"));
         }
         parts.concat() + &self.others.concat()
+    }
+
+    /// Returns the sequences that reset everything that is followed, but for the keyboard's stack of modes.
+    fn reset() -> String {
+        let modes = MODES.iter().filter(|(mode, _)| *mode != ORIGIN);
+        let modes: String = modes.map(|(mode, _)| switch(*mode, is(*mode, Is::On))).collect();
+        let undos = [REPLACE, LINE_FEED, UNLOCKED, NO_ECHO, UTF_8, NO_LOCATOR, NO_USER_KEYS].concat();
+        format!("{MAIN_SCREEN}\x1b[!p{modes}{undos}{}{}", MODIFIERS.concat(), FORMATS.concat())
     }
 
     /// Returns the sequences that set the modes again which a program needs to be redrawn and to get its input. Whatever it draws
@@ -624,6 +610,10 @@ impl Perform for State {
     fn osc_dispatch(&mut self, params: &[&[u8]], bell_terminated: bool) {
         self.in_sequence &= !bell_terminated;
         let text = String::from_utf8_lossy(&params.join(&b';')).into_owned();
+        // vte passes no more fields.
+        if params.len() == 16 {
+            self.questions.ask();
+        }
         let is_of_session = |session: &String| text.strip_prefix(SUSPENDED) == Some(session);
         let mut is_setting = self.session.as_ref().is_some_and(is_of_session);
         self.is_suspended |= is_setting;
@@ -797,6 +787,7 @@ mod tests {
             "\x1b[?4m",
             "\x1b]4;1;?;2;#000000\x07",
             "\x1b]10;?;#ffffff\x07",
+            "\x1b]4;3;#0;3;#0;3;#0;3;#0;3;#0;3;#0;3;#0;3;#0;3;#0;1;?;2;#0\x07",
             "\x1b]22;?wait\x1b\\",
             "\x1b]0;title\x1b[m\x1bP$qm\x1b\\",
             "\x1b]0;title\x18\x1b_Ga=q\x1b\\",
@@ -812,6 +803,38 @@ mod tests {
             "\x1b]104\x1b\\\x1b]133;A\x07\x1b]52;c;eA==\x07",
         ] {
             assert!(!asks(output), "{output:?}");
+        }
+    }
+
+    #[test]
+    fn characters_in_sequences_make_the_modes_doubtful() {
+        let after = |output: &str, size| {
+            let mut tracker = ModeTracker::default();
+            output.as_bytes().chunks(size).for_each(|piece| tracker.feed(piece));
+            tracker
+        };
+        let strange = [
+            "\x1b[5î",
+            "\x1bÚ",
+            "\x1b[?1003è",
+            "\x1b[?10\n03è",
+            "\x1bÐ0;1|17/41\x1b\\",
+            "\u{9b}?1003è",
+            "\x1b(é",
+            "\x1b\x7f[5î",
+            "\x1bP$ñm\x1b\\",
+        ];
+        for size in 1..9 {
+            for output in strange {
+                let tracker = after(output, size);
+                assert!(tracker.reports(Duration::ZERO).is_some(), "{output:?} {size}");
+                assert!(tracker.undo().contains("\x1b[?1003l"), "{output:?} {size}");
+            }
+            for output in
+                ["ä\x1b[mä€", "\x1b]0;ä\x07ä", "\x1b[31mä\x1bMä", "\x1bPqä\x1b\\", "\x1b[3\x18ä", "\u{85}ä"]
+            {
+                assert!(!after(output, size).characters.are_doubtful, "{output:?} {size}");
+            }
         }
     }
 
