@@ -42,7 +42,10 @@ pub const FILES: &[(&str, &str)] = &[
     (".activate.sh .deactivate.sh .onenter .onleave", AUTOENV),
     ("pkgx.yaml pkgx.yml .pkgx.yaml .pkgx.yml devshell.toml guix.scm manifest.scm", NIX),
     ("_opam/.opam-switch/environment _opam/.opam-switch/switch-config", VERSIONS),
-    (".vfox.toml vfox.toml aqua.yaml aqua.yml .aqua.yaml .aqua.yml .jabbarc .dvmrc .gvmrc", VERSIONS),
+    (
+        ".vfox.toml vfox.toml .vfenv .phpbrewrc aqua.yaml aqua.yml .aqua.yaml .aqua.yml .jabbarc .dvmrc .gvmrc",
+        VERSIONS,
+    ),
     (".tmux-sessionizer .tmuxinator.* .tmuxp.* .smug.yml .zellij/**", TERMINALS),
     (".lando.yml .lando.*.yml", "lando runs the commands in it on this machine"),
     // <https://docs.python.org/3/library/venv.html>
@@ -95,11 +98,13 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("*_override.tf *_override.tf.json override.tf override.tf.json *.auto.tfvars .terraformrc", TERRAFORM),
     ("*_override.tofu *_override.tofu.json override.tofu override.tofu.json", TERRAFORM),
-    ("*.auto.tfvars.json terraform.tfvars terraform.tfvars.json", TERRAFORM),
-    (".bundle/config", "bundle takes sources and build options from it"),
+    ("*.auto.tfvars.json terraform.tfvars terraform.tfvars.json terraform.d/plugins/**", TERRAFORM),
+    (".bundle/config .bundle/plugin/**", "bundle takes sources and build options from it, and runs plugins"),
     ("uv.toml pip.conf pip.ini poetry.toml pdm.toml .pdm.toml .pypirc .pixi/config.toml", PIP),
     (".pdm-python .pdm-plugins/**", "pdm, which editors start, runs it or the python that it names"),
     ("Directory.Build.* Directory.Packages.props Directory.Solution.* *.user nuget.config", DOTNET),
+    // <https://learn.microsoft.com/visualstudio/msbuild/customize-by-directory>
+    ("obj/*.props obj/*.targets", DOTNET),
     ("before.*.targets after.*.targets *.runsettings dotnet-tools.json MSBuild.rsp", DOTNET),
     ("global.json .config/dotnet-tools.json Properties/launchSettings.json launchSettings.json", DOTNET),
     ("profiles.clj .lein-env .clj-kondo/** .lsp/config.edn", "lein, clj-kondo or clojure-lsp runs it"),
@@ -119,6 +124,7 @@ pub const FILES: &[(&str, &str)] = &[
         OPTIONS,
     ),
     ("nose2.cfg unittest.cfg gcovr.cfg .ember-cli pnpmfile.js sftp-config.json .ftpconfig", OPTIONS),
+    (".mc.menu", "mc offers the commands in it"),
     (".valgrindrc .proverc .perltidyrc .perlcriticrc .rspec .rspec-local", OPTIONS),
     ("GNUmakefile", "make reads it instead of a Makefile"),
     (
@@ -250,7 +256,7 @@ pub const FILES: &[(&str, &str)] = &[
         "Obsidian or Logseq runs it when it opens the folder as a vault",
     ),
     (
-        "xcshareddata/xcschemes/* *.xcuserdatad/xcschemes/* *.xcuserdatad/xcdebugger/* .xcode.env .xcode.env.local .swiftpm/**",
+        "xcshareddata/xcschemes/* *.xcuserdatad/xcschemes/* *.xcuserdatad/xcdebugger/* xcshareddata/xcdebugger/* .xcode.env .xcode.env.local .swiftpm/**",
         "Xcode runs the actions in it when it builds",
     ),
     // <https://lazy.folke.io>, <https://github.com/folke/neoconf.nvim>
@@ -259,10 +265,10 @@ pub const FILES: &[(&str, &str)] = &[
         VIM,
     ),
     (
-        ".exrc .vimrc .nvimrc .nvim.lua .vimrc.local .lvimrc .local.vimrc _vimrc_local.vim .vim/coc-settings.json Session.vim",
+        ".exrc .vimrc .nvimrc .nvim.lua .vimrc.local .lvimrc .local.vimrc _vimrc_local.vim .vim/coc-settings.json Session.vim .syntastic_*_config",
         VIM,
     ),
-    (".emacs.desktop .ropeproject/config.py .calva/** .joyride/** platformio.ini", LAUNCHER),
+    (".emacs.desktop .ropeproject/* .calva/** .joyride/** platformio.ini", LAUNCHER),
     ("_exrc _vimrc _gvimrc .gvimrc .vimlocal .local_vimrc .project.vim", VIM),
     (".vimspector.json .projections.json .ycm_extra_conf.py", "a vim plugin runs it or the commands in it"),
     (".dir-locals.el .dir-locals-2.el", "Emacs evaluates it when it opens a file in the directory"),
@@ -342,6 +348,8 @@ pub const FILES: &[(&str, &str)] = &[
         ".php-cs-fixer.php .php-cs-fixer.dist.php .php_cs .php_cs.dist rector.php ecs.php .phan/config.php",
         LINTER,
     ),
+    // Sphinx, also as a language server; previews of documents.
+    ("conf.py .crossnote/** .foam/** .asciidoctor/** .zk/**", LAUNCHER),
     (".twig-cs-fixer.php .twig-cs-fixer.dist.php Steepfile .hie-bios .vscode-test.* .emmyrc.json", LAUNCHER),
     (".eslintplugin/** eslint-local-rules.* eslint-local-rules/**", LINTER),
     ("phpcs.xml phpcs.xml.dist .phpcs.xml .phpcs.xml.dist pint.json", LINTER),
@@ -382,6 +390,11 @@ pub const FILES: &[(&str, &str)] = &[
     ("codebuff.json fastagent.config.yaml mcp_agent.config.yaml .container-use/** .gtrconfig", AGENT),
     (".wtp.yml .wtp.yaml .workmux.yaml phantom.config.json", AGENT),
     ("crush.json .crush.json .aider.* .continuerc.json gptme.toml .gptme.toml .mentat_config.json", AGENT),
+    (
+        ".beads/** .vtcode/** .firebender/** .openclaw/** .cursor-plugin/** .codex-plugin/** .aiassistant/**",
+        AGENT,
+    ),
+    (".hermes.md SOUL.md", PROMPT),
     (".github/extensions/** .mux/** .emdash.json", AGENT),
     (".github/hooks/* .clinerules/hooks/* .openhands/** .kiro/hooks/* .pi/extensions/**", AGENT),
     (
@@ -457,6 +470,28 @@ const ECLIPSE: &str = "Eclipse and the Java language server run the builders and
 const VIM: &str = "vim or Neovim runs it when it starts in the directory, if configured to";
 const LAUNCHER: &str = "a language server, which editors start, runs it or the programs that it names";
 const AGENT: &str = "an agent runs it or the commands in it";
+
+/// Files that a tool reads instead of one that people run knowingly: their names, and those of the other files.
+pub const PREFERRED: &[(&str, &str, &str)] = &[
+    ("makefile", "Makefile", "make reads it instead of Makefile"),
+    ("rakefile", "Rakefile rakefile.rb Rakefile.rb", "rake reads it instead of the other file"),
+    (".justfile", "justfile Justfile", "just refuses two files, or reads this one"),
+    ("compose.yaml", "compose.yml docker-compose.yaml docker-compose.yml", COMPOSE_FIRST),
+    ("compose.yml", "docker-compose.yaml docker-compose.yml", COMPOSE_FIRST),
+    ("docker-compose.yaml", "docker-compose.yml", COMPOSE_FIRST),
+    ("gems.rb", "Gemfile", "bundle reads it instead of Gemfile"),
+    ("Containerfile", "Dockerfile", "podman builds from it instead of Dockerfile"),
+    ("build.gradle", "build.gradle.kts", "gradle reads it instead of build.gradle.kts"),
+    ("settings.gradle", "settings.gradle.kts", "gradle reads it instead of settings.gradle.kts"),
+    ("WORKSPACE.bazel", "WORKSPACE", "bazel reads it instead of WORKSPACE"),
+    ("BUILD.bazel", "BUILD", "bazel reads it instead of BUILD"),
+    ("meson.options", "meson_options.txt", "meson reads it instead of meson_options.txt"),
+    ("pixi.toml", "pyproject.toml", "pixi reads it instead of pyproject.toml"),
+    ("Taskfile.yml", "Taskfile.dist.yml", "task reads it instead of Taskfile.dist.yml"),
+    ("taskfile.yml", "Taskfile.yaml Taskfile.dist.yml", "task reads it instead of the other file"),
+];
+
+const COMPOSE_FIRST: &str = "docker compose reads it instead of the other file";
 
 /// Files that a Python interpreter runs as it starts, wherever they are: <https://docs.python.org/3/library/site.html>.
 pub const STARTUP: &[(&str, &str)] = &[(

@@ -1,7 +1,7 @@
 //! The walk over a tree: known files, nested repositories, privileged programs, devices, links that lead out.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::finding::{Findings, Sighting, path_bytes};
 use super::known_files::{KnownFiles, PASSED_OVER, folded, passed_over};
+use super::known_names::PREFERRED;
 use super::tree::{Node, Status, Tree};
 use super::{display, git_dir, git_files};
 
@@ -100,6 +101,7 @@ impl Walk<'_> {
         if finds_nested && git_dir::looks_bare(has) {
             git_dir::scan_bare(self.tree, path, self.findings);
         }
+        self.preferred(&entries);
         let tree = self.known.tree(&names);
         let mut todo = Vec::new();
         let fd = match dir.fd() {
@@ -162,6 +164,20 @@ impl Walk<'_> {
 
     fn add_program(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
         self.add(file, what, trigger, &self.tree.digest(file), changed);
+    }
+
+    /// Adds files that a tool reads instead of the one that people know.
+    fn preferred(&mut self, entries: &[(OsString, FileType)]) {
+        let has = |wanted: &str| entries.iter().any(|(name, _)| name == wanted);
+        let found = PREFERRED.iter().filter(|(name, usual, _)| has(name) && usual.split(' ').any(has));
+        if self.path.iter().any(|name| passed_over(&folded(name)) > 0) {
+            return;
+        }
+        for (name, _, trigger) in found {
+            let file = self.path.join(name);
+            let Some(status) = self.tree.node(&file).status() else { continue };
+            self.add(&file, "file", trigger, &self.tree.digest(&file), status.changed);
+        }
     }
 
     /// Adds a file that some program runs or trusts because of its name, or because of the directory `tree` that it is in.

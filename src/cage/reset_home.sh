@@ -6,6 +6,8 @@
 
 set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+# There may be more files than fit into one command. The mount point itself stays.
+rm -rf /cage-home 2>/dev/null || true
 cd /cage-home
 rm -rf -- * .[!.]* ..?*
 if [ -d "$1" ]; then cp -RPp "$1"/. .; fi

@@ -199,6 +199,8 @@ fn rmconfig_empties_a_home_that_is_in_use(world: &World) {
     let second = world.root().join("second");
     world.mkdir(&second);
     world.cage("run -- sh -c 'touch ~/mine ~/.hidden; mkdir -p ~/dir/sub; echo changed >~/.zshrc'").ok();
+    // More than fit into one command.
+    world.inside("cd ~ && seq -f %0200.f 15000 | xargs touch && ! rm -- *").ok();
     world.cage("start").dir(&second).ok();
     world.cage("stop").dir(&second).ok();
     world.cage("rmconfig --yes").dir(&world.home).ok();

@@ -58,6 +58,12 @@ fn known_files_are_found_at_the_top_and_below() {
         ".mcp.json",
         ".cursor/mcp.json",
         "CLAUDE.md",
+        ".bundle/plugin/index",
+        ".ropeproject/history",
+        "obj/app.csproj.nuget.g.targets",
+        "terraform.d/plugins/x/provider",
+        "conf.py",
+        ".syntastic_c_config",
         "AGENTS.md",
         ".codex/config.toml",
         ".gemini/settings.json",
@@ -279,4 +285,22 @@ fn files_that_a_person_runs_knowingly_are_not_listed() {
     }
     assert_eq!(project.top(), NOTHING);
     assert_eq!(project.whole(), NOTHING);
+}
+
+#[test]
+fn a_file_that_a_tool_prefers_to_the_usual_one_is_found() {
+    let project = Project::new();
+    for file in [
+        "Makefile",
+        "deep/Gemfile",
+        "deep/gems.rb",
+        "node_modules/x/Makefile",
+        "node_modules/x/makefile",
+        "other/makefile",
+    ] {
+        project.write(file, "");
+    }
+    assert_eq!(project.whole(), ["deep/gems.rb: file"]);
+    project.write("makefile", "").link("Dockerfile", "x").write("Containerfile", "");
+    assert_eq!(project.top(), ["Containerfile: file", "makefile: file"]);
 }
