@@ -11,7 +11,7 @@ use crate::host::detach_keys::{DetachKeys, Key};
 /// A filter that removes the detach keys from the user's input.
 ///
 /// All keys but the last are passed on at once. A sequence that could still become a detach key is held for a few milliseconds
-/// ([`KeyFilter::flush`]). Characters in a bracketed paste are text; sequences are keys there, too, as terminals don't paste them.
+/// ([`KeyFilter::flush`]). Nothing in a bracketed paste is a key.
 ///
 /// When the keys are pressed again after a moment, and no other key was pressed in between, the last one is passed on.
 #[derive(Debug, Default)]
@@ -248,6 +248,7 @@ impl KeyFilter {
         match &self.sequence[2..] {
             b"200~" => self.in_paste = true,
             b"201~" => self.in_paste = false,
+            _ if self.in_paste => {}
             // A pointer event. Its three bytes follow.
             b"M" => self.skipped = 3,
             // An answer of the terminal.
@@ -427,7 +428,8 @@ mod tests {
             ("\x1b[200~a\x1cb\x1b[201~c\x1c", "^[200~a\x1cb^[201~c!"),
             // The end of the paste never comes.
             ("\x1b[200~a\x1cb|\x1c", "^[200~a\x1cb!"),
-            ("\x1b[200~a\x1b[92;5u", "^[200~a!"),
+            ("\x1b[200~a\x1b[92;5u|\x1b[92;5u", "^[200~a^[92;5u!"),
+            ("\x1b[200~\x1b[27;5;92~\x1b[201~\x1b[92;5u", "^[200~^[27;5;92~^[201~!"),
         ] {
             assert_eq!(feed(&mut filter(r"ctrl-\"), input.as_bytes()), passed, "{input:?}");
         }
