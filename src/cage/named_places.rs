@@ -8,10 +8,11 @@ use crate::base::error::Failure;
 use crate::base::text;
 use crate::cage::options::ALLOW_DANGEROUS_DIR;
 use crate::host::git_config::Entry;
-use crate::host::git_person::{self, home_of};
+use crate::host::git_person;
 use crate::host::machine::Host;
 use crate::host::reach::Reach;
 use crate::host::ssh_config::SshConfig;
+use crate::host::users::home_of;
 
 /// Settings of git and of programs around it that only list repositories, or name a text for a message.
 const HARMLESS: [(&str, &str); 7] = [
@@ -33,6 +34,11 @@ const SEPARATORS: &str = " \t\n'\"`;&|()<>=,:";
 /// # Errors
 /// When one does.
 pub fn check(host: &Host, places: &Reach) -> Result<()> {
+    check_home(host, places)?;
+    host.other_homes.iter().try_for_each(|home| check_home(&host.of_home(home), places))
+}
+
+fn check_home(host: &Host, places: &Reach) -> Result<()> {
     let Some(home) = &host.home else { return Ok(()) };
     // Files that can't be read have a warning of their own; git and ssh refuse them, too.
     let git = git_person::Settings::read_all(host, places).unwrap_or_default();

@@ -4,7 +4,6 @@
 //! <https://git-scm.com/docs/git-config#_includes>
 
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +17,7 @@ use crate::host::git_pattern;
 use crate::host::git_repository::Repository;
 use crate::host::machine::Host;
 use crate::host::reach::Reach;
+use crate::host::users::home_of;
 
 /// The number of files that may include each other, as in git.
 const MAX_DEPTH: usize = 10;
@@ -245,17 +245,10 @@ fn with_all(pattern: &[u8]) -> Vec<u8> {
     [pattern, end].concat()
 }
 
-/// Returns the home of another user.
-pub fn home_of(user: &[u8]) -> Option<PathBuf> {
-    let users = fs::read("/etc/passwd").ok()?;
-    let mut lines = users.split(|c| *c == b'\n').map(|line| line.split(|c| *c == b':'));
-    let home = lines.find_map(|mut fields| (fields.next()? == user).then(|| fields.nth(4)).flatten())?;
-    Some(Path::new(OsStr::from_bytes(home)).to_owned())
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "git is what the reader is compared with")]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
     use std::process::Command;
 

@@ -19,6 +19,7 @@ use crate::base::{console, file, name, text};
 use crate::host::detach_keys::DetachKeys;
 use crate::host::ids::Ids;
 use crate::host::systemd::Systemd;
+use crate::host::users;
 
 /// The published image, used unless `CAGE_IMAGE` names another.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/pacificsky/devcontainer-lite:latest";
@@ -48,6 +49,8 @@ pub struct Host {
     pub os: Os,
     /// The user's home directory.
     pub home: Option<PathBuf>,
+    /// The other homes of the person who runs cage, by another HOME or as root. Files that programs run or trust are there, too.
+    pub other_homes: Vec<PathBuf>,
     /// The directory cage was started in; `None` when it has been deleted.
     pub cwd: Option<PathBuf>,
     /// Which standard streams are terminals.
@@ -125,6 +128,7 @@ impl Host {
             .unwrap_or_default();
         host.powerful_groups.extend(powerful_groups(&fs::read_to_string("/etc/group").unwrap_or_default()));
         host.sudo_user = host.sudo_user();
+        host.other_homes = host.other_homes();
         host.wsl = fs::read_to_string("/proc/sys/kernel/osrelease")
             .is_ok_and(|release| release.to_lowercase().contains("microsoft"));
         Ok((host, wrong))
@@ -135,6 +139,7 @@ impl Host {
         let mut host = Self {
             os,
             home: None,
+            other_homes: Vec::new(),
             cwd: None,
             terminal: Terminal::default(),
             size: None,
@@ -257,6 +262,24 @@ impl Host {
         Some(state.join("cage"))
     }
 
+    /// Returns the directories for such files in all homes, that of [`Host::state_dir`] first.
+    pub fn state_dirs(&self) -> Vec<PathBuf> {
+        let own = self.state_dir();
+        let usual = self.homes().map(|home| home.join(".local/state/cage"));
+        own.iter().cloned().chain(usual.filter(|dir| own.as_ref() != Some(dir))).collect()
+    }
+
+    /// Iterates over the homes of the person who runs cage.
+    pub fn homes(&self) -> impl Iterator<Item = &Path> + Clone {
+        self.home.iter().chain(&self.other_homes).map(PathBuf::as_path)
+    }
+
+    /// Returns the host as for programs with this home, which may have none of these variables.
+    pub fn of_home(&self, home: &Path) -> Self {
+        let home = Some(home.to_owned());
+        Self { home, other_homes: Vec::new(), environment: HashMap::new(), ..self.clone() }
+    }
+
     /// Returns the path of the file of this kind that cage keeps about the cage `name`; `None` without a directory for such files.
     pub fn state_file(&self, name: &str, kind: &str) -> Option<PathBuf> {
         Some(self.state_dir()?.join(format!("{name}.{kind}")))
@@ -279,6 +302,23 @@ impl Host {
         let number = |name| self.variable(name)?.parse().ok();
         let user = Ids { uid: number("SUDO_UID")?, gid: number("SUDO_GID")? };
         (self.ids.uid == 0 && user.uid != 0).then_some(user)
+    }
+
+    /// Returns the homes besides HOME of the user, and of the person who has become this user with sudo, doas, pkexec or su.
+    fn other_homes(&self) -> Vec<PathBuf> {
+        let number = |name| self.variable(name)?.parse().ok();
+        // `su` sets no variable.
+        let login = || fs::read_to_string("/proc/self/loginuid").ok()?.trim().parse().ok();
+        let login = if self.ids.uid == 0 { login() } else { None };
+        let uids = [Some(self.ids.uid), number("SUDO_UID"), number("PKEXEC_UID"), login];
+        let names = || ["SUDO_USER", "DOAS_USER"].into_iter().filter_map(|name| self.variable(name));
+        let usual = names().flat_map(|name| ["/home", "/Users"].map(|dir| Path::new(dir).join(name)));
+        let homes = uids.into_iter().flatten().filter_map(users::home_of_uid);
+        let homes = homes.chain(names().filter_map(|name| users::home_of(name.as_bytes()))).chain(usual);
+        let homes = homes.chain(self.path_variable("SUDO_HOME").map(Path::to_owned));
+        let mut seen: HashSet<_> = self.home.iter().cloned().collect();
+        let homes = homes.filter(|home| home.is_absolute()).map(|home| home.components().collect());
+        homes.filter(|home: &PathBuf| seen.insert(home.clone()) && home.is_dir()).collect()
     }
 
     fn setting(&self, name: &str, default: &str) -> String {
@@ -392,6 +432,25 @@ mod tests {
         assert_eq!(user(Ids { uid: 7, gid: 7 }, &sudo), None, "root alone is somebody else");
         assert_eq!(user(Ids::ROOT, &[("SUDO_UID", "0"), ("SUDO_GID", "0")]), None);
         assert_eq!(user(Ids::ROOT, &[("SUDO_UID", "x")]), None);
+    }
+
+    #[test]
+    fn the_homes_of_who_became_root_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        fs::create_dir(path("person")).unwrap();
+        let homes = |home: &str, sudo_home: &str| {
+            // No system has this user.
+            let sudo = [("SUDO_UID", "4000000000"), ("SUDO_USER", "no.one"), ("SUDO_HOME", sudo_home)];
+            let mut host = Host::sample(&sudo);
+            (host.ids.uid, host.home) = (4_000_000_001, Some(path(home).into()));
+            host.other_homes()
+        };
+        assert_eq!(homes("root", &path("person/")), [PathBuf::from(path("person"))]);
+        for none in [path("gone"), String::new(), "person".into()] {
+            assert_eq!(homes("root", &none), [] as [PathBuf; 0], "{none}");
+        }
+        assert_eq!(homes("person", &path("person")), [] as [PathBuf; 0], "HOME itself");
     }
 
     #[test]

@@ -18,4 +18,5 @@ pub mod reach;
 pub mod ssh_config;
 pub mod systemd;
 pub mod terminal_variables;
+pub mod users;
 pub mod worktree;

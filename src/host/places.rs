@@ -52,7 +52,7 @@ impl Host {
     /// Returns the directories with keys, credentials, settings of cage and of engines, and the engines' storage. They need
     /// not exist: a program that can create one can fill it.
     pub fn secret_dirs(&self) -> Vec<PathBuf> {
-        let home = self.home.iter().flat_map(|home| {
+        let homes = self.homes().flat_map(|home| {
             let below = [
                 ".ssh",
                 ".gnupg",
@@ -101,24 +101,28 @@ impl Host {
             ];
             below.map(|dir| home.join(dir))
         });
-        let system = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"].map(PathBuf::from);
+        let system = ["/run/user", "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"];
         let variables = ["GNUPGHOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"];
         let chosen = variables.into_iter().filter_map(|name| self.path_variable(name));
-        home.chain(system)
+        homes
+            .chain(system.map(PathBuf::from))
             .chain(chosen.filter(|path| path.is_absolute()).map(|path| path.components().collect()))
-            .chain(self.state_dir())
+            .chain(self.state_dirs())
             .collect()
     }
 
-    /// Returns files and directories in the home that programs run or trust. Dotfile managers make some of them links.
+    /// Returns files and directories in the homes that programs run or trust. Dotfile managers make some of them links.
     pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
-        self.home.iter().flat_map(|home| dotfile_names().map(|name| home.join(name)))
+        self.homes().flat_map(|home| dotfile_names().map(|name| home.join(name)))
     }
 
-    /// Returns a link in the home that leads to a file in `path`, or to a directory that `path` is in, if programs run or trust what
+    /// Returns a link in a home that leads to a file in `path`, or to a directory that `path` is in, if programs run or trust what
     /// is there: a hidden one, or one among settings. Managers of dotfiles link files one by one.
     pub fn link_into(&self, path: &Path) -> Option<PathBuf> {
-        let home = self.home.as_deref()?;
+        self.homes().find_map(|home| self.link_from(home, path))
+    }
+
+    fn link_from(&self, home: &Path, path: &Path) -> Option<PathBuf> {
         let leads_into = |link: &PathBuf| {
             file::real(link).starts_with(path) || file::links(link).iter().any(|link| link.starts_with(path))
         };
@@ -132,7 +136,8 @@ impl Host {
         let secrets = self.secret_dirs().into_iter().filter(|dir| dir.starts_with(home));
         let among =
             dotfiles.flat_map(|dir| links_in(&dir, 2)).chain(secrets.flat_map(|dir| links_in(&dir, 1)));
-        let mut among = among.filter(|link| link.parent() != self.state_dir().as_deref());
+        let of_cage = self.state_dirs();
+        let mut among = among.filter(|link| !of_cage.iter().any(|dir| link.parent() == Some(dir)));
         let is_above = |link: &PathBuf| path.starts_with(file::real(link));
         own.into_iter().find(leads_into).or_else(|| among.find(|link| leads_into(link) || is_above(link)))
     }
@@ -145,7 +150,7 @@ impl Host {
         if ["/etc", "/usr", "/Library", "/System"].iter().any(|dir| path.starts_with(dir)) {
             return Some("it belongs to the system".to_owned());
         }
-        if self.home.as_ref().is_some_and(|home| file::real(home).starts_with(path)) {
+        if self.homes().any(|home| file::real(home).starts_with(path)) {
             return Some("your whole home directory is in it".to_owned());
         }
         let overlaps = |place: &Path| path.starts_with(place) || place.starts_with(path);
@@ -159,11 +164,11 @@ impl Host {
         ))
     }
 
-    /// Returns whether a path in the home begins with a dot. No list has the directories of all programs.
+    /// Returns whether a path in a home begins with a dot. No list has the directories of all programs.
     pub fn is_hidden(&self, path: &Path) -> bool {
-        let home = self.home.as_deref().map(file::real);
-        let name = home.as_ref().and_then(|home| path.strip_prefix(home).ok());
-        name.is_some_and(|name| name.as_os_str().as_encoded_bytes().starts_with(b"."))
+        let mut homes = self.homes().map(file::real);
+        let starts = |name: &Path| name.as_os_str().as_encoded_bytes().starts_with(b".");
+        homes.any(|home| path.strip_prefix(home).is_ok_and(starts))
     }
 
     /// Returns the sockets of engines and of the SSH agent.
@@ -184,7 +189,8 @@ impl Host {
             "/run/crio/crio.sock",
             "/run/buildkit/buildkitd.sock",
         ];
-        let own = self.path_variable("XDG_RUNTIME_DIR").into_iter();
+        let own = self.path_variable("XDG_RUNTIME_DIR").map(Path::to_owned).into_iter();
+        let own = own.chain(self.sudo_user.map(|user| format!("/run/user/{}", user.uid).into()));
         let own = own.flat_map(|dir| ["docker.sock", "podman/podman.sock"].map(|socket| dir.join(socket)));
         let products = [
             ".docker/run/docker.sock",
@@ -194,7 +200,7 @@ impl Host {
             ".orbstack/run/docker.sock",
             ".rd/docker.sock",
         ];
-        let products = self.home.iter().flat_map(move |home| products.map(|socket| home.join(socket)));
+        let products = self.homes().flat_map(move |home| products.map(|socket| home.join(socket)));
         let products = products.filter(|socket| socket.exists());
         named.chain(system.map(PathBuf::from)).chain(own).chain(products)
     }
@@ -207,11 +213,11 @@ impl Host {
             && !system.iter().any(|system| dir.starts_with(system))
     }
 
-    /// Returns whether a directory is the home or has it inside. In a project, a variable can make any directory the home.
+    /// Returns whether a directory is a home or has one inside. In a project, a variable can make any directory the home.
     fn is_above_home(&self, dir: &Path) -> bool {
-        let Some(home) = self.home.as_deref().filter(|home| home.starts_with(dir)) else { return false };
-        let is_own = fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == self.ids.uid);
-        dir == home || system_dir(dir).is_some() || is_shared(dir) || !is_own
+        let is_own = || fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == self.ids.uid);
+        let mut above = self.homes().filter(|home| home.starts_with(dir));
+        above.any(|home| dir == home || system_dir(dir).is_some() || is_shared(dir) || !is_own())
     }
 }
 
@@ -294,4 +300,57 @@ pub fn is_shared(path: &Path) -> bool {
         "/var/tmp",
     ];
     dirs.iter().any(|dir| path == Path::new(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn all_homes_of_a_person_have_places_that_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for dir in ["root", "person/.config/nvim", "person/.docker/run", "linked", "data"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        for file in ["person/.docker/run/docker.sock", "linked/o.lua"] {
+            fs::write(root.join(file), "").unwrap();
+        }
+        symlink(root.join("linked/o.lua"), root.join("person/.config/nvim/o.lua")).unwrap();
+        let mut host = Host::sample(&[]);
+        (host.home, host.cwd) = (Some(root.join("root")), None);
+        let counts = |host: &Host, path: &str| host.counts_here(&root.join(path)).is_some();
+        let places = [
+            "person",
+            "person/.bashrc",
+            "person/.ssh/id",
+            "person/bin",
+            "person/.config",
+            "person/.local/state/cage",
+            "linked",
+        ];
+        for place in places {
+            assert!(!counts(&host, place), "{place}: the control, nobody's home");
+            assert!(host.may_be_a_project(&root.join("person")));
+        }
+        host.other_homes.push(root.join("person"));
+        for place in places {
+            assert!(counts(&host, place), "{place}");
+            assert_eq!(
+                host.is_hidden(&root.join(place)),
+                place.contains("/.") || place.starts_with('.'),
+                "{place}"
+            );
+        }
+        for place in ["root/.bashrc", "root/bin"] {
+            assert!(counts(&host, place), "{place}");
+        }
+        for place in ["data", "person/data", "root/data"] {
+            assert!(!counts(&host, place), "{place}");
+        }
+        assert!(!host.may_be_a_project(&root.join("person")));
+        assert!(host.engine_sockets().any(|socket| socket == root.join("person/.docker/run/docker.sock")));
+    }
 }

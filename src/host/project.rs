@@ -104,9 +104,7 @@ impl Project {
     /// Returns the reason why the directory needs `--allow-dangerous-dir`, if it does.
     fn danger(&self, host: &Host) -> Option<String> {
         let path = Path::new(&self.path);
-        if let Some(home) = &host.home
-            && file::real(home).starts_with(path)
-        {
+        if host.homes().any(|home| file::real(home).starts_with(path)) {
             return Some("your whole home directory is in it, with your keys".to_owned());
         }
         if places::is_shared(path) {
@@ -290,6 +288,26 @@ mod tests {
             why("/home/me/agents"),
             "/home/me/agents can't be a project: the socket /home/me/agents/one is in it"
         );
+    }
+
+    #[test]
+    fn neither_are_the_homes_behind_root() {
+        let mut host = Host::sample(&[]);
+        let check = |host: &Host, path: &str| {
+            let (name, reached) = (cage_name(path), path.into());
+            let project = Project { path: path.into(), name, inode: 1, owner: Ids::ROOT, reached };
+            project.check(host, false).is_ok()
+        };
+        host.home = Some("/root".into());
+        let places = ["/home/me", "/home/me/.ssh", "/home/me/.config/nvim", "/home/me/.local/state/cage"];
+        for path in places {
+            assert!(check(&host, path), "{path}: the control, nobody's home");
+        }
+        host.other_homes.push("/home/me".into());
+        for path in places.into_iter().chain(["/root/.ssh"]) {
+            assert!(!check(&host, path), "{path}");
+        }
+        assert!(check(&host, "/home/me/app") && check(&host, "/root/app"));
     }
 
     #[test]

@@ -98,23 +98,13 @@ impl Host {
     /// When a file is there and can't be read: a program there would be taken for harmless.
     pub fn reach(&self) -> Result<Vec<PathBuf>> {
         let mut places = Vec::new();
-        for dir in self.state_dir().into_iter().chain(self.usual_state_dir()) {
-            places.extend(places_in(&dir)?);
+        let own = self.state_dir();
+        // Code in a cage may be able to write one that a variable names.
+        let is_usable = |dir: &PathBuf| own.as_ref() == Some(dir) || fs::read_dir(dir).is_ok();
+        for dir in self.state_dirs().iter().filter(|dir| is_usable(dir)) {
+            places.extend(places_in(dir)?);
         }
         Ok(places)
-    }
-
-    /// Returns the directory of cage's files in the home that the system knows for the user, if a variable names another: code in a
-    /// cage may be able to write that one.
-    fn usual_state_dir(&self) -> Option<PathBuf> {
-        self.path_variable("HOME").or_else(|| self.path_variable("XDG_STATE_HOME"))?;
-        let users = fs::read_to_string("/etc/passwd").ok()?;
-        let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let id = self.ids.uid.to_string();
-        let home = Path::new(*users.find(|user| user.get(2) == Some(&id.as_str()))?.get(5)?);
-        let dir = home.join(".local/state/cage");
-        (home.is_absolute() && Some(&dir) != self.state_dir().as_ref() && fs::read_dir(&dir).is_ok())
-            .then_some(dir)
     }
 
     /// Keeps the places that the cages of an engine can write, besides those that are kept already and still exist: what code in a

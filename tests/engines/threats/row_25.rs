@@ -3,9 +3,15 @@
 use std::fs;
 
 use super::text;
-use crate::lab::World;
+use crate::common::{is_root, skipped};
+use crate::lab::{Engine, World, run};
 
 on_each_engine!(a_dotfile_is_not_mounted_writable);
+
+#[test]
+fn nor_is_one_of_the_person_behind_sudo() {
+    run(Engine::Docker, false, person_behind_sudo);
+}
 
 fn a_dotfile_is_not_mounted_writable(world: &World) {
     let home = world.home.clone();
@@ -53,4 +59,54 @@ fn a_dotfile_is_not_mounted_writable(world: &World) {
     world.cage(&format!("restart --allow-dangerous-dir -v {config}:/x")).ok();
     world.cage("run sudo sh -c 'echo chosen >>/x'").ok();
     assert!(text(&home.join(".gitconfig")).contains("chosen"));
+}
+
+/// Also of row 3.
+fn person_behind_sudo(world: &World) {
+    if !is_root() {
+        return skipped("sudo", "needs root");
+    }
+    let person = world.root().join("person");
+    let at = |path: &str| person.join(path).display().to_string();
+    for file in [".bashrc", ".ssh/id", "bin/tool", "linked/options.lua", "settings/git", "app/x", "notes/x"] {
+        world.write(&person.join(file), "private\n");
+    }
+    world.mkdir(&person.join(".config/nvim"));
+    world.write(&person.join(".unheard-of"), "");
+    std::os::unix::fs::symlink(person.join("linked/options.lua"), person.join(".config/nvim/o.lua")).unwrap();
+    world.write(&person.join(".gitconfig"), "[include]\npath = ~/settings/git\n");
+    let users = world.root().join("passwd");
+    let own = "root:x:0:0:root:/root:/bin/sh";
+    world.write(&users, &format!("{own}\nperson:x:4321:4321::{}:/bin/sh\n", person.display()));
+    let know_person = format!("mount --bind {} /etc/passwd", users.display());
+    let by = |names: &[(&str, &str)], words: &str| {
+        let call = world.changed(&know_person, &world.cage_command(words));
+        names.iter().fold(call, |call, (name, value)| call.env(name, value))
+    };
+    let sudo = |words: &str| by(&[("SUDO_UID", "4321"), ("SUDO_GID", "4321")], words);
+
+    // The control: as root, the places belong to somebody else, and this is what code in a cage can do there.
+    let (config, key) = (at(".bashrc"), at(".ssh"));
+    by(&[], &format!("start -d -v {config} -v {key}")).ok();
+    world.inside(&format!("cat {key}/id && echo planted | sudo tee -a {config}")).ok().begins("private");
+    assert!(text(&person.join(".bashrc")).contains("planted"));
+    world.cage("rm").ok();
+
+    for source in [".bashrc", ".ssh", "bin", "linked", ".unheard-of", "settings", "settings/git", ""] {
+        let refused = sudo(&format!("start -d -v {}:/x", at(source))).exits(1);
+        refused.says("--allow-dangerous-dir if you mean it");
+    }
+    for project in ["", ".ssh", "bin", "linked", "settings"] {
+        let words = format!("-C {} start --dry-run", at(project));
+        by(&[], &words).ok();
+        sudo(&words).exits(1).says("--allow-dangerous-dir");
+    }
+    // Other programs tell the person otherwise.
+    for names in [[("PKEXEC_UID", "4321")], [("DOAS_USER", "person")], [("SUDO_USER", "person")]] {
+        by(&names, &format!("start -d -v {config}:/x")).exits(1).says("can't be writable: ");
+    }
+    sudo("start -d --dry-run").env("SUDO_UID", "1234").env("SUDO_HOME", &person).dir(&person).exits(1);
+    assert!(world.cages().is_empty());
+    // The rest of the home is as ever.
+    sudo(&format!("-C {} start -d -v {config}:/x:ro -v {}:/notes", at("app"), at("notes"))).ok();
 }
