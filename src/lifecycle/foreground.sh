@@ -1,7 +1,8 @@
 #!/bin/sh
 # Prints which program of the first process's terminal is in the foreground: its process group and when that started. Then, if it is
 # a shell that waits for input, a dash and its name, otherwise its age in seconds and its name; if it is a shell with a suspended
-# program, that program's.
+# program, that program's. Continues a program that Ctrl-Z has suspended although no shell is there to continue it: the engine's init
+# process makes that possible.
 #
 # Runs as the image's user in the cage.
 #
@@ -16,6 +17,7 @@ name=${stat#*(}
 name=${name%)*}
 set -- ${stat##*) }
 session=$4 start=${20}
+[ "$1 $2" != 'T 1' ] || kill -CONT "-$group"
 echo "$group $start"
 
 case $name in

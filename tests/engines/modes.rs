@@ -124,6 +124,14 @@ fn a_program_gets_its_modes_back(world: &World) {
     terminal.sends("\x1b[92;5u").shows("code=0.");
     assert_eq!(terminal.modes(), "");
 
+    // Ctrl-Z suspends also a program without a shell.
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.has_modes(AGENTS_MODES).sends("\x1a");
+    std::thread::sleep(Duration::from_secs(1));
+    terminal.sends("\x1b[92;5u").shows("code=0.");
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.has_modes(AGENTS_MODES).types("typed").shows("typed").sends("\x1b[92;5u").shows("code=0.");
+
     // Not those of another run of the cage.
     world.cage("stop").ok();
     world.cage("run true").ok();
