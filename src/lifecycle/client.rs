@@ -24,7 +24,7 @@ use crate::engine::runner::{Cancel, Runner, Streams, Watch, pid, spawn};
 use crate::engine::signals::Interrupts;
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::{ModeTracker, Modes};
-use crate::terminal::pty::{Pty, SavedTerminal};
+use crate::terminal::pty::{Pty, SavedTerminal, is_in_background};
 use crate::terminal::relay::{self, Input};
 
 /// How long a message is left among the output of a program.
@@ -86,6 +86,8 @@ pub struct Ended {
     pub modes: Modes,
     /// Whether cage ended it.
     pub hung_up: bool,
+    /// Whether the terminal was not left before, by a user who has suspended cage.
+    had_terminal: bool,
     /// Whether the output ends in the middle of a line.
     in_line: bool,
 }
@@ -94,6 +96,9 @@ impl Ended {
     /// Goes to a new line if the output ends in the middle of one. If the program was left or `broken_off`, erases what it has drawn
     /// below, which a program that ends by itself does.
     pub fn end_line(&self, broken_off: bool) {
+        if !self.had_terminal {
+            return;
+        }
         // A program in raw mode may have left the cursor where its last line ended.
         let line = if self.in_line { "\n" } else { "\r" };
         let erase = if broken_off && !self.modes.alternate_screen() { "\x1b[J" } else { "" };
@@ -250,22 +255,24 @@ impl Running {
         let _ = emulate_default_handler(SIGTSTP);
     }
 
-    /// Undoes the modes, and discards what the terminal sends that is not for the user's shell. Returns the modes.
-    fn leave_terminal(&self) -> Modes {
-        let modes = self.modes();
-        let _ = relay::show(stdout(), self.tracker().undo().as_bytes());
-        let reports = self.tracker().reports(relay::ANSWER);
+    /// Undoes the modes, unless that was done before, and discards what the terminal sends that is not for the user's shell. Returns
+    /// whether there was something to leave.
+    fn leave_terminal(&self) -> bool {
+        let Some(undo) = self.tracker().leave() else { return false };
+        let _ = relay::show(stdout(), undo.as_bytes());
+        // In the background the answer to a question is for another program.
+        let reports = self.tracker().reports(relay::ANSWER).filter(|_| !is_in_background(stdin()));
         reports.into_iter().for_each(relay::discard_reports);
-        modes
+        true
     }
 
     /// Sets the modes of the terminal again after cage was stopped. The shell in between has set modes of its own. After a stop that
     /// cage could not prepare, those of the program are still on. Returns false if a signal ends cage, or the terminal is gone.
-    fn resume(&self, terminal: &SavedTerminal, is_undone: bool) -> bool {
+    fn resume(&self, terminal: &SavedTerminal) -> bool {
         let is_raw = terminal.make_raw().is_ok();
         if is_raw {
-            let undo = if is_undone { String::new() } else { self.tracker().undo() };
-            let _ = relay::show(stdout(), (undo + &self.modes().redo()).as_bytes());
+            let mut tracker = self.tracker();
+            let _ = relay::show(stdout(), tracker.return_to_terminal().as_bytes());
         }
         is_raw
     }
@@ -278,17 +285,13 @@ impl Running {
         terminal: &SavedTerminal,
         on_event: impl Fn(&Self, Event),
     ) {
-        let mut is_undone = false;
         for number in signals {
             match number {
-                SIGTSTP => {
-                    is_undone = true;
-                    self.suspend(terminal);
-                }
+                SIGTSTP => self.suspend(terminal),
                 SIGCONT => {
                     // A key is for the program, which may go on later than cage.
                     let held = self.pty.hold_input();
-                    if self.resume(terminal, std::mem::take(&mut is_undone)) {
+                    if self.resume(terminal) {
                         self.resize(0);
                         on_event(self, Event::Signal(SIGCONT));
                         // A command draws when it is continued, and podman loses the code of one that ends meanwhile.
@@ -302,7 +305,14 @@ impl Running {
                     self.resize(0);
                     let _ = spawn(scope, || self.resize_again());
                 }
-                number => on_event(self, Event::Signal(number)),
+                number => {
+                    // The program may draw when it ends.
+                    if is_in_background(stdin()) {
+                        self.leave_terminal();
+                        self.tracker().give_up();
+                    }
+                    on_event(self, Event::Signal(number));
+                }
             }
         }
     }
@@ -379,13 +389,14 @@ impl Client<'_> {
             handle.close();
             started.and(output)
         });
-        let modes = running.leave_terminal();
+        let modes = running.modes();
+        let had_terminal = running.leave_terminal();
         drop(terminal);
         // From now on Ctrl-Z stops cage as usual.
         let _ = register_conditional_default(SIGTSTP, Arc::new(AtomicBool::new(true)));
         let output = output.map_err(failed)?;
         let in_line = running.tracker().is_in_line();
         let hung_up = running.hung_up.into_inner();
-        Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up, in_line })
+        Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up, had_terminal, in_line })
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
 use rustix::process::{Signal, kill_process};
+use rustix::stdio::stdin;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGTERM, SIGTTIN, SIGTTOU};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -193,7 +194,7 @@ impl Exec {
                         SIGTTIN | SIGTTOU => drop(emulate_default_handler(number)),
                         number => {
                             is_ending = true;
-                            if is_in_background() {
+                            if is_in_background(stdin()) {
                                 // The client waits for the terminal, and would stop all of the process group again.
                                 end(Signal::KILL);
                             }

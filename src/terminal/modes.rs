@@ -119,6 +119,19 @@ pub struct ModeTracker {
     state: State,
     has_output: bool,
     characters: Characters,
+    terminal: Terminal,
+}
+
+/// What becomes of the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Terminal {
+    /// The user's terminal shows it.
+    #[default]
+    Shows,
+    /// The terminal was left, and the output waits.
+    Left,
+    /// The terminal was left for good, and the output is discarded.
+    GivenUp,
 }
 
 /// The number of the string for the operating system by which the shell that controls a command says that it is suspended. No terminal
@@ -236,8 +249,34 @@ impl ModeTracker {
         &self.state.modes
     }
 
-    /// Returns the sequences that break off an unfinished one, and undo what is on.
-    pub fn undo(&self) -> String {
+    /// Returns what becomes of the output.
+    pub fn terminal(&self) -> Terminal {
+        self.terminal
+    }
+
+    /// Leaves the terminal. Returns the sequences that break off an unfinished one, and undo what is on; `None` if it was left before.
+    pub fn leave(&mut self) -> Option<String> {
+        let had = mem::replace(&mut self.terminal, Terminal::Left);
+        (had == Terminal::Shows).then(|| self.undo())
+    }
+
+    /// Discards the output from now on if the terminal was left.
+    pub fn give_up(&mut self) {
+        if self.terminal != Terminal::Shows {
+            self.terminal = Terminal::GivenUp;
+        }
+    }
+
+    /// Returns to the terminal, and returns the sequences that set the modes again. If it was not left, they are undone first.
+    pub fn return_to_terminal(&mut self) -> String {
+        let undo = self.leave().unwrap_or_default();
+        self.terminal = Terminal::Shows;
+        // Where the user's shell has left the cursor.
+        self.state.in_line = false;
+        undo + &self.modes().redo()
+    }
+
+    fn undo(&self) -> String {
         let cancel = if self.is_between_sequences() { "" } else { "\x18" };
         cancel.to_owned()
             + &self.modes().undo()
@@ -644,6 +683,22 @@ mod tests {
 
     fn undo(output: &str) -> String {
         after(output.as_bytes()).undo().replace('\x1b', "^")
+    }
+
+    #[test]
+    fn a_terminal_is_left_once_and_entered_again_once() {
+        let mut tracker = ModeTracker::default();
+        tracker.feed(b"\x1b[?25l\x1b[3");
+        tracker.give_up();
+        assert_eq!(tracker.terminal(), Terminal::Shows);
+        assert_eq!(tracker.leave().unwrap(), "\x18\x1b[?25h");
+        assert_eq!((tracker.leave(), tracker.terminal()), (None, Terminal::Left));
+        tracker.give_up();
+        assert_eq!(tracker.terminal(), Terminal::GivenUp);
+        assert_eq!(tracker.return_to_terminal(), "\x1b[?25l");
+        // After a stop that could not be prepared.
+        assert_eq!(tracker.return_to_terminal(), "\x18\x1b[?25h\x1b[?25l");
+        assert_eq!(tracker.terminal(), Terminal::Shows);
     }
 
     #[test]

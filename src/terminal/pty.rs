@@ -46,7 +46,7 @@ impl SavedTerminal {
     pub fn make_raw(&self) -> io::Result<()> {
         // `tcsetattr` stops cage, too, but again after each signal. Where no shell could continue it, nothing is stopped.
         for _ in 0..100 {
-            if !is_in_background() {
+            if !is_in_background(stdin()) {
                 break;
             }
             if self.ending.load(Ordering::Relaxed) {
@@ -64,7 +64,7 @@ impl SavedTerminal {
     /// Sets the modes from before again.
     pub fn restore(&self) {
         // A terminal that has gone away needs nothing, and in the background another program has it.
-        if !is_in_background() {
+        if !is_in_background(stdin()) {
             let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.modes);
         }
     }
@@ -76,9 +76,9 @@ impl Drop for SavedTerminal {
     }
 }
 
-/// Returns whether another process group has the terminal that stdin is.
-pub fn is_in_background() -> bool {
-    tcgetpgrp(stdin()).is_ok_and(|group| group != getpgrp())
+/// Returns whether another process group has a terminal.
+pub fn is_in_background(terminal: impl AsFd) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group != getpgrp())
 }
 
 /// Suspends cage's job, as Ctrl-Z does. Where no shell could continue it, acts as if one had done so.

@@ -8,7 +8,8 @@
 use std::io::{self, PipeReader};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,7 +17,7 @@ use rustix::io::{Errno, read, write};
 use rustix::stdio::{stdin, stdout};
 
 use super::keys::KeyFilter;
-use super::modes::ModeTracker;
+use super::modes::{ModeTracker, Terminal};
 use super::pty::{self, Pty};
 
 /// How long a part of a key's sequence is held back.
@@ -36,6 +37,9 @@ const READS: Duration = Duration::from_secs(1);
 
 /// How long a client may take to pass on the last input that it has read.
 const PASSES_ON: Duration = Duration::from_millis(50);
+
+/// How long to wait until the terminal may be cage's again.
+const NOT_YET: Duration = Duration::from_millis(20);
 
 /// What happens to the user's input, besides being passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,9 +121,13 @@ pub fn pass_input(
     }
 }
 
-/// Reads the user's input, unless somebody who held it has read it meanwhile.
+/// Reads the user's input, unless it is for another program, or somebody who held it has read it meanwhile.
 fn read_input(terminal: impl AsFd, pty: &Pty, input: &mut [u8]) -> io::Result<Result<usize, Errno>> {
     let _turn = pty.hold_input();
+    if pty::is_in_background(&terminal) {
+        thread::sleep(NOT_YET);
+        return Ok(Err(Errno::AGAIN));
+    }
     let is_there = wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))?;
     Ok(if is_there { read(&terminal, input) } else { Err(Errno::AGAIN) })
 }
@@ -146,6 +154,7 @@ fn pass_rest(pty: &Pty, ended: &PipeReader, waiting: &mut Vec<u8>) -> io::Result
 
 /// Passes the output of a pseudo-terminal on to the user's terminal until `ended` is closed and everything is read, and follows the
 /// modes that it sets. Between two sequences it shows what comes from `notes`. When the command inside is suspended, so is cage's job.
+/// What comes when cage has left the user's terminal waits, or is discarded.
 ///
 /// # Errors
 /// When the system refuses to wait.
@@ -158,7 +167,12 @@ pub fn pass_output(
 ) -> io::Result<()> {
     let (mut output, mut note) = (vec![0; 64 * 1024], [0; 1024]);
     let (mut is_open, mut is_shown, mut is_between) = (true, true, true);
+    let locked = || tracker.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
+        let waits = |tracker: &MutexGuard<ModeTracker>| tracker.terminal() == Terminal::Left;
+        if waits(&locked()) && !wait(&mut [PollFd::new(ended, PollFlags::IN)], Some(NOT_YET))? {
+            continue;
+        }
         let note_is = if is_between { PollFlags::IN } else { PollFlags::empty() };
         let mut fds =
             [PollFd::new(ended, PollFlags::IN), PollFd::new(notes, note_is), PollFd::new(pty, PollFlags::IN)];
@@ -166,7 +180,7 @@ pub fn pass_output(
         let [has_ended, has_note, has_output] = fds.map(|fd| fd.revents());
         if has_note.contains(PollFlags::IN) {
             let count = read(notes, &mut note).unwrap_or(0);
-            tracker.lock().unwrap_or_else(PoisonError::into_inner).feed(&note[..count]);
+            locked().feed(&note[..count]);
             let _ = show(&terminal, &note[..count]);
         }
         if has_output.is_empty() {
@@ -178,14 +192,16 @@ pub fn pass_output(
         match read_all(pty, &mut output) {
             Ok(count) if count > 0 => {
                 let output = &output[..count];
-                let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut tracker = locked();
                 tracker.feed(output);
                 is_between = tracker.is_between_sequences();
-                let is_suspended = tracker.take_suspension();
+                let (is_suspended, becomes) = (tracker.take_suspension(), tracker.terminal());
                 drop(tracker);
                 // Without a terminal the rest is still read, so that the client doesn't wait.
-                is_shown = is_shown && show(&terminal, output).is_ok();
-                if is_suspended {
+                if becomes == Terminal::Shows {
+                    is_shown = is_shown && show(&terminal, output).is_ok();
+                }
+                if is_suspended && becomes != Terminal::GivenUp {
                     pty::suspend_job();
                 }
             }

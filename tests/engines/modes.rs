@@ -23,6 +23,7 @@ on_each_engine!(
     a_program_gets_its_modes_back_after_cage_was_stopped,
     a_suspended_command_suspends_cage,
     a_suspended_command_can_be_ended,
+    a_suspended_command_ends_unseen,
     the_detach_keys_are_kept_from_a_command_once,
     a_message_leaves_the_screen_as_it_was,
     programs_know_the_terminal_and_the_encoding,
@@ -352,6 +353,31 @@ fn a_suspended_command_can_be_ended(world: &World) {
     assert!(is_there());
     terminal.closes();
     eventually("the command has ended", || !is_there());
+}
+
+fn a_suspended_command_ends_unseen(world: &World) {
+    world.cage("start -d").ok();
+    let program = format!(
+        "draws() {{ printf \"{AGENT}\\033[6nin\"; echo side; }}; trap \"draws; exit 9\" TERM HUP; \
+         stty -echo; draws; exec 8<&0; while :; do read x <&8; done"
+    );
+    // After a hangup nobody waits for the command's code.
+    for (signal, code) in [("TERM", 9), ("HUP", 129)] {
+        let script = format!(
+            "set -m; cage run -- sh -c '{program}'; echo at the prompt; stty -icanon -echo min 0 time 5; \
+             kill -{signal} %1; kill -CONT %1; while kill -0 %1 2>/dev/null; do sleep 0.1; done; wait %1; \
+             echo got $?; cat -v; echo at the end"
+        );
+        let mut terminal = Emulator::run(world, &script, &[]);
+        terminal.shows("inside").has_modes(AGENTS_MODES).sends("\x1a").shows("at the prompt").has_modes("");
+        let shown = terminal.shown_until("at the end");
+        let is_unseen = shown.contains(&format!("got {code}\r\n"))
+            && !shown.contains('\x1b')
+            && !shown.contains("inside");
+        // Nor is there an answer to a question.
+        assert!(is_unseen && !shown.contains('^'), "{shown:?}");
+        assert_eq!(terminal.modes(), "");
+    }
 }
 
 fn a_message_leaves_the_screen_as_it_was(world: &World) {
