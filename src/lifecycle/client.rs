@@ -177,15 +177,15 @@ impl Running {
         }
     }
 
-    /// Shows a message while the client has the terminal, as soon as the program's output allows: on the last line of the alternate
-    /// screen, otherwise below the cursor.
+    /// Shows a message while the client has the terminal, as soon as the program's output allows: on the last line of a program's
+    /// screen, with the cursor where it was, and otherwise as a line of its own.
     pub fn tell(&self, message: &str) {
         let columns = console::size().map_or(80, |(columns, _)| columns.into());
         let message: String = format!("cage: {}", escape(message)).chars().take(columns).collect();
-        self.show(&if self.tracker().modes().alternate_screen() {
-            format!("\x1b[999;1H\x1b[m\x1b[2K{message}")
-        } else {
+        self.show(&if self.modes().are_of_a_prompt() {
             format!("\r\n{message}\r\n")
+        } else {
+            on_last_line(&message)
         });
     }
 
@@ -193,6 +193,10 @@ impl Running {
     fn redraw_after_message(&self) {
         if !self.modes().are_of_a_prompt() {
             self.ends_within(MESSAGE);
+            if !self.modes().are_of_a_prompt() {
+                // Programs may draw only as much as their own lines had.
+                self.show(&on_last_line(""));
+            }
         }
         self.redraw_again();
     }
@@ -320,6 +324,11 @@ impl Running {
     fn tracker(&self) -> std::sync::MutexGuard<'_, ModeTracker> {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the sequence that shows only this text on the last line of the screen.
+fn on_last_line(text: &str) -> String {
+    format!("\x1b7\x1b[999;1H\x1b[m\x1b[2K{text}\x1b8")
 }
 
 /// Waits until something is the case, but at most for some milliseconds.

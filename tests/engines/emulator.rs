@@ -238,12 +238,17 @@ impl Emulator {
         self
     }
 
+    /// Returns the text on the screen.
+    pub fn screen(&self) -> String {
+        self.state.lock().unwrap().screen.screen().contents()
+    }
+
     /// Waits until a text is on the screen.
     #[track_caller]
     pub fn has_on_screen(&mut self, text: &str) -> &mut Self {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let screen = self.state.lock().unwrap().screen.screen().contents();
+            let screen = self.screen();
             if screen.contains(text) {
                 return self;
             }

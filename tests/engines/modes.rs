@@ -382,17 +382,19 @@ fn a_suspended_command_ends_unseen(world: &World) {
 
 fn a_message_leaves_the_screen_as_it_was(world: &World) {
     world.cage("start -d").ok();
-    let program = "draw() { printf \"\\033[2J\\033[H1st line\\033[$(stty size | cut -d\\  -f1);1Hlast line\"; }; \
-                   printf \"\\033[?$0\"; trap draw WINCH; draw; while :; do sleep 0.1; done";
+    // It draws over what was there without erasing it, and input is shown at the cursor.
+    let program = "draw() { printf \"\\033[H1st line\\033[$(stty size | cut -d\\  -f1);1Hlast line\\033[5;1Hinput:\"; }; \
+                   printf \"\\033[?$0\\033[2J\"; trap draw WINCH; draw; while :; do sleep 0.1; done";
     let message = "cage: Ctrl-\\ again sends it to the program; only `cage start` detaches";
     // Also a program that hides the cursor on the main screen.
     for mode in ["1049h", "25l"] {
         let mut terminal = Emulator::run(world, &format!("cage run -- sh -c '{program}' {mode}"), &[]);
         terminal.has_on_screen("1st line").has_on_screen("last line").sends("\x1c");
-        terminal.has_on_screen(message);
+        terminal.has_on_screen(message).sends("typed").has_on_screen("input:typed");
         std::thread::sleep(Duration::from_secs(1));
         terminal.has_on_screen(message);
         terminal.has_on_screen("last line").has_on_screen("1st line");
+        assert!(terminal.screen().ends_with("\nlast line"), "{}", terminal.screen());
         terminal.closes();
     }
     // It never takes two lines.
