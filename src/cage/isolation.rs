@@ -65,7 +65,8 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
         if place.holds_socket(path) {
             told.push(format!("the mounted {shown} {SOCKET_TOLD}"));
         } else if cage.bind_mounts().any(is_this) && (path.is_file() || path.is_dir()) {
-            told.extend(host.counts_here(path).map(|why| format!("{shown} is mounted writable: {why}")));
+            let why = host.counts_here(path, Path::new(cage.project()));
+            told.extend(why.map(|why| format!("{shown} is mounted writable: {why}")));
         }
     }
     let passed = flags(&options.engine_args);
@@ -116,11 +117,11 @@ pub fn holds_engine_socket(host: &Host, path: &Path) -> bool {
     Surroundings { project: "", here, sockets: host.engine_sockets().collect() }.holds_socket(path)
 }
 
-/// Checks that no mount can change a file that this machine runs or trusts.
+/// Checks that no mount of a project's cage can change a file that this machine runs or trusts.
 ///
 /// # Errors
 /// When a mount can, and the user doesn't allow it.
-pub fn check_writable(host: &Host, options: &CreateOptions) -> Result<()> {
+pub fn check_writable(host: &Host, options: &CreateOptions, project: &Path) -> Result<()> {
     if options.has(ALLOW_DANGEROUS_DIR) {
         return Ok(());
     }
@@ -129,7 +130,7 @@ pub fn check_writable(host: &Host, options: &CreateOptions) -> Result<()> {
         let path = Path::new(mount.source_path()?);
         let why = "programs keep what they run and trust in hidden directories of your home";
         let hidden = || host.is_hidden(path).then(|| why.to_owned());
-        host.counts_here(path).or_else(hidden)
+        host.counts_here(path, project).or_else(hidden)
     };
     let Some((mount, why)) = writable.find_map(|mount| Some((mount, counts(mount)?))) else { return Ok(()) };
     let shown = text::escape(&mount.to_volume_option());

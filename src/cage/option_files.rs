@@ -95,7 +95,9 @@ fn settle(host: &Host, typed: &CreateOptions, choice: &mut Choice, links: &mut V
     );
     choice.value = Value::Mount(resolve(mount.clone(), Path::new("/"), links)?);
     let alone = CreateOptions { chosen: vec![choice.clone()], ..CreateOptions::default() };
-    if typed.has(ALLOW_DANGEROUS_DIR) { Ok(()) } else { isolation::check_writable(host, &alone) }
+    // For which project is known later, and the mount is checked once more.
+    let any = Path::new("/");
+    if typed.has(ALLOW_DANGEROUS_DIR) { Ok(()) } else { isolation::check_writable(host, &alone, any) }
 }
 
 /// Checks that no cage can write the user's files, or a link on the way to them. `places` are the directories and files that cages

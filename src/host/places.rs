@@ -22,13 +22,11 @@ const DOTFILES: &str = "\
     .config/raycast .config/sketchybar .config/skhd .config/yabai Library/Scripts Library/Services \
     .config/labwc .config/openbox .config/waybar .hammerspoon .local/share/dbus-1 .local/share/systemd \
     .pam_environment .xinitrc .xprofile .xsession .xsessionrc Library/LaunchAgents \
-    .cargo/bin .cargo/config .cargo/config.toml .condarc .config/composer .config/pip .curlrc .gemrc .gradle/gradle.properties \
-    .gradle/init.d .irbrc .local/bin .m2/settings.xml .netrc .npmrc .pip .pypirc .pryrc .Renviron .Rprofile .sbt .wgetrc .yarnrc \
-    .yarnrc.yml bin go/bin \
-    .cabal/bin .composer/vendor/bin .config/guix .config/home-manager .config/nix .config/nixpkgs .config/pypoetry .config/uv .foundry/bin \
-    .ghcup/bin .goenv .jenv .linuxbrew .local/share/fnm .local/share/pnpm .nodenv .npm-global .opam .phpenv .pixi/bin .proto .tfenv \
-    .yarn/bin \
-    .asdf .bun/bin .deno/bin .dotnet/tools .krew/bin .local/lib .local/share/mise .local/share/uv .nix-profile .nvm .pyenv .rbenv .rustup \
+    .cargo/config .cargo/config.toml .condarc .config/composer .config/pip .curlrc .gemrc .gradle/gradle.properties \
+    .gradle/init.d .irbrc .m2/settings.xml .netrc .npmrc .pip .pypirc .pryrc .Renviron .Rprofile .sbt .wgetrc .yarnrc .yarnrc.yml \
+    .config/guix .config/home-manager .config/nix .config/nixpkgs .config/pypoetry .config/uv \
+    .goenv .jenv .local/share/fnm .local/share/pnpm .nodenv .npm-global .opam .phpenv .proto .tfenv \
+    .asdf .dotnet/tools .local/lib .local/share/mise .local/share/uv .nvm .pyenv .rbenv .rustup \
     .rvm .sdkman .volta .clojure .ghci .ipython .jupyter .julia/config .lein .ocamlinit .sbclrc \
     .ansible/collections .ansible/plugins .ansible/roles .config/cni .config/helm .config/k9s .config/lazydocker .config/msmtp .config/mutt \
     .config/ncmpcpp .config/neomutt .config/newsboat .config/qutebrowser .local/share/helm .mutt .newsboat .subversion .vagrant.d \
@@ -43,7 +41,38 @@ const DOTFILES: &str = "\
     .agents .augment .cline .codeium .config/kilo .factory .grok .iflow .junie .kilocode .kimi .kiro .opencode .roo .trae";
 
 /// More such names, with blanks in them.
-const WITH_BLANKS: [&str; 2] = ["Library/Application Support/Code", "Library/Application Support/Cursor"];
+const WITH_BLANKS: [&str; 6] = [
+    "Library/Application Scripts",
+    "Library/Application Support/Code",
+    "Library/Application Support/Cursor",
+    "Library/Application Support/JetBrains",
+    "Library/Input Methods",
+    "Library/Screen Savers",
+];
+
+/// Names in a home of directories with programs and libraries that shells, interpreters and desktops find by themselves. Links in
+/// them lead to programs that are run knowingly, or into a store of packages.
+const PROGRAMS: &str = "\
+    bin sbin n/bin opt/bin .local/bin .local/opt .nix-profile .local/state/nix homebrew linuxbrew .linuxbrew Applications snap \
+    .local/share/flatpak .local/share/umake Library/Frameworks Library/PreferencePanes Library/QuickLook Library/Spotlight \
+    anaconda anaconda2 anaconda3 miniconda miniconda2 miniconda3 mambaforge miniforge miniforge3 micromamba .conda .micromamba \
+    .local/share/mamba .local/pipx .local/share/pipx .local/share/pyenv .poetry .rye Library/Python \
+    node_modules .local/share/npm .local/share/bun .bun/bin .deno/bin .fnm .n .nodebrew .nodist .vfox .yarn/bin Library/pnpm \
+    perl5 .perlbrew .plenv .raku .rakubrew Library/Perl .gem .local/share/gem .rubies .phpbrew .composer/vendor/bin Library/Ruby \
+    R/aarch64-unknown-linux-gnu-library R/x86_64-pc-linux-gnu-library .R Library/R quicklisp .roswell \
+    go/bin .local/share/go .g .gvm .cargo/bin .local/share/cargo .local/share/rustup .elan .moon .nimble .pub-cache .swiftly .swiftenv \
+    .cabal/bin .ghcup/bin .stack/programs .luarocks .mix .kerl .jbang .jdks .konan .local/share/coursier .local/share/JetBrains \
+    Android/Sdk Library/Android .platformio depot_tools google-cloud-sdk spack .pulumi/bin .fly/bin .dapr/bin .arkade .tiup .wasmer \
+    .wasmtime .foundry/bin .krew/bin .pixi/bin .basher .atuin/bin";
+
+/// Directories of the system.
+const SYSTEM: &str = "\
+    /bin /sbin /lib /lib32 /lib64 /libexec /usr /etc /boot /efi /nix /gnu /snap /opt/homebrew /opt/local /home/linuxbrew \
+    /run/systemd /run/udev /var/cron /var/db /var/guix /var/spool/anacron /var/spool/at /var/spool/cron \
+    /var/lib/apk /var/lib/apt /var/lib/cloud /var/lib/confexts /var/lib/dpkg /var/lib/extensions /var/lib/flatpak /var/lib/gems \
+    /var/lib/kubelet /var/lib/machines /var/lib/pacman /var/lib/polkit-1 /var/lib/portables /var/lib/rancher /var/lib/rpm \
+    /var/lib/snapd /var/lib/systemd \
+    /Applications /Library /System /private/etc /private/var/at /private/var/db /var/at";
 
 /// The number of entries of a directory that are looked at for links.
 const MOST_ENTRIES: usize = 1000;
@@ -111,9 +140,10 @@ impl Host {
             .collect()
     }
 
-    /// Returns files and directories in the homes that programs run or trust. Dotfile managers make some of them links.
+    /// Returns files and directories in the homes that programs run or trust, and those with programs. Dotfile managers make some of them links.
     pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
-        self.homes().flat_map(|home| dotfile_names().map(|name| home.join(name)))
+        let names = dotfile_names().chain(PROGRAMS.split_ascii_whitespace());
+        self.homes().flat_map(move |home| names.clone().map(|name| home.join(name)))
     }
 
     /// Returns a link in a home that leads to a file in `path`, or to a directory that `path` is in, if programs run or trust what
@@ -129,10 +159,7 @@ impl Host {
         let is_hidden =
             |link: &PathBuf| link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let own = links_in(home, 0).into_iter().filter(is_hidden).chain(links_in(&home.join(".config"), 0));
-        // A program in `bin` is run knowingly. The others are all links into a store of packages.
-        let has_links =
-            |name: &&str| !["bin", ".nix-profile", ".linuxbrew"].iter().any(|end| name.ends_with(end));
-        let dotfiles = dotfile_names().filter(has_links).map(|name| home.join(name));
+        let dotfiles = dotfile_names().map(|name| home.join(name));
         let secrets = self.secret_dirs().into_iter().filter(|dir| dir.starts_with(home));
         let among =
             dotfiles.flat_map(|dir| links_in(&dir, 2)).chain(secrets.flat_map(|dir| links_in(&dir, 1)));
@@ -142,26 +169,42 @@ impl Host {
         own.into_iter().find(leads_into).or_else(|| among.find(|link| leads_into(link) || is_above(link)))
     }
 
-    /// Returns why code that can write a file or directory can act on this machine, if it can.
-    pub fn counts_here(&self, path: &Path) -> Option<String> {
+    /// Returns why code that can write a file or directory can act on this machine, if it can. What is in the project is the
+    /// project's own, also if PATH has it.
+    pub fn counts_here(&self, path: &Path, project: &Path) -> Option<String> {
         if let Some(why) = system_dir(path) {
             return Some(why.to_owned());
-        }
-        if ["/etc", "/usr", "/Library", "/System"].iter().any(|dir| path.starts_with(dir)) {
-            return Some("it belongs to the system".to_owned());
         }
         if self.homes().any(|home| file::real(home).starts_with(path)) {
             return Some("your whole home directory is in it".to_owned());
         }
         let overlaps = |place: &Path| path.starts_with(place) || place.starts_with(path);
+        if SYSTEM.split_ascii_whitespace().any(|dir| overlaps(Path::new(dir))) {
+            return Some("it belongs to the system".to_owned());
+        }
+        let in_both = |dir: &PathBuf| overlaps(dir) || overlaps(&file::real(dir));
+        if let Some(dir) = self.program_dirs(project).into_iter().find(in_both) {
+            return Some(format!(
+                "your shell looks for programs in {}",
+                text::escape(&dir.to_string_lossy())
+            ));
+        }
         let is_hidden_file = || (self.is_hidden(path) && !path.is_dir()).then(|| path.to_owned());
         let mut places = self.dotfiles().chain(self.secret_dirs());
-        let place = places.find(|place| overlaps(place) || overlaps(&file::real(place)));
+        let place = places.find(in_both);
         let place = place.or_else(|| self.link_into(path)).or_else(is_hidden_file)?;
         Some(format!(
             "{} counts on this machine as soon as it is written",
             text::escape(&place.to_string_lossy())
         ))
+    }
+
+    /// Returns the directories in PATH, without those in the project and those with a whole home in them.
+    fn program_dirs(&self, project: &Path) -> Vec<PathBuf> {
+        let path = self.path_variable("PATH").into_iter().flat_map(std::env::split_paths);
+        let is_above = |dir: &Path| dir == Path::new("/") || self.homes().any(|home| home.starts_with(dir));
+        path.filter(|dir| dir.is_absolute() && !file::real(dir).starts_with(project) && !is_above(dir))
+            .collect()
     }
 
     /// Returns whether a path in a home begins with a dot. No list has the directories of all programs.
@@ -321,7 +364,7 @@ mod tests {
         symlink(root.join("linked/o.lua"), root.join("person/.config/nvim/o.lua")).unwrap();
         let mut host = Host::sample(&[]);
         (host.home, host.cwd) = (Some(root.join("root")), None);
-        let counts = |host: &Host, path: &str| host.counts_here(&root.join(path)).is_some();
+        let counts = |host: &Host, path: &str| host.counts_here(&root.join(path), Path::new("/p")).is_some();
         let places = [
             "person",
             "person/.bashrc",
@@ -352,5 +395,70 @@ mod tests {
         }
         assert!(!host.may_be_a_project(&root.join("person")));
         assert!(host.engine_sockets().any(|socket| socket == root.join("person/.docker/run/docker.sock")));
+    }
+    #[test]
+    fn where_a_shell_finds_programs_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for dir in ["home/app/node_modules/.bin", "home/tools/1.2/bin", "home/data", "opt/venv/bin"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        symlink("1.2", root.join("home/tools/now")).unwrap();
+        symlink(root.join("opt/venv"), root.join("home/app/.venv")).unwrap();
+        let dirs =
+            ["home/tools/now/bin", "home/app/node_modules/.bin", "home/app/.venv/bin", "home", "later/bin"];
+        let path: Vec<_> = dirs.iter().map(|dir| root.join(dir).display().to_string()).collect();
+        let path = format!("{}:/:home/data:.::data", path.join(":"));
+        let [host, with_path] = [&[][..], &[("PATH", path.as_str())]].map(|variables| {
+            let mut host = Host::sample(variables);
+            host.home = Some(root.join("home"));
+            host
+        });
+        let counts = |host: &Host, path: &str| host.counts_here(&root.join(path), &root.join("home/app"));
+        for place in ["home/tools", "home/tools/1.2", "home/tools/1.2/bin/tool", "opt/venv", "opt", "later"] {
+            assert_eq!(counts(&host, place), None, "{place}: the control");
+            let why = counts(&with_path, place).unwrap_or_default();
+            assert!(why.starts_with("your shell looks for programs in /"), "{place}: {why}");
+        }
+        for place in ["home/app/node_modules", "home/app/node_modules/.bin", "home/data", "home/tools/2"] {
+            assert_eq!(counts(&with_path, place), None, "{place}");
+        }
+        // For another project they are not its own.
+        assert!(with_path.counts_here(&root.join("home/app/node_modules"), Path::new("/p")).is_some());
+    }
+
+    #[test]
+    fn directories_of_the_system_and_of_programs_count() {
+        let host = Host::sample(&[]);
+        let counts = |path: &str| host.counts_here(Path::new(path), Path::new("/home/me/app")).is_some();
+        for path in [
+            "/bin/sh",
+            "/opt",
+            "/opt/homebrew/bin",
+            "/home/linuxbrew/.linuxbrew",
+            "/var/spool",
+            "/var/spool/cron/crontabs",
+            "/run/systemd/system",
+            "/run/user/1000",
+            "/var/lib/dpkg/info",
+            "/nix/store",
+            "/home/me/miniconda3",
+            "/home/me/miniconda3/envs/x/bin",
+            "/home/me/R",
+            "/home/me/node_modules/x",
+            "/home/me/Library/Input Methods/x",
+        ] {
+            assert!(counts(path), "{path}");
+        }
+        for path in [
+            "/opt/tool",
+            "/var/lib/pgsql",
+            "/var/spool/mail",
+            "/run/pcscd",
+            "/home/me/R-project",
+            "/home/me/go/pkg",
+        ] {
+            assert!(!counts(path), "{path}");
+        }
     }
 }

@@ -4,9 +4,11 @@ use std::fs;
 
 use super::text;
 use crate::common::{is_root, skipped};
-use crate::lab::{Engine, World, run};
+use crate::lab::{Engine, PATH, World, run};
 
 on_each_engine!(a_dotfile_is_not_mounted_writable);
+
+on_each_engine!(clients: nor_is_a_directory_where_a_shell_finds_programs);
 
 #[test]
 fn nor_is_one_of_the_person_behind_sudo() {
@@ -59,6 +61,32 @@ fn a_dotfile_is_not_mounted_writable(world: &World) {
     world.cage(&format!("restart --allow-dangerous-dir -v {config}:/x")).ok();
     world.cage("run sudo sh -c 'echo chosen >>/x'").ok();
     assert!(text(&home.join(".gitconfig")).contains("chosen"));
+}
+
+fn nor_is_a_directory_where_a_shell_finds_programs(world: &World) {
+    let (tools, conda) = (world.home.join("tools/bin"), world.home.join("miniconda3"));
+    let own = world.project.join("node_modules/.bin");
+    for dir in [&tools, &conda.join("bin"), &own] {
+        world.program(&dir.join("tool"), "#!/bin/sh\n");
+    }
+    let path = format!("{}:{}:{PATH}", own.display(), tools.display());
+    let cage = |words: &str| world.cage(words).env("PATH", &path);
+    for (source, why) in [
+        (tools.join("tool"), "your shell looks for programs in "),
+        (world.home.join("tools"), "your shell looks for programs in "),
+        (conda.join("bin"), "/miniconda3 counts on this machine"),
+    ] {
+        let mount = format!("-v {}:/x", source.display());
+        cage(&format!("start -d {mount}")).exits(1).says("can't be writable: ").says(why);
+        cage(&format!("start -d --dry-run {mount}:ro")).ok();
+    }
+    // What is in the project is the project's own, and the project itself is none of the user's directories.
+    cage(&format!("start -d -v ./node_modules:/own -v {}:/x:ro", tools.display())).ok();
+    cage("rm").ok();
+    // The control: without the variable nobody knows, and this is what the cage could do.
+    world.cage(&format!("start -d -v {}:/x", tools.display())).ok();
+    world.cage("run -- sh -c 'echo echo planted >>/x/tool'").ok();
+    world.call(tools.join("tool"), &[]).ok().prints("planted\n");
 }
 
 /// Also of row 3.
