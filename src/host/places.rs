@@ -154,7 +154,11 @@ impl Host {
 
     fn link_from(&self, home: &Path, path: &Path) -> Option<PathBuf> {
         let leads_into = |link: &PathBuf| {
-            file::real(link).starts_with(path) || file::links(link).iter().any(|link| link.starts_with(path))
+            let target = fs::read_link(link).ok().zip(link.parent()).map(|(target, dir)| dir.join(target));
+            // Code in a cage can create the target if it is missing.
+            target.is_some_and(|target| file::resolved(&file::lexical(&target)).starts_with(path))
+                || file::real(link).starts_with(path)
+                || file::links(link).iter().any(|link| link.starts_with(path))
         };
         let is_hidden =
             |link: &PathBuf| link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -358,9 +362,8 @@ mod tests {
         for dir in ["root", "person/.config/nvim", "person/.docker/run", "linked", "data"] {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
-        for file in ["person/.docker/run/docker.sock", "linked/o.lua"] {
-            fs::write(root.join(file), "").unwrap();
-        }
+        fs::write(root.join("person/.docker/run/docker.sock"), "").unwrap();
+        // Not there yet.
         symlink(root.join("linked/o.lua"), root.join("person/.config/nvim/o.lua")).unwrap();
         let mut host = Host::sample(&[]);
         (host.home, host.cwd) = (Some(root.join("root")), None);
