@@ -70,6 +70,8 @@ pub struct Status {
     pub changed: i64,
     /// Whether it is a file, a directory or something else.
     pub kind: FileType,
+    /// The numbers of the user and group that own it.
+    pub owner: (u32, u32),
     size: u64,
     inode: u64,
 }
@@ -81,6 +83,7 @@ impl Status {
             mode: stat.st_mode.into(),
             changed: stat.st_ctime.into(),
             kind: FileType::from_raw_mode(stat.st_mode),
+            owner: (stat.st_uid, stat.st_gid),
             inode: stat.st_ino.into(),
             size: u64::try_from(stat.st_size).unwrap_or_default(),
         }

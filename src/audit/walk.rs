@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::finding::{Findings, Sighting, path_bytes};
 use super::known_files::{KnownFiles, PASSED_OVER, folded, passed_over};
 use super::known_names::PREFERRED;
-use super::tree::{Node, Status, Tree};
+use super::tree::{Node, Tree};
 use super::{display, git_dir, git_files};
 
 /// The number of levels to descend. Each directory is opened from the top.
@@ -162,10 +162,6 @@ impl Walk<'_> {
         self.findings.add(Sighting { path, what, trigger, content, changed });
     }
 
-    fn add_program(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
-        self.add(file, what, trigger, &self.tree.digest(file), changed);
-    }
-
     /// Adds files that a tool reads instead of the one that people know.
     fn preferred(&mut self, entries: &[(OsString, FileType)]) {
         let has = |wanted: &str| entries.iter().any(|(name, _)| name == wanted);
@@ -174,9 +170,7 @@ impl Walk<'_> {
             return;
         }
         for (name, _, trigger) in found {
-            let file = self.path.join(name);
-            let Some(status) = self.tree.node(&file).status() else { continue };
-            self.add(&file, "file", trigger, &self.tree.digest(&file), status.changed);
+            self.named_file(OsStr::new(name), trigger, 0);
         }
     }
 
@@ -194,8 +188,14 @@ impl Walk<'_> {
         let stands_for_directory =
             || is_link && self.known.may_be_below(names, &bytes, self.scope == Scope::Top);
         let linked = || stands_for_directory().then_some(("tools look there for files that they run", 0));
-        let Some((trigger, parents)) = known.or_else(linked) else { return };
-        let file = file();
+        if let Some((trigger, parents)) = known.or_else(linked) {
+            self.named_file(name, trigger, parents);
+        }
+    }
+
+    /// Adds a file that is known by its name and those of so many `parents`.
+    fn named_file(&mut self, name: &OsStr, trigger: &'static str, parents: usize) {
+        let file = self.path.join(name);
         let (what, content, changed) = match self.tree.node(&file) {
             Node::File(status) => ("file".to_owned(), self.tree.digest(&file), status.changed),
             Node::Link(target, _) if is_systems_python(self.tree, &self.path, name, &target) => return,
@@ -236,26 +236,28 @@ impl Walk<'_> {
     }
 
     fn privileged_program(&mut self, dir: BorrowedFd, file: &Path) {
-        let Some(Status { mode, changed, kind, .. }) = self.tree.status(dir, file) else { return };
-        if kind != FileType::RegularFile || mode & EXECUTABLE == 0 {
+        let Some(status) = self.tree.status(dir, file) else { return };
+        if status.kind != FileType::RegularFile || status.mode & EXECUTABLE == 0 {
             return;
         }
-        if mode & SETUID != 0 {
-            self.add_program(file, "setuid program", "runs with the rights of its owner", changed);
-        } else if mode & SETGID != 0 {
-            self.add_program(file, "setgid program", "runs with the rights of its group", changed);
-        }
-        match has_capabilities(dir, file) {
-            Ok(false) => {}
-            Ok(true) => {
-                self.add_program(
-                    file,
-                    "program with capabilities",
-                    "runs with some of root's rights",
-                    changed,
-                );
-            }
-            Err(error) => self.tree.note_error(file, error),
+        let capabilities = capabilities(dir, file).unwrap_or_else(|error| {
+            self.tree.note_error(file, error);
+            Vec::new()
+        });
+        let kinds = [
+            (status.mode & SETUID != 0, "setuid program", "runs with the rights of its owner"),
+            (
+                status.mode & (SETUID | SETGID) == SETGID,
+                "setgid program",
+                "runs with the rights of its group",
+            ),
+            (!capabilities.is_empty(), "program with capabilities", "runs with some of root's rights"),
+        ];
+        for (_, what, trigger) in kinds.into_iter().filter(|(is_so, ..)| *is_so) {
+            // Another file with the same content may have more rights.
+            let rights = format!("{:?} {:o} {capabilities:?} ", status.owner, status.mode);
+            let content = [rights.into_bytes(), self.tree.digest(file)].concat();
+            self.add(file, what, trigger, &content, status.changed);
         }
     }
 
@@ -336,8 +338,9 @@ const STORES: &[&str] = &[
     ".conda/envs",
 ];
 
+/// Returns the capabilities that a program has by its file, as the kernel keeps them.
 #[cfg(target_os = "linux")]
-fn has_capabilities(dir: BorrowedFd, file: &Path) -> Result<bool, Errno> {
+fn capabilities(dir: BorrowedFd, file: &Path) -> Result<Vec<u8>, Errno> {
     // No system call takes a directory and a name, so a link in /proc stands for the directory.
     let dir = Path::new("/proc/self/fd").join(dir.as_fd().as_raw_fd().to_string());
     let mut buffer = [0_u8; 64];
@@ -346,13 +349,13 @@ fn has_capabilities(dir: BorrowedFd, file: &Path) -> Result<bool, Errno> {
         "security.capability",
         &mut buffer[..],
     ) {
-        Ok(_) => Ok(true),
-        Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
+        Ok(size) => Ok(buffer[..size].to_vec()),
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn has_capabilities(_: BorrowedFd, _: &Path) -> Result<bool, Errno> {
-    Ok(false)
+fn capabilities(_: BorrowedFd, _: &Path) -> Result<Vec<u8>, Errno> {
+    Ok(Vec::new())
 }

@@ -1,6 +1,7 @@
 //! Connecting this terminal with a container's first process, as the last step of a plan.
 
 use std::sync::OnceLock;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
@@ -10,7 +11,7 @@ use crate::base::console;
 use crate::base::error::Failure;
 use crate::engine::command::Invocation;
 use crate::engine::error::{EngineError, Trouble};
-use crate::engine::runner::{Cancel, Runner};
+use crate::engine::runner::{Cancel, Runner, spawn};
 use crate::engine::signals::Interrupts;
 use crate::host::detach_keys::DetachKeys;
 use crate::lifecycle::client::{Client, Ended, Event, Running};
@@ -95,8 +96,14 @@ impl Attach {
     fn go_along(&self, runner: Runner, running: &Running, keeper: &mut Keeper, since: &OnceLock<String>) {
         running.connects();
         if self.redraws {
-            running.redraw();
-            keeper.unseen_prompt(&running.ended).iter().for_each(|prompt| running.set_prompt(prompt));
+            // Without another thread the modes come with the next prompt.
+            let set_prompt = || {
+                keeper.unseen_prompt(&running.ended).iter().for_each(|prompt| running.set_prompt(prompt));
+            };
+            thread::scope(|scope| {
+                let _ = spawn(scope, set_prompt);
+                running.redraw();
+            });
         }
         self.settle(runner, running);
         let is_last = || self.ending.terminals.as_ref().map(OpenTerminals::is_last);

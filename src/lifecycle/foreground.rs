@@ -54,9 +54,10 @@ impl Foreground {
     }
 
     fn parse(output: &str) -> Option<Self> {
-        let mut lines = output.lines();
-        let id = lines.next().filter(|id| !id.is_empty())?.trim().to_owned();
-        let state = lines.next().and_then(|line| {
+        // The kernel's names are shorter, and cage keeps these.
+        let mut lines = output.lines().map(|line| Some(line).filter(|line| line.len() <= 64));
+        let id = lines.next()?.filter(|id| !id.is_empty())?.trim().to_owned();
+        let state = lines.next().flatten().and_then(|line| {
             let (age, name) = line.split_once(' ')?;
             let works = |seconds| State::Works(name.to_owned(), Duration::from_secs(seconds));
             if age == "-" { Some(State::Waits(name.to_owned())) } else { age.parse().ok().map(works) }
@@ -82,6 +83,8 @@ mod tests {
             ("7\n-1 x", true),
             ("7\n99999999999999999999 x", true),
             ("7\nx", true),
+            (&format!("7\n- {}", "x".repeat(70)), true),
+            (&"7".repeat(70), false),
         ] {
             assert_eq!(read(odd).map(|(_, state)| state), is_known.then_some(None), "{odd:?}");
         }

@@ -4,7 +4,7 @@
 //! cage only writes sequences of its own, for the modes that are listed here. Their meaning:
 //! <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>, <https://sw.kovidgoyal.net/kitty/keyboard-protocol/>.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
@@ -65,6 +65,18 @@ const ORIGIN: u16 = 6;
 const APPLICATION_KEYPAD: u16 = 66;
 const PASTE: u16 = 2004;
 
+/// Modes that change how keys are sent, and that no program needs.
+const KEYBOARDS: [u16; 6] = [1050, 1051, 1052, 1053, 1060, 1061];
+
+/// The mode of a terminal that draws lines, which understands other sequences.
+const TEKTRONIX: u16 = 38;
+
+/// Sequences that leave that mode, and VT52 mode, in which another sequence could swallow the first.
+const BACK: &str = "\x1b\x03\x1b<\x1b<";
+
+/// The most parameters that every terminal takes. vte takes 32.
+const MAX_PARAMETERS: usize = 16;
+
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
 
@@ -76,12 +88,13 @@ const UNLOCKED: &str = "\x1b[2l";
 const NO_ECHO: &str = "\x1b[12h";
 
 /// Sequences that undo how text is written: inserted, with a carriage return at each line feed, at once, in a character set, an
-/// encoding, a style.
+/// encoding, a style. And one after which answers have no control characters beyond ASCII.
 const REPLACE: &str = "\x1b[4l";
 const LINE_FEED: &str = "\x1b[20l";
 const AT_ONCE: &str = "\x1b[?2026l";
 const ASCII: [(u8, &str); 4] = [(b'(', "\x1b(B"), (b')', "\x1b)B"), (b'*', "\x1b*B"), (b'+', "\x1b+B")];
 const FIRST_CHARSET: &str = "\x0f";
+const SEVEN_BITS: &str = "\x1b F";
 const UTF_8: &str = "\x1b%G";
 const PLAIN: &str = "\x1b[m";
 
@@ -165,13 +178,21 @@ struct Keyboard {
     stack: Vec<u16>,
 }
 
+/// The command of a session, which may be suspended.
+struct Job {
+    session: String,
+    is_suspended: bool,
+}
+
 #[derive(Default)]
 struct State {
     modes: Modes,
     questions: Questions,
-    /// The session whose command may be suspended.
-    session: Option<String>,
-    is_suspended: bool,
+    job: Option<Job>,
+    /// Whether there was a sequence that terminals read in different ways, or a mode in which they all do.
+    is_doubtful: bool,
+    /// The sequences that undo dangerous modes, even those that the program has undone: a terminal may not have understood that.
+    undo_at_end: BTreeSet<String>,
     /// The height of the terminal. A scroll region of that height is none.
     rows: u16,
     in_sequence: bool,
@@ -188,7 +209,8 @@ struct State {
 impl ModeTracker {
     /// Follows modes from `modes` on, and when the command of a session is suspended, if it can be.
     pub fn new(modes: Modes, session: Option<String>) -> Self {
-        Self { state: State { modes, session, ..State::default() }, ..Self::default() }
+        let job = session.map(|session| Job { session, is_suspended: false });
+        Self { state: State { modes, job, ..State::default() }, ..Self::default() }
     }
 
     /// Notes the height of the terminal, in rows.
@@ -209,6 +231,13 @@ impl ModeTracker {
         self.state.questions.note_time();
     }
 
+    /// Follows a message between the output.
+    pub fn feed_note(&mut self, note: &[u8]) {
+        let has_output = self.has_output;
+        self.feed(note);
+        self.has_output = has_output;
+    }
+
     /// Returns whether there was any output, or any since [`ModeTracker::forget_output`].
     pub fn has_output(&self) -> bool {
         self.has_output
@@ -221,12 +250,12 @@ impl ModeTracker {
 
     /// Returns whether this follows the command of a session.
     pub fn has_session(&self) -> bool {
-        self.state.session.is_some()
+        self.state.job.is_some()
     }
 
     /// Returns whether the command was suspended since the last call.
     pub fn take_suspension(&mut self) -> bool {
-        mem::take(&mut self.state.is_suspended)
+        self.state.job.as_mut().is_some_and(|job| mem::take(&mut job.is_suspended))
     }
 
     /// Returns whether the output ends in the middle of a line.
@@ -276,19 +305,28 @@ impl ModeTracker {
         undo + &self.modes().redo()
     }
 
+    /// Returns whether a terminal may have understood the output in another way.
+    fn is_doubtful(&self) -> bool {
+        self.characters.are_doubtful || self.state.is_doubtful
+    }
+
     fn undo(&self) -> String {
         let cancel = if self.is_between_sequences() { "" } else { "\x18" };
-        cancel.to_owned()
-            + &self.modes().undo()
-            + &if self.characters.are_doubtful { Modes::reset() } else { String::new() }
+        let undo = self.modes().undo();
+        if self.is_doubtful() {
+            return [cancel, BACK, &undo, &Modes::reset()].concat();
+        }
+        let rest = self.state.undo_at_end.iter().filter(|dangerous| !undo.contains(*dangerous));
+        [cancel, &undo].into_iter().chain(rest.map(String::as_str)).collect()
     }
 
     /// Returns whether the terminal may still send input that the user didn't type: because of a mode, or as an answer to a
     /// question of this last `time`. Then, how often the program has asked for the terminal's status.
     pub fn reports(&self, time: Duration) -> Option<usize> {
         let State { questions, modes, .. } = &self.state;
-        (self.characters.are_doubtful || questions.are_within(time) || modes.reports())
-            .then_some(questions.of_status)
+        // It may have asked unseen.
+        let times = if self.is_doubtful() { usize::MAX } else { questions.of_status };
+        (self.is_doubtful() || questions.are_within(time) || modes.reports()).then_some(times)
     }
 }
 
@@ -530,6 +568,17 @@ fn is(mode: u16, property: Is) -> bool {
     properties(mode).is_some_and(|properties| properties.contains(&property))
 }
 
+impl State {
+    /// Remembers the dangerous modes that are on.
+    fn note_dangerous(&mut self) {
+        let is_dangerous = |mode: &&u16| is(**mode, Is::Report) || KEYBOARDS.contains(mode);
+        let modes = self.modes.private.iter().filter(is_dangerous);
+        self.undo_at_end.extend(modes.map(|mode| switch(*mode, is(*mode, Is::On))));
+        let others = self.modes.others.iter().filter(|undo| [NO_LOCATOR, NO_USER_KEYS].contains(undo));
+        self.undo_at_end.extend(others.map(|undo| (*undo).to_owned()));
+    }
+}
+
 impl Perform for State {
     fn hook(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
         self.questions.ask();
@@ -543,6 +592,7 @@ impl Perform for State {
     fn put(&mut self, _byte: u8) {
         if self.device_string == USER_KEYS {
             self.modes.note(NO_USER_KEYS, true);
+            self.note_dangerous();
         }
     }
 
@@ -551,16 +601,20 @@ impl Perform for State {
         (self.in_sequence, self.in_line) = (false, true);
     }
 
-    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
         self.in_sequence = false;
+        let has_parts = params.iter().any(|subparameters| subparameters.len() > 1);
+        self.is_doubtful |= action != 'm' && (ignore || has_parts || params.len() > MAX_PARAMETERS);
         self.questions.sequence(params, intermediates, action);
         let mut numbers = params.iter().map(|subparameters| subparameters[0]);
         let mut next = || numbers.next().unwrap_or(0);
         let modes = &mut self.modes;
         match (intermediates, action) {
             (b"?", 'h' | 'l') => numbers.for_each(|mode| {
-                if mode == PASTE {
-                    self.paste = Some(action == 'h');
+                match mode {
+                    2 | TEKTRONIX => self.is_doubtful = true,
+                    PASTE => self.paste = Some(action == 'h'),
+                    _ => {}
                 }
                 modes.set(mode, action == 'h');
             }),
@@ -611,6 +665,9 @@ impl Perform for State {
             (b"", 'A' | 'C' | 'F'..='H' | '`' | 'a' | 'd' | 'f') => self.in_line = true,
             _ => {}
         }
+        if matches!(action, 'h' | 'l' | 'r' | 'z') {
+            self.note_dangerous();
+        }
     }
 
     fn esc_dispatch(&mut self, intermediates: &[u8], _ignore: bool, byte: u8) {
@@ -623,6 +680,7 @@ impl Perform for State {
             (b"", b'Z') => self.questions.ask(),
             (b"", b'\\') => return self.questions.end_of_string(),
             (b"", b'n' | b'o') => modes.note(FIRST_CHARSET, true),
+            (b" ", b'F' | b'G') => modes.note(SEVEN_BITS, byte == b'G'),
             (b"%", b'@' | b'G') => modes.note(UTF_8, byte == b'@'),
             ([set], charset) => {
                 if let Some((_, undo)) = ASCII.iter().find(|(known, _)| known == set) {
@@ -653,9 +711,11 @@ impl Perform for State {
         if params.len() == 16 {
             self.questions.ask();
         }
-        let is_of_session = |session: &String| text.strip_prefix(SUSPENDED) == Some(session);
-        let mut is_setting = self.session.as_ref().is_some_and(is_of_session);
-        self.is_suspended |= is_setting;
+        let suspends = |job: &&mut Job| text.strip_prefix(SUSPENDED) == Some(&job.session);
+        let mut is_setting = false;
+        if let Some(job) = self.job.as_mut().filter(suspends) {
+            (job.is_suspended, is_setting) = (true, true);
+        }
         for (start, undo) in STRINGS {
             let is_undone = undo == format!("\x1b]{text}\x1b\\");
             is_setting |= is_undone || text.starts_with(start);
@@ -699,6 +759,22 @@ mod tests {
         // After a stop that could not be prepared.
         assert_eq!(tracker.return_to_terminal(), "\x18\x1b[?25h\x1b[?25l");
         assert_eq!(tracker.terminal(), Terminal::Shows);
+    }
+
+    #[test]
+    fn dangerous_modes_are_undone_once_more() {
+        let undo = |output: &str| {
+            let mut tracker = ModeTracker::default();
+            tracker.feed(output.as_bytes());
+            tracker.undo()
+        };
+        assert_eq!(undo("\x1b[?1003h\x1b[?1003l\x1b[?25l\x1b[?25h"), "\x1b[?1003l");
+        assert_eq!(
+            undo("\x1b[?1061;1003h\x1bP0;1|17/41\x1b\\\x1bc"),
+            "\x1bP0;1|\x1b\\\x1b[?1003l\x1b[?1061l"
+        );
+        assert_eq!(undo("\x1b[?1003h\x1b[?1003l\x1b[?1003h"), "\x1b[?1003l");
+        assert_eq!(undo("\x1b[?1003l"), "");
     }
 
     #[test]
@@ -767,6 +843,8 @@ mod tests {
             ("\x1b[1mx\x1b[0;39m\x1b[39m", ""),
             ("\x1b[0;1m", "^[m"),
             ("\x1b%@", "^%G"),
+            ("\x1b G", "^ F"),
+            ("\x1b G\x1b F", ""),
             ("\x1b%@\x1b%G", ""),
             ("\x1b*0\x1bn", "^*B\x0f"),
             ("\x1b+0\x1bo\x0f\x1b+B", ""),
@@ -862,7 +940,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_in_sequences_make_the_modes_doubtful() {
+    fn sequences_that_terminals_read_differently_make_the_modes_doubtful() {
         let after = |output: &str, size| {
             let mut tracker = ModeTracker::default();
             output.as_bytes().chunks(size).for_each(|piece| tracker.feed(piece));
@@ -876,6 +954,11 @@ mod tests {
             "\x1bÐ0;1|17/41\x1b\\",
             "\u{9b}?1003è",
             "\x1b(é",
+            "\x1b[?2l\x1bYx\x1b<",
+            "\x1b[?2l\x1bc",
+            "\x1b[?38h",
+            "\x1b[?1003:1l",
+            "\x1b[?9;9;9;9;9;9;9;9;9;9;9;9;9;9;9;9;9;1003l",
             "\x1b\x7f[5î",
             "\x1bP$ñm\x1b\\",
         ];
@@ -883,12 +966,14 @@ mod tests {
             for output in strange {
                 let tracker = after(output, size);
                 assert!(tracker.reports(Duration::ZERO).is_some(), "{output:?} {size}");
-                assert!(tracker.undo().contains("\x1b[?1003l"), "{output:?} {size}");
+                let undo = tracker.undo();
+                assert!(undo.trim_start_matches('\x18').starts_with(BACK), "{output:?} {size}");
+                assert!(undo.contains("\x1b[?1003l"), "{output:?} {size}");
             }
             for output in
                 ["ä\x1b[mä€", "\x1b]0;ä\x07ä", "\x1b[31mä\x1bMä", "\x1bPqä\x1b\\", "\x1b[3\x18ä", "\u{85}ä"]
             {
-                assert!(!after(output, size).characters.are_doubtful, "{output:?} {size}");
+                assert!(!after(output, size).is_doubtful(), "{output:?} {size}");
             }
         }
     }

@@ -180,7 +180,7 @@ pub fn pass_output(
         let [has_ended, has_note, has_output] = fds.map(|fd| fd.revents());
         if has_note.contains(PollFlags::IN) {
             let count = read(notes, &mut note).unwrap_or(0);
-            locked().feed(&note[..count]);
+            locked().feed_note(&note[..count]);
             let _ = show(&terminal, &note[..count]);
         }
         if has_output.is_empty() {

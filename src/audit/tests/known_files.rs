@@ -303,4 +303,6 @@ fn a_file_that_a_tool_prefers_to_the_usual_one_is_found() {
     assert_eq!(project.whole(), ["deep/gems.rb: file"]);
     project.write("makefile", "").link("Dockerfile", "x").write("Containerfile", "");
     assert_eq!(project.top(), ["Containerfile: file", "makefile: file"]);
+    project.link("compose.yaml", "real").write("compose.yml", "");
+    assert!(project.top().contains(&"compose.yaml: link to real".to_owned()));
 }
