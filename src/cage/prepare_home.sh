@@ -4,7 +4,7 @@
 # Runs as root in a short-lived container of the cage's image, with the volume mounted at HOME, before the cage starts.
 #
 # - Gives the volume to UID:GID. A volume that has this owner already is skipped; the volume's root is changed last, so
-#   that an interrupted run is repeated.
+#   that an interrupted run is repeated. Programs in other cages may remove files meanwhile.
 # - Gives directories and empty files that belong to root to UID:GID: engines create missing mount points, and the directories above
 #   them, as root. Looks three levels deep, and deeper where directories are root's.
 # - Creates each DIRECTORY and FILE, paths below HOME, as a mount point, never through a symbolic link. Names on the way are relative
@@ -24,7 +24,7 @@ shift 2
 now=$(set -- $(ls -ldn "$home"); echo "$3:$4")
 if [ "$now" != "$owner" ]; then
     for file in "$home"/* "$home"/.[!.]* "$home"/..?*; do
-        if [ -e "$file" ] || [ -L "$file" ]; then chown -hR "$owner" "$file"; fi
+        if [ -e "$file" ] || [ -L "$file" ]; then chown -hR "$owner" "$file" || true; fi
     done
     chown "$owner" "$home"
 fi
@@ -32,7 +32,7 @@ fi
 is_roots() { [ "$(set -- $(ls -ldn "$1"); echo "$3")" = 0 ]; }
 
 if [ "${owner%%:*}" != 0 ] && command -v find >/dev/null; then
-    find "$home" -xdev -path "$home/*/*/*" ! -user 0 -prune -o -user 0 \( -type d -o -type f -size 0 \) -exec chown -h "$owner" {} +
+    find "$home" -xdev -path "$home/*/*/*" ! -user 0 -prune -o -user 0 \( -type d -o -type f -size 0 \) -exec chown -h "$owner" {} + || true
 fi
 
 # refuse NAME WHY

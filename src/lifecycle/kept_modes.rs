@@ -99,9 +99,13 @@ impl Keeper<'_> {
     /// Returns the modes that a shell has set at its prompt while nobody was attached, as far as they are known from an earlier
     /// prompt. None if another program is running.
     pub fn unseen_prompt(&self, cancel: &Cancel) -> Option<Modes> {
-        let prompt = self.content.prompt.as_ref().filter(|_| self.content.modes == Modes::default())?;
+        if self.content.modes != Modes::default() {
+            return None;
+        }
+        // This also continues a suspended agent, which has undone its modes.
         let shell = self.file.ask(self.runner, cancel)?.waiting_shell()?;
-        (shell == prompt.shell).then(|| prompt.modes.checked())
+        let prompt = self.content.prompt.as_ref().filter(|prompt| prompt.shell == shell)?;
+        Some(prompt.modes.checked())
     }
 
     /// Writes the modes, unless they were read or written last: another terminal may have written newer ones. `since` is when the

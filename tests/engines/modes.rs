@@ -132,6 +132,16 @@ fn a_program_gets_its_modes_back(world: &World) {
     terminal.sends("\x1b[92;5u").shows("code=0.");
     let mut terminal = Emulator::run(world, "cage start", &[]);
     terminal.has_modes(AGENTS_MODES).types("typed").shows("typed").sends("\x1b[92;5u").shows("code=0.");
+    // Agents undo their modes before they are suspended.
+    world.cage("restart --yes -d").ok();
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.shows("project ").types("exec sh -c 'stty -echo; echo re\"\"ady; exec cat'").shows("ready");
+    std::thread::sleep(Duration::from_secs(2));
+    terminal.sends("\x1a\x1c").shows("code=0.");
+    let mut terminal = Emulator::run(world, "cage start", &[]);
+    terminal.shows("Re-attaching");
+    std::thread::sleep(Duration::from_secs(2));
+    terminal.types("typed").shows("typed").sends("\x1c").shows("code=0.");
 
     // Not those of another run of the cage.
     world.cage("stop").ok();
