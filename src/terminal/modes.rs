@@ -122,6 +122,11 @@ const STRINGS: [(&str, &str); 7] = [
     ("22;", "\x1b]22;\x1b\\"),    // the pointer's shape
 ];
 
+/// The beginnings of strings that set a title, and the sequences that keep both titles and bring them back.
+const TITLES: [&str; 3] = ["0;", "1;", "2;"];
+const KEEP_TITLES: &str = "\x1b[22;0t";
+const BACK_TO_TITLES: &str = "\x1b[23;0t";
+
 /// The most entries that are kept of a stack. Terminals keep fewer.
 const MAX_STACK: usize = 32;
 
@@ -202,6 +207,8 @@ struct State {
     paste: Option<bool>,
     /// The modes that the output has made the terminal save.
     saved: BTreeMap<u16, bool>,
+    /// How often the output has set a title since that was last asked.
+    titles: usize,
     /// The kind of the last device control string.
     device_string: Option<char>,
 }
@@ -296,9 +303,24 @@ impl ModeTracker {
         }
     }
 
+    /// Returns the sequence to show before the piece of output that was followed last: it keeps the user's title, which the output
+    /// replaces. Nothing is shown in the middle of a sequence.
+    pub fn keep_titles(&mut self, was_between_sequences: bool) -> &'static str {
+        let is_new = mem::take(&mut self.state.titles) > 0
+            && was_between_sequences
+            && !self.modes().others.contains(&BACK_TO_TITLES);
+        if is_new {
+            self.state.modes.note(BACK_TO_TITLES, true);
+        }
+        if is_new { KEEP_TITLES } else { "" }
+    }
+
     /// Returns to the terminal, and returns the sequences that set the modes again. If it was not left, they are undone first.
     pub fn return_to_terminal(&mut self) -> String {
-        let undo = self.leave().unwrap_or_default();
+        let mut undo = self.leave().unwrap_or_default();
+        if self.modes().others.contains(&BACK_TO_TITLES) {
+            undo += KEEP_TITLES;
+        }
         self.terminal = Terminal::Shows;
         // Where the user's shell has left the cursor.
         self.state.in_line = false;
@@ -716,6 +738,7 @@ impl Perform for State {
         if let Some(job) = self.job.as_mut().filter(suspends) {
             (job.is_suspended, is_setting) = (true, true);
         }
+        self.titles += usize::from(TITLES.iter().any(|start| text.starts_with(start)));
         for (start, undo) in STRINGS {
             let is_undone = undo == format!("\x1b]{text}\x1b\\");
             is_setting |= is_undone || text.starts_with(start);
@@ -743,6 +766,23 @@ mod tests {
 
     fn undo(output: &str) -> String {
         after(output.as_bytes()).undo().replace('\x1b', "^")
+    }
+
+    #[test]
+    fn the_users_title_is_kept_once_and_comes_back() {
+        let mut tracker = ModeTracker::default();
+        tracker.feed(b"\x1b]4;1;red\x07\x1b[22;2t");
+        assert_eq!(tracker.keep_titles(true), "");
+        for (output, kept) in [("\x1b]2;one\x07", "\x1b[22;0t"), ("\x1b]0;two\x1b\\", "")] {
+            tracker.feed(output.as_bytes());
+            assert_eq!((tracker.keep_titles(true), tracker.keep_titles(true)), (kept, ""));
+        }
+        assert!(tracker.leave().unwrap().ends_with("\x1b[23;0t"));
+        assert!(tracker.return_to_terminal().starts_with("\x1b[22;0t"));
+        // Too late.
+        let mut tracker = ModeTracker::default();
+        tracker.feed(b"\x1b]2;one\x07");
+        assert_eq!((tracker.keep_titles(false), tracker.leave().unwrap().as_str()), ("", ""));
     }
 
     #[test]

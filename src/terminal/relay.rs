@@ -194,12 +194,14 @@ pub fn pass_output(
                 let output = &output[..count];
                 let mut tracker = locked();
                 tracker.feed(output);
+                let before = tracker.keep_titles(is_between);
                 is_between = tracker.is_between_sequences();
                 let (is_suspended, becomes) = (tracker.take_suspension(), tracker.terminal());
                 drop(tracker);
                 // Without a terminal the rest is still read, so that the client doesn't wait.
                 if becomes == Terminal::Shows {
-                    is_shown = is_shown && show(&terminal, output).is_ok();
+                    is_shown = is_shown
+                        && show(&terminal, before.as_bytes()).and_then(|()| show(&terminal, output)).is_ok();
                 }
                 if is_suspended && becomes != Terminal::GivenUp {
                     pty::suspend_job();

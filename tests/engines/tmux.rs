@@ -24,6 +24,11 @@ impl Tmux<'_> {
         self
     }
 
+    fn has_title(&self, title: &str) -> &Self {
+        eventually(title, || self.does(&["display-message", "-p", "#{pane_title}"]).trim_end() == title);
+        self
+    }
+
     fn types(&self, line: &str) -> &Self {
         self.does(&["send-keys", "-l", line]);
         self.does(&["send-keys", "Enter"]);
@@ -52,15 +57,18 @@ fn a_program_in_tmux_is_left_and_entered_again(world: &World) {
     let tmux = Tmux(world);
     let start = format!("{} start; echo code=$?.; exec sleep 1000", world.binary().display());
     tmux.does(&["new-session", "-d", "-x", "80", "-y", "24", &start]);
+    tmux.does(&["select-pane", "-T", "the user's"]);
     tmux.shows("project ").types(PLAIN_SHELL).shows("plain> ");
-    tmux.types(&format!("stty -icanon -echo; printf '{AGENT}\\033[?1hin'; echo side; exec cat -v"))
-        .shows("inside");
+    tmux.types(&format!(
+        "stty -icanon -echo; printf '{AGENT}\\033[?1h\\033]0;an agent\\ain'; echo side; exec cat -v"
+    ))
+    .shows("inside");
     let modes = "alternate screen hidden cursor mouse encoding cursor keys";
     // The control: tmux knows them.
-    tmux.has_modes(modes);
+    tmux.has_modes(modes).has_title("an agent");
     for _ in 0..2 {
         tmux.does(&["send-keys", "C-\\"]);
-        tmux.shows("detached from cage-project-").shows("code=0.").has_modes("");
+        tmux.shows("detached from cage-project-").shows("code=0.").has_modes("").has_title("the user's");
         tmux.does(&["respawn-pane", "-k", &start]);
         tmux.has_modes(modes);
         // A paste is marked as one.
