@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::limits::{Limits, is_absent};
 use super::outside::Outside;
 
-/// The largest file whose is read to its end, in bytes.
+/// The size up to which a file is read to its end, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Flags for passing through a directory. On Linux that needs no permission to read it: the owner of an unreadable `.git`

@@ -21,10 +21,13 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 home=$1 owner=$2
 shift 2
 
+# tries COMMAND...: files may vanish meanwhile
+tries() { "$@" || "$@" || "$@" || "$@" || "$@"; }
+
 now=$(set -- $(ls -ldn "$home"); echo "$3:$4")
 if [ "$now" != "$owner" ]; then
     for file in "$home"/* "$home"/.[!.]* "$home"/..?*; do
-        if [ -e "$file" ] || [ -L "$file" ]; then chown -hR "$owner" "$file" || true; fi
+        if [ -e "$file" ] || [ -L "$file" ]; then tries chown -hR "$owner" "$file"; fi
     done
     chown "$owner" "$home"
 fi
@@ -32,7 +35,7 @@ fi
 is_roots() { [ "$(set -- $(ls -ldn "$1"); echo "$3")" = 0 ]; }
 
 if [ "${owner%%:*}" != 0 ] && command -v find >/dev/null; then
-    find "$home" -xdev -path "$home/*/*/*" ! -user 0 -prune -o -user 0 \( -type d -o -type f -size 0 \) -exec chown -h "$owner" {} + || true
+    tries find "$home" -xdev -path "$home/*/*/*" ! -user 0 -prune -o -user 0 \( -type d -o -type f -size 0 \) -exec chown -h "$owner" {} +
 fi
 
 # refuse NAME WHY

@@ -53,21 +53,21 @@ const WITH_BLANKS: [&str; 6] = [
 /// Names in a home of directories with programs and libraries that shells, interpreters and desktops find by themselves. Links in
 /// them lead to programs that are run knowingly, or into a store of packages.
 const PROGRAMS: &str = "\
-    bin sbin n/bin opt/bin .local/bin .local/opt .nix-profile .local/state/nix homebrew linuxbrew .linuxbrew Applications snap \
+    bin sbin .local/bin .local/opt .nix-profile .local/state/nix homebrew linuxbrew .linuxbrew Applications snap \
     .local/share/flatpak .local/share/umake Library/Frameworks Library/PreferencePanes Library/QuickLook Library/Spotlight \
     anaconda anaconda2 anaconda3 miniconda miniconda2 miniconda3 mambaforge miniforge miniforge3 micromamba .conda .micromamba \
     .local/share/mamba .local/pipx .local/share/pipx .local/share/pyenv .poetry .rye Library/Python \
     node_modules .local/share/npm .local/share/bun .bun/bin .deno/bin .fnm .n .nodebrew .nodist .vfox .yarn/bin Library/pnpm \
     perl5 .perlbrew .plenv .raku .rakubrew Library/Perl .gem .local/share/gem .rubies .phpbrew .composer/vendor/bin Library/Ruby \
-    R/aarch64-unknown-linux-gnu-library R/x86_64-pc-linux-gnu-library .R Library/R quicklisp .roswell \
+    .R Library/R .roswell \
     go/bin .local/share/go .g .gvm .cargo/bin .local/share/cargo .local/share/rustup .elan .moon .nimble .pub-cache .swiftly .swiftenv \
     .cabal/bin .ghcup/bin .stack/programs .luarocks .mix .kerl .jbang .jdks .konan .local/share/coursier .local/share/JetBrains \
-    Android/Sdk Library/Android .platformio depot_tools google-cloud-sdk spack .pulumi/bin .fly/bin .dapr/bin .arkade .tiup .wasmer \
+    Library/Android .platformio google-cloud-sdk .pulumi/bin .fly/bin .dapr/bin .arkade .tiup .wasmer \
     .wasmtime .foundry/bin .krew/bin .pixi/bin .basher .atuin/bin";
 
 /// Directories of the system.
 const SYSTEM: &str = "\
-    /bin /sbin /lib /lib32 /lib64 /libexec /usr /etc /boot /efi /nix /gnu /snap /opt/homebrew /opt/local /home/linuxbrew \
+    /bin /sbin /lib /lib32 /lib64 /libexec /usr /etc /boot /efi /nix /gnu /snap /home/linuxbrew \
     /run/systemd /run/udev /var/cron /var/db /var/guix /var/spool/anacron /var/spool/at /var/spool/cron \
     /var/lib/apk /var/lib/apt /var/lib/cloud /var/lib/confexts /var/lib/dpkg /var/lib/extensions /var/lib/flatpak /var/lib/gems \
     /var/lib/kubelet /var/lib/machines /var/lib/pacman /var/lib/polkit-1 /var/lib/portables /var/lib/rancher /var/lib/rpm \
@@ -436,8 +436,6 @@ mod tests {
         let counts = |path: &str| host.counts_here(Path::new(path), Path::new("/home/me/app")).is_some();
         for path in [
             "/bin/sh",
-            "/opt",
-            "/opt/homebrew/bin",
             "/home/linuxbrew/.linuxbrew",
             "/var/spool",
             "/var/spool/cron/crontabs",
@@ -447,14 +445,15 @@ mod tests {
             "/nix/store",
             "/home/me/miniconda3",
             "/home/me/miniconda3/envs/x/bin",
-            "/home/me/R",
             "/home/me/node_modules/x",
             "/home/me/Library/Input Methods/x",
         ] {
             assert!(counts(path), "{path}");
         }
         for path in [
+            "/opt",
             "/opt/tool",
+            "/home/me/R",
             "/var/lib/pgsql",
             "/var/spool/mail",
             "/run/pcscd",

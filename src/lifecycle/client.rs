@@ -136,9 +136,11 @@ impl Running {
 
     /// Sets the modes of a shell that has set them when nobody was attached, unless it or another program has changed them since.
     pub fn set_prompt(&self, prompt: &Modes) {
-        let tracker = self.tracker();
+        let mut tracker = self.tracker();
         if !tracker.has_switched_paste() {
-            self.show(&prompt.redo());
+            let redo = prompt.redo();
+            tracker.feed_note(redo.as_bytes());
+            self.show(&redo);
         }
     }
 
@@ -252,9 +254,10 @@ impl Running {
 
     /// Stops cage, with the terminal as it was before. The client goes on, and waits when nobody reads its output.
     fn suspend(&self, terminal: &SavedTerminal) {
-        let held = self.pty.hold_input();
+        let mut held = self.pty.hold_input();
         self.leave_terminal();
         terminal.restore();
+        *held = true;
         drop(held);
         let _ = emulate_default_handler(SIGTSTP);
     }
@@ -294,8 +297,9 @@ impl Running {
                 SIGTSTP => self.suspend(terminal),
                 SIGCONT => {
                     // A key is for the program, which may go on later than cage.
-                    let held = self.pty.hold_input();
+                    let mut held = self.pty.hold_input();
                     if self.resume(terminal) {
+                        *held = false;
                         self.resize(0);
                         on_event(self, Event::Signal(SIGCONT));
                         // A command draws when it is continued, and podman loses the code of one that ends meanwhile.

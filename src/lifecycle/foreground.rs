@@ -34,6 +34,11 @@ impl Foreground {
         runtime.command(["exec", "--workdir", "/", container, "/bin/sh", "-c", SCRIPT]).within(ANSWER)
     }
 
+    /// Returns the same command, which also continues a program that Ctrl-Z has suspended although no shell could continue it.
+    pub fn query_and_continue(runtime: &Runtime, container: &str) -> Invocation {
+        Self::query(runtime, container).arg("sh").arg("continue")
+    }
+
     /// Reads what the command printed; `None` if it failed.
     pub fn of(answer: Result<Output, EngineError>) -> Option<Self> {
         let output = answer.ok().filter(|output| output.status.success())?;

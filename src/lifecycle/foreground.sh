@@ -1,15 +1,19 @@
 #!/bin/sh
-# Prints which program of the first process's terminal is in the foreground: its process group and when that started. Then, if it is
-# a shell that waits for input, a dash and its name, otherwise its age in seconds and its name; if it is a shell with a suspended
-# program, that program's. Continues a program that Ctrl-Z has suspended although no shell is there to continue it: the engine's init
-# process makes that possible.
+# Prints which program of the first process's terminal is in the foreground: foreground.sh [continue]
+#
+# Prints its process group and when that started. Then, if it is a shell that waits for input, a dash and its name, otherwise its age
+# in seconds and its name; if it is a shell with a suspended program, that program's. With `continue`, continues a program that Ctrl-Z
+# has suspended although its parent is the engine's init process, which never continues it.
 #
 # Runs as the image's user in the cage.
 #
 # shellcheck disable=SC2046,SC2086  # /proc/*/stat and the arguments are split on purpose
 
 set -f
+continue=${1:-}
 read -r stat </proc/1/stat || exit
+init=${stat#*(}
+init=${init%)*}
 set -- ${stat##*) }
 group=$6 stat=
 read -r stat 2>/dev/null <"/proc/$group/stat"
@@ -17,7 +21,7 @@ name=${stat#*(}
 name=${name%)*}
 set -- ${stat##*) }
 session=$4 start=${20}
-[ "$1 $2" != 'T 1' ] || kill -CONT "-$group"
+case $continue$1$2$init in continueT1*init | continueT1tini | continueT1catatonit) kill -CONT "-$group" ;; esac
 echo "$group $start"
 
 case $name in

@@ -61,7 +61,7 @@ pub fn are_of_program(host: &Host, name: &str) -> bool {
 impl KeptModes {
     /// Describes the file of the cage `name`.
     pub fn of(host: &Host, runtime: &Runtime, container: &str, name: &str) -> Self {
-        let foreground = Foreground::query(runtime, container);
+        let foreground = Foreground::query_and_continue(runtime, container);
         Self { path: host.state_file(name, "modes"), since: None, foreground }
     }
 
@@ -128,15 +128,19 @@ impl Keeper<'_> {
             }
         }
     }
+
     /// Keeps modes if they are those of a shell's prompt, which another program can have, too. Asks only once for the same modes.
     fn learn_prompt(&mut self, modes: &Modes, cancel: &Cancel) {
-        let is_known = self.content.prompt.as_ref().is_some_and(|prompt| prompt.modes == *modes);
-        let is_asked = self.asked.as_ref() == Some(modes);
-        if modes.are_of_a_prompt() && modes.bracketed_paste() && !is_known && !is_asked {
+        let is = |other: Option<&Modes>| other.is_some_and(|other| other.of_program() == modes.of_program());
+        let is_known =
+            is(self.content.prompt.as_ref().map(|prompt| &prompt.modes)) || is(self.asked.as_ref());
+        if !modes.are_of_a_prompt() || !modes.bracketed_paste() || is_known {
+            return;
+        }
+        if let Some(program) = self.file.ask(self.runner, cancel) {
             self.asked = Some(modes.clone());
-            if let Some(shell) = self.file.ask(self.runner, cancel).and_then(Foreground::waiting_shell) {
-                self.content.prompt = Some(Prompt { shell, modes: modes.clone() });
-            }
+            let prompt = program.waiting_shell().map(|shell| Prompt { shell, modes: modes.clone() });
+            self.content.prompt = prompt.or(self.content.prompt.take());
         }
     }
 }

@@ -44,7 +44,6 @@ const MODES: &[(u16, &[Is])] = &[
     (1004, &[Is::Report]), // focus
     (1005, &[]),           // mouse encoding: UTF-8
     (1006, &[]),           // mouse encoding: SGR
-    (1007, &[Is::On]),     // the wheel sends cursor keys: programs that turn this off turn it on at their end
     (1015, &[]),           // mouse encoding: urxvt
     (1016, &[]),           // mouse encoding: SGR in pixels
     // Function keys as other terminals have them; 1061 makes those of DECUDK work.
@@ -76,6 +75,10 @@ const BACK: &str = "\x1b\x03\x1b<\x1b<";
 
 /// The most parameters that every terminal takes. vte takes 32.
 const MAX_PARAMETERS: usize = 16;
+
+/// The mode in which the wheel sends cursor keys, and the sequence that turns it on. Terminals differ in the default.
+const WHEEL: u16 = 1007;
+const WHEEL_ON: &str = "\x1b[?1007h";
 
 /// The modes that switch to the alternate screen.
 const ALTERNATE_SCREENS: [u16; 3] = [47, 1047, 1049];
@@ -205,6 +208,8 @@ struct State {
     in_line: bool,
     /// What the output has last switched bracketed paste to.
     paste: Option<bool>,
+    /// Whether the program expects that the wheel sends cursor keys.
+    wheel: Option<bool>,
     /// The modes that the output has made the terminal save.
     saved: BTreeMap<u16, bool>,
     /// How often the output has set a title since that was last asked.
@@ -238,7 +243,7 @@ impl ModeTracker {
         self.state.questions.note_time();
     }
 
-    /// Follows a message between the output.
+    /// Follows modes that cage itself sets between the output.
     pub fn feed_note(&mut self, note: &[u8]) {
         let has_output = self.has_output;
         self.feed(note);
@@ -516,8 +521,11 @@ impl Modes {
     /// Resets what every terminal resets. Some, such as tmux, stay on the alternate screen.
     fn full_reset(&mut self) {
         let may_be_alternate = self.alternate_screen() || self.others.contains(&MAIN_SCREEN);
+        let has_titles = self.others.contains(&BACK_TO_TITLES);
         *self = Self::default();
         self.note(MAIN_SCREEN, may_be_alternate);
+        // Terminals differ in whether they forget the titles that they keep.
+        self.note(BACK_TO_TITLES, has_titles);
     }
 
     /// Resets what a soft reset does.
@@ -591,6 +599,33 @@ fn is(mode: u16, property: Is) -> bool {
 }
 
 impl State {
+    /// Sets, resets, saves or restores modes.
+    fn private_modes(&mut self, params: &Params, action: char) {
+        for mode in params.iter().map(|subparameters| subparameters[0]) {
+            self.is_doubtful |= [2, TEKTRONIX].contains(&mode);
+            let on = match action {
+                's' => {
+                    self.saved.extend(self.modes.get(mode).map(|on| (mode, on)));
+                    continue;
+                }
+                // A program may have saved the mode in an earlier session.
+                'r' => self.saved.get(&mode).copied().unwrap_or(!is(mode, Is::On)),
+                _ => action == 'h',
+            };
+            match mode {
+                PASTE => self.paste = Some(on),
+                WHEEL => {
+                    // A program that begins by turning it off expects it to be on.
+                    let is_expected = *self.wheel.get_or_insert(!on);
+                    self.modes.note(WHEEL_ON, is_expected && !on);
+                }
+                _ => {}
+            }
+            self.modes.set(mode, on);
+        }
+        self.note_dangerous();
+    }
+
     /// Remembers the dangerous modes that are on.
     fn note_dangerous(&mut self) {
         let is_dangerous = |mode: &&u16| is(**mode, Is::Report) || KEYBOARDS.contains(mode);
@@ -632,27 +667,13 @@ impl Perform for State {
         let mut next = || numbers.next().unwrap_or(0);
         let modes = &mut self.modes;
         match (intermediates, action) {
-            (b"?", 'h' | 'l') => numbers.for_each(|mode| {
-                match mode {
-                    2 | TEKTRONIX => self.is_doubtful = true,
-                    PASTE => self.paste = Some(action == 'h'),
-                    _ => {}
-                }
-                modes.set(mode, action == 'h');
-            }),
+            (b"?", 'h' | 'l' | 's' | 'r') => self.private_modes(params, action),
             (b"", 'h' | 'l') => numbers.for_each(|mode| match mode {
                 2 => modes.note(UNLOCKED, action == 'h'),
                 4 => modes.note(REPLACE, action == 'h'),
                 12 => modes.note(NO_ECHO, action == 'l'),
                 20 => modes.note(LINE_FEED, action == 'h'),
                 _ => {}
-            }),
-            (b"?", 's') => numbers.for_each(|mode| {
-                self.saved.extend(modes.get(mode).map(|on| (mode, on)));
-            }),
-            // A program may have saved the mode in an earlier session.
-            (b"?", 'r') => numbers.for_each(|mode| {
-                modes.set(mode, self.saved.get(&mode).copied().unwrap_or(!is(mode, Is::On)));
             }),
             (b"", 'r') => {
                 let (top, bottom) = (next(), next());
@@ -682,13 +703,13 @@ impl Perform for State {
                     None => {}
                 }
             }
-            (b"'", 'z') => modes.note(NO_LOCATOR, next() != 0),
+            (b"'", 'z') => {
+                modes.note(NO_LOCATOR, next() != 0);
+                self.note_dangerous();
+            }
             // The cursor moves to where something may be.
             (b"", 'A' | 'C' | 'F'..='H' | '`' | 'a' | 'd' | 'f') => self.in_line = true,
             _ => {}
-        }
-        if matches!(action, 'h' | 'l' | 'r' | 'z') {
-            self.note_dangerous();
         }
     }
 
@@ -859,6 +880,7 @@ mod tests {
             ("\x1b[?12h\x1b[?1007h\x1b[?1034h\x1b[?9999h", ""),
             ("\x1b[?1007l", "^[?1007h"),
             ("\x1b[?1007l\x1b[?1007h", ""),
+            ("\x1b[?1007h\x1b[?1007l", ""),
             ("\x1b[?1061h\x1bP0;1|17/746f7563680d\x1b\\", "^[?1061l^P0;1|^\\"),
             ("\x1bP1;1|17/41\x1b\\\x1bP0;1|\x1b\\\x1bP1$tx\x1b\\", ""),
             ("\x1b[?1003h\x1b[?1003s\x1b[?1003l\x1b[?1003r", "^[?1003l"),
@@ -1074,6 +1096,7 @@ mod tests {
     fn modes_of_a_prompt_and_of_drawing_are_told_from_those_of_a_program() {
         for (output, is_prompt) in [
             ("\x1b[?1;2004h\x1b=\x1b[1m", true),
+            ("\x1b[?1007l\x1b[?2004h", true),
             ("\x1b[?25l", false),
             ("\x1b[?1049h", false),
             ("\x1b[>1u", false),

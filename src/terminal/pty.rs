@@ -95,7 +95,7 @@ pub fn suspend_job() {
 #[derive(Debug)]
 pub struct Pty {
     fd: OwnedFd,
-    input: Mutex<()>,
+    input: Mutex<bool>,
 }
 
 impl Pty {
@@ -127,8 +127,9 @@ impl Pty {
         write(&self.fd, input).unwrap_or(0)
     }
 
-    /// Keeps the user's input from being read and written until this is dropped.
-    pub fn hold_input(&self) -> MutexGuard<'_, ()> {
+    /// Keeps the user's input from being read and written until this is dropped. The value is whether the terminal was left, so that
+    /// input is for another program while that has the terminal.
+    pub fn hold_input(&self) -> MutexGuard<'_, bool> {
         self.input.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

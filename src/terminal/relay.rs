@@ -123,8 +123,10 @@ pub fn pass_input(
 
 /// Reads the user's input, unless it is for another program, or somebody who held it has read it meanwhile.
 fn read_input(terminal: impl AsFd, pty: &Pty, input: &mut [u8]) -> io::Result<Result<usize, Errno>> {
-    let _turn = pty.hold_input();
-    if pty::is_in_background(&terminal) {
+    let turn = pty.hold_input();
+    // Without the user's shell the system tells that the terminal is gone.
+    if *turn && pty::is_in_background(&terminal) {
+        drop(turn);
         thread::sleep(NOT_YET);
         return Ok(Err(Errno::AGAIN));
     }
@@ -170,8 +172,14 @@ pub fn pass_output(
     let locked = || tracker.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let waits = |tracker: &MutexGuard<ModeTracker>| tracker.terminal() == Terminal::Left;
-        if waits(&locked()) && !wait(&mut [PollFd::new(ended, PollFlags::IN)], Some(NOT_YET))? {
-            continue;
+        if waits(&locked()) {
+            if !wait(&mut [PollFd::new(ended, PollFlags::IN)], Some(NOT_YET))? {
+                continue;
+            }
+            // The client ended before cage was continued.
+            if !pty::is_in_background(&terminal) {
+                let _ = show(&terminal, locked().return_to_terminal().as_bytes());
+            }
         }
         let note_is = if is_between { PollFlags::IN } else { PollFlags::empty() };
         let mut fds =
@@ -180,7 +188,6 @@ pub fn pass_output(
         let [has_ended, has_note, has_output] = fds.map(|fd| fd.revents());
         if has_note.contains(PollFlags::IN) {
             let count = read(notes, &mut note).unwrap_or(0);
-            locked().feed_note(&note[..count]);
             let _ = show(&terminal, &note[..count]);
         }
         if has_output.is_empty() {

@@ -97,7 +97,7 @@ fn codex_has_the_terminal(world: &World) {
     let agent = FullScreen {
         command: "codex --no-daemon --dangerously-bypass-approvals-and-sandbox",
         prompt: "Ask Codex to do anything",
-        modes: "alternate screen, bracketed paste, mouse, mouse encoding, keyboard [7, 7], 1004, 1007",
+        modes: "alternate screen, bracketed paste, mouse, mouse encoding, keyboard [7, 7], 1004",
         interrupts: 2,
         farewell: "To continue this session",
     };

@@ -216,7 +216,7 @@ impl Emulator {
         note("mouse encoding", screen.mouse_protocol_encoding() != vt100::MouseProtocolEncoding::Default);
         note("modify other keys", extra.modify_other_keys != 0);
         modes.extend((!extra.keyboard.is_empty()).then(|| format!("keyboard {:?}", extra.keyboard)));
-        let is_default = |mode: u16, on: bool| on == matches!(mode, 7 | 1007);
+        let is_default = |mode: u16, on: bool| mode == 1007 || on == (mode == 7);
         modes.extend(
             extra
                 .private
