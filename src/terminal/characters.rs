@@ -54,9 +54,12 @@ impl Characters {
             |bytes| std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none());
         self.is_cut = output.utf8_chunks().last().is_some_and(|chunk| is_incomplete(chunk.invalid()));
         if output.is_ascii() && !self.in_control {
-            // What comes before the last Escape doesn't matter.
-            let last = output.iter().rposition(|byte| *byte == ESCAPE).unwrap_or(0);
-            self.part = output[last..].iter().fold(self.part, |part, byte| part.after(*byte));
+            // What comes before the last Escape doesn't matter, and text stays text.
+            let last = output.iter().rposition(|byte| *byte == ESCAPE);
+            if last.is_some() || self.part != Part::Text {
+                let rest = &output[last.unwrap_or(0)..];
+                self.part = rest.iter().fold(self.part, |part, byte| part.after(*byte));
+            }
             return output.into();
         }
         let mut ascii = Vec::with_capacity(output.len() + 1);
