@@ -23,9 +23,10 @@ use crate::engine::error::EngineError;
 use crate::engine::runner::{Cancel, Runner, Streams, Watch, pid, spawn};
 use crate::engine::signals::Interrupts;
 use crate::terminal::keys::KeyFilter;
-use crate::terminal::modes::{ModeTracker, Modes};
+use crate::terminal::modes::Modes;
 use crate::terminal::pty::{Pty, SavedTerminal, is_in_background};
 use crate::terminal::relay::{self, Input};
+use crate::terminal::tracker::ModeTracker;
 
 /// How long a message is left among the output of a program.
 const MESSAGE: Duration = Duration::from_secs(3);
@@ -402,14 +403,12 @@ impl Client<'_> {
             handle.close();
             started.and(output)
         });
-        let modes = running.modes();
-        let had_terminal = running.leave_terminal();
+        let (modes, had_terminal) = (running.modes(), running.leave_terminal());
         drop(terminal);
         // From now on Ctrl-Z stops cage as usual.
         let _ = register_conditional_default(SIGTSTP, Arc::new(AtomicBool::new(true)));
         let output = output.map_err(failed)?;
-        let in_line = running.tracker().is_in_line();
-        let hung_up = running.hung_up.into_inner();
+        let (in_line, hung_up) = (running.tracker().is_in_line(), running.hung_up.load(Ordering::Relaxed));
         Ok(Ended { status: output.status, stderr: output.stderr, modes, hung_up, had_terminal, in_line })
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::runtime::Runtime;
 use crate::host::machine::Host;
 use crate::lifecycle::foreground::Foreground;
 use crate::terminal::modes::Modes;
+use crate::terminal::tracker::ModeTracker;
 
 /// The file of a cage, `~/.local/state/cage/NAME.modes`, before it is read.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl KeptModes {
         let read = || {
             let text = fs::read_to_string(self.path.as_ref()?).ok()?;
             let mut content: Content = serde_json::from_str(&text).ok()?;
-            content.modes = content.modes.checked();
+            content.modes = ModeTracker::checked(&content.modes);
             let is_same = || {
                 content.foreground.is_some() && content.foreground == self.ask_id(runner, &Cancel::default())
             };
@@ -105,7 +106,7 @@ impl Keeper<'_> {
         // This also continues a suspended agent, which has undone its modes.
         let shell = self.file.ask(self.runner, cancel)?.waiting_shell()?;
         let prompt = self.content.prompt.as_ref().filter(|prompt| prompt.shell == shell)?;
-        Some(prompt.modes.checked())
+        Some(ModeTracker::checked(&prompt.modes))
     }
 
     /// Writes the modes, unless they were read or written last: another terminal may have written newer ones. `since` is when the

@@ -7,3 +7,4 @@ pub mod modes;
 pub mod pty;
 pub mod questions;
 pub mod relay;
+pub mod tracker;

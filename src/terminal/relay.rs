@@ -8,7 +8,7 @@
 use std::io::{self, PipeReader};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ use rustix::io::{Errno, read, write};
 use rustix::stdio::{stdin, stdout};
 
 use super::keys::KeyFilter;
-use super::modes::{ModeTracker, Terminal};
 use super::pty::{self, Pty};
+use super::tracker::{ModeTracker, Output};
 
 /// How long a part of a key's sequence is held back.
 const HOLD: Duration = Duration::from_millis(5);
@@ -171,8 +171,8 @@ pub fn pass_output(
     let (mut is_open, mut is_shown, mut is_between) = (true, true, true);
     let locked = || tracker.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let waits = |tracker: &MutexGuard<ModeTracker>| tracker.terminal() == Terminal::Left;
-        if waits(&locked()) {
+        let is_held = locked().output() == Output::Held;
+        if is_held {
             if !wait(&mut [PollFd::new(ended, PollFlags::IN)], Some(NOT_YET))? {
                 continue;
             }
@@ -203,14 +203,14 @@ pub fn pass_output(
                 tracker.feed(output);
                 let before = tracker.keep_titles(is_between);
                 is_between = tracker.is_between_sequences();
-                let (is_suspended, becomes) = (tracker.take_suspension(), tracker.terminal());
+                let (is_suspended, fate) = (tracker.take_suspension(), tracker.output());
                 drop(tracker);
                 // Without a terminal the rest is still read, so that the client doesn't wait.
-                if becomes == Terminal::Shows {
+                if fate == Output::Shown {
                     is_shown = is_shown
                         && show(&terminal, before.as_bytes()).and_then(|()| show(&terminal, output)).is_ok();
                 }
-                if is_suspended && becomes != Terminal::GivenUp {
+                if is_suspended && fate != Output::Discarded {
                     pty::suspend_job();
                 }
             }
