@@ -475,7 +475,7 @@ const AGENT: &str = "an agent runs it or the commands in it";
 pub const PREFERRED: &[(&str, &str, &str)] = &[
     ("makefile", "Makefile", "make reads it instead of Makefile"),
     ("rakefile", "Rakefile rakefile.rb Rakefile.rb", "rake reads it instead of the other file"),
-    (".justfile", "justfile Justfile", "just refuses two files, or reads this one"),
+    (".justfile", "justfile Justfile", "just finds two justfiles, and reads one or refuses both"),
     ("compose.yaml", "compose.yml docker-compose.yaml docker-compose.yml", COMPOSE_FIRST),
     ("compose.yml", "docker-compose.yaml docker-compose.yml", COMPOSE_FIRST),
     ("docker-compose.yaml", "docker-compose.yml", COMPOSE_FIRST),

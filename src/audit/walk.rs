@@ -126,10 +126,8 @@ impl Walk<'_> {
             let (known, is_top) = (self.known, self.scope == Scope::Top);
             let may_be_below = || known.may_be_below(&names, &folded(&name), is_top);
             if kind == FileType::Directory {
-                // Its files are too many to be listed.
                 if let (Some((trigger, _)), 1) = (tree, passed_over(&folded(&name))) {
-                    let changed = self.tree.status(fd, &path.join(&name)).map_or(i64::MAX, |dir| dir.changed);
-                    self.add(&path.join(&name), "directory", trigger, b"", changed);
+                    self.crowded(fd, &path.join(&name), trigger);
                 }
                 if scope == Scope::Whole || may_be_below() {
                     todo.push(here.below(&name));
@@ -157,19 +155,25 @@ impl Walk<'_> {
         self.followed.insert(link).then_some(Todo { path, linked_as })
     }
 
-    fn add(&mut self, file: &Path, what: &str, trigger: &'static str, content: &[u8], changed: i64) {
+    /// Adds a directory whose files are too many to be listed.
+    fn crowded(&mut self, parent: BorrowedFd, dir: &Path, trigger: &'static str) {
+        let changed = self.tree.status(parent, dir).map_or(i64::MAX, |dir| dir.changed);
+        self.add(dir, "directory", trigger, changed);
+    }
+
+    fn add(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
         let (path, what) = (self.tree.shown(file), what.to_owned());
-        self.findings.add(Sighting { path, what, trigger, content, changed });
+        self.findings.add(Sighting { path, what, trigger, content: b"", changed });
     }
 
     /// Adds files that a tool reads instead of the one that people know.
     fn preferred(&mut self, entries: &[(OsString, FileType)]) {
-        let has = |wanted: &str| entries.iter().any(|(name, _)| name == wanted);
-        let found = PREFERRED.iter().filter(|(name, usual, _)| has(name) && usual.split(' ').any(has));
         if self.path.iter().any(|name| passed_over(&folded(name)) > 0) {
             return;
         }
-        for (name, _, trigger) in found {
+        let has = |wanted: &str| entries.iter().any(|(name, _)| name == wanted);
+        let is_preferred = |(name, usual, _): &&(&str, &str, _)| has(name) && usual.split(' ').any(has);
+        for (name, _, trigger) in PREFERRED.iter().filter(is_preferred) {
             self.named_file(OsStr::new(name), trigger, 0);
         }
     }
@@ -229,7 +233,7 @@ impl Walk<'_> {
                     }
                     _ => "a program that opens it uses the device",
                 };
-                self.add(file, status.kind_name(), trigger, b"", status.changed);
+                self.add(file, status.kind_name(), trigger, status.changed);
             }
             _ => {}
         }
@@ -256,8 +260,9 @@ impl Walk<'_> {
         for (_, what, trigger) in kinds.into_iter().filter(|(is_so, ..)| *is_so) {
             // Another file with the same content may have more rights.
             let rights = format!("{:?} {:o} {capabilities:?} ", status.owner, status.mode);
-            let content = [rights.into_bytes(), self.tree.digest(file)].concat();
-            self.add(file, what, trigger, &content, status.changed);
+            let content = &[rights.into_bytes(), self.tree.digest(file)].concat();
+            let (path, what) = (self.tree.shown(file), what.to_owned());
+            self.findings.add(Sighting { path, what, trigger, content, changed: status.changed });
         }
     }
 

@@ -95,9 +95,9 @@ fn settle(host: &Host, typed: &CreateOptions, choice: &mut Choice, links: &mut V
     );
     choice.value = Value::Mount(resolve(mount.clone(), Path::new("/"), links)?);
     let alone = CreateOptions { chosen: vec![choice.clone()], ..CreateOptions::default() };
-    // For which project is known later, and the mount is checked once more.
-    let any = Path::new("/");
-    if typed.has(ALLOW_DANGEROUS_DIR) { Ok(()) } else { isolation::check_writable(host, &alone, any) }
+    // The project, and so which directories in PATH are its own, is known only when the mount is checked again.
+    let everything = Path::new("/");
+    if typed.has(ALLOW_DANGEROUS_DIR) { Ok(()) } else { isolation::check_writable(host, &alone, everything) }
 }
 
 /// Checks that no cage can write the user's files, or a link on the way to them. `places` are the directories and files that cages

@@ -49,7 +49,7 @@ pub struct Host {
     pub os: Os,
     /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// The other homes of the person who runs cage, by another HOME or as root. Files that programs run or trust are there, too.
+    /// The other homes of the person who runs cage: with another HOME, or as root. Files that programs run or trust are there, too.
     pub other_homes: Vec<PathBuf>,
     /// The directory cage was started in; `None` when it has been deleted.
     pub cwd: Option<PathBuf>,
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn the_homes_of_who_became_root_are_known() {
+    fn the_homes_of_a_user_who_became_root_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         fs::create_dir(path("person")).unwrap();

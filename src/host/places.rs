@@ -140,7 +140,8 @@ impl Host {
             .collect()
     }
 
-    /// Returns files and directories in the homes that programs run or trust, and those with programs. Dotfile managers make some of them links.
+    /// Returns files and directories in the homes that programs run or trust, and those with programs. Dotfile managers make some of
+    /// them links.
     pub fn dotfiles(&self) -> impl Iterator<Item = PathBuf> {
         let names = dotfile_names().chain(PROGRAMS.split_ascii_whitespace());
         self.homes().flat_map(move |home| names.clone().map(|name| home.join(name)))

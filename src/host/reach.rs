@@ -99,7 +99,8 @@ impl Host {
     pub fn reach(&self) -> Result<Vec<PathBuf>> {
         let mut places = Vec::new();
         let own = self.state_dir();
-        // Code in a cage may be able to write one that a variable names.
+        // Code in a cage may be able to write the directory that a variable names, so those of other homes count, too. The user can't
+        // list all of them.
         let is_usable = |dir: &PathBuf| own.as_ref() == Some(dir) || fs::read_dir(dir).is_ok();
         for dir in self.state_dirs().iter().filter(|dir| is_usable(dir)) {
             places.extend(places_in(dir)?);

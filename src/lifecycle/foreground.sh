@@ -10,7 +10,7 @@
 # shellcheck disable=SC2046,SC2086  # /proc/*/stat and the arguments are split on purpose
 
 set -f
-continue=${1:-}
+action=${1:-}
 read -r stat </proc/1/stat || exit
 init=${stat#*(}
 init=${init%)*}
@@ -21,7 +21,9 @@ name=${stat#*(}
 name=${name%)*}
 set -- ${stat##*) }
 session=$4 start=${20}
-case $continue$1$2$init in continueT1*init | continueT1tini | continueT1catatonit) kill -CONT "-$group" ;; esac
+if [ "$action $1 $2" = 'continue T 1' ]; then
+    case $init in *init | tini | catatonit) kill -CONT "-$group" ;; esac
+fi
 echo "$group $start"
 
 case $name in
