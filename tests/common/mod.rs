@@ -13,7 +13,7 @@ pub mod forwarding;
 pub mod releases;
 
 /// How long anything may take that is waited for. Only a failing test waits that long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Do the tests run as root?
 pub fn is_root() -> bool {

@@ -1,8 +1,10 @@
 //! tmux as the terminal that cage runs in.
 
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::common::{eventually, skipped};
+use crate::common::{PATIENCE, eventually, skipped};
 use crate::lab::World;
 use crate::modes::{AGENT, PLAIN_SHELL};
 
@@ -19,9 +21,18 @@ impl Tmux<'_> {
         self.0.call("tmux", &words).env("TMUX_TMPDIR", &self.0.home).ok().out
     }
 
+    /// Waits until the screen has this text. The screen is without the spaces at the ends of lines.
+    #[track_caller]
     fn shows(&self, text: &str) -> &Self {
-        eventually(text, || self.does(&["capture-pane", "-p"]).contains(text));
-        self
+        let start = Instant::now();
+        loop {
+            let screen = self.does(&["capture-pane", "-p"]);
+            if screen.contains(text) {
+                return self;
+            }
+            assert!(start.elapsed() < PATIENCE, "never shown: {text}, but:\n{screen}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn has_title(&self, title: &str) -> &Self {
@@ -58,7 +69,7 @@ fn a_program_in_tmux_is_left_and_entered_again(world: &World) {
     let start = format!("{} start; echo code=$?.; exec sleep 1000", world.binary().display());
     tmux.does(&["new-session", "-d", "-x", "80", "-y", "24", &start]);
     tmux.does(&["select-pane", "-T", "the user's"]);
-    tmux.shows("project ").types(PLAIN_SHELL).shows("plain> ");
+    tmux.shows("project ").types(PLAIN_SHELL).shows("\nplain>");
     tmux.types(&format!(
         "stty -icanon -echo; printf '{AGENT}\\033[?1h\\033]0;an agent\\ain'; echo side; exec cat -v"
     ))
