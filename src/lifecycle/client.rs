@@ -266,8 +266,10 @@ impl Running {
     /// Undoes the modes, unless that was done before, and discards what the terminal sends that is not for the user's shell. Returns
     /// whether there was something to leave.
     fn leave_terminal(&self) -> bool {
+        let turn = self.pty.hold_output();
         let Some(undo) = self.tracker().leave() else { return false };
         let _ = relay::show(stdout(), undo.as_bytes());
+        drop(turn);
         // In the background the answer to a question is for another program.
         let reports = self.tracker().reports(relay::ANSWER).filter(|_| !is_in_background(stdin()));
         reports.into_iter().for_each(relay::discard_reports);
@@ -279,8 +281,9 @@ impl Running {
     fn resume(&self, terminal: &SavedTerminal) -> bool {
         let is_raw = terminal.make_raw().is_ok();
         if is_raw {
-            let mut tracker = self.tracker();
-            let _ = relay::show(stdout(), tracker.return_to_terminal().as_bytes());
+            let _turn = self.pty.hold_output();
+            let modes = self.tracker().return_to_terminal();
+            let _ = relay::show(stdout(), modes.as_bytes());
         }
         is_raw
     }

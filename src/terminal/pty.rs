@@ -96,6 +96,7 @@ pub fn suspend_job() {
 pub struct Pty {
     fd: OwnedFd,
     input: Mutex<bool>,
+    output: Mutex<()>,
 }
 
 impl Pty {
@@ -118,7 +119,7 @@ impl Pty {
         modes.local_modes |= LocalModes::IEXTEN;
         tcsetattr(&client, OptionalActions::Now, &modes)?;
         fcntl_setfl(&pty, fcntl_getfl(&pty)? | OFlags::NONBLOCK)?;
-        Ok((Self { fd: pty, input: Mutex::default() }, client))
+        Ok((Self { fd: pty, input: Mutex::default(), output: Mutex::default() }, client))
     }
 
     /// Writes input that fits. Returns the number of bytes.
@@ -131,6 +132,12 @@ impl Pty {
     /// input is for another program while that has the terminal.
     pub fn hold_input(&self) -> MutexGuard<'_, bool> {
         self.input.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps other threads from leaving the user's terminal or returning to it while this shows output, or the other way round, until
+    /// this is dropped.
+    pub fn hold_output(&self) -> MutexGuard<'_, ()> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives it the size of the user's terminal, or some rows fewer. Returns the number of rows.

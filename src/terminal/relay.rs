@@ -171,13 +171,15 @@ pub fn pass_output(
     let (mut is_open, mut is_shown, mut is_between) = (true, true, true);
     let locked = || tracker.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let is_held = locked().output() == Output::Held;
-        if is_held {
+        if locked().output() == Output::Held {
             if !wait(&mut [PollFd::new(ended, PollFlags::IN)], Some(NOT_YET))? {
                 continue;
             }
             // The client ended before cage was continued.
-            if !pty::is_in_background(&terminal) {
+            let _turn = pty.hold_output();
+            if pty::is_in_background(&terminal) {
+                locked().give_up();
+            } else {
                 let _ = show(&terminal, locked().return_to_terminal().as_bytes());
             }
         }
@@ -186,6 +188,11 @@ pub fn pass_output(
             [PollFd::new(ended, PollFlags::IN), PollFd::new(notes, note_is), PollFd::new(pty, PollFlags::IN)];
         wait(&mut fds[..if is_open { 3 } else { 2 }], None)?;
         let [has_ended, has_note, has_output] = fds.map(|fd| fd.revents());
+        let turn = pty.hold_output();
+        let fate = locked().output();
+        if fate == Output::Held {
+            continue;
+        }
         if has_note.contains(PollFlags::IN) {
             let count = read(notes, &mut note).unwrap_or(0);
             let _ = show(&terminal, &note[..count]);
@@ -203,13 +210,14 @@ pub fn pass_output(
                 tracker.feed(output);
                 let before = tracker.keep_titles(is_between);
                 is_between = tracker.is_between_sequences();
-                let (is_suspended, fate) = (tracker.take_suspension(), tracker.output());
+                let is_suspended = tracker.take_suspension();
                 drop(tracker);
                 // Without a terminal the rest is still read, so that the client doesn't wait.
                 if fate == Output::Shown {
                     is_shown = is_shown
                         && show(&terminal, before.as_bytes()).and_then(|()| show(&terminal, output)).is_ok();
                 }
+                drop(turn);
                 if is_suspended && fate != Output::Discarded {
                     pty::suspend_job();
                 }

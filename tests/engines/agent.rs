@@ -143,7 +143,12 @@ impl FullScreen {
         let mut terminal = Emulator::run(world, &script, &[("TERM", "xterm-kitty")]);
         terminal.has_on_screen(self.prompt).has_modes(self.modes).sends("\x1b[122;5u");
         // The modes come from cage. The agent drops what is typed until it has drawn.
-        terminal.shows("at the prompt").has_modes("").sends("\n").has_modes(self.modes).has_on_screen(self.prompt);
+        terminal
+            .shows("at the prompt")
+            .has_modes("")
+            .sends("\n")
+            .has_modes(self.modes)
+            .has_on_screen(self.prompt);
         terminal.sends("Say so.").has_on_screen("Say so.");
         terminal.sends(&"\x1b[99;5u".repeat(self.interrupts)).shows("code=0.");
         assert_eq!(terminal.modes(), "");

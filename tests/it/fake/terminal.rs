@@ -1,7 +1,6 @@
 //! A terminal, with engines that don't answer and clients that don't end.
 
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -232,6 +231,63 @@ fn signals(machine: &Machine) -> Vec<String> {
     signals.map(|call| call.last().unwrap().clone()).collect()
 }
 
+/// Returns the client, which has written its ID to a file.
+fn client(machine: &Machine) -> Pid {
+    let file = machine.engine().dir().join("client");
+    eventually("the client runs", || fs::read_to_string(&file).is_ok_and(|id| id.ends_with('\n')));
+    Pid::from_raw(fs::read_to_string(&file).unwrap().trim().parse().unwrap()).unwrap()
+}
+
+/// Returns a process's value of this name, unless the process is gone.
+fn status(process: Pid, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+}
+
+fn parent(process: Pid) -> Pid {
+    Pid::from_raw(status(process, "PPid:").unwrap().parse().unwrap()).unwrap()
+}
+
+#[test]
+fn a_client_that_ends_while_cage_is_suspended_has_its_last_words() {
+    for verb in ["start", "shell", "run make"] {
+        let client_does = "echo $$ >\"$dir/client\"; until [ -e \"$dir/go\" ]; do /bin/sleep 0.1; done; \
+                           printf 'last words'; exit 3";
+        let machine = machine("running", client_does);
+        machine.engine().answer("container-inspect-format", 0, "", "exited 3 false \"\"\n");
+        let cage = format!("{} {verb}", env!("CARGO_BIN_EXE_cage"));
+        let mut session =
+            shell(&machine, &format!("set -m; {cage}; echo at the prompt; read x; fg; echo code=$?."));
+        session.exp_string("inside").unwrap();
+        let client = client(&machine);
+        kill_process(parent(client), rustix::process::Signal::TSTP).unwrap();
+        session.exp_string("at the prompt").unwrap();
+        fs::write(machine.engine().dir().join("go"), "").unwrap();
+        eventually("the client ends", || {
+            status(client, "State:").is_some_and(|state| state.starts_with('Z'))
+        });
+        session.send_line("").unwrap();
+        session.exp_string("last words").unwrap();
+        session.exp_string("code=3.").unwrap();
+    }
+}
+
+#[test]
+fn cage_ends_when_the_script_that_runs_it_is_killed() {
+    let machine = machine("running", "echo $$ >\"$dir/client\"; exec /bin/sleep 60");
+    let cage = env!("CARGO_BIN_EXE_cage");
+    let script = format!("set -m; /bin/bash -c '{cage} start; true'; echo at the prompt; exec /bin/sleep 60");
+    let mut session = shell(&machine, &script);
+    session.exp_string("inside").unwrap();
+    let client = client(&machine);
+    let cage = parent(client);
+    kill_process(parent(cage), rustix::process::Signal::KILL).unwrap();
+    session.exp_string("at the prompt").unwrap();
+    // Nobody else reads it.
+    session.send_line("typed").unwrap();
+    eventually("cage ends", || [client, cage].iter().all(|process| status(*process, "State:").is_none()));
+}
+
 #[test]
 fn a_killed_cage_takes_its_client_along_and_hangs_the_command_up() {
     for (verb, hung_up) in
@@ -240,15 +296,10 @@ fn a_killed_cage_takes_its_client_along_and_hangs_the_command_up() {
         let machine = machine("running", "echo $$ >\"$dir/client\"; exec /bin/sleep 60");
         let mut session = shell(&machine, &format!("{} {verb}; echo ended", env!("CARGO_BIN_EXE_cage")));
         session.exp_string("inside").unwrap();
-        let file = machine.engine().dir().join("client");
-        eventually("the client runs", || fs::read_to_string(&file).is_ok_and(|id| id.ends_with('\n')));
-        let client = format!("/proc/{}", fs::read_to_string(&file).unwrap().trim());
-        let status = fs::read_to_string(format!("{client}/status")).unwrap();
-        let cage =
-            status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
-        kill_process(Pid::from_raw(cage).unwrap(), rustix::process::Signal::KILL).unwrap();
+        let client = client(&machine);
+        kill_process(parent(client), rustix::process::Signal::KILL).unwrap();
         session.exp_string("ended").unwrap();
-        eventually("the client ends", || !Path::new(&client).exists());
+        eventually("the client ends", || status(client, "State:").is_none());
         eventually("the command is hung up", || signals(&machine) == hung_up);
     }
 }
