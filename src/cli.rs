@@ -166,6 +166,11 @@ impl Cli {
         if matches!(self.command, Some(Command::Run(_))) { 125 } else { 1 }
     }
 
+    /// Returns whether a program that the command runs, and that an interrupt has ended, ends cage in the same way.
+    pub fn passes_interrupts(&self) -> bool {
+        matches!(self.command, Some(Command::Run(_)))
+    }
+
     /// Returns whether the command prints JSON.
     pub fn json(&self) -> bool {
         self.command.as_ref().is_some_and(Command::json)

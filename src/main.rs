@@ -20,6 +20,9 @@ mod terminal;
 
 use std::process::ExitCode;
 
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::emulate_default_handler;
+
 fn main() -> ExitCode {
     if let Some(shell) = host::machine::asking_shell()
         && complete::answer(&shell, std::env::args_os().skip(1))
@@ -30,8 +33,15 @@ fn main() -> ExitCode {
     let interrupts = engine::signals::Interrupts::register(host::machine::ignored_signals());
     let cli = cli::Cli::read();
     let (failure_code, json, verbose) = (cli.failure_code(), cli.json(), cli.global.verbose);
+    let passes_interrupts = cli.passes_interrupts();
     match cli.run(interrupts) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => {
+            // A loop or script of a shell goes on unless SIGINT has ended the program itself: https://www.cons.org/cracauer/sigint.html
+            if passes_interrupts && i32::from(code) == 128 + SIGINT {
+                let _ = emulate_default_handler(SIGINT);
+            }
+            ExitCode::from(code)
+        }
         Err(error) => {
             if json {
                 report::json_failure(&error);

@@ -38,8 +38,14 @@ pub struct Runner {
 /// The three standard streams of a process that [`Runner::start`] starts.
 #[derive(Debug)]
 pub enum Streams {
-    /// cage's own.
-    Inherited,
+    /// cage's own; with a pipe for stdin if what is `typed` is to be passed on, and in a process group of its own if it is to be
+    /// `apart`, so that no signal of the user's terminal reaches the process.
+    Own {
+        /// Whether stdin is a pipe.
+        typed: bool,
+        /// Whether the process has its own group.
+        apart: bool,
+    },
     /// A terminal, which is not the process's controlling terminal, for stdin and stdout, and a pipe for stderr. The process is in
     /// a group of its own, so that no signal of the user's terminal reaches it.
     Terminal(OwnedFd),
@@ -282,7 +288,15 @@ fn command(invocation: &Invocation) -> Command {
 
 fn connect(mut command: Command, streams: Streams) -> io::Result<Command> {
     match streams {
-        Streams::Inherited => return Ok(command),
+        Streams::Own { typed, apart } => {
+            if typed {
+                command.stdin(Stdio::piped());
+            }
+            if apart {
+                command.process_group(0);
+            }
+            return Ok(command);
+        }
         Streams::Terminal(terminal) => command.stdin(terminal.try_clone()?).stdout(terminal),
         Streams::Piped => command.stdin(Stdio::piped()).stdout(Stdio::piped()),
     };

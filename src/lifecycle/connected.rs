@@ -1,14 +1,15 @@
 //! Running a command in a container with this terminal, or with pipes, as the last step of a plan.
 
+use std::io;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Signal, kill_process, kill_process_group};
 use rustix::stdio::stdin;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGTERM, SIGTTIN, SIGTTOU};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -26,7 +27,7 @@ use crate::lifecycle::ending::Ending;
 use crate::lifecycle::open_terminals::{OpenTerminal, Way};
 use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::Modes;
-use crate::terminal::pty::is_in_background;
+use crate::terminal::{pty, relay};
 
 /// A command in a container.
 #[derive(Debug)]
@@ -49,6 +50,12 @@ pub struct Exec {
 /// docker's words when its daemon was restarted while a command ran.
 const LOST: &str = "No such exec instance";
 
+/// How long a command may take to start.
+const STARTING: Duration = Duration::from_secs(2);
+
+/// How long to wait until a command may have started.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// How long a command may take to end after SIGTERM.
 const TERMINATING: Duration = Duration::from_secs(10);
 
@@ -66,9 +73,11 @@ impl Exec {
         let pass_on = |number: i32| {
             let command = self.signalling(&number);
             let output = runner.capture_unless(&command, &Cancel::default());
-            if output.is_ok_and(|output| output.status.success()) {
+            let is_passed = output.is_ok_and(|output| output.status.success());
+            if is_passed {
                 passed.store(number, Ordering::Relaxed);
             }
+            is_passed
         };
         let (status, ended, lost) = match &self.keys {
             Some(keys) => {
@@ -122,7 +131,7 @@ impl Exec {
         keys: &DetachKeys,
         runner: Runner,
         interrupts: &Interrupts,
-        pass_on: impl Fn(i32) + Sync,
+        pass_on: impl Fn(i32) -> bool + Sync,
     ) -> Result<(Ended, bool)> {
         let client = Client {
             invocation: &self.client,
@@ -169,51 +178,66 @@ impl Exec {
         Ok((ended, lost))
     }
 
-    /// Runs the client with cage's own streams until it ends, while another thread passes signals on.
+    /// Runs the client with cage's own streams until it ends, while other threads pass signals on, and lines that are typed.
     fn with_streams(
         &self,
         runner: Runner,
         interrupts: &Interrupts,
-        pass_on: impl Fn(i32) + Sync,
+        pass_on: impl Fn(i32) -> bool + Sync,
     ) -> Result<ExitStatus> {
-        let not_started = |error| EngineError::not_started(&self.client, &error);
-        let numbers = interrupts.numbers().iter().copied().chain([SIGTTIN, SIGTTOU]);
-        let mut signals = Signals::new(numbers).map_err(not_started)?;
+        let failed = |error| EngineError::not_started(&self.client, &error);
+        let numbers = interrupts.numbers().iter().copied().chain([SIGTSTP]);
+        let mut signals = Signals::new(numbers).map_err(failed)?;
         let handle = signals.handle();
+        let (ended, ended_writer) = io::pipe().map_err(failed)?;
         let mut watch = Watch::new(Some(&self.signalling(&SIGHUP)));
-        let mut child = runner.start(&self.client, Streams::Inherited)?;
+        let typed = console::terminal().stdin;
+        // Where the terminal stops every writer in the background, Ctrl-C reaches the client, too, and its exit code tells nothing.
+        let apart = !pty::stops_background_output();
+        let mut child = runner.start(&self.client, Streams::Own { typed, apart })?;
         watch.follow(&child);
-        let client = pid(&child);
-        let end = |signal| client.map(|client| kill_process(client, signal));
+        let (client, keyboard) = (pid(&child), child.stdin.take());
+        let kill = if apart { kill_process_group } else { kill_process };
+        let signal = |signal| {
+            client.map(|client| kill(client, signal));
+        };
+        // Early, the command may not be there yet.
+        let pass_on = |number| {
+            let deadline = Instant::now() + STARTING;
+            while !pass_on(number) {
+                if Instant::now() > deadline {
+                    return signal(Signal::HUP);
+                }
+                if relay::has_ended(&ended, AGAIN).unwrap_or(true) {
+                    return;
+                }
+            }
+        };
         let status = thread::scope(|scope| {
-            let passing = spawn(scope, || {
-                let mut is_ending = false;
-                for number in &mut signals {
-                    match number {
-                        SIGTTIN | SIGTTOU if is_ending => {}
-                        SIGTTIN | SIGTTOU => drop(emulate_default_handler(number)),
-                        number => {
-                            is_ending = true;
-                            if is_in_background(stdin()) {
-                                // The client waits for the terminal, and would stop all of the process group again.
-                                end(Signal::KILL);
-                            }
+            let start = || {
+                keyboard.map(|pipe| spawn(scope, || relay::pass_lines(stdin(), pipe, &ended))).transpose()?;
+                spawn(scope, || {
+                    for number in &mut signals {
+                        if number == SIGTSTP {
+                            signal(Signal::STOP);
+                            let _ = emulate_default_handler(SIGTSTP);
+                            signal(Signal::CONT);
+                        } else {
                             pass_on(number);
                         }
                     }
-                }
-                // Signals that came when the client ended.
-                let is_passed = |number: &i32| interrupts.numbers().contains(number);
-                signals.pending().filter(is_passed).for_each(&pass_on);
-            });
-            if passing.is_err() {
-                end(Signal::HUP);
+                })
+            };
+            let started = start();
+            if started.is_err() {
+                signal(Signal::HUP);
             }
             let status = child.wait();
             drop(watch);
+            drop(ended_writer);
             handle.close();
-            status.and_then(|status| passing.map(|_| status))
+            started.and(status)
         });
-        Ok(status.map_err(not_started)?)
+        Ok(status.map_err(failed)?)
     }
 }

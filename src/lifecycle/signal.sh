@@ -3,7 +3,8 @@
 #
 # Runs as the user of that command. NAME=VALUE is in the environment of its processes. Like a terminal that is closed, the
 # signal reaches only the session of the command itself, whose parent is outside of the container (PPID 0), and not
-# sessions that were started since, such as tmux. A suspended command is continued. Its output is not read, and it never fails.
+# sessions that were started since, such as tmux. A suspended command is continued. Its output is not read, and it fails if there is no
+# such command, perhaps not yet.
 #
 # shellcheck disable=SC2086,SC2329  # /proc/*/stat is split on purpose; `leader` and `hit` are called by name.
 
@@ -35,4 +36,4 @@ hit() { case $sessions in *" $3 "*) kill -"$signal" "$1" ;; esac; }
         done
     done
 } 2>/dev/null
-true
+[ "$leaders" ]

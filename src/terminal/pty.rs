@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{FdFlags, fcntl_setfd, write};
 use rustix::process::{Signal, getpgrp, getpid, getsid, kill_current_process_group, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::stdio::{stdin, stdout};
+use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{
     LocalModes, OptionalActions, OutputModes, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
     tcsetwinsize,
@@ -79,6 +79,17 @@ impl Drop for SavedTerminal {
 /// Returns whether another process group has a terminal.
 pub fn is_in_background(terminal: impl AsFd) -> bool {
     tcgetpgrp(terminal).is_ok_and(|group| group != getpgrp())
+}
+
+/// Returns whether a terminal gives its readers whole lines, as it does unless a program wants each key.
+pub fn reads_lines(terminal: impl AsFd) -> bool {
+    tcgetattr(terminal).map_or(true, |modes| modes.local_modes.contains(LocalModes::ICANON))
+}
+
+/// Returns whether a terminal that is cage's output stops programs in the background that write to it (`stty tostop`).
+pub fn stops_background_output() -> bool {
+    let stops = |modes: Termios| modes.local_modes.contains(LocalModes::TOSTOP);
+    tcgetattr(stdout()).is_ok_and(stops) || tcgetattr(stderr()).is_ok_and(stops)
 }
 
 /// Suspends cage's job, as Ctrl-Z does. Where no shell could continue it, acts as if one had done so.

@@ -5,7 +5,7 @@
 //! stdout ◀── pass_output: ModeTracker ◀── Pty ◀──────────┘
 //! ```
 
-use std::io::{self, PipeReader};
+use std::io::{self, PipeReader, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
@@ -152,6 +152,44 @@ fn pass_rest(pty: &Pty, ended: &PipeReader, waiting: &mut Vec<u8>) -> io::Result
             return Ok(());
         }
     }
+}
+
+/// Passes lines that are typed on to a pipe, until the user ends the input, or `ended` is closed. Nothing is read in the background, or
+/// while a program such as a pager reads single keys.
+///
+/// # Errors
+/// When the system refuses to wait, or the pipe is closed.
+pub fn pass_lines(terminal: impl AsFd, mut pipe: impl Write, ended: &PipeReader) -> io::Result<()> {
+    let mut input = [0; 4096];
+    loop {
+        wait(&mut [PollFd::new(ended, PollFlags::IN), PollFd::new(&terminal, PollFlags::IN)], None)?;
+        if has_ended(ended, Duration::ZERO)? {
+            return Ok(());
+        }
+        if pty::is_in_background(&terminal) || !pty::reads_lines(&terminal) {
+            has_ended(ended, NOT_YET)?;
+            continue;
+        }
+        if !wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))? {
+            continue;
+        }
+        match read(&terminal, &mut input) {
+            Ok(0) | Err(Errno::IO) => return Ok(()),
+            Ok(count) => pipe.write_all(&input[..count])?,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits until `ended` is closed, for a limited time. Returns whether it is.
+///
+/// # Errors
+/// When the system refuses to wait.
+pub fn has_ended(ended: &PipeReader, limit: Duration) -> io::Result<bool> {
+    let mut fds = [PollFd::new(ended, PollFlags::IN)];
+    wait(&mut fds, Some(limit))?;
+    Ok(!fds[0].revents().is_empty())
 }
 
 /// Passes the output of a pseudo-terminal on to the user's terminal until `ended` is closed and everything is read, and follows the

@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::lab::World;
 use crate::common::eventually;
+use crate::emulator::Emulator;
 
 on_each_engine!(
     clients:
@@ -17,6 +19,8 @@ on_each_engine!(
     run_fails_with_125_if_the_cage_stops,
     pipes_pass_every_byte,
     a_closed_pipe_ends_the_command,
+    an_interrupt_reaches_the_command_and_its_code_the_shell,
+    a_pager_keeps_its_keys,
     run_works_from_a_scheduler,
 );
 
@@ -138,11 +142,48 @@ fn a_closed_pipe_ends_the_command(world: &World) {
     let mut command = world.command(world.binary());
     command.args(["run", "--", "seq", "200000"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    thread::sleep(std::time::Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(500));
     let mut text = String::new();
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(text.lines().count(), 200_000);
+}
+
+fn an_interrupt_reaches_the_command_and_its_code_the_shell(world: &World) {
+    let (tidies, dies) =
+        ("trap 'echo tidy; exit 7' INT; echo up >&2; read x", "echo up >&2; exec sleep 1000");
+    for (command, streams, code) in
+        [(dies, ">out", 130), (dies, "</dev/null", 130), (dies, "", 130), (tidies, ">out", 7)]
+    {
+        // The shell goes on to tell the code.
+        let script = format!(
+            "trap : INT; cage run -- sh -c {} {streams} && echo SUCCESS",
+            shell_words::quote(command)
+        );
+        let mut terminal = Emulator::run(world, &script, &[]);
+        let screen = terminal.shows("up").sends("\x03").shows(&format!("code={code}.")).screen();
+        assert!(!screen.contains("SUCCESS"), "{streams}: {screen}");
+    }
+    let out = fs::read_to_string(world.project.join("out")).unwrap();
+    assert_eq!(out, "tidy\n");
+    // A shell ends a loop when an interrupt has ended the program.
+    let script = format!(
+        "set -m; for i in 1 2; do echo round $i; cage run -- sh -c {}; done",
+        shell_words::quote(dies)
+    );
+    let script = format!("bash -c {}", shell_words::quote(&script));
+    let mut terminal = Emulator::run(world, &script, &[]);
+    let screen = terminal.shows("up").sends("\x03").shows("code=").screen();
+    assert!(screen.contains("round 1") && !screen.contains("round 2"), "{screen}");
+}
+
+fn a_pager_keeps_its_keys(world: &World) {
+    world.cage("start").ok();
+    // Like a pager, this reads single keys from the terminal while the command runs.
+    let pager = "read line; stty -icanon </dev/tty; echo ready; sleep 1; echo got $(head -c3 </dev/tty)";
+    let script = format!("cage run -- sh -c 'echo up; sleep 1000' | sh -c '{pager}'");
+    let mut terminal = Emulator::run(world, &script, &[]);
+    terminal.shows("ready").sends("xyz").shows("got xyz");
 }
 
 fn run_works_from_a_scheduler(world: &World) {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -261,7 +262,8 @@ impl Machine {
         let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("output is UTF-8");
         Outcome {
-            code: output.status.code().expect("cage was not killed"),
+            // As shells tell.
+            code: output.status.code().or(output.status.signal().map(|signal| 128 + signal)).unwrap(),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
             calls: self.engines.iter().flat_map(Engine::calls).collect(),

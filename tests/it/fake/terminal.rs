@@ -306,33 +306,35 @@ fn a_killed_cage_takes_its_client_along_and_hangs_the_command_up() {
 
 #[test]
 fn a_job_in_the_background_that_waits_for_the_terminal_can_be_ended_and_continued() {
-    for (command, code) in [("run cat", 125), ("run cat >out", 143)] {
-        for continues in [false, true] {
-            let machine = machine("running", "read -r line; exit 0");
-            let then = if continues {
-                "fg"
-            } else {
-                {
-                    "kill -- -$!; kill -CONT -- -$!; while kill -0 $! 2>/dev/null; do /bin/sleep 0.1; done; wait $!"
-                }
-            };
-            let mut session = shell(
-                &machine,
-                &format!(
-                    "cd {}; set -m; {} {command} & until /bin/ps -o stat= -p $! | /bin/grep -q T; do /bin/sleep 0.1; done; \
-                     {then}; echo code=$?.",
-                    machine.project.display(),
-                    env!("CARGO_BIN_EXE_cage")
-                ),
-            );
-            if continues {
-                session.send_line("typed").unwrap();
-                session.exp_string("code=0.").unwrap();
-            } else {
-                session.exp_string(&format!("code={code}.")).unwrap();
-            }
+    let stops = "until /bin/ps -o stat= -p $! | /bin/grep -q T; do /bin/sleep 0.1; done";
+    let ends =
+        "kill -- -$!; kill -CONT -- -$!; while kill -0 $! 2>/dev/null; do /bin/sleep 0.1; done; wait $!";
+    for (then, code) in [("fg", 0), (ends, 125)] {
+        let machine = machine("running", "read -r line; exit 0");
+        let cage = format!("{} run cat", env!("CARGO_BIN_EXE_cage"));
+        let mut session = shell(&machine, &format!("set -m; {cage} & {stops}; {then}; echo code=$?."));
+        if then == "fg" {
+            session.send_line("typed").unwrap();
         }
+        session.exp_string(&format!("code={code}.")).unwrap();
     }
+}
+
+#[test]
+fn a_job_that_does_not_show_its_output_goes_on_in_the_background() {
+    let machine = machine("running", "echo $$ >\"$dir/client\"; read -r line; echo got $line; exit 0");
+    let (cage, out) = (env!("CARGO_BIN_EXE_cage"), machine.root().join("out"));
+    let script =
+        format!("set -m; {cage} run cat >{} & read x; echo read $x.; fg; echo code=$?.", out.display());
+    let mut session = shell(&machine, &script);
+    let cage = parent(client(&machine));
+    session.send_line("for the shell").unwrap();
+    session.exp_string("read for the shell.").unwrap();
+    assert!(!status(cage, "State:").unwrap().starts_with('T'));
+    session.exp_string("run cat").unwrap();
+    session.send_line("typed").unwrap();
+    session.exp_string("code=0.").unwrap();
+    assert!(fs::read_to_string(out).unwrap().contains("got typed"));
 }
 
 #[test]
