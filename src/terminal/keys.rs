@@ -4,6 +4,8 @@
 //! protocol (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/>), `CSI 27;5;92~` with xterm's modifyOtherKeys
 //! (<https://invisible-island.net/xterm/modified-keys.html>).
 
+use std::mem;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::host::detach_keys::{DetachKeys, Key};
@@ -13,7 +15,7 @@ use crate::host::detach_keys::{DetachKeys, Key};
 /// All keys but the last are passed on at once. A sequence that could still become a detach key is held for a few milliseconds
 /// ([`KeyFilter::flush`]). Nothing in a bracketed paste is a key.
 ///
-/// When the keys are pressed again after a moment, and no other key was pressed in between, the last one is passed on.
+/// When the keys are pressed again, and no other key was pressed in between, the last one is passed on, unless it seems to be held down.
 #[derive(Debug, Default)]
 pub struct KeyFilter {
     keys: Vec<Key>,
@@ -21,6 +23,8 @@ pub struct KeyFilter {
     pressed: usize,
     /// When the last key was held back, unless another key was pressed since.
     held_back: Option<Duration>,
+    /// Whether a press since then may have been the first repetition of a key that is held down.
+    repeated: bool,
     /// Whether the last key, which was held back, is still held down. Its repetition and release are held back too.
     down: bool,
     in_paste: bool,
@@ -74,8 +78,11 @@ const LAST_LATIN: u32 = 0x24f;
 /// The longest sequence that is held back. A key with associated text is shorter.
 const MAX_SEQUENCE: usize = 64;
 
-/// A key that comes again sooner is held down.
-const REPEATS: Duration = Duration::from_millis(700);
+/// A key that comes again sooner is held down. On a Mac it repeats each 90 ms, elsewhere sooner.
+const REPEATS: Duration = Duration::from_millis(120);
+
+/// When a key that is held down may repeat for the first time.
+const FIRST_REPEAT: Range<Duration> = Duration::from_millis(200)..Duration::from_millis(700);
 
 /// A key that comes again later is pressed for the first time.
 const FORGETS: Duration = Duration::from_secs(5);
@@ -299,11 +306,17 @@ impl KeyFilter {
         self.pressed = 0;
         match self.held_back.replace(self.now).map(|before| self.now.saturating_sub(before)) {
             Some(time) if time < REPEATS => Verdict::Swallowed,
+            Some(time) if FIRST_REPEAT.contains(&time) && !mem::replace(&mut self.repeated, true) => {
+                Verdict::Swallowed
+            }
             Some(time) if time < FORGETS => {
                 self.held_back = None;
                 Verdict::Passed
             }
-            _ => Verdict::HeldBack,
+            _ => {
+                self.repeated = false;
+                Verdict::HeldBack
+            }
         }
     }
 }
@@ -419,6 +432,33 @@ mod tests {
             [("ctrl-q", "\x1b[97::113;5u"), ("ctrl-_", "\x1b[47;5u"), ("ctrl-^", "\x1b[54;5u")]
         {
             assert_eq!(feed(&mut filter(keys), input.as_bytes()), input.replace('\x1b', "^"), "{keys}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_pressed_quickly_is_no_key_that_is_held_down() {
+        for (milliseconds, passed) in [
+            (&[150, 150][..], "!^!"),
+            (&[500], "!"),
+            (&[300, 300, 300, 300, 300], "!^!^"),
+            (&[800], "!^"),
+            (&[6000], "!!"),
+            // Held down, with the delays of several systems.
+            (&[500, 33, 33, 33, 33], "!"),
+            (&[250, 33, 33, 33, 33], "!"),
+            (&[660, 40, 40, 40, 40], "!"),
+            (&[375, 90, 90, 90, 90], "!"),
+        ] {
+            let (mut filter, mut now, mut seen) = (filter(r"ctrl-\"), Duration::ZERO, String::new());
+            for time in [0].iter().chain(milliseconds) {
+                now += Duration::from_millis(*time);
+                let mut bytes = Vec::new();
+                if filter.feed(0x1c, now, &mut bytes) {
+                    seen.push('!');
+                }
+                seen.extend(bytes.iter().map(|_| '^'));
+            }
+            assert_eq!(seen, passed, "{milliseconds:?}");
         }
     }
 
