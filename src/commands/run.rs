@@ -31,9 +31,8 @@ const LOGGING_IN: &str = "Logging in to an agent, once for all cages:
 /// Run a command in the project's cage
 ///
 /// A cage that isn't running is started. The command runs as the image's user, with a terminal if cage has one: then Ctrl-Z
-/// suspends it, and `fg` continues it; in the background it waits for the terminal, unless its output goes elsewhere:
-/// `cage run CMD >log &`.
-/// Its exit code is passed through; 125 means that the command could not be run.
+/// suspends it, and `fg` or `bg` continues it; one that is started in the background waits for the terminal, unless its output goes
+/// elsewhere: `cage run CMD >log &`. Its exit code is passed through; 125 means that the command could not be run.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{LOGGING_IN}\n{EXAMPLES}"))]
 pub struct Run {

@@ -26,7 +26,7 @@ use crate::terminal::keys::KeyFilter;
 use crate::terminal::modes::Modes;
 use crate::terminal::pty::{Pty, SavedTerminal, is_in_background};
 use crate::terminal::relay::{self, Input};
-use crate::terminal::tracker::ModeTracker;
+use crate::terminal::tracker::{ModeTracker, Output};
 
 /// How long a message is left among the output of a program.
 const MESSAGE: Duration = Duration::from_secs(3);
@@ -264,16 +264,17 @@ impl Running {
     }
 
     /// Undoes the modes, unless that was done before, and discards what the terminal sends that is not for the user's shell. Returns
-    /// whether there was something to leave.
+    /// whether cage had the terminal.
     fn leave_terminal(&self) -> bool {
         let turn = self.pty.hold_output();
+        let had_terminal = self.tracker().output() == Output::Shown;
         let Some(undo) = self.tracker().leave() else { return false };
         let _ = relay::show(stdout(), undo.as_bytes());
         drop(turn);
         // In the background the answer to a question is for another program.
         let reports = self.tracker().reports(relay::ANSWER).filter(|_| !is_in_background(stdin()));
         reports.into_iter().for_each(relay::discard_reports);
-        true
+        had_terminal
     }
 
     /// Sets the modes of the terminal again after cage was stopped. The shell in between has set modes of its own. After a stop that
@@ -299,6 +300,9 @@ impl Running {
         for number in signals {
             match number {
                 SIGTSTP => self.suspend(terminal),
+                SIGCONT if is_in_background(stdin()) && self.tracker().go_on_beside() => {
+                    on_event(self, Event::Signal(SIGCONT));
+                }
                 SIGCONT => {
                     // A key is for the program, which may go on later than cage.
                     let mut held = self.pty.hold_input();
@@ -319,7 +323,7 @@ impl Running {
                 }
                 number => {
                     // The program may draw when it ends.
-                    if is_in_background(stdin()) {
+                    if is_in_background(stdin()) && self.tracker().output() != Output::Beside {
                         self.leave_terminal();
                         self.tracker().give_up();
                     }

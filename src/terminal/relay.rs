@@ -193,8 +193,8 @@ pub fn has_ended(ended: &PipeReader, limit: Duration) -> io::Result<bool> {
 }
 
 /// Passes the output of a pseudo-terminal on to the user's terminal until `ended` is closed and everything is read, and follows the
-/// modes that it sets. Between two sequences it shows what comes from `notes`. When the command inside is suspended, so is cage's job.
-/// What comes when cage has left the user's terminal waits, or is discarded.
+/// modes that it sets. Between two sequences it shows what comes from `notes`. When the command inside is suspended, so is cage's job,
+/// and when it needs the terminal in the background. What comes when cage has left the user's terminal waits, or is discarded.
 ///
 /// # Errors
 /// When the system refuses to wait.
@@ -248,10 +248,11 @@ pub fn pass_output(
                 tracker.feed(output);
                 let before = tracker.keep_titles(is_between);
                 is_between = tracker.is_between_sequences();
-                let is_suspended = tracker.take_suspension();
+                let is_suspended =
+                    tracker.take_suspension() || fate == Output::Beside && tracker.needs_terminal();
                 drop(tracker);
                 // Without a terminal the rest is still read, so that the client doesn't wait.
-                if fate == Output::Shown {
+                if fate != Output::Discarded {
                     is_shown = is_shown
                         && show(&terminal, before.as_bytes()).and_then(|()| show(&terminal, output)).is_ok();
                 }

@@ -57,6 +57,8 @@ pub enum Output {
     /// The user's terminal shows it.
     #[default]
     Shown,
+    /// It is shown beside that of the program that has the terminal now.
+    Beside,
     /// It waits, because the terminal was left.
     Held,
     /// It is discarded, because the terminal was left for good.
@@ -179,12 +181,27 @@ impl ModeTracker {
     /// Leaves the terminal. Returns the sequences that break off an unfinished one, and undo what is on; `None` if it was left before.
     pub fn leave(&mut self) -> Option<String> {
         let had = mem::replace(&mut self.output, Output::Held);
-        (had == Output::Shown).then(|| self.undo())
+        matches!(had, Output::Shown | Output::Beside).then(|| self.undo())
+    }
+
+    /// Shows the output again although another program has the terminal, if that was left by the command of a session that needs
+    /// neither keys nor the screen. Returns whether it does.
+    pub fn go_on_beside(&mut self) -> bool {
+        let can = self.output == Output::Held && self.has_session() && !self.needs_terminal();
+        if can {
+            self.output = Output::Beside;
+        }
+        can
+    }
+
+    /// Returns whether the program needs keys or the screen, as its modes tell.
+    pub fn needs_terminal(&self) -> bool {
+        self.modes().of_program() != Modes::default()
     }
 
     /// Discards the output from now on if the terminal was left.
     pub fn give_up(&mut self) {
-        if self.output != Output::Shown {
+        if self.output == Output::Held {
             self.output = Output::Discarded;
         }
     }

@@ -1,6 +1,7 @@
 //! The terminal around a full-screen program: detach keys in every encoding, modes that are undone and set again, its size, its
 //! variables, and the words at the end.
 
+use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
@@ -24,6 +25,7 @@ on_each_engine!(
     a_suspended_command_suspends_cage,
     a_suspended_command_can_be_ended,
     a_suspended_command_ends_unseen,
+    a_suspended_command_goes_on_in_the_background,
     the_detach_keys_are_kept_from_a_command_once,
     a_message_leaves_the_screen_as_it_was,
     programs_know_the_terminal_and_the_encoding,
@@ -388,6 +390,30 @@ fn a_suspended_command_ends_unseen(world: &World) {
         assert!(is_unseen && !shown.contains('^'), "{shown:?}");
         assert_eq!(terminal.modes(), "");
     }
+}
+
+fn a_suspended_command_goes_on_in_the_background(world: &World) {
+    world.cage("start -d").ok();
+    let suspended = |then: &str, script: &str| {
+        let _ = fs::remove_file(world.project.join("go"));
+        let waits = "echo inside; until [ -e go ]; do sleep 0.1; done";
+        let run = format!("cage run -- sh -c '{waits}; {then}; exit 7'");
+        let mut terminal =
+            Emulator::run(world, &format!("set -m; {run}; echo at the prompt; bg; {script}"), &[]);
+        terminal.shows("inside").sends("\x1a").shows("at the prompt");
+        fs::write(world.project.join("go"), "").unwrap();
+        terminal
+    };
+    let mut terminal = suspended("echo went on; read x; echo got $x", "read x; echo for the shell: $x.; fg");
+    terminal.shows("went on").types("one").shows("for the shell: one.");
+    terminal.types("two").shows("got two").shows("code=7.");
+    suspended("echo went on", "wait %1").shows("went on").shows("code=7.");
+    // One that needs the screen is stopped.
+    let stopped = "until jobs >/tmp/jobs.$$; grep -qi stopped /tmp/jobs.$$; do sleep 0.1; done";
+    let draws = format!("printf \"{AGENT}\"; echo drawn; read x");
+    let mut terminal = suspended(&draws, &format!("{stopped}; rm /tmp/jobs.$$; echo it waits; read x; fg"));
+    terminal.shows("it waits").has_modes("").sends("\n").has_modes(AGENTS_MODES).sends("\n").shows("code=7.");
+    assert_eq!(terminal.modes(), "");
 }
 
 fn a_message_leaves_the_screen_as_it_was(world: &World) {
