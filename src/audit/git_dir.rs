@@ -12,8 +12,8 @@ use crate::host::worktree::GitDir;
 const IN_IT: &str = "git commands in it use its configuration and hooks";
 const POINTER: &str = "git uses the repository there";
 
-/// Scans the project's own repository.
-pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) {
+/// Scans the project's own repository. Returns the tree of one that lies outside the project.
+pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) -> Option<Tree> {
     let root = Path::new("");
     // The repository of a linked worktree or a submodule, which the cage mounts as well.
     if let Node::File(status) = tree.node(Path::new(".git"))
@@ -23,16 +23,22 @@ pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) {
         let (file, content, changed) = (tree.shown(Path::new(".git")), path_bytes(&own), status.changed);
         findings.add(Sighting { path: file, what, trigger: POINTER, content, changed });
         let path = Path::new(&common);
-        match Tree::open(path, path, Rc::clone(&tree.outside), Rc::clone(&tree.limits)) {
-            Ok(outside) => scan_repository(&outside, root, Files { tree, dir: root }, findings),
-            Err(error) => tree.limits.note_gap(format!("{common} can't be opened: {error}")),
-        }
-        return;
+        return match Tree::open(path, path, Rc::clone(&tree.outside), Rc::clone(&tree.limits)) {
+            Ok(outside) => {
+                scan_repository(&outside, root, Files { tree, dir: root }, findings);
+                Some(outside)
+            }
+            Err(error) => {
+                tree.limits.note_gap(format!("{common} can't be opened: {error}"));
+                None
+            }
+        };
     }
     if looks_bare(|name| tree.has(Path::new(name))) {
         scan_bare(tree, root, findings);
     }
     scan_dot_git(tree, root, findings);
+    None
 }
 
 /// Returns whether git takes a directory with these names in it for a repository.

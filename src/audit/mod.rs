@@ -89,11 +89,14 @@ fn scan_within(project: &Path, outside: Outside, scope: Scope, limits: Limits) -
         Err(error) => limits.note_gap(format!("the project can't be opened: {error}")),
         Ok(tree) => {
             let known = KnownFiles::new();
-            git_dir::scan_own(project, &tree, &mut findings);
+            let repository = git_dir::scan_own(project, &tree, &mut findings);
             walk::walk(&tree, &known, Scope::Top, &mut findings);
             if scope == Scope::Whole {
                 findings.date_by_change();
                 walk::walk(&tree, &known, Scope::Whole, &mut findings);
+                if let Some(repository) = repository {
+                    walk::walk_repository(&repository, &known, &mut findings);
+                }
             }
         }
     }

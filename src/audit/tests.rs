@@ -328,6 +328,28 @@ fn the_mounted_repository_of_a_linked_worktree_is_scanned() {
     project.write(".git", format!("gitdir: {}\n", show(&outside, "r/.git/worktrees/p")));
     let pointer = format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"));
     assert_eq!(project.top(), [pointer, format!("{}: core.pager=x", show(&outside, "r/.git/config"))]);
+    // What is dangerous under any name is found in all of it, as in a repository inside the project.
+    outside
+        .program("r/.git/x/suid", "")
+        .mode("r/.git/x/suid", 0o4755)
+        .program("r/.git/x/ordinary", "")
+        .write("r/.git/x/.envrc", "")
+        .write("r/.git/x/.git/config", "")
+        .fifo("r/.git/objects/fifo")
+        .link("r/.git/x/out", "/etc")
+        .link("r/.git/x/within", "../objects");
+    let planted: Vec<String> = project.whole().into_iter().filter(|line| !line.contains("git: ")).collect();
+    let planted_there = |(path, what)| format!("{}: {what}", show(&outside, path));
+    assert_eq!(
+        planted,
+        [
+            ("r/.git/config", "core.pager=x"),
+            ("r/.git/objects/fifo", "FIFO"),
+            ("r/.git/x/out", "link to /etc"),
+            ("r/.git/x/suid", "setuid program"),
+        ]
+        .map(planted_there)
+    );
     // The control: a repository that names another working tree is not opened.
     outside.write("r/.git/worktrees/p/gitdir", "/elsewhere\n");
     assert_eq!(project.top(), [format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"))]);

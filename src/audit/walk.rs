@@ -40,6 +40,8 @@ struct Walk<'a> {
     known: &'a KnownFiles,
     scope: Scope,
     findings: &'a mut Findings,
+    /// Whether the tree is a repository without working tree, in which names of files mean nothing.
+    is_repository: bool,
     /// The directory that is being scanned.
     path: PathBuf,
     /// Links to directories that were followed, so that cycles end.
@@ -69,25 +71,34 @@ impl Todo {
 /// Walks over the tree or, in the scope [`Scope::Top`], over the few directories that known files are in.
 pub fn walk(tree: &Tree, known: &KnownFiles, scope: Scope, findings: &mut Findings) {
     let (path, followed) = (PathBuf::new(), HashSet::new());
-    let mut walk = Walk { tree, known, scope, findings, path, followed };
-    let mut todo = vec![Todo { path: PathBuf::new(), linked_as: None }];
-    while let Some(next) = todo.pop() {
-        if next.path.components().count() >= MAX_DEPTH {
-            tree.limits.note_gap(format!("a directory is more than {MAX_DEPTH} levels deep"));
-        } else if let Some(dir) = tree.dir(&next.path) {
-            todo.extend(walk.directory(dir, &next));
-        }
-    }
+    Walk { tree, known, scope, findings, is_repository: false, path, followed }.run();
+}
+
+/// Walks over the whole tree of a repository that lies outside the project, after its own files have been scanned.
+pub fn walk_repository(tree: &Tree, known: &KnownFiles, findings: &mut Findings) {
+    let (path, followed, scope) = (PathBuf::new(), HashSet::new(), Scope::Whole);
+    Walk { tree, known, scope, findings, is_repository: true, path, followed }.run();
 }
 
 impl Walk<'_> {
+    fn run(&mut self) {
+        let mut todo = vec![Todo { path: PathBuf::new(), linked_as: None }];
+        while let Some(next) = todo.pop() {
+            if next.path.components().count() >= MAX_DEPTH {
+                self.tree.limits.note_gap(format!("a directory is more than {MAX_DEPTH} levels deep"));
+            } else if let Some(dir) = self.tree.dir(&next.path) {
+                todo.extend(self.directory(dir, &next));
+            }
+        }
+    }
+
     /// Scans the entries of a directory. Returns the directories in it, and those that links in it lead to, as far as they are to
     /// be scanned.
     fn directory(&mut self, mut dir: Dir, here: &Todo) -> Vec<Todo> {
         let path = &here.path;
         path.clone_into(&mut self.path);
         let entries = self.tree.entries(&mut dir, path);
-        let in_git = here.name().iter().any(|name| name == ".git");
+        let in_git = self.is_repository || here.name().iter().any(|name| name == ".git");
         let parts: Vec<_> = here.name().iter().map(folded).collect();
         let names: Vec<&[u8]> = parts.iter().map(|name| &**name).collect();
         // What counts under any name is found where the directory itself is.
@@ -168,7 +179,7 @@ impl Walk<'_> {
 
     /// Adds files that a tool reads instead of the one that people know.
     fn preferred(&mut self, entries: &[(OsString, FileType)]) {
-        if self.path.iter().any(|name| passed_over(&folded(name)) > 0) {
+        if self.is_repository || self.path.iter().any(|name| passed_over(&folded(name)) > 0) {
             return;
         }
         let has = |wanted: &str| entries.iter().any(|(name, _)| name == wanted);
@@ -287,7 +298,7 @@ impl Walk<'_> {
     /// Returns the time of the last change of a directory that a link leads to, if it is one in which less is looked at than here.
     fn change_of_passed_over(&self, target: &Path) -> Option<i64> {
         let passed_over = |path: &Path| path.iter().map(|name| passed_over(&folded(name))).max().unwrap_or(0);
-        let here = passed_over(&self.path);
+        let here = if self.is_repository { PASSED_OVER } else { passed_over(&self.path) };
         let real = (here < PASSED_OVER).then(|| self.tree.resolve(&self.path, target)).flatten()?;
         if passed_over(&real) <= here {
             return None;
