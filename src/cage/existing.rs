@@ -1,7 +1,7 @@
 //! A cage that exists: a container that cage made, and the labels that keep what it was made with.
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -125,6 +125,12 @@ impl Cage {
             options.mounts().filter(|mount| !mount.is_readonly()).filter_map(|mount| mount.source_path());
         let told = self.bind_mounts().filter(|mount| mount.writable).map(|mount| mount.source.as_str());
         [self.project()].into_iter().chain(asked).chain(told).map(str::to_owned).collect()
+    }
+
+    /// Returns whether code in the cage can write a place, or in it.
+    pub fn can_write(&self, place: &Path) -> bool {
+        let is_in = |source: &String| place.starts_with(source) || Path::new(source).starts_with(place);
+        self.writable_sources().iter().any(is_in)
     }
 
     /// Returns whether a link to the SSH agent is mounted. The path in the cage identifies the link: Docker Desktop reports its own

@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use crate::base::error::Failure;
 use crate::base::mount_point::MountPoint;
 use crate::base::text::escape;
+use crate::cage::existing::Cage;
 use crate::engine::args::{Content, Place};
 
 /// The mount points that must exist before a cage starts.
@@ -22,6 +23,8 @@ pub struct MountPoints {
     pub volumes: Vec<(String, String)>,
     /// Those in such volumes: the volume's path, and the path below it.
     pub in_volumes: Vec<(String, String)>,
+    /// The names of the volumes in which they lie.
+    pub outer_volumes: Vec<String>,
 }
 
 impl MountPoints {
@@ -68,11 +71,25 @@ impl MountPoints {
                     points.here.push(MountPoint { base, rest, is_file, readonly: above.readonly });
                 }
                 Content::Volume(_) if way == Path::new(home) => points.in_home.push((text(&rest), is_file)),
-                Content::Volume(_) => points.in_volumes.push((text(&way), text(&rest))),
+                Content::Volume(name) => {
+                    points.outer_volumes.extend(Some(name.clone()).filter(|name| !name.is_empty()));
+                    points.in_volumes.push((text(&way), text(&rest)));
+                }
                 Content::Tmpfs | Content::Other => {}
             }
         }
         Ok(points)
+    }
+
+    /// Returns whether any lie in what other cages may have, too.
+    pub fn may_be_shared(&self) -> bool {
+        !self.here.is_empty() || !self.outer_volumes.is_empty()
+    }
+
+    /// Returns whether code in a cage can change the way to one of them.
+    pub fn are_in_reach_of(&self, cage: &Cage) -> bool {
+        self.here.iter().any(|point| cage.can_write(&point.base))
+            || self.outer_volumes.iter().any(|name| cage.mount_point_of(name).is_some())
     }
 
     /// Returns the arguments for the script that prepares the home.
@@ -133,6 +150,7 @@ mod tests {
             ("/p/app/node_modules/cache", Content::Other),
             ("/p/app/data", path("/srv/data")),
             ("/p/app/data/deep/er", volume("named")),
+            ("/p/app/data/deep/er/x", Content::Other),
             ("/p/application", volume("other")),
         ])
         .unwrap();
@@ -151,7 +169,11 @@ mod tests {
         let volumes =
             [("", "/p/app/node_modules"), ("named", "/p/app/data/deep/er"), ("other", "/p/application")];
         assert_eq!(found.volumes, pairs(&volumes));
-        assert_eq!(found.in_volumes, pairs(&[("/p/app/node_modules", "cache")]));
+        assert_eq!(
+            found.in_volumes,
+            pairs(&[("/p/app/node_modules", "cache"), ("/p/app/data/deep/er", "x")])
+        );
+        assert_eq!(found.outer_volumes, ["named"]);
         let below_a_file = [("/f", path(file.to_str().unwrap())), ("/f/x", volume(""))];
         let twice = [("/home/me", volume("home")), ("/home/./me/", path("/x"))];
         for refused in [&below_a_file[..], &twice, &[("/p/../etc", volume(""))]] {

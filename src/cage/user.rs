@@ -143,7 +143,14 @@ mod tests {
     fn decide(kind: Dialect, mode: Mode, image: &ImageUser) -> Mapping {
         Mapping::decide(
             kind,
-            &Engine { mode, machine: None, selinux: false, remaps: false, unenforced: Vec::new() },
+            &Engine {
+                mode,
+                machine: None,
+                selinux: false,
+                remaps: false,
+                unenforced: Vec::new(),
+                copies_through_links: false,
+            },
             image,
             PERSON,
             None,
@@ -178,6 +185,7 @@ mod tests {
                 selinux: false,
                 remaps: false,
                 unenforced: Vec::new(),
+                copies_through_links: false,
             };
             Mapping::decide(kind, &engine, &image(501, 20), PERSON, looks)
         };

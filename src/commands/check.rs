@@ -159,8 +159,7 @@ fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Resu
         let repository = || GitDir::of(&project.dir()).outside().map(PathBuf::from);
         for place in [&dir as &dyn Fn() -> Option<PathBuf>, &named, &repository] {
             let Some(place) = place() else { continue };
-            let can_write = |cage: &mut Cage| can_write(cage, &place);
-            for cage in cages.extract_if(.., can_write) {
+            for cage in cages.extract_if(.., |cage| cage.can_write(&place)) {
                 match session.runner.run(&runtime.command(["pause", &cage.id]).within(PATIENCE)) {
                     Ok(_) => paused.push(cage),
                     Err(error) => running.push((cage, error.trouble)),
@@ -185,13 +184,6 @@ fn scan(session: &Session, project: &Project, runtime: Option<&Runtime>) -> Resu
         }
         Ok(report)
     })
-}
-
-/// Returns whether code in a cage can write a place, or in it.
-fn can_write(cage: &Cage, place: &Path) -> bool {
-    cage.writable_sources()
-        .iter()
-        .any(|source| place.starts_with(source) || Path::new(source).starts_with(place))
 }
 
 /// Finds the nearest cage's project, its record or that of a former cage, and the engine. Says so if there is no record.

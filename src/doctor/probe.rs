@@ -161,8 +161,14 @@ mod tests {
 
     #[test]
     fn the_container_runs_as_the_user_without_network_or_home() {
-        let native =
-            Engine { mode: Mode::Rootful, machine: None, selinux: true, remaps: true, unenforced: vec![] };
+        let native = Engine {
+            mode: Mode::Rootful,
+            machine: None,
+            selinux: true,
+            remaps: true,
+            unenforced: vec![],
+            copies_through_links: false,
+        };
         let socket = Mount::path("/agent", SOCKET);
         insta::assert_snapshot!(command(&native, &socket), @"docker run --rm --pull never --network none --workdir / --name NAME --user 1000:1000 --security-opt=label=disable --userns=host --mount type=bind,source=/agent,target=/run/host-services/ssh-auth.sock --env SSH_AUTH_SOCK=/run/host-services/ssh-auth.sock --entrypoint /bin/sh IMAGE -c SCRIPT");
         let desktop =

@@ -22,6 +22,8 @@ pub struct Image {
     pub size: u64,
     /// The environment variables, `NAME=VALUE`.
     pub environment: Vec<String>,
+    /// The paths at which containers get new volumes.
+    pub volumes: Vec<String>,
     /// The names of annotations, which podman passes on to the runtime of its containers.
     pub annotations: Vec<String>,
 }
@@ -42,7 +44,10 @@ impl Image {
     pub(super) fn read(object: &Value) -> Result<Self> {
         // Reproducible images have the year 1 or no date.
         let created = at::<Option<&str>>(object, "/Created")?.filter(|time| !time.starts_with("0001"));
-        let annotations = object.get("Annotations").and_then(Value::as_object);
+        let names = |value: Option<&Value>| {
+            let names = value.and_then(Value::as_object).into_iter().flat_map(|names| names.keys().cloned());
+            names.collect()
+        };
         Ok(Self {
             id: at(object, "/Id")?,
             date: created.and_then(|time| time.get(..10)).map(str::to_owned),
@@ -51,7 +56,8 @@ impl Image {
             former_names: or_default(object, "/NamesHistory")?,
             size: or_default(object, "/Size")?,
             environment: or_default(object, "/Config/Env")?,
-            annotations: annotations.into_iter().flat_map(|names| names.keys().cloned()).collect(),
+            volumes: names(object.pointer("/Config/Volumes")),
+            annotations: names(object.get("Annotations")),
         })
     }
 
@@ -112,6 +118,7 @@ mod tests {
                 former_names: Vec::new(),
                 size: 0,
                 environment: Vec::new(),
+                volumes: Vec::new(),
                 annotations: Vec::new(),
             }
         }

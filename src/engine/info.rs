@@ -55,7 +55,16 @@ pub struct Engine {
     pub remaps: bool,
     /// The limits that the engine can't enforce.
     pub unenforced: Vec<Limit>,
+    /// Whether `cp` may follow a link that code in another container puts on the way to a mount point meanwhile.
+    #[serde(skip)]
+    pub copies_through_links: bool,
 }
+
+/// The version of docker whose `cp` doesn't follow links while it mounts what the container mounts. At first it mounted in the
+/// engine's own mount namespace, for good where a link led (<https://github.com/moby/moby/pull/44210>), and until 29.5.1 it created
+/// mount points there (<https://github.com/moby/moby/security/advisories/GHSA-vp62-88p7-qqf5>). Without root, too: the engine runs
+/// programs of the user in its namespace.
+const FOLLOWS_NO_LINKS: (u32, u32) = (29, 6);
 
 /// A resource that can be limited for a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +144,8 @@ impl Engine {
             (Mode::Rootless, None) => Limit::without::<&str>(&[]),
             (Mode::Rootful, None) => Vec::new(),
         };
-        Self { mode, machine: None, selinux: host.selinux, remaps: false, unenforced }
+        let selinux = host.selinux;
+        Self { mode, machine: None, selinux, remaps: false, unenforced, copies_through_links: false }
     }
 }
 
@@ -163,9 +173,9 @@ pub(super) fn read_docker(said: &str, client: &str, host: &Host) -> Result<Info>
     ];
     let unenforced = limits.into_iter().filter(|(_, can)| *can == Some(false));
     let machine = product(or_default(&info, "/OperatingSystem")?, or_default(&info, "/Name")?, host);
+    let version: String = or_default(&info, "/ServerVersion")?;
     Ok(Info {
         seccomp: options.iter().any(|option| option.contains("seccomp") && !option.contains("unconfined")),
-        version: or_default(&info, "/ServerVersion")?,
         directory: directory(or_default(&info, "/DockerRootDir")?, machine.is_none(), host),
         engine: Engine {
             mode: if has("name=rootless") { Mode::Rootless } else { Mode::Rootful },
@@ -173,7 +183,9 @@ pub(super) fn read_docker(said: &str, client: &str, host: &Host) -> Result<Info>
             selinux: has("name=selinux"),
             remaps: has("name=userns"),
             unenforced: unenforced.map(|(limit, _)| limit).collect(),
+            copies_through_links: version_numbers(&version).is_none_or(|version| version < FOLLOWS_NO_LINKS),
         },
+        version,
     })
 }
 

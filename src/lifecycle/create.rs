@@ -22,7 +22,7 @@ use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::exec::ExecTarget;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::new_cage::NewCage;
-use crate::lifecycle::plan::{Plan, Step};
+use crate::lifecycle::plan::{Pause, Plan, Step};
 use crate::lifecycle::steps::{halt, remove, remove_all, tell_ports};
 use crate::lifecycle::worktrees;
 
@@ -161,9 +161,19 @@ impl NewCage<'_> {
             plan.extend(host.state_file(&self.home(), "home.lock").map(Step::Lock));
             plan.run(self.prepare_home());
         }
-        plan.extend(runtime.place(name, &self.new_files)?.map(Step::Run));
+        plan.extend(runtime.place(name, &self.new_files)?.map(|copy| self.while_nothing_changes(copy)));
         plan.extend(worktrees::record(host, &project.name, &self.worktrees.placeholders()));
         Ok(plan)
+    }
+
+    /// Returns the step that copies files into the new container while no code runs that could lead the engine elsewhere.
+    fn while_nothing_changes(&self, copy: Invocation) -> Step {
+        let copy = Step::Run(copy);
+        if self.writers.is_empty() {
+            return copy;
+        }
+        let pause = Pause::new(self.context.runtime, &self.writers);
+        Step::WhilePaused(Box::new(pause), Plan::new(self.check_mounts().chain([copy])))
     }
 
     /// Returns the step that removes a container, followed by others, if a later step fails.
@@ -257,9 +267,14 @@ impl NewCage<'_> {
     /// Returns the steps before the start of the container of this name: they check the paths of the mounted files and directories
     /// of the host, except the SSH agent, create mount points in them, and give new volumes to the user.
     fn ready_mounts(&self, name: &str) -> impl Iterator<Item = Step> {
+        self.check_mounts().chain(self.give_volumes(name))
+    }
+
+    /// Returns the first of these steps, those that need no container.
+    fn check_mounts(&self) -> impl Iterator<Item = Step> {
         let git = self.git.outside().map(PathBuf::from);
         let sources = [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git);
         let points = mount_points::steps(self.context, &self.points);
-        sources.map(Step::CheckUnlinked).chain(points).chain(self.give_volumes(name))
+        sources.map(Step::CheckUnlinked).chain(points)
     }
 }

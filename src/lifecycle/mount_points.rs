@@ -33,6 +33,11 @@ pub(super) fn gather(
     let places = places(home, &project.path, repository, options);
     let mut points = MountPoints::of(home, &places)?;
     points.here.iter().try_for_each(MountPoint::check)?;
+    // The volumes that an image asks for are mounted, too.
+    let mut of_image = context.image.into_iter().flat_map(|image| &image.volumes);
+    if !points.in_home.is_empty() || of_image.any(|path| home::below(home, path).is_some()) {
+        points.outer_volumes.push(home_volume(&session.host, project, options));
+    }
     if inside.uid == 0 {
         points.volumes.clear();
         points.in_volumes.clear();

@@ -17,6 +17,7 @@ use crate::cage::options::{NO_ROOT, NO_SSH};
 use crate::cage::ssh_agent::{Agent, Link};
 use crate::cage::user::{ImageUser, Mapping};
 use crate::cage::{accounts, home, seccomp, ssh_agent, user};
+use crate::engine::container::State;
 use crate::engine::image::Image;
 use crate::engine::info::{Engine, Mode, Product};
 use crate::engine::new_file::NewFile;
@@ -71,6 +72,8 @@ pub struct NewCage<'a> {
     pub outside: Outside,
     /// The mount points that lie in other mounts.
     pub points: MountPoints,
+    /// The cages to pause while files are copied into the container.
+    pub writers: Vec<Cage>,
     /// The path and the text of a filter of system calls that replaces the engine's.
     pub seccomp: Option<(PathBuf, String)>,
 }
@@ -141,9 +144,12 @@ impl<'a> NewCage<'a> {
         new_files.extend(worktrees.placeholders().iter().map(|path| NewFile::readable(path, "")));
         let add_host = || runtime.kind.add_host(engine, has_name, machine::address);
         let add_host = options.has_hosts().then(add_host).flatten();
+        let points = mount_points::gather(context, &options, git.outside(), &user.home, inside)?;
+        let copies = engine.copies_through_links && !new_files.is_empty();
         Ok(Self {
             context,
-            points: mount_points::gather(context, &options, git.outside(), &user.home, inside)?,
+            writers: if copies { writers(context, old, &points)? } else { Vec::new() },
+            points,
             seccomp: seccomp::filter(host, runtime.kind, engine, &options),
             options,
             new_files,
@@ -270,6 +276,19 @@ fn new_files(
     }
     files.extend(preflight.personal.files(facts));
     Ok(files)
+}
+
+/// Returns the running cages in which code can change the way to a mount point. Those of the project that are not `old` will be
+/// removed before.
+fn writers(context: Context, old: Option<&Cage>, points: &MountPoints) -> Result<Vec<Cage>> {
+    let Context { session, runtime, project, .. } = context;
+    if !points.may_be_shared() {
+        return Ok(Vec::new());
+    }
+    let stays = |cage: &Cage| cage.final_name() != project.name || old.is_some_and(|old| old.id == cage.id);
+    let mut cages = session.cages(runtime)?;
+    cages.retain(|cage| cage.state == State::Running && stays(cage) && points.are_in_reach_of(cage));
+    Ok(cages)
 }
 
 /// Returns the facts about this image of the engine at `endpoint`, and whether they had to be queried. `old` is the cage to be

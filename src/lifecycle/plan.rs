@@ -11,11 +11,13 @@ use crate::base::error::Failure;
 use crate::base::mount_point::{MountPoint, Owner};
 use crate::base::text::{escape, quote};
 use crate::base::{console, file};
+use crate::cage::existing::Cage;
 use crate::cage::ssh_agent::Link;
 use crate::engine::command::Invocation;
 use crate::engine::error::other_platform;
 use crate::engine::forward::Forwarding;
 use crate::engine::runner::Runner;
+use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 use crate::lifecycle::lock;
 use crate::lifecycle::lock::{Lock, Locks};
@@ -66,6 +68,8 @@ pub enum Step {
     Pull(Invocation, Option<Box<Invocation>>),
     /// If a later step fails, execute this plan. It replaces the undo plan before it.
     Undo(Plan),
+    /// Pause containers, execute a plan, and continue the containers, also if that fails.
+    WhilePaused(Box<Pause>, Plan),
     /// Discard the undo plan; interrupts no longer stop the plan.
     Keep,
     /// Connect the terminal with a container's first process. The last step of a plan.
@@ -74,6 +78,24 @@ pub enum Step {
     Exec(Box<Exec>),
     /// Forward ports of a container until a signal comes. The last step of a plan.
     Forward(Forwarding),
+}
+
+/// The pausing of containers.
+#[derive(Debug)]
+pub struct Pause {
+    names: String,
+    begin: Invocation,
+    end: Invocation,
+}
+
+impl Pause {
+    /// Returns how to pause these cages, and to continue them.
+    pub fn new(runtime: &Runtime, cages: &[Cage]) -> Self {
+        let names: Vec<&str> = cages.iter().map(|cage| cage.name.as_str()).collect();
+        let command =
+            |word| runtime.command([word].into_iter().chain(cages.iter().map(|cage| cage.id.as_str())));
+        Self { names: names.join(", "), begin: command("pause"), end: command("unpause") }
+    }
 }
 
 /// The state of a plan that is being executed.
@@ -146,8 +168,11 @@ impl Plan {
 
     /// Renders the plan as a script for bash or zsh, which does the same when no step fails.
     pub fn script(&self) -> String {
-        let lines = self.steps.iter().filter_map(Step::script);
-        ["set -e -o pipefail".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+        ["set -e -o pipefail".to_owned()].into_iter().chain(self.lines()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        self.steps.iter().filter_map(Step::script)
     }
 }
 
@@ -208,6 +233,7 @@ impl<'a> Execution<'a> {
             }
             Step::Pull(pull, unless) => self.pull(pull, unless.as_deref())?,
             Step::Undo(plan) => self.undo = Some(plan),
+            Step::WhilePaused(pause, plan) => return self.while_paused(pause, plan),
             Step::Keep => {
                 self.undo = None;
                 self.heeds_signals = false;
@@ -220,6 +246,21 @@ impl<'a> Execution<'a> {
             Step::Forward(forwarding) => return forwarding.execute(self.runner, self.interrupts).map(Some),
         }
         Ok(None)
+    }
+
+    fn while_paused(&mut self, Pause { names, begin, end }: &Pause, plan: &'a Plan) -> Result<Option<u8>> {
+        let paused = self.runner.run(begin);
+        let result = if paused.is_ok() { self.steps(plan) } else { Ok(0) };
+        // Also those that were paused before another one could not be.
+        let continued = self.runner.run(end);
+        paused.with_context(|| {
+            Failure::new(format!("cannot pause {names}"))
+                .hint("`cage stop` there first: code there could lead this engine's mounts elsewhere")
+        })?;
+        if let Err(error) = continued {
+            console::warn(&format!("{names} may still be paused, which `cage start` there ends: {error}"));
+        }
+        result.map(|_| None)
     }
 
     fn pull(&self, pull: &Invocation, unless: Option<&Invocation>) -> Result<()> {
@@ -290,6 +331,10 @@ impl Step {
             Self::StopIfPrints(command, text) => format!("[ \"$({command})\" != {} ] || exit 0", quote(text)),
             Self::Pull(pull, None) => format!("{pull} >&2"),
             Self::Pull(pull, Some(have)) => format!("{pull} >&2 || {have} >/dev/null"),
+            Self::WhilePaused(pause, plan) => {
+                let lines = plan.lines().collect::<Vec<_>>().join("\n");
+                format!("{} >/dev/null\n{lines}\n{} >/dev/null", pause.begin, pause.end)
+            }
             Self::Undo(_) | Self::Lock(_) | Self::Keep => return None,
             Self::Attach(attach) => {
                 let beside = attach.once_attached.as_ref();

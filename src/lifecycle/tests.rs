@@ -48,7 +48,14 @@ fn project(path: &str) -> Project {
 }
 
 fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOptions) -> NewCage<'a> {
-    let engine = Engine { mode, machine, selinux: false, remaps: false, unenforced: Vec::new() };
+    let engine = Engine {
+        mode,
+        machine,
+        selinux: false,
+        remaps: false,
+        unenforced: Vec::new(),
+        copies_through_links: false,
+    };
     let ids = Ids { uid: 501, gid: 20 };
     let user = ImageUser { name: "vscode".into(), ids, home: "/home/vscode".into() };
     let host = &context.session.host;
@@ -64,6 +71,7 @@ fn new_cage<'a>(context: &Context<'a>, (mode, machine): Where, options: CreateOp
         link: Link::of(host, &context.project.name),
         add_host: context.runtime.kind.add_host(&engine, true, address),
         seccomp: None,
+        writers: Vec::new(),
         roots_files: false,
         outside: Outside::default(),
         new_files: match mapping {

@@ -45,6 +45,21 @@ fn an_engine_is_known_by_what_it_says_of_itself() {
 }
 
 #[test]
+fn cp_follows_links_before_a_version_and_if_that_is_unknown() {
+    for (version, expected) in [
+        ("20.10.24+dfsg1", true),
+        ("28.2.2", true),
+        ("29.5.0", true),
+        ("29.6.0", false),
+        ("30.0", false),
+        ("", true),
+    ] {
+        let engine = Engine::recorded(Os::Linux, &format!(r#"{{"ServerVersion": "{version}"}}"#));
+        assert_eq!(engine.copies_through_links, expected, "{version}");
+    }
+}
+
+#[test]
 fn a_podman_behind_dockers_client_is_refused() {
     let said = r#"{"Plugins": {"Log": ["k8s-file", "none", "passthrough", "journald"]}}"#;
     let error = read_docker(said, "docker", &Host::sample(&[])).unwrap_err();

@@ -1,13 +1,17 @@
 //! Row 33: links planted on the way to a mount point, in the project, in another mounted directory or in the home.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
+use std::path::Path;
 
-use crate::lab::World;
+use crate::common::is_root;
+use crate::lab::{PATH, World};
 
 on_each_engine!(no_mount_point_is_created_through_a_link);
 
 on_each_engine!(clients: what_cannot_be_a_mount_point_is_refused_before_anything_is_made);
+
+tests_of!(nothing_moves_while_docker_mounts_by_path, false, docker Docker, rootless_docker RootlessDocker);
 
 fn no_mount_point_is_created_through_a_link(world: &World) {
     let (project, outside) = (world.project.display().to_string(), world.root().join("outside"));
@@ -92,4 +96,85 @@ fn what_cannot_be_a_mount_point_is_refused_before_anything_is_made(world: &World
     let names = "cd && ls -Ad link out dangling real/x file";
     world.inside(names).ok().prints("dangling\nfile\nlink\nout\nreal/x\n");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+fn nothing_moves_while_docker_mounts_by_path(world: &World) {
+    let version = world.engine("version --format {{.Server.Version}}").ok().out;
+    let is_old = version.split('.').next().unwrap().parse::<u32>().unwrap() < 29;
+    if is_root() && !world.engine.is_rootless() {
+        // Another user than the image's, so that there are files to copy.
+        chown(&world.project, Some(12345), Some(23456)).unwrap();
+    }
+    let (other, stranger, data) =
+        (world.root().join("other"), world.root().join("stranger"), world.root().join("data"));
+    for dir in [&other, &stranger, &data] {
+        world.mkdir(dir);
+    }
+    // In each cage, code exchanges a directory with a link all the time, and counts.
+    let count =
+        "i=0; while :; do mv -T a b; mv -T l a; mv -T a l; mv -T b a; i=$((i+1)); echo $i >count; done";
+    let script =
+        shell_words::quote(&format!("mkdir a; ln -s /etc l; ({count}) >/dev/null 2>&1 &")).into_owned();
+    let cage = |dir: &Path, words: &str| world.cage(&format!("-C {} {words}", dir.display()));
+    let run_loop = |dir: &Path| {
+        let name = cage(dir, "start -d").ok().out;
+        let exec = format!("exec --user 0 --workdir {} {} sh -c {script}", dir.display(), name.trim());
+        world.engine(&exec).ok();
+        crate::common::eventually("it runs", || dir.join("count").exists());
+    };
+    run_loop(&other);
+    cage(&stranger, "start -d --home project").ok();
+    run_loop(&stranger);
+    run_loop(&world.project);
+    // Which of them run for a while after the beginning of `cp`.
+    let log = world.home.join("moved");
+    let dirs = [&world.project, &other, &stranger].map(|dir| dir.display().to_string()).join(" ");
+    let look = |also: &str| {
+        let looks = format!(
+            "case $1 in cp) PATH={PATH}; for d in {dirs}; do cp $d/count $d/before; done; sleep 0.5
+             for d in {dirs}; do cmp -s $d/count $d/before || echo $d; done >{} ;; {also} esac",
+            log.display()
+        );
+        super::client_that(world, &looks)
+    };
+    let moved = |client: &str, words: &str| {
+        let _ = fs::remove_file(&log);
+        let words = format!("restart -d {words}");
+        let ran = world.cage(&words).env("CAGE_RUNTIME", client).run();
+        let text = super::text(&log);
+        let run_on = [&world.project, &other, &stranger]
+            .map(|dir| text.lines().any(|line| line == dir.display().to_string()));
+        (ran, run_on)
+    };
+    let mounts =
+        format!("-v {}/node_modules -v {}:/home/vscode/data", world.project.display(), data.display());
+    let (ran, run_on) = moved(&look(""), &mounts);
+    let can_pause = !ran.err.contains("cannot pause");
+    assert!(can_pause || world.engine.is_rootless(), "this engine can pause: {ran}");
+    if is_old && can_pause {
+        assert_eq!((ran.code, run_on), (0, [false, false, true]), "{ran}");
+        assert_eq!(world.state(), "running");
+    } else if is_old {
+        assert!(ran.code == 1 && ran.err.contains("hint: `cage stop` there"), "{ran}");
+        assert_eq!(world.state(), "running", "nothing has changed");
+    }
+    // They go on.
+    for dir in [&other, &stranger] {
+        let before = super::text(&dir.join("count"));
+        crate::common::eventually("it goes on", || super::text(&dir.join("count")) != before);
+    }
+    // The controls: without a pause, and without such mounts, all go on.
+    if can_pause {
+        run_loop(&world.project);
+        let (ran, run_on) = moved(&look("pause | unpause) exit ;;"), "");
+        assert_eq!((ran.code, run_on), (0, [true, true, true]), "{ran}");
+    }
+    cage(&other, "stop").ok();
+    world.cage("stop").ok();
+    world.cage(&format!("restart -d {mounts}")).ok();
+    world.cage("rm").ok();
+    world.cage("start -d").ok();
+    for dir in [&other, &stranger] {
+        cage(dir, "rm").ok();
+    }
 }

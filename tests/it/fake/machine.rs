@@ -609,6 +609,8 @@ pub struct Cage {
     pub of_script: bool,
     pub image: &'static str,
     pub image_id: &'static str,
+    /// Whether it has the shared home.
+    pub has_home: bool,
     /// The source of the agent's mount, if there is one.
     pub agent: Option<&'static str>,
     /// The exit code of the first process.
@@ -633,6 +635,7 @@ impl Cage {
             labels: vec![("cage.project".into(), path.into()), ("cage.inode".into(), inode.to_string())],
             options: "",
             of_script: false,
+            has_home: true,
             agent: None,
             image: IMAGE,
             image_id: IMAGE_ID,
@@ -670,7 +673,8 @@ impl Cage {
         };
         let changed = humantime::format_rfc3339(SystemTime::now() - self.since).to_string();
         let changed = if self.status == "created" { "0001-01-01T00:00:00Z".into() } else { changed };
-        let mut mounts = vec![json!({"Type": "volume", "Name": "cage-home", "Destination": "/home/vscode"})];
+        let home = if self.has_home { "cage-home" } else { "another" };
+        let mut mounts = vec![json!({"Type": "volume", "Name": home, "Destination": "/home/vscode"})];
         mounts.extend(self.agent.map(|source| {
             json!({"Type": "bind", "Source": source, "Destination": "/run/host-services/ssh-auth.sock", "RW": true})
         }));

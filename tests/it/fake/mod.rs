@@ -7,6 +7,7 @@ mod calls;
 mod check;
 mod choice;
 mod commands;
+mod copying;
 mod differences;
 mod doctor;
 mod dry_run;
