@@ -20,6 +20,8 @@ on_each_engine!(
     without_root_no_setuid_file_works,
 );
 
+on_each_engine!(clients: one_in_the_repository_of_a_worktree_is_told_too);
+
 const MAKE: &str = "sudo -n sh -c 'cp /usr/bin/id tool && chown 0:0 tool && chmod 4755 tool'";
 
 /// The same by whoever one is.
@@ -74,6 +76,18 @@ fn a_setuid_program_is_made_works_and_is_told(world: &World) {
         .prints("a/b/innocent: setgid program  (runs with the rights of its group)\n");
     world.cage(&run("sudo -n rm -r a")).ok();
     world.cage("check").ok().prints("");
+}
+
+fn one_in_the_repository_of_a_worktree_is_told_too(world: &World) {
+    let (repository, _) = crate::yours::linked_worktrees(world);
+    let there = repository.join(".git");
+    world.cage("start -d").ok();
+    world.cage("check").ok().prints("");
+    world.cage(&run(&format!("cd {} && {MAKE}", there.display()))).ok();
+    let tool = there.join("tool");
+    assert_eq!(acts_as(world, &tool) == 0, !world.engine.is_rootless(), "the control");
+    let line = format!("{}: setuid program  (runs with the rights of its owner)\n", tool.display());
+    world.cage("check").exits(3).prints(&line);
 }
 
 fn without_root_no_setuid_file_is_made(world: &World) {
