@@ -124,6 +124,12 @@ pub fn dropped(args: &[String]) -> Vec<&'static str> {
     DROPPED.into_iter().filter(|name| !is_added(name)).collect()
 }
 
+/// Returns the paths on this machine that the arguments make the engine mount, for a command in the directory `here`.
+pub fn written(args: &[String], here: &Path) -> Vec<String> {
+    let paths = all_mounted(args).into_iter().filter(MountSource::is_path);
+    paths.filter_map(|source| here.join(source.name).into_os_string().into_string().ok()).collect()
+}
+
 /// Returns the sources that these arguments mount.
 pub fn all_mounted(args: &[String]) -> Vec<MountSource> {
     flags(args).iter().flat_map(Flag::sources).collect()

@@ -1,6 +1,6 @@
 //! The plans that create a cage or replace another one by it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ use crate::cage::image_facts::Outside;
 use crate::cage::options::{Home, NO_ROOT};
 use crate::cage::ssh_agent::Agent;
 use crate::cage::user::Mapping;
-use crate::cage::{home, nesting};
+use crate::cage::{engine_args, home, nesting};
 use crate::engine::command::Invocation;
 use crate::engine::info::Mode;
 use crate::engine::mount::Mount;
@@ -74,12 +74,14 @@ impl NewCage<'_> {
             // Code in the old cage could write until now, and may have put a link in the path of a mount.
             plan.push(self.undo(&new, [Step::Say(format!("{name} is still the old one, and is stopped"))]));
             plan.extend(self.ready_mounts(&new));
+            let sources = old.sources_of_v(&session.host, self.preflight.engine.machine);
+            // So may code in the new one, which runs before it is known that the start has failed.
+            let check = Step::CheckMounts(old.clone().into(), old.options().unwrap_or_default().into());
             let start = [
                 Step::Run(runtime.command(["start", &old.id])),
                 Step::Say(format!("{name} is the old one again; its programs have ended")),
             ];
-            let sources = old.sources_of_v(&session.host, self.preflight.engine.machine);
-            plan.push(self.undo(&new, sources.map(Step::CheckThere).chain(start)));
+            plan.push(self.undo(&new, sources.map(Step::CheckThere).chain([check]).chain(start)));
         } else {
             plan.extend(self.ready_mounts(&new));
         }
@@ -274,7 +276,11 @@ impl NewCage<'_> {
     fn check_mounts(&self) -> impl Iterator<Item = Step> {
         let git = self.git.outside().map(PathBuf::from);
         let sources = [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git);
+        let here = self.context.session.host.cwd.as_deref().unwrap_or(Path::new("/"));
+        let written = engine_args::written(&self.options.engine_args, here);
+        let project = self.context.project.path.clone();
+        let written = Step::CheckWritten(written, project, self.options.clone().into());
         let points = mount_points::steps(self.context, &self.points);
-        sources.map(Step::CheckUnlinked).chain(points)
+        sources.map(Step::CheckUnlinked).chain([written]).chain(points)
     }
 }

@@ -11,7 +11,9 @@ use crate::base::error::Failure;
 use crate::base::mount_point::{MountPoint, Owner};
 use crate::base::text::{escape, quote};
 use crate::base::{console, file};
+use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
+use crate::cage::nesting;
 use crate::cage::ssh_agent::Link;
 use crate::engine::command::Invocation;
 use crate::engine::error::other_platform;
@@ -51,6 +53,11 @@ pub enum Step {
     Lock(PathBuf),
     /// Check that the path of a file or directory that is about to be mounted has no symbolic links.
     CheckUnlinked(PathBuf),
+    /// Check the same of all that a stopped cage with these options mounts.
+    CheckMounts(Box<Cage>, Box<CreateOptions>),
+    /// Check that no link in the project with this path, or in what the options mount, leads the engine elsewhere on the way to sources
+    /// that it mounts as they are written.
+    CheckWritten(Vec<String>, String, Box<CreateOptions>),
     /// Create a mount point in a directory that is about to be mounted, for this owner.
     MakeMountPoint(MountPoint, Owner),
     /// Check that the source of a mount exists before an old container starts: docker would make a directory in its place.
@@ -204,6 +211,10 @@ impl<'a> Execution<'a> {
             Step::Note(path, word) => drop(fs::write(path, word)),
             Step::Lock(path) => self.locks.extend(lock::take(path, self.interrupts)?),
             Step::CheckUnlinked(path) => file::check_unlinked(path)?,
+            Step::CheckMounts(cage, options) => nesting::check_mounts(cage, options)?,
+            Step::CheckWritten(sources, project, options) => {
+                nesting::check_written(sources.iter().map(String::as_str), project, options)?;
+            }
             Step::MakeMountPoint(point, owner) => point.make(*owner)?,
             Step::CheckThere(path) => {
                 let shown = escape(&path.to_string_lossy());
@@ -317,6 +328,12 @@ impl Step {
                 let source = path(source);
                 format!("[ \"$(realpath {source})\" = {source} ]")
             }
+            Self::CheckMounts(cage, options) => {
+                let sources = nesting::mounted_sources(cage, options).into_iter();
+                let checks: Vec<_> =
+                    sources.filter_map(|source| Self::CheckUnlinked(source).script()).collect();
+                return (!checks.is_empty()).then(|| checks.join(" && "));
+            }
             Self::MakeMountPoint(point, _) => {
                 let target = point.path();
                 let dir = target.parent().filter(|_| point.is_file).unwrap_or(&target);
@@ -335,7 +352,7 @@ impl Step {
                 let lines = plan.lines().collect::<Vec<_>>().join("\n");
                 format!("{} >/dev/null\n{lines}\n{} >/dev/null", pause.begin, pause.end)
             }
-            Self::Undo(_) | Self::Lock(_) | Self::Keep => return None,
+            Self::Undo(_) | Self::Lock(_) | Self::Keep | Self::CheckWritten(..) => return None,
             Self::Attach(attach) => {
                 let beside = attach.once_attached.as_ref();
                 let beside = beside.map(|command| format!("(sleep 1; {command}) >/dev/null 2>&1 &\n"));

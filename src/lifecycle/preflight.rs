@@ -12,7 +12,6 @@ use crate::cage::home::home_volume;
 use crate::cage::options::{ALLOW_DANGEROUS_DIR, ALLOW_NESTED, NO_GIT_IDENTITY};
 use crate::cage::personal::{Identity, Personal, SigningKey};
 use crate::cage::{engine_args, isolation, named_places, nesting, option_files};
-use crate::engine::args::MountSource;
 use crate::engine::info::Engine;
 use crate::engine::place::Place;
 use crate::engine::runtime::Runtime;
@@ -188,10 +187,8 @@ impl Written<'_> {
         let Self { session, project, options, .. } = self;
         let here = session.host.cwd.as_deref().unwrap_or(Path::new("/"));
         engine_args::check_files(&options.engine_args, here, reach)?;
-        let mounted = engine_args::all_mounted(&options.engine_args).into_iter().filter(MountSource::is_path);
-        let mounted: Vec<_> =
-            mounted.filter_map(|source| here.join(source.name).into_os_string().into_string().ok()).collect();
-        nesting::check_written(mounted.iter().map(String::as_str), &project.path, options)
+        let written = engine_args::written(&options.engine_args, here);
+        nesting::check_written(written.iter().map(String::as_str), &project.path, options)
     }
 }
 

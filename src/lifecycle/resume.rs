@@ -182,7 +182,7 @@ impl Resumption<'_> {
                     plan.say(format!("{} was not stopped: {death}", cage.name));
                 }
                 plan.say(format!("Restarting {}", cage.name));
-                plan.extend(nesting::mounted_sources(cage, kept).into_iter().map(Step::CheckUnlinked));
+                plan.push(Step::CheckMounts(cage.clone().into(), kept.clone().into()));
                 plan.extend(points);
                 let settle = context.settle(id, cage.mounts_machines_agent(), kept);
                 if let (Entry::Attach, false) = (entry, kept.has_port_of_choice() || !worktrees.is_empty()) {

@@ -14,6 +14,7 @@ on_each_engine!(
     so_is_a_source_there,
     a_stopped_cage_is_not_started_where_another_one_can_write,
     a_link_that_is_put_while_the_old_cage_ends_is_refused,
+    so_is_one_that_is_put_before_the_old_cage_starts_again,
 );
 
 /// The words of the refusal of `path`, which is in the project.
@@ -170,18 +171,48 @@ fn a_source_that_became_a_link_is_refused(world: &World) {
 
 fn a_link_that_is_put_while_the_old_cage_ends_is_refused(world: &World) {
     let (data, secret) = (world.project.join("data"), world.root().join("secret"));
-    world.write(&data.join("file"), "harmless");
     world.write(&secret.join("file"), "secret");
     let swap = format!("rm -rf data; ln -s {} data; exit", secret.display());
     let image = world.build("swaps", &format!("CMD trap '{swap}' HUP; while :; do sleep 0.1; done"));
     let cage = |words: &str| world.cage(words).env("CAGE_IMAGE", &image);
-    cage("start -d -v ./data:/data").ok();
-    world.inside("cat /data/file").ok().prints("harmless");
-    cage("restart").exits(1).says(&format!("now leads to {}", secret.display()));
-    // Neither the new one nor the old one, which would mount it as well.
-    assert_eq!((world.cages(), world.state()), (vec![world.name()], "exited".into()));
-    cage("start -d").exits(1).says("now leads to");
-    // The control: the engine follows it.
-    world.engine(&format!("start {}", world.name())).ok();
-    world.inside("cat /data/file").ok().prints("secret");
+    for mount in ["-v ./data:/data".to_owned(), format!("-- -v {}:/data", data.display())] {
+        let _ = fs::remove_file(&data);
+        world.write(&data.join("file"), "harmless");
+        cage(&format!("start -d {mount}")).ok();
+        world.inside("cat /data/file").ok().prints("harmless");
+        cage("restart").exits(1).says(" leads ").says(&secret.display().to_string());
+        // Neither the new one nor the old one, which would mount it as well.
+        assert_eq!((world.cages(), world.state()), (vec![world.name()], "exited".into()));
+        cage("start -d").exits(1).says(" leads ");
+        // The control: the engine follows it.
+        world.engine(&format!("start {}", world.name())).ok();
+        world.inside("cat /data/file").ok().prints("secret");
+        cage("rm").ok();
+    }
+}
+
+fn so_is_one_that_is_put_before_the_old_cage_starts_again(world: &World) {
+    let (data, secret) = (world.project.join("data"), world.root().join("secret"));
+    world.write(&data.join("file"), "harmless");
+    world.write(&secret.join("file"), "secret");
+    let puts = format!("cd {} && mv data data0 && ln -s {} data", world.project.display(), secret.display());
+    world.cage("start -d -v ./data:/data").ok();
+    // In the new cage, which has no such file, this runs before the first shell, and ends it.
+    let first = format!("[ -e ~/../../marker ] || {{ {puts}; exit 1; }}");
+    world.inside(&format!("sudo touch /marker && echo {} >>~/.zshenv", shell_words::quote(&first))).ok();
+    let refused = world.cage("restart -d").exits(1);
+    refused.says("could not undo the steps so far: ").says(&format!(" leads to {}", secret.display()));
+    assert_ne!(world.state(), "running");
+    // The control: the engine alone follows the link.
+    assert_eq!(the_engine_shows(world, &data, "file"), "secret");
+    // Nor does the old one start when its source is not among the options of the new one.
+    world.cage("start -d").exits(1).says(" leads to ");
+    fs::remove_file(&data).unwrap();
+    fs::rename(world.project.join("data0"), &data).unwrap();
+    world.cage("start -d").ok();
+    world.inside(&puts).ok();
+    let broken = world.build("broken", "ENTRYPOINT [\"/no/such/program\"]");
+    let refused = world.cage(&format!("restart -d --fresh --image {broken}")).exits(1);
+    refused.says(&format!(" leads to {}", secret.display()));
+    assert_ne!(world.state(), "running");
 }
