@@ -60,6 +60,11 @@ impl Runtime {
 }
 
 impl Invocation {
+    /// Returns the kind of the engine.
+    pub fn kind(&self) -> Dialect {
+        self.runtime.kind
+    }
+
     /// Returns whether this runs a command in a container that is running.
     pub fn is_exec(&self) -> bool {
         self.args.first().is_some_and(|verb| verb == "exec")

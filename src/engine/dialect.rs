@@ -280,6 +280,12 @@ impl Dialect {
         }
     }
 
+    /// Returns whether a terminal freezes for good when a program gets more input than it reads while it draws: podman's conmon 2.1.6
+    /// waits until it has written all the input, and reads no output meanwhile.
+    pub fn freezes_with_long_input(self) -> bool {
+        self == Self::Podman
+    }
+
     /// Returns the arguments of `cp` that keep the owners in the archive.
     ///
     /// podman's default changes them to the container's user:

@@ -368,7 +368,7 @@ impl Client<'_> {
         let failed = |error| EngineError::not_started(invocation, &error);
         let numbers = interrupts.numbers().iter().copied().chain([SIGWINCH, SIGCONT, SIGTSTP]);
         let mut signals = Signals::new(numbers).map_err(failed)?;
-        let (pty, side) = Pty::open().map_err(failed)?;
+        let (pty, side) = Pty::open(invocation.kind().freezes_with_long_input()).map_err(failed)?;
         let terminal = SavedTerminal::read(interrupts.noted()).map_err(failed)?;
         let (pipe, ended_writer) = io::pipe().map_err(failed)?;
         let (notes_reader, notes) = io::pipe().map_err(failed)?;

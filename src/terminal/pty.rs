@@ -19,6 +19,16 @@ use rustix::termios::{
 use signal_hook::consts::SIGTTOU;
 use signal_hook::low_level::raise;
 
+/// How much input is written at once to a client that is paced, in bytes.
+const PIECE: usize = 512;
+
+/// How long the program must then draw nothing, after it has drawn something or for the time [`SILENT`], before it gets the next piece.
+const QUIET: Duration = Duration::from_millis(10);
+const SILENT: Duration = Duration::from_millis(30);
+
+/// How long the next piece waits at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long to wait for a client to take its terminal.
 const TAKES_TERMINAL: Duration = Duration::from_secs(5);
 
@@ -108,14 +118,24 @@ pub struct Pty {
     fd: OwnedFd,
     input: Mutex<bool>,
     output: Mutex<()>,
+    pace: Option<Mutex<Pace>>,
+}
+
+/// What decides about the next piece of input.
+#[derive(Debug)]
+struct Pace {
+    /// How much was written since the program was last quiet, in bytes.
+    written: usize,
+    last_input: Instant,
+    last_output: Instant,
 }
 
 impl Pty {
-    /// Makes a pseudo-terminal, and returns both sides.
+    /// Makes a pseudo-terminal, and returns both sides. `paced` tells whether a long input is written in pieces.
     ///
     /// # Errors
     /// When there can't be another one.
-    pub fn open() -> io::Result<(Self, OwnedFd)> {
+    pub fn open(paced: bool) -> io::Result<(Self, OwnedFd)> {
         let pty = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         fcntl_setfd(&pty, FdFlags::CLOEXEC)?;
         grantpt(&pty)?;
@@ -130,13 +150,37 @@ impl Pty {
         modes.local_modes |= LocalModes::IEXTEN;
         tcsetattr(&client, OptionalActions::Now, &modes)?;
         fcntl_setfl(&pty, fcntl_getfl(&pty)? | OFlags::NONBLOCK)?;
-        Ok((Self { fd: pty, input: Mutex::default(), output: Mutex::default() }, client))
+        let now = Instant::now();
+        let pace = paced.then(|| Mutex::new(Pace { written: 0, last_input: now, last_output: now }));
+        Ok((Self { fd: pty, input: Mutex::default(), output: Mutex::default(), pace }, client))
     }
 
     /// Writes input that fits. Returns the number of bytes.
     pub fn write(&self, input: &[u8]) -> usize {
         let _turn = self.hold_input();
-        write(&self.fd, input).unwrap_or(0)
+        let Some(mut pace) = self.pace() else { return write(&self.fd, input).unwrap_or(0) };
+        let piece = &input[..input.len().min(pace.room())];
+        let taken = if piece.is_empty() { 0 } else { write(&self.fd, piece).unwrap_or(0) };
+        if taken > 0 {
+            (pace.written, pace.last_input) = (pace.written + taken, Instant::now());
+        }
+        taken
+    }
+
+    /// Returns whether the next piece of input is to wait.
+    pub fn is_paused(&self) -> bool {
+        self.pace().is_some_and(|mut pace| pace.room() == 0)
+    }
+
+    /// Notes that the program draws.
+    pub fn note_output(&self) {
+        if let Some(mut pace) = self.pace() {
+            pace.last_output = Instant::now();
+        }
+    }
+
+    fn pace(&self) -> Option<MutexGuard<'_, Pace>> {
+        self.pace.as_ref().map(|pace| pace.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps the user's input from being read and written until this is dropped. The value is whether the terminal was left, so that
@@ -174,8 +218,48 @@ impl Pty {
     }
 }
 
+impl Pace {
+    /// Returns how much may be written now, in bytes.
+    fn room(&mut self) -> usize {
+        let [input, output] = [self.last_input, self.last_output].map(|last| last.elapsed());
+        let has_reacted = self.last_output > self.last_input || input >= SILENT;
+        if input >= LONGEST_PAUSE || has_reacted && output >= QUIET {
+            self.written = 0;
+        }
+        PIECE.saturating_sub(self.written)
+    }
+}
+
 impl AsFd for Pty {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_input_waits_for_a_program_that_draws() {
+        let (pty, _client) = Pty::open(true).unwrap();
+        let input = [b'x'; 3 * PIECE];
+        // Keys never wait.
+        assert_eq!([pty.write(b"a"), pty.write(&input), pty.write(&input)], [1, PIECE - 1, 0]);
+        assert!(pty.is_paused());
+        let start = Instant::now();
+        while pty.is_paused() {
+            pty.note_output();
+            thread::sleep(QUIET / 4);
+        }
+        assert!(start.elapsed() + QUIET > LONGEST_PAUSE, "{:?}", start.elapsed());
+        assert_eq!(pty.write(&input), PIECE);
+        pty.note_output();
+        thread::sleep(QUIET);
+        assert_eq!(pty.write(&input), PIECE);
+        thread::sleep(SILENT);
+        assert_eq!(pty.write(&input), PIECE);
+        let (pty, _client) = Pty::open(false).unwrap();
+        assert!(pty.write(&input) == input.len() && !pty.is_paused());
     }
 }

@@ -74,8 +74,9 @@ pub fn pass_input(
             PollFd::new(&terminal, wanted),
             PollFd::new(pty, PollFlags::OUT),
         ];
-        let watched = if waiting.is_empty() { 2 } else { 3 };
-        let limit = if filter.holds_back() { Some(HOLD) } else { is_full.then_some(STUCK) };
+        let is_paused = !waiting.is_empty() && pty.is_paused();
+        let watched = if waiting.is_empty() || is_paused { 2 } else { 3 };
+        let limit = if filter.holds_back() || is_paused { Some(HOLD) } else { is_full.then_some(STUCK) };
         let is_in_time = wait(&mut fds[..watched], limit)?;
         let [has_ended, has_input, takes_input] = fds.map(|fd| fd.revents());
         if !has_ended.is_empty() {
@@ -140,13 +141,15 @@ fn pass_rest(pty: &Pty, ended: &PipeReader, waiting: &mut Vec<u8>) -> io::Result
     loop {
         let taken = pty.write(waiting);
         waiting.drain(..taken);
-        let (watched, limit) = if waiting.is_empty() {
-            (1, PASSES_ON)
-        } else {
-            (2, deadline.saturating_duration_since(Instant::now()))
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_paused = !waiting.is_empty() && pty.is_paused();
+        let (watched, limit) = match (waiting.is_empty(), is_paused) {
+            (true, _) => (1, PASSES_ON),
+            (false, true) => (1, HOLD.min(left)),
+            (false, false) => (2, left),
         };
         let mut fds = [PollFd::new(ended, PollFlags::IN), PollFd::new(pty, PollFlags::OUT)];
-        let is_in_time = wait(&mut fds[..watched], Some(limit))?;
+        let is_in_time = wait(&mut fds[..watched], Some(limit))? || is_paused && !left.is_zero();
         let [has_ended, takes_input] = fds.map(|fd| fd.revents());
         if !is_in_time || !has_ended.is_empty() || takes_input.intersects(PollFlags::HUP | PollFlags::ERR) {
             return Ok(());
@@ -243,6 +246,7 @@ pub fn pass_output(
         }
         match read_all(pty, &mut output) {
             Ok(count) if count > 0 => {
+                pty.note_output();
                 let output = &output[..count];
                 let mut tracker = locked();
                 tracker.feed(output);
@@ -341,7 +345,7 @@ mod tests {
         stops: bool,
         work: impl FnOnce(&mut PipeWriter, OwnedFd, &mut PipeReader) -> T,
     ) -> (T, Vec<Input>, Duration) {
-        let (pty, client) = Pty::open().unwrap();
+        let (pty, client) = Pty::open(false).unwrap();
         let ((mut keyboard, mut typed), (ended, end)) = (pipe().unwrap(), pipe().unwrap());
         let input = keyboard.try_clone().unwrap();
         thread::scope(|scope| {
@@ -397,7 +401,7 @@ mod tests {
     #[test]
     fn what_is_typed_before_the_keys_is_passed_on_first() {
         let typed_at_once = |text: &[u8]| {
-            let ((pty, client), (ended, _end)) = (Pty::open().unwrap(), pipe().unwrap());
+            let ((pty, client), (ended, _end)) = (Pty::open(false).unwrap(), pipe().unwrap());
             let (keyboard, mut typed) = pipe().unwrap();
             typed.write_all(&[text, b"\x1cafter"].concat()).unwrap();
             thread::scope(|scope| {
@@ -478,7 +482,7 @@ mod tests {
 
     #[test]
     fn a_note_is_not_shown_in_the_middle_of_a_sequence() {
-        let ((pty, client), tracker) = (Pty::open().unwrap(), Mutex::new(ModeTracker::default()));
+        let ((pty, client), tracker) = (Pty::open(false).unwrap(), Mutex::new(ModeTracker::default()));
         let ((ended, end), (notes, mut note)) = (pipe().unwrap(), pipe().unwrap());
         let (terminal, screen) = pipe().unwrap();
         let shows = |text: &str| {

@@ -19,6 +19,7 @@ on_each_engine!(
     an_unseen_prompt_gets_its_modes,
     every_terminal_gets_a_programs_modes,
     every_key_arrives_at_once,
+    a_large_paste_arrives_whole,
     a_command_has_the_terminals_size_from_the_start,
     nothing_changes_from_the_background,
     a_program_gets_its_modes_back_after_cage_was_stopped,
@@ -235,6 +236,16 @@ fn every_key_arrives_at_once(world: &World) {
             .shows(&format!(" {byte:03o}"))
             .shows("plain> ");
     }
+}
+
+fn a_large_paste_arrives_whole(world: &World) {
+    world.cage("start -d").ok();
+    // It draws more than it reads, and reads nothing meanwhile.
+    let program = r#"$| = 1; print "ready"; while (sysread STDIN, $in, 500) { $all += length $in; print "." x 4000; last if $in =~ /END/ } print "read $all""#;
+    world.write(&world.project.join("draws"), program);
+    let mut terminal = Emulator::run(world, "cage run -- sh -c 'stty raw -echo; exec perl draws'", &[]);
+    let text = "x".repeat(70_000) + "END";
+    terminal.shows("ready").sends(&text).shows(&format!("read {}", text.len()));
 }
 
 fn a_command_has_the_terminals_size_from_the_start(world: &World) {
