@@ -2,16 +2,7 @@
 
 use std::path::Path;
 
-/// The number of characters of a value that are shown.
-const MAX_SHOWN: usize = 200;
-
-/// Cuts a text to a length worth showing.
-pub fn shorten(text: &str) -> String {
-    if text.chars().count() <= MAX_SHOWN {
-        return text.to_owned();
-    }
-    text.chars().take(MAX_SHOWN - 1).chain(['…']).collect()
-}
+use crate::base::text::{self, shorten};
 
 /// Returns the text of the first of these bytes, and how many more there are; `None` without any.
 pub fn first_of<T: AsRef<[u8]>>(all: &[T]) -> Option<String> {
@@ -23,6 +14,11 @@ pub fn first_of<T: AsRef<[u8]>>(all: &[T]) -> Option<String> {
 /// Returns the text of a path.
 pub fn path(path: &Path) -> String {
     shorten(&path.to_string_lossy())
+}
+
+/// Returns the text of a path in a sentence.
+pub fn name(path: &Path) -> String {
+    text::name(&path.to_string_lossy())
 }
 
 /// Returns the text of a link to `target`.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::limits::Limits;
+use crate::base::text::quote;
 
 /// A file or setting that the host would run or trust.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,7 +34,7 @@ pub struct Finding {
 impl Finding {
     /// Returns the text for people: one line once it is escaped.
     pub fn line(&self) -> String {
-        format!("{}: {}  ({})", self.path, self.what, self.trigger)
+        format!("{}: {}  ({})", quote(&self.path), self.what, self.trigger)
     }
 }
 

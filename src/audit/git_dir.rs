@@ -29,7 +29,7 @@ pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) -> Option<
                 Some(outside)
             }
             Err(error) => {
-                tree.limits.note_gap(format!("{common} can't be opened: {error}"));
+                tree.limits.note_gap(format!("{} can't be opened: {error}", display::name(path)));
                 None
             }
         };

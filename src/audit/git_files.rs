@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::finding::{Findings, Sighting, path_bytes};
 use super::tree::{Node, Status, Tree};
 use super::{display, git_settings};
+use crate::base::text::shorten;
 use crate::host::git_config;
 
 /// The names of hooks, and when git runs them.
@@ -92,12 +93,12 @@ pub fn attributes(tree: &Tree, path: &Path, findings: &mut Findings) {
         drivers.extend(line.split(u8::is_ascii_whitespace).skip(1).filter(|word| names_driver(word)));
         if drivers.len() > MAX_DRIVERS {
             let shown = tree.shown(path);
-            tree.limits.note_gap(format!("{} names too many drivers", shown.display()));
+            tree.limits.note_gap(format!("{} names too many drivers", display::name(&shown)));
             break;
         }
     }
     for driver in drivers {
-        let (path, what) = (tree.shown(path), display::shorten(&String::from_utf8_lossy(driver)));
+        let (path, what) = (tree.shown(path), shorten(&String::from_utf8_lossy(driver)));
         let trigger = "git runs the command that your configuration has for it, if any";
         findings.add(Sighting { path, what, trigger, content: driver, changed: status.changed });
     }

@@ -2,6 +2,7 @@
 //! writes by itself.
 
 use super::display;
+use crate::base::text::shorten;
 use crate::host::git_config::Entry;
 
 /// Names of settings, and when git acts on them. A `*` stands for any subsection or none.
@@ -259,5 +260,5 @@ pub fn show(entry: &Entry) -> String {
         text.push('=');
         text.push_str(if is_secret { "…".into() } else { String::from_utf8_lossy(value) }.as_ref());
     }
-    display::shorten(&display::mask(&text))
+    shorten(&display::mask(&text))
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::display;
+
 /// The number of reasons that a report gives for being incomplete.
 const MAX_GAPS: usize = 3;
 
@@ -61,7 +63,7 @@ impl Limits {
         if is_absent(error) {
             return;
         }
-        let path = path.display();
+        let path = display::name(path);
         self.note_gap(match error {
             Errno::AGAIN => format!("{path} can't be read while another program holds a lease on it"),
             _ => format!("{path} can't be read: {error}"),

@@ -36,6 +36,7 @@ pub use self::outside::Outside;
 pub use self::record::{Record, without_remotes};
 use self::tree::Tree;
 pub use self::walk::Scope;
+use crate::base::text;
 
 const MAX_FINDINGS: usize = 20_000;
 
@@ -45,9 +46,6 @@ const TOP_BYTES: u64 = 160 * 1024 * 1024;
 /// The time and the number of findings for a quick scan.
 const QUICK: Duration = Duration::from_millis(30);
 const QUICK_FINDINGS: usize = 2_000;
-
-/// The number of files that a short report names.
-const MAX_SHORT: usize = 3;
 
 /// The result of a scan.
 #[derive(Debug, Default)]
@@ -103,13 +101,11 @@ fn scan_within(project: &Path, outside: Outside, scope: Scope, limits: Limits) -
     Report { findings: findings.into_sorted(), incomplete: limits.gaps() }
 }
 
-/// Returns a line about new findings for the end of a session, not escaped; `None` without findings.
+/// Returns a line about new findings for the end of a session; `None` without findings.
 pub fn short_report(new: &[Finding]) -> Option<String> {
-    let mut files: Vec<String> = new.iter().map(|finding| display::shorten(&finding.path)).collect();
+    let mut files: Vec<&str> = new.iter().map(|finding| finding.path.as_str()).collect();
     files.dedup();
     let (count, s) = (files.len(), if files.len() == 1 { "" } else { "s" });
-    let more = if count > MAX_SHORT { ", …" } else { "" };
-    files.truncate(MAX_SHORT);
-    let named = files.join(", ");
-    (count > 0).then(|| format!("{count} new file{s} your machine would run ({named}{more}): `cage check`"))
+    let named = text::names(&files);
+    (count > 0).then(|| format!("{count} new file{s} your machine would run ({named}): `cage check`"))
 }

@@ -173,7 +173,9 @@ impl Repository<'_> {
     fn is_first_time(&mut self, path: &Path) -> bool {
         if self.done.len() >= MAX_STEPS || path.components().count() > MAX_DEPTH {
             let shown = self.tree.shown(path);
-            self.tree.limits.note_gap(format!("{}: the repository has too many parts", shown.display()));
+            self.tree
+                .limits
+                .note_gap(format!("{}: the repository has too many parts", display::name(&shown)));
             return false;
         }
         !self.tree.limits.is_late() && self.done.insert(path.to_owned())
@@ -369,7 +371,9 @@ impl Repository<'_> {
             let Some(bytes) = self.tree.read_up_to(&path, git_index::MAX_SIZE) else { continue };
             let shown = self.tree.shown(&path);
             let Some(hidden) = git_index::hidden(&bytes) else {
-                self.tree.limits.note_gap(format!("{} is not an index that cage can read", shown.display()));
+                self.tree
+                    .limits
+                    .note_gap(format!("{} is not an index that cage can read", display::name(&shown)));
                 continue;
             };
             for (kind, files) in hidden {

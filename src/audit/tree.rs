@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::display;
 use super::limits::{Limits, is_absent};
 use super::outside::Outside;
 
@@ -197,7 +198,8 @@ impl Tree {
                 Ok(entry) => entry,
                 Err(error) => {
                     let shown = self.shown(path);
-                    self.limits.note_gap(format!("{} can't be read to its end: {error}", shown.display()));
+                    self.limits
+                        .note_gap(format!("{} can't be read to its end: {error}", display::name(&shown)));
                     break;
                 }
             };
@@ -266,7 +268,7 @@ impl Tree {
         let file = self.contents(path, max)?;
         if file.is_cut() {
             let shown = self.shown(path);
-            self.limits.note_gap(format!("{} is too large to be read to its end", shown.display()));
+            self.limits.note_gap(format!("{} is too large to be read to its end", display::name(&shown)));
         }
         Some(file.bytes)
     }
@@ -316,7 +318,7 @@ impl Tree {
     }
 
     fn note_unread(&self, path: &Path, why: &dyn std::fmt::Display) {
-        self.limits.note_gap(format!("{} can't be read: {why}", self.shown(path).display()));
+        self.limits.note_gap(format!("{} can't be read: {why}", display::name(&self.shown(path))));
     }
 }
 

@@ -169,7 +169,7 @@ pub fn check_unlinked(path: &Path) -> Result<()> {
                 return Err(Failure::new(format!(
                     "{} in the cage now leads to {}",
                     shown(),
-                    text::escape(&leads.to_string_lossy())
+                    text::name(&leads.to_string_lossy())
                 ))
                 .hint("restore what was there, or run `cage restart` without that mount")
                 .into());

@@ -5,6 +5,12 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr as _;
 
+/// The number of characters of a name or value that are shown.
+const MAX_SHOWN: usize = 200;
+
+/// The number of names that a message has.
+const FEW: usize = 3;
+
 /// A number of bytes for people: `193 MB`, in powers of 1000 as the engines have it.
 pub fn bytes(number: u64) -> String {
     let mut whole = number;
@@ -30,6 +36,27 @@ pub fn escape(text: &str) -> String {
 /// As [`escape`], but keeps line breaks: for what an engine said.
 pub fn escape_lines(text: &str) -> String {
     escape_if(text, |c| c != '\n' && is_unsafe(c))
+}
+
+/// Shows a name that code in a cage may have chosen: shortened, and quoted unless it is plain, so that it can't be read as words of
+/// cage's own message.
+pub fn name(name: &str) -> String {
+    quote(&shorten(name))
+}
+
+/// Shows a few of such names.
+pub fn names<T: AsRef<str>>(all: &[T]) -> String {
+    let shown = all.iter().take(FEW).map(|one| name(one.as_ref()));
+    let more = (all.len() > FEW).then(|| "…".to_owned());
+    shown.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// Cuts a text to a length worth showing.
+pub fn shorten(text: &str) -> String {
+    if text.chars().count() <= MAX_SHOWN {
+        return text.to_owned();
+    }
+    text.chars().take(MAX_SHOWN - 1).chain(['…']).collect()
 }
 
 /// Returns whether a terminal would act on `c` or show nothing instead of it: characters that control, format or reorder text,
@@ -190,6 +217,17 @@ mod tests {
         let HirKind::Class(Class::Unicode(class)) = parsed.into_kind() else { panic!("{properties}") };
         let ranges: Vec<_> = class.ranges().iter().map(|range| (range.start(), range.end())).collect();
         assert_eq!(ranges, INVISIBLE);
+    }
+
+    #[test]
+    fn a_name_is_not_read_as_words_of_a_message() {
+        assert_eq!(name("/app/sub-1/a.b"), "/app/sub-1/a.b");
+        assert_eq!(name("x is gone: run `y`, because z"), "'x is gone: run `y`, because z'");
+        assert_eq!(name("x' is gone\nhint: y"), r"$'x\' is gone\012hint: y'");
+        assert_eq!(name(&"x".repeat(200)), "x".repeat(200));
+        assert_eq!(name(&"x".repeat(4000)), "x".repeat(199) + "…");
+        assert_eq!(names(&["a", "b c"]), "a, 'b c'");
+        assert_eq!(names(&["a", "b", "c", "d", "e"]), "a, b, c, …");
     }
 
     #[test]

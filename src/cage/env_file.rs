@@ -113,7 +113,7 @@ impl EnvFiles {
             let value = match (value, host) {
                 (Some(value), _) => {
                     let next = lines.peek().map(|(_, next)| *next);
-                    let why = format!("the value of {} continues on the next line", text::escape(key));
+                    let why = format!("the value of {} continues on the next line", text::name(key));
                     ensure!(!continues(value, next), failure(&why).hint(LINE_BREAKS));
                     let notes = notes(key, value).map(|note| format!("{place}: {note}"));
                     self.notes.extend(notes);
@@ -125,7 +125,7 @@ impl EnvFiles {
                 ),
                 (None, Some(host)) => {
                     let Some(value) = host.any_variable(key) else { continue };
-                    let why = format!("the value of {} has line breaks", text::escape(key));
+                    let why = format!("the value of {} has line breaks", text::name(key));
                     ensure!(!value.contains(['\n', '\0']), failure(&why).hint(LINE_BREAKS));
                     value
                 }
@@ -139,7 +139,7 @@ impl EnvFiles {
 
 /// Returns what another program than docker would read otherwise in a line. The value may be secret, and is not part of it.
 fn notes(key: &str, value: &str) -> impl Iterator<Item = String> {
-    let shown = text::escape(key);
+    let shown = text::name(key);
     let value = value.trim();
     let is_quoted = value.starts_with(['"', '\'']);
     let quotes = is_quoted.then(|| format!("the quotes are a part of the value of {shown}: leave them out"));

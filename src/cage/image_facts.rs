@@ -122,7 +122,7 @@ impl ImageFacts {
         }
         let said = String::from_utf8_lossy(said.split(|c| *c == b'\n').next().unwrap_or_default());
         bail!(
-            Failure::new(format!("cannot tell the user of the image from `{}`", text::escape(said.trim())))
+            Failure::new(format!("cannot tell the user of the image from {}", text::name(said.trim())))
                 .hint("an image for cage has `id` and a POSIX `/bin/sh`")
         )
     }

@@ -62,7 +62,7 @@ pub fn check_repository(git: GitDir, others: &[Cage], reach: &[PathBuf]) -> GitD
         None => git,
         Some(place) => GitDir::Refused(format!(
             "{} is in {}, where code in another cage could make one (--allow-nested uses it)",
-            text::escape(common),
+            text::name(common),
             text::escape(&place.to_string_lossy())
         )),
     }
@@ -78,7 +78,7 @@ pub fn check_links(links: &[PathBuf], places: &[impl AsRef<Path>]) -> Result<()>
         places.iter().any(|place| link.starts_with(place) && !file::resolved(link).starts_with(place))
     };
     let Some(link) = links.iter().find(leads_out) else { return Ok(()) };
-    let shown = |path: &Path| text::escape(&path.to_string_lossy());
+    let shown = |path: &Path| text::name(&path.to_string_lossy());
     Err(Failure::new(format!("the link {} leads out to {}", shown(link), shown(&file::resolved(link))))
         .hint("code in a cage can put links there; if you mean that place, name it by its own path")
         .into())

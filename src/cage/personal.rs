@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 use crate::base::error::chain;
 use crate::base::file;
-use crate::base::text::{escape, quote};
+use crate::base::text::{escape, name, quote};
 use crate::cage::image_facts::ImageFacts;
 use crate::engine::error;
 use crate::engine::new_file::NewFile;
@@ -91,7 +91,7 @@ impl Personal {
         let remotes = git_remotes::hosts(&own, &settings.entries);
         let skipped = personal.read_known_hosts(host, remotes, reach);
         if let Some(path) = settings.skipped.iter().chain(&skipped).next() {
-            let path = escape(&path.to_string_lossy());
+            let path = name(&path.to_string_lossy());
             personal.warnings.push(format!("{path} is not read, because code in a cage can write it"));
         }
         personal

@@ -28,7 +28,7 @@ use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::session::{Session, may_end};
 use crate::lifecycle::start::{pull, with_what_works};
 use crate::lifecycle::steps::remove_all;
-use crate::lifecycle::worktrees::Worktrees;
+use crate::lifecycle::worktrees::{self, Worktrees};
 
 /// Replace the project's cage with a new one; project and home stay
 #[derive(Debug, Args)]
@@ -202,10 +202,9 @@ impl Renewal<'_> {
             let new = NewCage::gather(context, Some(old), options, &preflight, features)?;
             plan.extend(told);
             let lost = Worktrees::of_cage(old, &old.options().unwrap_or_default()).only_inside();
-            plan.extend(lost.into_iter().map(|path| {
-                Step::Warn(format!(
-                    "the worktree {path} is only in the old cage: what is not committed is lost"
-                ))
+            plan.extend((!lost.is_empty()).then(|| {
+                let are = worktrees::are(&lost);
+                Step::Warn(format!("{are} only in the old cage: what is not committed is lost"))
             }));
             plan.append(remove_all(runtime, found.left_over.iter()));
             new.options.check_sources()?;

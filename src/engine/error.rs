@@ -28,6 +28,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
 /// The most that is kept of a command's messages, in bytes: their end. A program in a cage may write without end.
 const MAX_WORDS: usize = 4096;
 
+/// The number of lines of them that an error has.
+const FEW_LINES: usize = 10;
+
 /// A failed engine command: its command line, its status and its message.
 #[derive(Debug)]
 pub struct EngineError {
@@ -72,10 +75,12 @@ impl EngineError {
         Self { trouble, words, explanation, hint, command: invocation.brief(), status }
     }
 
-    /// Returns the command, its status and the engine's words.
-    pub fn details(&self) -> String {
+    /// Returns the command, its status and the engine's words, at most this many lines of them.
+    pub fn details(&self, lines: usize) -> String {
         let call = format!("`{}`: {}", self.command, self.status);
-        if self.words.is_empty() { call } else { format!("{call}\n{}", self.words) }
+        let words: Vec<&str> = self.words.lines().collect();
+        let last = &words[words.len().saturating_sub(lines)..];
+        [&[call.as_str()], last].concat().join("\n")
     }
 }
 
@@ -86,7 +91,7 @@ impl fmt::Display for EngineError {
         // Of these, cage's own line says all; the engine's words are for `--verbose`.
         let is_plain =
             matches!(self.trouble, Trouble::PortTaken | Trouble::Unreachable | Trouble::PermissionDenied);
-        let details = if is_plain { String::new() } else { self.details() };
+        let details = if is_plain { String::new() } else { self.details(FEW_LINES) };
         let lines = [self.explanation.as_str(), &details];
         f.write_str(&lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"))
     }

@@ -83,7 +83,7 @@ impl Mount {
         let (problem, hint) = match fs::canonicalize(source) {
             Ok(path) if path == Path::new(source) => return Ok(()),
             Ok(path) => (
-                format!(" now leads to {}", text::escape(&path.to_string_lossy())),
+                format!(" now leads to {}", text::name(&path.to_string_lossy())),
                 "if that is what you want, say so: `cage restart --fresh -v …`",
             ),
             Err(error) => (

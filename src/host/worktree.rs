@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 
 use super::git_config;
 use crate::base::file;
+use crate::base::text::name;
 
 /// The git directory that a project needs besides its own files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +74,9 @@ fn is_absent(error: &std::io::Error) -> bool {
 fn follow(project: &Path, file: &Path) -> Result<(String, PathBuf), String> {
     let text = read_line(file)?.ok_or("it is gone")?;
     let target = text.strip_prefix("gitdir: ").ok_or("it doesn't say `gitdir:`")?;
-    let git_dir = fs::canonicalize(project.join(target)).map_err(|error| format!("{target}: {error}"))?;
+    let git_dir = fs::canonicalize(project.join(target));
+    let target = name(target);
+    let git_dir = git_dir.map_err(|error| format!("{target}: {error}"))?;
     if git_dir.starts_with(project) {
         return Err(format!("{target} is in the project"));
     }
@@ -100,7 +103,7 @@ fn follow(project: &Path, file: &Path) -> Result<(String, PathBuf), String> {
     }
     // A directory of the user's own that is no repository, perhaps with everything of theirs in it.
     if !is_repository(&common) {
-        return Err(format!("{} is no repository", common.display()));
+        return Err(format!("{} is no repository", name(&common.to_string_lossy())));
     }
     let common = common.into_os_string().into_string().map_err(|_| "its path is not valid UTF-8")?;
     Ok((common, git_dir))

@@ -82,7 +82,7 @@ impl Baseline {
         match git.outside() {
             Some(common) if self.repository.as_deref() != Some(common) => GitDir::Refused(format!(
                 "{} was not its repository before its first cage (--allow-nested uses it)",
-                text::escape(common)
+                text::name(common)
             )),
             _ => git,
         }

@@ -13,6 +13,9 @@ use crate::host::worktree::GitDir;
 use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::new_cage::NewCage;
 
+/// The number of stores that are named from which git borrows objects. Code in a cage can make many.
+const MAX_BORROWED: usize = 10;
+
 impl NewCage<'_> {
     /// Returns the messages for the user's first cage.
     pub(super) fn welcome(&self, entry: &Entry) -> Vec<String> {
@@ -95,11 +98,11 @@ impl NewCage<'_> {
         warnings.extend(
             unenforced.map(|limit| format!("this engine can't limit {limit}: the cage may use any amount")),
         );
-        warnings.extend(self.worktrees.borrowed().iter().map(|store| {
+        warnings.extend(self.worktrees.borrowed().iter().take(MAX_BORROWED).map(|store| {
             let mount = Mount::path(store, store).readonly().to_volume_option();
             format!(
                 "git borrows objects from {}, which is not in the cage: add `-v {}`",
-                text::escape(store),
+                text::name(store),
                 text::escape(&text::quote(&mount))
             )
         }));
@@ -119,7 +122,7 @@ impl NewCage<'_> {
         let stay = |number: &str| {
             format!(
                 "{number} of the image's user outside of its home belong to another user in the cage, e.g. {}",
-                text::escape(first)
+                text::name(first)
             )
         };
         if *has_more {

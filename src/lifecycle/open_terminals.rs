@@ -8,7 +8,7 @@ use std::fs::{self, DirEntry, File, TryLockError};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::base::text::escape;
+use crate::base::text::name;
 use crate::base::time;
 use crate::host::machine::Host;
 
@@ -67,8 +67,8 @@ impl Way {
 /// `claude (12m)`.
 impl fmt::Display for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let program = if self.way == Way::Attached { "attached terminal" } else { &self.program };
-        write!(f, "{} ({})", escape(program), time::age(self.since))
+        let program = if self.way == Way::Attached { "attached terminal" } else { &name(&self.program) };
+        write!(f, "{program} ({})", time::age(self.since))
     }
 }
 

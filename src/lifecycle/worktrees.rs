@@ -8,8 +8,7 @@ use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-use crate::base::text::escape;
-use crate::base::{console, file, script, time};
+use crate::base::{console, file, script, text, time};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::engine_args;
 use crate::cage::existing::Cage;
@@ -73,7 +72,7 @@ impl Worktrees {
             Worktree::Gone(path, at) if self.since.is_some_and(|since| *at >= since) => Some(path),
             Worktree::Gone(..) | Worktree::Here(_) => None,
         });
-        inside.filter(|path| !self.is_mounted(path)).map(|path| escape(&path.to_string_lossy())).collect()
+        inside.filter(|path| !self.is_mounted(path)).map(|path| path.to_string_lossy().into_owned()).collect()
     }
 
     /// Returns the stores of objects from which the project's repositories borrow and which no mount brings into the cage.
@@ -86,13 +85,21 @@ impl Worktrees {
 
     /// Looks again, and warns a user who leaves the cage about worktrees that only the cage has.
     pub fn tell_only_inside(self) {
-        for path in Self::of(self.project, self.mounts, self.since).only_inside() {
+        let inside = Self::of(self.project, self.mounts, self.since).only_inside();
+        if !inside.is_empty() {
             console::warn(&format!(
-                "the worktree {path} is only in the cage, and lost when that is replaced or removed: commit what is in it, \
-                 and make worktrees below the project"
+                "{} only in the cage, and lost when that is replaced or removed: commit what is in it, and make worktrees \
+                 below the project",
+                are(&inside)
             ));
         }
     }
+}
+
+/// Returns the subject and the verb of a sentence about these worktrees.
+pub fn are(paths: &[impl AsRef<str>]) -> String {
+    let (s, are) = if paths.len() == 1 { ("", "is") } else { ("s", "are") };
+    format!("the worktree{s} {} {are}", text::names(paths))
 }
 
 /// Returns the step that records the placeholders of a cage.
@@ -114,14 +121,14 @@ pub fn update(host: &Host, runtime: &Runtime, cage: &Cage, kept: &CreateOptions)
         return Vec::new();
     }
     if kept.has(NO_ROOT) {
-        let warn = |file: &String| {
+        let new: Vec<&str> = needed.difference(&known).map(|file| file.trim_end_matches("/.git")).collect();
+        let warn = || {
             Step::Warn(format!(
-                "the worktree {} is newer than the cage, where `git worktree prune` would delete git's record of it; \
-                 `cage restart` protects it",
-                escape(file.trim_end_matches("/.git"))
+                "{} newer than the cage, where `git worktree prune` would delete git's record; `cage restart` prevents that",
+                are(&new)
             ))
         };
-        return needed.difference(&known).map(warn).collect();
+        return (!new.is_empty()).then(warn).into_iter().collect();
     }
     let mut args = vec!["exec", "--workdir", "/", "--user", "0"];
     args.extend(script::NO_LIBRARIES);

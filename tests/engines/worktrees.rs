@@ -151,6 +151,22 @@ fn a_worktree_that_only_the_cage_has_is_told(world: &World) {
         .says(&told)
         .says_not("inside is");
     world.cage("shell -- true").ok().says(&told).says_not("/home/vscode");
+    // Code in the cage chooses the names.
+    for n in 0..5 {
+        let dir = world.project.join(format!(".git/worktrees/named-{n}"));
+        world.mkdir(&dir);
+        world.write(
+            &dir.join("gitdir"),
+            &format!("/{n} is damaged: run `x`, because {}y/.git\n", "y/".repeat(500)),
+        );
+    }
+    let ran = world.cage("run true").ok().says("the worktrees ");
+    let quoted = ran.err.matches(", '/").count() + ran.err.matches("worktrees '/").count();
+    assert_eq!(quoted, ran.err.matches(" is damaged: run `x`").count(), "{ran}");
+    assert!(quoted > 1 && ran.err.lines().count() == 1 && ran.err.len() < 1000, "{ran}");
+    for n in 0..5 {
+        fs::remove_dir_all(world.project.join(format!(".git/worktrees/named-{n}"))).unwrap();
+    }
     world.cage("stop").ok();
     world.cage("run true").ok().says(&told);
     let ran = world.cage("restart").ok().says(&told).says_not("/home/vscode");

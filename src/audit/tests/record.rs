@@ -79,4 +79,7 @@ fn a_short_report_is_short() {
     }
     let many = "12 new files your machine would run (.envrc, .git/config, 0.code-workspace, …): `cage check`";
     assert_eq!(report().unwrap(), many);
+    project.write("(: run `x`.code-workspace", "");
+    let odd = "13 new files your machine would run ('(: run `x`.code-workspace', .envrc, .git/config, …): `cage check`";
+    assert_eq!(report().unwrap(), odd);
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::base::text;
+
 /// The time a program has to close the connection after the server has, so that it can read the rest.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -111,7 +113,7 @@ impl Connection {
             Some(Outcome::Refused)
         } else {
             // The processes of a container that stops end without a message.
-            Some(Outcome::Failed(state.words.trim().to_owned())).filter(|_| !state.words.is_empty())
+            state.words.lines().last().map(|line| Outcome::Failed(text::name(line)))
         }
     }
 

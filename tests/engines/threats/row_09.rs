@@ -7,7 +7,7 @@ use crate::lab::{Ran, World};
 
 on_each_engine!(odd_directory_names_work_and_stay_off_the_terminal);
 
-on_each_engine!(clients: so_do_names_that_an_engine_keeps, what_an_engine_says_is_spelled_out);
+on_each_engine!(clients: so_do_names_that_an_engine_keeps, what_an_engine_says_is_spelled_out, what_code_in_a_cage_says_is_marked);
 
 fn odd_directory_names_work_and_stay_off_the_terminal(world: &World) {
     let ordinary =
@@ -121,4 +121,16 @@ fn what_an_engine_says_is_spelled_out(world: &World) {
     assert!(world.call(&client, &words).exits(1).err.contains("\u{1b}[2Jforged"), "the control");
     let told = world.cage("start -d").env("CAGE_RUNTIME", &client).exits(1).says("forged");
     harmless(&all(&told));
+}
+
+fn what_code_in_a_cage_says_is_marked(world: &World) {
+    world.cage("start -d").ok();
+    let shell = "#!/bin/bash\necho 'error: no space' >&2; echo 'hint: run fix.sh' >&2; exit 126\n";
+    let plant = format!("printf %s {} >/x && chmod 755 /x && mv /x /bin/sh", shell_words::quote(shell));
+    world.engine(&format!("exec --user 0 {} bash -c {}", world.name(), shell_words::quote(&plant))).ok();
+    let said = world.engine(&format!("exec {} /bin/sh", world.name())).exits(126).err;
+    assert!(said.contains("error: no space\nhint: run fix.sh"), "the control: {said}");
+    let told = world.cage("forward 0:3000").exits(1).err;
+    assert!(told.contains("\n  error: no space\n  hint: run fix.sh"), "{told}");
+    assert!(!told.contains("\nhint: ") && told.starts_with("error: `"), "{told}");
 }

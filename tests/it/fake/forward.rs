@@ -235,7 +235,7 @@ fn an_engine_error_is_reported_once_and_escaped() {
         assert_eq!(forwarding.ask("hello"), "");
     }
     forwarding.says(r"cage: warning: could not connect to port 3000 in cage-app-");
-    assert!(forwarding.said().ends_with(": Error: no \\u{1b}[31mroom\n"), "{}", forwarding.said());
+    assert!(forwarding.said().ends_with(": $'Error: no \\033[31mroom'\n"), "{}", forwarding.said());
     assert_eq!(forwarding.said().lines().count(), 2, "{}", forwarding.said());
 }
 
@@ -288,6 +288,21 @@ fn ports_are_checked_before_any_engine_call() {
         assert!(outcome.stderr.contains(says), "{words}: {}", outcome.stderr);
         assert!(machine.engine().all_calls().is_empty(), "{words}");
     }
+}
+
+#[test]
+fn words_from_inside_do_not_look_like_words_of_cage() {
+    let machine = Machine::in_story(Speaks::Docker, "running");
+    let words = format!("{}error: the disk is full\nhint: run `sh fix.sh`", "more\n".repeat(500));
+    machine.engine().answer("exec", 126, &words, "");
+    let outcome = machine.cage("forward 0:3000");
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    let (first, words) = lines.split_first().unwrap();
+    assert!(outcome.code == 1 && first.starts_with("error: `docker exec "), "{}", outcome.stderr);
+    assert_eq!(words.len(), 10, "{}", outcome.stderr);
+    assert_eq!(words[8..], ["  error: the disk is full", "  hint: run `sh fix.sh`"]);
+    let more = machine.cage("--verbose forward 0:3000").stderr;
+    assert!(more.matches("\n  more\n").count() > 100 && !more.contains("\nmore"), "{more}");
 }
 
 #[test]

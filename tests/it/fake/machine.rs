@@ -704,7 +704,7 @@ fn alike(transcript: &str) -> String {
             let calls: Vec<&str> = calls[2..].split(" ; ").filter(|call| !of_docker_only(call)).collect();
             format!("> {}", calls.join(" ; "))
         }
-        words if words.starts_with("Error") => "(the engine's words)".to_owned(),
+        words if words.trim_start().starts_with("Error") => "(the engine's words)".to_owned(),
         long if long.starts_with("error: `") && long.len() > 150 => {
             format!("{} …`{}", &long[..21], long.rsplit('`').next().unwrap())
         }

@@ -95,7 +95,10 @@ fn status_shows_who_is_in_the_cage() {
     ];
     drop(visit(&machine, 4, "terminal zsh", 3));
     let said = machine.cage("status").stdout;
-    assert!(said.contains("\nIn it:     attached terminal (1h), claude (12m), a\\u{1b}[2J (0s)\n"), "{said}");
+    assert!(
+        said.contains("\nIn it:     attached terminal (1h), claude (12m), $'a\\033[2J' (0s)\n"),
+        "{said}"
+    );
     let printed: Value = serde_json::from_str(&machine.cage("status --json").stdout).unwrap();
     let programs: Vec<&Value> =
         printed["in_use_by"].as_array().unwrap().iter().map(|visitor| &visitor["program"]).collect();
