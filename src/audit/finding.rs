@@ -26,7 +26,10 @@ pub struct Finding {
     /// A digest of path, text and content.
     #[serde(skip)]
     pub identity: [u8; 32],
-    /// The time of the last change in Unix seconds, if that tells the age of the finding instead of the cage's record.
+    /// The time of the last change in Unix seconds.
+    #[serde(skip)]
+    pub time: i64,
+    /// The same, if that tells the age of the finding instead of the cage's record.
     #[serde(skip)]
     pub changed: Option<i64>,
 }
@@ -110,8 +113,8 @@ impl Findings {
             self.listed.extend([shown, identity]);
             let path = seen.path.to_string_lossy().into_owned();
             let changed = self.dates_by_change.then_some(seen.changed.max(self.not_before));
-            let Sighting { path: place, what, trigger, .. } = seen;
-            self.list.push(Finding { path, place, what, trigger, identity, changed });
+            let Sighting { path: place, what, trigger, changed: time, .. } = seen;
+            self.list.push(Finding { path, place, what, trigger, identity, time, changed });
         }
     }
 

@@ -31,15 +31,15 @@ const FINDINGS: u8 = 3;
 #[command(after_help = "Examples:
   cage check                   List findings since the cage; exit with 3 if any
   cage check --all             List also earlier and accepted findings
-  cage check --accept          Take all findings as seen
-  cage check --accept .vscode  Take the findings in a file or directory as seen
+  cage check --accept          Take the findings that were listed as seen
+  cage check --accept .vscode  Take those in a file or directory as seen
   cage check --json            Print one JSON object for a program")]
 pub struct Check {
     /// Also list accepted findings, and those from before the cage
     #[arg(long)]
     all: bool,
 
-    /// Accept the new findings, or those in PATH, until they change
+    /// Accept the findings that were listed, or those of them in PATH, until they change
     #[arg(long, value_name = "PATH", num_args = 0.., conflicts_with = "all")]
     accept: Option<Vec<PathBuf>>,
 
@@ -94,9 +94,22 @@ impl Check {
             console::warn("the cage's record has no room for all earlier findings: some of these may be old");
         }
         if self.accept.is_some() {
-            acknowledged.accept(&new).context("can't keep what is accepted")?;
-            console::info(&format!("{}: accepted until they change", summary(new.len(), true)));
-            return Ok(if report.incomplete.is_none() { 0 } else { FINDINGS });
+            let others = acknowledged.accept(&new).context("can't keep what is accepted")?;
+            if others.len() < new.len() || new.is_empty() {
+                let accepted = summary(new.len() - others.len(), true);
+                console::info(&format!("{accepted}: accepted until they change"));
+            }
+            if !others.is_empty() {
+                let paths: Vec<&str> = others.iter().map(|finding| finding.path.as_str()).collect();
+                console::warn(&format!(
+                    "not accepted, because they were not listed before, or changed since: {}; look, then accept again",
+                    text::names(&paths)
+                ));
+            }
+            return Ok(if others.is_empty() && report.incomplete.is_none() { 0 } else { FINDINGS });
+        }
+        if record.is_some() && !session.global.dry_run {
+            acknowledged.list(&new);
         }
         console::info(&summary(new.len(), record.is_some()));
         let old = report.findings.len() - new.len();

@@ -1,4 +1,4 @@
-//! Findings in a project that the user has accepted, and those that were reported last.
+//! Findings in a project that the user has accepted, and those that were listed last.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,13 +14,15 @@ use crate::host::machine::Host;
 
 /// The file of a cage, `~/.local/state/cage/NAME.accepted`. No cage can write there.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Acknowledged {
     #[serde(skip)]
     path: Option<PathBuf>,
     /// Accepted findings by identity, with the time of their last change if that tells their age.
     accepted: BTreeMap<String, Option<i64>>,
-    /// The identities of the findings that a session ended with last.
-    reported: Vec<String>,
+    /// The findings that `cage check` or the end of a session listed last, by identity, with the time of their last change: code that
+    /// runs could show the user other content meanwhile.
+    listed: BTreeMap<String, i64>,
 }
 
 impl Acknowledged {
@@ -42,31 +44,32 @@ impl Acknowledged {
         findings
     }
 
-    /// Accepts findings as they are now.
+    /// Accepts those of these findings that are as they were listed. Returns the others, which are listed now.
     ///
     /// # Errors
     /// When that can't be kept.
-    pub fn accept<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) -> io::Result<()> {
+    pub fn accept<'a>(&mut self, findings: &'a [Finding]) -> io::Result<Vec<&'a Finding>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let last = i64::try_from(now.as_secs()).unwrap_or(i64::MAX) - 1;
         // A file that changed in this second may change in it once more.
-        let accepted = |finding: &Finding| (key(finding), finding.changed.map(|changed| changed.min(last)));
-        self.accepted.extend(findings.into_iter().map(accepted));
-        self.keep()
+        let accepted = |finding: &&Finding| (key(finding), finding.changed.map(|changed| changed.min(last)));
+        let is_listed = |finding: &&Finding| self.listed.get(&key(finding)) == Some(&finding.time);
+        let (same, others): (Vec<_>, Vec<_>) = findings.iter().partition(is_listed);
+        self.accepted.extend(same.iter().map(accepted));
+        self.listed.extend(others.iter().map(|finding| (key(finding), finding.time)));
+        self.keep()?;
+        Ok(others)
     }
 
-    /// Returns whether these findings differ from those that were reported last, and remembers them if they are `complete`.
-    pub fn are_news(&mut self, findings: &[Finding], complete: bool) -> bool {
-        let reported: Vec<String> = findings.iter().map(key).collect();
-        if reported == self.reported {
-            return false;
-        }
-        if complete {
-            self.reported = reported;
-            // If that fails, they are reported again.
-            let _ = self.keep();
-        }
-        true
+    /// Remembers that these findings were listed. If that fails, they have to be listed again before they can be accepted.
+    pub fn list(&mut self, findings: &[Finding]) {
+        self.listed = findings.iter().map(|finding| (key(finding), finding.time)).collect();
+        let _ = self.keep();
+    }
+
+    /// Returns whether some of these findings were not listed last.
+    pub fn are_news(&self, findings: &[Finding]) -> bool {
+        findings.iter().any(|finding| !self.listed.contains_key(&key(finding)))
     }
 
     fn keep(&self) -> io::Result<()> {

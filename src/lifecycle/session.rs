@@ -146,8 +146,8 @@ impl Session {
         Ok(locks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
-    /// Warns a user who leaves a cage about new files in the project that this machine would run or trust, if they are not those
-    /// that the last session ended with. `seen` is the cage's record of earlier ones; without a record there is nothing to compare
+    /// Warns a user who leaves a cage about new files in the project that this machine would run or trust, if any of them was not
+    /// listed last. `seen` is the cage's record of earlier ones; without a record there is nothing to compare
     /// with.
     pub fn tell_leftovers(&self, project: &Project, seen: Option<&str>) {
         let (Some(seen), true, false) = (seen, self.host.terminal.stderr, self.global.dry_run) else {
@@ -157,10 +157,13 @@ impl Session {
         let record = Record { label: seen.to_owned(), since: 0 };
         let mut acknowledged = Acknowledged::of(&self.host, &project.name);
         let new = acknowledged.others(record.new_among(&report.findings));
-        if acknowledged.are_news(&new, report.incomplete.is_none())
-            && let Some(line) = audit::short_report(&new)
-        {
-            console::warn(&line);
+        if acknowledged.are_news(&new) {
+            if let Some(line) = audit::short_report(&new) {
+                console::warn(&line);
+            }
+            if report.incomplete.is_none() {
+                acknowledged.list(&new);
+            }
         }
         if let Some(why) = report.incomplete {
             console::warn(&format!("the project was not scanned completely: {why}; run `cage check`"));

@@ -140,6 +140,11 @@ fn a_cage_that_replaces_another_keeps_its_record(world: &World) {
     let there = |words: &str| world.cage(words).dir(&moved);
     there("start -d").ok();
     assert_eq!(told(&there("check").exits(3)), expected);
+    // Code in the cage changes a file that the user looks at.
+    there("run -- sh -c 'echo evil >.envrc'").ok();
+    let refused = there("check --accept").exits(3).says("or changed since: .envrc; look, then accept again");
+    assert_eq!(told(&refused), expected);
+    assert_eq!(told(&there("check").exits(3)), expected[..1], "the control: the others are accepted");
     there("check --accept").ok();
     there("rm").ok();
     there("start -d").ok();

@@ -154,6 +154,42 @@ fn accepted_findings_are_not_new_until_they_change() {
     assert_eq!((new("check --accept"), machine.cage("check --accept --all").code), (2, 2));
 }
 
+#[test]
+fn only_what_was_listed_and_has_not_changed_since_is_accepted() {
+    let machine = machine(Speaks::Docker, "none");
+    let mut cage = Cage { status: "running".into(), ..Cage::of(&machine.project) };
+    cage.labels.push(("cage.seen".into(), String::new()));
+    cage.labels.push(("cage.since".into(), "0".into()));
+    machine.engine().add(&cage);
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    let accept = |code: i32, refused: &str| {
+        let outcome = machine.cage("check --accept");
+        let says = format!("changed since: {refused}; look, then accept again");
+        assert_eq!((outcome.code, outcome.stderr.contains(&says)), (code, code == 3), "{}", outcome.stderr);
+    };
+    let write = |text: &str| fs::write(machine.project.join(".envrc"), text).unwrap();
+    pause();
+    accept(3, ".envrc, deep/.envrc");
+    accept(0, "");
+    assert_eq!(machine.cage("check").code, 0, "the control");
+
+    // One changes while the user looks at it, and back.
+    write("evil");
+    fs::write(machine.project.join("deep/.envrc"), "other").unwrap();
+    assert_eq!(machine.cage("check").code, 3);
+    pause();
+    write("good");
+    write("evil");
+    accept(3, ".envrc");
+    assert_eq!(machine.cage("check").stdout, ENVRC, "the other one is accepted");
+    pause();
+    write("worse");
+    accept(3, ".envrc");
+    assert_eq!(machine.cage("check").stdout, ENVRC);
+    accept(0, "");
+    assert_eq!(machine.cage("check").code, 0);
+}
+
 /// Renaming a directory leaves the times of its files alone.
 #[test]
 fn a_file_that_takes_the_place_of_an_accepted_one_is_new() {
@@ -181,6 +217,7 @@ fn a_file_that_takes_the_place_of_an_accepted_one_is_new() {
     machine.engine().add(&cage);
     // What changed in this second may change once more.
     std::thread::sleep(std::time::Duration::from_millis(1100));
+    machine.cage("check");
     let listed = machine.cage("check --accept").stdout;
     for file in ["deep/x/.vscode/tasks.json: ", "deep/x/.git/hooks/post-checkout: "] {
         assert!(listed.contains(file), "the control: {listed}");
