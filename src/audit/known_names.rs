@@ -16,6 +16,9 @@ pub const FILES: &[(&str, &str)] = &[
         "flake.nix shell.nix default.nix devenv.nix devenv.*.nix devenv.yaml devenv.*.yaml devbox.json .guix.scm",
         NIX,
     ),
+    // They decide where the code comes from. <https://nix.dev/manual/nix/latest/command-ref/new-cli/nix3-flake#lock-files>,
+    // <https://pixi.prefix.dev/latest/integration/third_party/direnv>
+    ("flake.lock devenv.lock devbox.lock nix/sources.json npins/sources.json pixi.lock", NIX_LOCK),
     (".env .env.*", DOTENV),
     // <https://mise.jdx.dev/configuration.html>
     ("mise.toml mise.*.toml .mise.toml .mise.*.toml .miserc.toml", MISE),
@@ -25,6 +28,8 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     (".config/mise.toml .config/mise/config.toml .config/mise/config.*.toml .config/mise/conf.d/*", MISE),
     (".rtx.toml .rtx.*.toml", MISE),
+    // <https://mise.jdx.dev/dev-tools/mise-lock.html>
+    ("mise.lock mise.*.lock", "mise downloads programs from the addresses in it"),
     (".tool-versions", "asdf and mise choose programs by it"),
     // <https://moonrepo.dev/docs/proto/config>, <https://fvm.app/documentation/getting-started/configuration>
     (".*-version .nvmrc .naverc .sdkmanrc .prototools .fvmrc .fvm/fvm_config.json .zigversion", VERSIONS),
@@ -62,6 +67,8 @@ pub const FILES: &[(&str, &str)] = &[
     (".venv", "a shell with autoswitch_virtualenv activates the environment that it names"),
     // Tools that people run by name.
     ("rust-toolchain rust-toolchain.toml", "rustup runs that toolchain for every cargo command"),
+    // <https://lean-lang.org/doc/reference/latest/Build-Tools-and-Distribution/Managing-Toolchains-with-Elan>
+    ("lean-toolchain", "elan, which editors start, downloads that toolchain and runs it"),
     // <https://doc.rust-lang.org/cargo/reference/config.html>
     (".cargo/config .cargo/config.toml", "cargo runs the linkers, wrappers and aliases in it"),
     (
@@ -146,7 +153,10 @@ pub const FILES: &[(&str, &str)] = &[
     ),
     ("ansible.cfg", "ansible runs the plugins and commands in it"),
     (".Rprofile .Renviron .RData", "R runs it when it starts in the directory"),
-    (".gdbinit .gdbinit-* .lldbinit .lldbinit-* .pdbrc .irbrc .pryrc .ghci .ghcid .ocamlinit", CONSOLE),
+    (
+        ".gdbinit .gdbinit-* .lldbinit .lldbinit-* .pdbrc .pdbrc.py .irbrc .pryrc .ghci .ghcid .ocamlinit",
+        CONSOLE,
+    ),
     (".iex.exs .octaverc startup.m finish.m pathdef.m .erlang startup.jl .perldb .radare2rc", CONSOLE),
     // <https://docs.ruby-lang.org/en/master/IRB.html>, <https://github.com/bobthecow/psysh/wiki/Configuration>, CVE-2022-21699
     (
@@ -440,6 +450,8 @@ pub const FILES: &[(&str, &str)] = &[
 ];
 
 const NIX: &str = "direnv and devenv run it when you enter the directory, if .envrc says so";
+const NIX_LOCK: &str =
+    "direnv has code fetched from the addresses in it when you enter the directory, if .envrc says so";
 const NPM: &str = "npm, yarn, pnpm, bun or corepack takes commands and addresses from it";
 const COMPOSE: &str = "docker compose adds it, including mounts of host directories";
 const CONSOLE: &str = "a debugger or console runs it when it starts in the directory";

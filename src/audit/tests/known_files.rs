@@ -77,6 +77,15 @@ fn known_files_are_found_at_the_top_and_below() {
         ".config/wt.toml",
         "pyrefly.toml",
         "logseq/custom.js",
+        "flake.lock",
+        "devenv.lock",
+        "devbox.lock",
+        "pixi.lock",
+        "npins/sources.json",
+        "mise.lock",
+        "mise.local.lock",
+        "lean-toolchain",
+        ".pdbrc.py",
     ];
     let project = Project::new();
     for name in names {
