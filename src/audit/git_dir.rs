@@ -1,10 +1,9 @@
 //! Finding repositories: the project's own, nested ones and bare ones, whatever shape `.git` has.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use super::finding::{Findings, Sighting, path_bytes};
-use super::repository::{Files, path_in_file, scan_repository};
+use super::repository::{path_in_file, scan_repository};
 use super::tree::{Node, Tree};
 use super::{display, git_files};
 use crate::host::worktree::GitDir;
@@ -12,27 +11,22 @@ use crate::host::worktree::GitDir;
 const IN_IT: &str = "git commands in it use its configuration and hooks";
 const POINTER: &str = "git uses the repository there";
 
-/// Scans the project's own repository. Returns the tree of one that lies outside the project.
-pub fn scan_own(project: &Path, tree: &Tree, findings: &mut Findings) -> Option<Tree> {
+/// Scans the project's own repository. Adds one that lies outside the project to the tree, and returns its path.
+pub fn scan_own(project: &Path, tree: &mut Tree, findings: &mut Findings) -> Option<PathBuf> {
     let root = Path::new("");
     // The repository of a linked worktree or a submodule, which the cage mounts as well.
     if let Node::File(status) = tree.node(Path::new(".git"))
         && let GitDir::Outside { common, own } = GitDir::of(project)
     {
         let what = format!("gitdir: {}", display::path(&own));
-        let (file, content, changed) = (tree.shown(Path::new(".git")), path_bytes(&own), status.changed);
-        findings.add(Sighting { path: file, what, trigger: POINTER, content, changed });
-        let path = Path::new(&common);
-        return match Tree::open(path, path, Rc::clone(&tree.outside), Rc::clone(&tree.limits)) {
-            Ok(outside) => {
-                scan_repository(&outside, root, Files { tree, dir: root }, findings);
-                Some(outside)
-            }
-            Err(error) => {
-                tree.limits.note_gap(format!("{} can't be opened: {error}", display::name(path)));
-                None
-            }
-        };
+        let (path, content, changed) = (PathBuf::from(".git"), path_bytes(&own), status.changed);
+        findings.add(Sighting { path, what, trigger: POINTER, content, changed });
+        if let Err(error) = tree.add(Path::new(&common)) {
+            tree.limits.note_gap(format!("{} can't be opened: {error}", display::name(Path::new(&common))));
+            return None;
+        }
+        scan_repository(tree, Path::new(&common), root, findings);
+        return Some(common.into());
     }
     if looks_bare(|name| tree.has(Path::new(name))) {
         scan_bare(tree, root, findings);
@@ -66,7 +60,7 @@ pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
             return scan_git_dir(tree, dir, &path, findings);
         }
         Node::Special(status) => {
-            let (path, what) = (tree.shown(&path), status.kind_name().to_owned());
+            let (path, what) = (path.clone(), status.kind_name().to_owned());
             let (trigger, changed) = ("git hangs or fails here", status.changed);
             return findings.add(Sighting { path, what, trigger, content: b"", changed });
         }
@@ -74,14 +68,14 @@ pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
         Node::File(status) => {
             let text = tree.read(&path).unwrap_or_default();
             let Some(target) = text.strip_prefix(b"gitdir:") else {
-                return findings.add(git_files::refused(tree.shown(&path), &text, status));
+                return findings.add(git_files::refused(path.clone(), &text, status));
             };
             // Other programs than git accept it without the blank.
             let target = path_in_file(target.strip_prefix(b" ").unwrap_or(target));
             (format!("gitdir: {}", display::path(&target)), target, status)
         }
     };
-    let (path, content, changed) = (tree.shown(&path), path_bytes(&target), status.changed);
+    let (path, content, changed) = (path, path_bytes(&target), status.changed);
     findings.add(Sighting { path, what, trigger: POINTER, content, changed });
     if let Some(inside) = tree.resolve(dir, &target) {
         scan_git_dir(tree, dir, &inside, findings);
@@ -94,13 +88,12 @@ fn scan_git_dir(tree: &Tree, files: &Path, git_dir: &Path, findings: &mut Findin
         Node::Dir(status) => status.changed,
         _ => i64::MIN,
     };
-    let files = Files { tree, dir: files };
     findings.not_before(renamed, |findings| scan_repository(tree, git_dir, files, findings));
 }
 
 fn add_nested(tree: &Tree, git_dir: &Path, what: &str, findings: &mut Findings) {
     let changed = creation_time(tree, git_dir);
-    let (path, what) = (tree.shown(git_dir), what.to_owned());
+    let (path, what) = (git_dir.to_owned(), what.to_owned());
     findings.add(Sighting { path, what, trigger: IN_IT, content: b"", changed });
 }
 

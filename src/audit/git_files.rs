@@ -57,8 +57,7 @@ pub fn hooks(tree: &Tree, dir: &Path, findings: &mut Findings) {
             }
             _ => continue,
         };
-        let (path, trigger) =
-            (tree.shown(&path), known.map_or("runs if a hook calls it", |(_, trigger)| trigger));
+        let (path, trigger) = (path.clone(), known.map_or("runs if a hook calls it", |(_, trigger)| trigger));
         findings.add(Sighting { path, what, trigger, content: &content, changed });
     }
 }
@@ -92,13 +91,12 @@ pub fn attributes(tree: &Tree, path: &Path, findings: &mut Findings) {
         }
         drivers.extend(line.split(u8::is_ascii_whitespace).skip(1).filter(|word| names_driver(word)));
         if drivers.len() > MAX_DRIVERS {
-            let shown = tree.shown(path);
-            tree.limits.note_gap(format!("{} names too many drivers", display::name(&shown)));
+            tree.limits.note_gap(format!("{} names too many drivers", display::name(path)));
             break;
         }
     }
     for driver in drivers {
-        let (path, what) = (tree.shown(path), shorten(&String::from_utf8_lossy(driver)));
+        let (path, what) = (path.to_owned(), shorten(&String::from_utf8_lossy(driver)));
         let trigger = "git runs the command that your configuration has for it, if any";
         findings.add(Sighting { path, what, trigger, content: driver, changed: status.changed });
     }
@@ -129,12 +127,12 @@ pub fn gitmodules(tree: &Tree, path: &Path, findings: &mut Findings) {
     let Node::File(status) = tree.node(path) else { return };
     let Some(text) = tree.read(path) else { return };
     if git_config::all_entries(&text).is_none() {
-        findings.add(refused(tree.shown(path), &text, status));
+        findings.add(refused(path.to_owned(), &text, status));
     }
     for entry in git_config::entries(&text).filter(|entry| entry.section == "submodule") {
         // git reads few settings of this file, other programs keep theirs in it.
         if let Some(trigger) = git_settings::trigger(&entry).filter(|it| *it != git_settings::UNKNOWN) {
-            let (path, what) = (tree.shown(path), git_settings::show(&entry));
+            let (path, what) = (path.to_owned(), git_settings::show(&entry));
             let content = entry.value.as_deref().unwrap_or_default();
             findings.add(Sighting { path, what, trigger, content, changed: status.changed });
         }

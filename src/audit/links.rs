@@ -1,7 +1,7 @@
 //! Where paths and links in a tree lead.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -17,7 +17,7 @@ const MAX_LINKS: usize = 40;
 const MAX_PATH: usize = 4096;
 
 impl Tree {
-    /// Follows a path from `base` as the host would. Returns a path without links, if it stays in the tree and exists.
+    /// Follows a path from `base` as the host would. Returns a path without links, if it ends in the tree and exists.
     pub fn resolve(&self, base: &Path, path: &Path) -> Option<PathBuf> {
         let mut done = base.to_owned();
         let mut todo = VecDeque::new();
@@ -28,8 +28,11 @@ impl Tree {
                 return None;
             }
             if name == ".." {
-                if !done.pop() {
-                    return None;
+                if done == self.root_of(&done) {
+                    let above = self.absolute(&done).parent()?.to_owned();
+                    self.enqueue(&above, &mut done, &mut todo)?;
+                } else {
+                    done.pop();
                 }
                 continue;
             }
@@ -56,42 +59,38 @@ impl Tree {
         Some(done)
     }
 
-    /// Puts the components of `path` in front of those still to be followed. `None` if it leads out of the tree.
+    /// Puts the components of `path` in front of those still to be followed. `None` if they lead out of the tree.
     fn enqueue(&self, path: &Path, done: &mut PathBuf, todo: &mut VecDeque<OsString>) -> Option<()> {
-        let relative = if path.is_absolute() {
-            *done = PathBuf::new();
-            self.below(path)?
-        } else {
-            path.to_owned()
-        };
-        if relative.as_os_str().len() > MAX_PATH {
+        let mut path = path.to_owned();
+        if path.is_absolute() {
+            path.extend(todo.drain(..));
+            (*done, path) = self.enter(&path)?;
+        }
+        if path.as_os_str().len() > MAX_PATH {
             return None;
         }
-        let names: Vec<&OsStr> = relative
-            .components()
-            .filter_map(|part| match part {
-                Component::Normal(name) => Some(name),
-                Component::ParentDir => Some(OsStr::new("..")),
-                Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
-            })
-            .collect();
-        for name in names.into_iter().rev() {
-            todo.push_front(name.to_owned());
+        let names = path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+        });
+        for name in names.rev() {
+            todo.push_front(name);
         }
         Some(())
     }
 
-    /// Returns an absolute path as seen from the root of the tree, also if a link elsewhere leads there. `None` if it leads out.
-    fn below(&self, path: &Path) -> Option<PathBuf> {
-        if let Ok(below) = path.strip_prefix(&self.path) {
-            return Some(below.to_owned());
-        }
-        let mut above: Vec<&Path> = path.ancestors().take(MAX_DEPTH).collect();
+    /// Returns the directory of the tree by which an absolute path comes into it, also if a link elsewhere leads there, and the rest
+    /// of the path. `None` if it stays outside.
+    fn enter(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        let mut above: Vec<&Path> = path.ancestors().collect();
         above.reverse();
-        for above in above {
-            let real = fs::canonicalize(above).ok()?;
-            if let (Ok(inside), Ok(rest)) = (real.strip_prefix(&self.path), path.strip_prefix(above)) {
-                return Some(inside.join(rest));
+        for above in above.into_iter().take(MAX_DEPTH) {
+            if self.limits.is_late() {
+                return None;
+            }
+            if let Some(inside) = self.inside(&fs::canonicalize(above).ok()?) {
+                return Some((inside, path.strip_prefix(above).ok()?.to_owned()));
             }
         }
         None
@@ -99,27 +98,17 @@ impl Tree {
 
     /// Returns whether a link to `target` in the directory `base` leads out of the tree.
     pub fn leads_out(&self, base: &Path, target: &Path) -> bool {
-        let relative = if target.is_absolute() {
-            match target.strip_prefix(&self.path) {
-                // A `..` may follow.
-                Ok(relative) => relative.to_owned(),
-                Err(_) => return true,
-            }
-        } else {
-            base.join(target)
-        };
-        let mut depth = 0_usize;
-        for part in relative.components() {
-            match part {
-                Component::Normal(_) => depth += 1,
-                Component::ParentDir if depth == 0 => return true,
-                Component::ParentDir => depth -= 1,
-                _ => {}
+        let mut end = PathBuf::new();
+        for part in self.absolute(base).join(target).components() {
+            if part == Component::ParentDir {
+                end.pop();
+            } else {
+                end.push(part);
             }
         }
         // The directory before a later `..` may be a link itself.
         let names = target.components().skip_while(|part| !matches!(part, Component::Normal(_)));
         let climbs = names.skip(1).any(|part| part == Component::ParentDir);
-        climbs && self.resolve(base, target).is_none()
+        self.inside(&end).is_none() || (climbs && self.resolve(base, target).is_none())
     }
 }

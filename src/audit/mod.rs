@@ -1,7 +1,7 @@
 //! Finds files in a project that the host would run or trust: git configuration and hooks, files of editors, shells and
 //! agents, privileged programs, links that lead out.
 //!
-//! Nothing is run, and no link is followed out of the project. Findings at the top are compared with a record that the
+//! Nothing is run, and no link is followed out of the project and its repository. Findings at the top are compared with a record that the
 //! cage keeps in a label; findings below are new if they changed after the cage was created. A file that can't be read
 //! makes the report incomplete. Printing findings, and containers and their labels, do not belong here.
 
@@ -83,17 +83,17 @@ pub fn quick_scan(project: &Path, outside: Outside) -> Report {
 fn scan_within(project: &Path, outside: Outside, scope: Scope, limits: Limits) -> Report {
     let limits = Rc::new(limits);
     let mut findings = Findings::new(Rc::clone(&limits));
-    match Tree::open(project, Path::new(""), Rc::new(outside), Rc::clone(&limits)) {
+    match Tree::open(project, outside, Rc::clone(&limits)) {
         Err(error) => limits.note_gap(format!("the project can't be opened: {error}")),
-        Ok(tree) => {
+        Ok(mut tree) => {
             let known = KnownFiles::new();
-            let repository = git_dir::scan_own(project, &tree, &mut findings);
+            let repository = git_dir::scan_own(project, &mut tree, &mut findings);
             walk::walk(&tree, &known, Scope::Top, &mut findings);
             if scope == Scope::Whole {
                 findings.date_by_change();
                 walk::walk(&tree, &known, Scope::Whole, &mut findings);
                 if let Some(repository) = repository {
-                    walk::walk_repository(&repository, &known, &mut findings);
+                    walk::walk_repository(&tree, repository, &known, &mut findings);
                 }
             }
         }

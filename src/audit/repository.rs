@@ -58,17 +58,9 @@ const SAFE: &str = "a shell with .git/safe/../../bin in its PATH runs the progra
 
 const KEPT: &str = "git uses the repository there";
 
-/// The working tree of a repository, from where git starts hooks and commands.
-#[derive(Debug, Clone, Copy)]
-pub struct Files<'a> {
-    /// The tree that the working tree is in.
-    pub tree: &'a Tree,
-    /// The path in that tree.
-    pub dir: &'a Path,
-}
-
-/// Scans the repository in the directory `git_dir` of a tree, with everything that it leads to.
-pub fn scan_repository(tree: &Tree, git_dir: &Path, files: Files, findings: &mut Findings) {
+/// Scans the repository in the directory `git_dir`, whose working tree is the directory `files`, with everything that it
+/// leads to.
+pub fn scan_repository(tree: &Tree, git_dir: &Path, files: &Path, findings: &mut Findings) {
     let mut repository = Repository { tree, files, findings, done: HashSet::new(), lookups: 0 };
     repository.directory(git_dir);
 }
@@ -87,7 +79,8 @@ fn path_of(text: &[u8]) -> &Path {
 /// A repository that is being scanned.
 struct Repository<'a> {
     tree: &'a Tree,
-    files: Files<'a>,
+    /// The working tree, from where git starts hooks and commands.
+    files: &'a Path,
     findings: &'a mut Findings,
     /// The files and directories that were scanned already.
     done: HashSet<PathBuf>,
@@ -142,7 +135,7 @@ impl Repository<'_> {
         }
         let safe = dir.join("safe");
         if let Node::Dir(status) = self.tree.node(&safe) {
-            let (path, what, changed) = (self.tree.shown(&safe), "directory".to_owned(), status.changed);
+            let (path, what, changed) = (safe, "directory".to_owned(), status.changed);
             self.findings.add(Sighting { path, what, trigger: SAFE, content: b"", changed });
         }
         // `git init` creates a file with nothing but comments.
@@ -172,10 +165,7 @@ impl Repository<'_> {
     /// Returns whether a path has not been scanned and may be.
     fn is_first_time(&mut self, path: &Path) -> bool {
         if self.done.len() >= MAX_STEPS || path.components().count() > MAX_DEPTH {
-            let shown = self.tree.shown(path);
-            self.tree
-                .limits
-                .note_gap(format!("{}: the repository has too many parts", display::name(&shown)));
+            self.tree.limits.note_gap(format!("{}: the repository has too many parts", display::name(path)));
             return false;
         }
         !self.tree.limits.is_late() && self.done.insert(path.to_owned())
@@ -183,7 +173,7 @@ impl Repository<'_> {
 
     /// Adds a part of a file.
     fn add_text(&mut self, file: &Text, what: String, trigger: &'static str, content: &[u8]) {
-        let (path, changed) = (self.tree.shown(&file.path), file.status.changed);
+        let (path, changed) = (file.path.clone(), file.status.changed);
         self.findings.add(Sighting { path, what, trigger, content, changed });
     }
 
@@ -195,7 +185,7 @@ impl Repository<'_> {
             real = match self.tree.node(&entry) {
                 Node::File(_) | Node::Dir(_) => entry,
                 Node::Link(target, status) => {
-                    let (path, what) = (self.tree.shown(&entry), display::link(&target));
+                    let (path, what) = (entry.clone(), display::link(&target));
                     let (content, changed) = (path_bytes(&target), status.changed);
                     self.findings.add(Sighting { path, what, trigger, content, changed });
                     self.tree.resolve(&real, &target)?
@@ -203,7 +193,7 @@ impl Repository<'_> {
                 Node::Absent => return None,
                 // A program may answer each read differently.
                 Node::Special(status) => {
-                    let (path, what) = (self.tree.shown(&entry), status.kind_name().to_owned());
+                    let (path, what) = (entry.clone(), status.kind_name().to_owned());
                     self.findings.add(Sighting {
                         path,
                         what,
@@ -228,8 +218,8 @@ impl Repository<'_> {
         Some(Text { path, bytes, status })
     }
 
-    /// Follows a path that a setting names, from a directory of a tree.
-    fn follow(&mut self, tree: &Tree, dir: &Path, path: &[u8]) -> Option<PathBuf> {
+    /// Follows a path that a setting names, from a directory.
+    fn follow(&mut self, dir: &Path, path: &[u8]) -> Option<PathBuf> {
         self.lookups += 1;
         if self.lookups > MAX_LOOKUPS {
             self.tree.limits.note_gap("there are too many paths in git's configuration");
@@ -237,9 +227,9 @@ impl Repository<'_> {
         }
         let path = path_of(path);
         let in_home = ["~", "$HOME"].iter().find_map(|home| path.strip_prefix(home).ok());
-        match (in_home, &tree.outside.home) {
-            (Some(below), Some(home)) => tree.resolve(dir, &home.join(below)),
-            _ => tree.resolve(dir, path),
+        match (in_home, &self.tree.outside.home) {
+            (Some(below), Some(home)) => self.tree.resolve(dir, &home.join(below)),
+            _ => self.tree.resolve(dir, path),
         }
     }
 
@@ -250,7 +240,7 @@ impl Repository<'_> {
         while let Some(path) = todo.pop() {
             let Some(file) = self.text(path) else { continue };
             if git_config::all_entries(&file.bytes).is_none() {
-                self.findings.add(git_files::refused(self.tree.shown(&file.path), &file.bytes, file.status));
+                self.findings.add(git_files::refused(file.path.clone(), &file.bytes, file.status));
             }
             for (count, entry) in git_config::entries(&file.bytes).enumerate() {
                 if count.is_multiple_of(64) && self.tree.limits.is_late() {
@@ -268,20 +258,19 @@ impl Repository<'_> {
             return None;
         }
         let (content, changed) = self.command_content(entry);
-        let (path, what) = (self.tree.shown(&file.path), git_settings::show(entry));
+        let (path, what) = (file.path.clone(), git_settings::show(entry));
         let changed = changed.max(file.status.changed);
         self.findings.add(Sighting { path, what, trigger, content: &content, changed });
         let value = entry.value.as_deref().unwrap_or_default();
-        let Files { tree, dir } = self.files;
         match (entry.section.as_str(), entry.name.as_str()) {
-            ("include" | "includeif", "path") => return self.follow(self.tree, file.path.parent()?, value),
+            ("include" | "includeif", "path") => return self.follow(file.path.parent()?, value),
             ("core", "hookspath") => {
-                let hooks = self.follow(tree, dir, value)?;
-                git_files::hooks(tree, &hooks, self.findings);
+                let hooks = self.follow(self.files, value)?;
+                git_files::hooks(self.tree, &hooks, self.findings);
             }
             ("core", "attributesfile") => {
-                let attributes = self.follow(tree, dir, value)?;
-                git_files::attributes(tree, &attributes, self.findings);
+                let attributes = self.follow(self.files, value)?;
+                git_files::attributes(self.tree, &attributes, self.findings);
             }
             _ => {}
         }
@@ -295,7 +284,7 @@ impl Repository<'_> {
             dir.parent().is_some_and(|parent| parent.components().any(|part| part.as_os_str() == "modules"));
         (entry.section == "core" && entry.name == "worktree" && entry.subsection.is_none())
             && is_module
-            && self.follow(self.tree, dir, value).is_some_and(|tree| !tree.starts_with(".git"))
+            && self.follow(dir, value).is_some_and(|files| files.is_relative() && !files.starts_with(".git"))
     }
 
     /// Returns whether a setting says truly that the file system ignores case, as git finds out when it makes a repository.
@@ -313,16 +302,15 @@ impl Repository<'_> {
     fn command_content(&mut self, entry: &Entry) -> (Vec<u8>, i64) {
         let value = entry.value.as_deref().unwrap_or_default();
         let (mut content, mut last) = (value.to_vec(), i64::MIN);
-        let Files { tree, dir } = self.files;
         let words = value.split(|c| c.is_ascii_whitespace() || b"\"';!&|()".contains(c));
         let words = words.filter(|word| !word.is_empty() && word.len() < 512).enumerate();
         // A shell looks for a first word without a slash in PATH, as in `sh tool`.
         let words = words.filter(|(at, word)| *at > 0 || word.contains(&b'/')).take(MAX_WORDS);
         for (_, word) in words {
-            if let Some(file) = self.follow(tree, dir, word)
-                && let Node::File(status) = tree.node(&file)
+            if let Some(file) = self.follow(self.files, word)
+                && let Node::File(status) = self.tree.node(&file)
             {
-                content.extend(tree.digest(&file));
+                content.extend(self.tree.digest(&file));
                 last = last.max(status.changed);
             }
         }
@@ -369,16 +357,15 @@ impl Repository<'_> {
             let Some(path) = path.filter(|path| self.is_first_time(path)) else { continue };
             let Node::File(status) = self.tree.node(&path) else { continue };
             let Some(bytes) = self.tree.read_up_to(&path, git_index::MAX_SIZE) else { continue };
-            let shown = self.tree.shown(&path);
             let Some(hidden) = git_index::hidden(&bytes) else {
                 self.tree
                     .limits
-                    .note_gap(format!("{} is not an index that cage can read", display::name(&shown)));
+                    .note_gap(format!("{} is not an index that cage can read", display::name(&path)));
                 continue;
             };
             for (kind, files) in hidden {
                 let what = display::first_of(&files).map(|first| format!("{kind}: {first}"));
-                let (path, what) = (shown.clone(), what.unwrap_or_else(|| kind.to_owned()));
+                let (path, what) = (path.clone(), what.unwrap_or_else(|| kind.to_owned()));
                 let (content, changed) = (files.join(&0), status.changed);
                 let trigger = "git status and diff may not show that files have changed";
                 self.findings.add(Sighting { path, what, trigger, content: &content, changed });

@@ -337,8 +337,12 @@ fn the_mounted_repository_of_a_linked_worktree_is_scanned() {
         .write("r/.git/x/.git/config", "")
         .fifo("r/.git/objects/fifo")
         .link("r/.git/x/out", "/etc")
-        .link("r/.git/x/within", "../objects");
-    let planted: Vec<String> = project.whole().into_iter().filter(|line| !line.contains("git: ")).collect();
+        .link("r/.git/x/within", "../objects")
+        .link("r/.git/x/back", project.path("x").to_str().unwrap());
+    project.link("config", &show(&outside, "r/.git/config")).link("hooks", &show(&outside, "r/.git/x"));
+    let mut planted: Vec<String> =
+        project.whole().into_iter().filter(|line| !line.contains("git: ")).collect();
+    assert_eq!(planted.pop(), Some(format!("hooks: link to {}", show(&outside, "r/.git/x"))));
     let planted_there = |(path, what)| format!("{}: {what}", show(&outside, path));
     assert_eq!(
         planted,
@@ -354,6 +358,85 @@ fn the_mounted_repository_of_a_linked_worktree_is_scanned() {
     outside.write("r/.git/worktrees/p/gitdir", "/elsewhere\n");
     assert_eq!(project.top(), [format!(".git: gitdir: {}", show(&outside, "r/.git/worktrees/p"))]);
 }
+
+/// Whatever leads from the project to the repository beside it, or back, is read as in a repository inside the project.
+#[test]
+fn paths_between_a_project_and_its_repository_are_followed() {
+    let world = Project::new();
+    let root = world.path("");
+    let root = root.to_str().unwrap().trim_end_matches('/');
+    let pager = "[core] pager = y\n";
+    let attribute = "* filter=y\n";
+    // A setting of the repository, a link and its target, a file that changes, its text, and the path of what is new then.
+    let cases = [
+        ("[include] path = ROOT/p/x", NO_LINK, "p/x", pager, "x"),
+        ("[include] path = UP/p/x", NO_LINK, "p/x", pager, "x"),
+        ("[include] path = ROOT/here/here/p/x", NO_LINK, "p/x", pager, "x"),
+        ("", ("GIT/hooks/pre-push", "ROOT/p/hook"), "p/hook", "", "GIT/hooks/pre-push"),
+        ("", ("GIT/hooks/pre-push", "../UP/p/hook"), "p/hook", "", "GIT/hooks/pre-push"),
+        ("", ("GIT/hooks", "UP/p/own"), "p/own/pre-push", "", "own/pre-push"),
+        ("", ("GIT/info", "UP/p/own"), "p/own/attributes", attribute, "own/attributes"),
+        ("", ("GIT/lazygit.yml", "ROOT/p/x"), "p/x", "", "x"),
+        ("[core] hooksPath = ROOT/GIT/own", NO_LINK, "GIT/own/pre-push", "", "GIT/own/pre-push"),
+        ("[core] hooksPath = ../GIT/own", NO_LINK, "GIT/own/pre-push", "", "GIT/own/pre-push"),
+        ("[core] sshCommand = ../GIT/x", NO_LINK, "GIT/x", "", "GIT/config"),
+        ("[core] fsmonitor = ROOT/GIT/x", NO_LINK, "GIT/x", "", "GIT/config"),
+        ("[core] fsmonitor = ./x", ("p/x", "../GIT/x"), "GIT/x", "", "GIT/config"),
+        ("[core] attributesFile = ROOT/GIT/x", NO_LINK, "GIT/x", attribute, "GIT/x"),
+        ("", ("p/.vscode", "../GIT/own"), "GIT/own/tasks.json", "", "GIT/own/tasks.json"),
+        ("", ("p/.vscode", "ROOT/here/GIT/own"), "GIT/own/tasks.json", "", "GIT/own/tasks.json"),
+        ("", ("p/.envrc", "ROOT/GIT/x"), "GIT/x", "", ".envrc"),
+        // By way of the directory that both are in.
+        ("", ("GIT/hooks", "ROOT/p/all/p/own"), "p/own/pre-push", "", "own/pre-push"),
+        // The controls: what leads elsewhere is not read.
+        ("[include] path = ROOT/elsewhere/x", NO_LINK, "elsewhere/x", pager, ""),
+        ("[include] path = UP/elsewhere/x", NO_LINK, "elsewhere/x", pager, ""),
+        ("", ("GIT/hooks/pre-push", "../UP/elsewhere/x"), "elsewhere/x", "", ""),
+    ];
+    for (git, up, own) in [("r/.git", "../..", "r/.git/worktrees/p"), ("s/.git/modules/p", "../../../..", "")]
+    {
+        for (setting, link, file, text, new) in &cases {
+            let put = |text: &str| text.replace("ROOT", root).replace("UP", up).replace("GIT", git);
+            let own = if own.is_empty() { git } else { own };
+            for entry in fs::read_dir(world.path("")).unwrap() {
+                let path = entry.unwrap().path();
+                fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).unwrap();
+            }
+            world
+                .init(git)
+                .write(&format!("{git}/config"), format!("[core] worktree = {root}/p\n{}\n", put(setting)))
+                .write("p/.git", format!("gitdir: {root}/{own}\n"))
+                .write(&format!("{git}/hooks/x"), "")
+                .link("here", ".")
+                .link("p/all", "..")
+                .program(&put(file), "before");
+            if own != git {
+                world
+                    .write(&format!("{own}/commondir"), "../..\n")
+                    .write(&format!("{own}/gitdir"), format!("{root}/p/.git\n"));
+            }
+            if *link != NO_LINK {
+                let _none = fs::remove_dir_all(world.path(&put(link.0)));
+                world.link(&put(link.0), &put(link.1));
+            }
+            let scan = || {
+                let report = scan(&world.path("p"), Outside::default(), Scope::Top);
+                assert_eq!(report.incomplete, None);
+                report.findings
+            };
+            let record = Record::new(&scan(), 0);
+            assert_eq!(record.new_among(&scan()), [], "the control");
+            world.program(&put(file), text);
+            let found: Vec<String> =
+                record.new_among(&scan()).into_iter().map(|finding| finding.path).collect();
+            let new = new.replace("GIT", &format!("{root}/{git}"));
+            let is_as_expected = if new.is_empty() { found.is_empty() } else { found.contains(&new) };
+            assert!(is_as_expected, "{git} {setting} {link:?}: {found:?}");
+        }
+    }
+}
+
+const NO_LINK: (&str, &str) = ("", "");
 
 #[test]
 fn nested_repositories_are_found_anywhere() {

@@ -113,46 +113,25 @@ impl Contents {
     }
 }
 
-/// A directory and everything below it.
+/// A directory from which paths begin.
 #[derive(Debug)]
-pub struct Tree {
-    root: Rc<OwnedFd>,
+struct Root {
+    path: PathBuf,
+    dir: Rc<OwnedFd>,
     /// The directories that were passed through last, each in the one before. The next path often begins with the same ones.
     way: RefCell<Vec<(OsString, Rc<OwnedFd>)>>,
-    /// The path of the root.
-    pub path: PathBuf,
-    /// The path of the root in findings.
-    shown: PathBuf,
-    /// Facts about what is outside.
-    pub outside: Rc<Outside>,
-    /// The budget for reading.
-    pub limits: Rc<Limits>,
 }
 
-impl Tree {
-    /// Opens the tree at a canonical path. Findings in it begin with `shown`.
-    ///
-    /// # Errors
-    /// When the directory can't be opened.
-    pub fn open(path: &Path, shown: &Path, outside: Rc<Outside>, limits: Rc<Limits>) -> Result<Self, Errno> {
-        let mut root = rustix::fs::open("/", THROUGH, Mode::empty())?;
+impl Root {
+    /// Opens the directory at a canonical path.
+    fn open(path: &Path) -> Result<Self, Errno> {
+        let mut dir = rustix::fs::open("/", THROUGH, Mode::empty())?;
         for part in path.components() {
             if let Component::Normal(name) = part {
-                root = rustix::fs::openat(&root, name, THROUGH, Mode::empty())?;
+                dir = rustix::fs::openat(&dir, name, THROUGH, Mode::empty())?;
             }
         }
-        let (root, way) = (Rc::new(root), RefCell::default());
-        Ok(Self { root, way, path: path.to_owned(), shown: shown.to_owned(), outside, limits })
-    }
-
-    /// Returns the path of an entry as findings show it.
-    pub fn shown(&self, path: &Path) -> PathBuf {
-        self.shown.join(path)
-    }
-
-    /// Records that a path in the tree could not be read, unless it doesn't exist.
-    pub fn note_error(&self, path: &Path, error: Errno) {
-        self.limits.note_error(&self.shown(path), error);
+        Ok(Self { path: path.to_owned(), dir: Rc::new(dir), way: RefCell::default() })
     }
 
     /// Opens a directory to pass through.
@@ -160,19 +139,79 @@ impl Tree {
         let mut way = self.way.borrow_mut();
         let known = way.iter().zip(path).take_while(|((name, _), part)| name == part).count();
         way.truncate(known);
-        for name in path.iter().skip(known) {
-            if name == ".." {
-                return Err(Errno::XDEV);
-            }
+        for part in path.components().skip(known) {
+            let Component::Normal(name) = part else { return Err(Errno::XDEV) };
             let dir = rustix::fs::openat(
-                &**way.last().map_or(&self.root, |(_, dir)| dir),
+                &**way.last().map_or(&self.dir, |(_, dir)| dir),
                 name,
                 THROUGH,
                 Mode::empty(),
             )?;
             way.push((name.to_owned(), Rc::new(dir)));
         }
-        Ok(Rc::clone(way.last().map_or(&self.root, |(_, dir)| dir)))
+        Ok(Rc::clone(way.last().map_or(&self.dir, |(_, dir)| dir)))
+    }
+}
+
+/// The project and everything below it, and other directories that are scanned with it.
+///
+/// Paths are relative to the project. Those in another directory are absolute, so that each path leads to the same entry
+/// whichever directory it was found in.
+#[derive(Debug)]
+pub struct Tree {
+    project: Root,
+    others: Vec<Root>,
+    /// Facts about what is outside.
+    pub outside: Outside,
+    /// The budget for reading.
+    pub limits: Rc<Limits>,
+}
+
+impl Tree {
+    /// Opens the project at a canonical path.
+    ///
+    /// # Errors
+    /// When the directory can't be opened.
+    pub fn open(project: &Path, outside: Outside, limits: Rc<Limits>) -> Result<Self, Errno> {
+        Ok(Self { project: Root::open(project)?, others: Vec::new(), outside, limits })
+    }
+
+    /// Adds another directory, at a canonical path outside of the project.
+    ///
+    /// # Errors
+    /// When the directory can't be opened.
+    pub fn add(&mut self, path: &Path) -> Result<(), Errno> {
+        self.others.push(Root::open(path)?);
+        Ok(())
+    }
+
+    /// Returns the path of the root that a path begins with: an empty one for the project.
+    pub fn root_of(&self, path: &Path) -> &Path {
+        let other = self.others.iter().find(|root| path.starts_with(&root.path));
+        other.map_or(Path::new(""), |root| &root.path)
+    }
+
+    /// Returns a canonical path as it is in this tree; `None` if it isn't in it.
+    pub fn inside(&self, path: &Path) -> Option<PathBuf> {
+        let is_other = || self.others.iter().any(|root| path.starts_with(&root.path));
+        let below = path.strip_prefix(&self.project.path).ok();
+        below.or_else(|| is_other().then_some(path)).map(Path::to_owned)
+    }
+
+    /// Returns the absolute path of an entry.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        self.project.path.join(path)
+    }
+
+    /// Records that a path in the tree could not be read, unless it doesn't exist.
+    pub fn note_error(&self, path: &Path, error: Errno) {
+        self.limits.note_error(path, error);
+    }
+
+    /// Opens a directory to pass through.
+    fn through(&self, path: &Path) -> Result<Rc<OwnedFd>, Errno> {
+        let of = |root: &Root| Some(root.through(path.strip_prefix(&root.path).ok()?));
+        self.others.iter().find_map(of).unwrap_or_else(|| self.project.through(path))
     }
 
     fn parent(&self, path: &Path) -> Result<Rc<OwnedFd>, Errno> {
@@ -197,9 +236,8 @@ impl Tree {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    let shown = self.shown(path);
                     self.limits
-                        .note_gap(format!("{} can't be read to its end: {error}", display::name(&shown)));
+                        .note_gap(format!("{} can't be read to its end: {error}", display::name(path)));
                     break;
                 }
             };
@@ -242,7 +280,8 @@ impl Tree {
     }
 
     fn try_node(&self, path: &Path) -> Result<Node, Errno> {
-        let Some(name) = path.file_name() else { return Ok(Node::Absent) };
+        let name = path.file_name().filter(|_| path != self.root_of(path));
+        let Some(name) = name else { return Ok(Node::Absent) };
         let dir = self.parent(path)?;
         let status = status(dir.as_fd(), name)?;
         Ok(match status.kind {
@@ -267,8 +306,7 @@ impl Tree {
     pub fn read_up_to(&self, path: &Path, max: u64) -> Option<Vec<u8>> {
         let file = self.contents(path, max)?;
         if file.is_cut() {
-            let shown = self.shown(path);
-            self.limits.note_gap(format!("{} is too large to be read to its end", display::name(&shown)));
+            self.limits.note_gap(format!("{} is too large to be read to its end", display::name(path)));
         }
         Some(file.bytes)
     }
@@ -318,7 +356,7 @@ impl Tree {
     }
 
     fn note_unread(&self, path: &Path, why: &dyn std::fmt::Display) {
-        self.limits.note_gap(format!("{} can't be read: {why}", display::name(&self.shown(path))));
+        self.limits.note_gap(format!("{} can't be read: {why}", display::name(path)));
     }
 }
 

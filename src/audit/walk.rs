@@ -68,21 +68,21 @@ impl Todo {
     }
 }
 
-/// Walks over the tree or, in the scope [`Scope::Top`], over the few directories that known files are in.
+/// Walks over the project or, in the scope [`Scope::Top`], over the few directories that known files are in.
 pub fn walk(tree: &Tree, known: &KnownFiles, scope: Scope, findings: &mut Findings) {
     let (path, followed) = (PathBuf::new(), HashSet::new());
     Walk { tree, known, scope, findings, is_repository: false, path, followed }.run();
 }
 
-/// Walks over the whole tree of a repository that lies outside the project, after its own files have been scanned.
-pub fn walk_repository(tree: &Tree, known: &KnownFiles, findings: &mut Findings) {
-    let (path, followed, scope) = (PathBuf::new(), HashSet::new(), Scope::Whole);
+/// Walks over the whole repository at a path outside the project, after its own files have been scanned.
+pub fn walk_repository(tree: &Tree, path: PathBuf, known: &KnownFiles, findings: &mut Findings) {
+    let (followed, scope) = (HashSet::new(), Scope::Whole);
     Walk { tree, known, scope, findings, is_repository: true, path, followed }.run();
 }
 
 impl Walk<'_> {
     fn run(&mut self) {
-        let mut todo = vec![Todo { path: PathBuf::new(), linked_as: None }];
+        let mut todo = vec![Todo { path: self.path.clone(), linked_as: None }];
         while let Some(next) = todo.pop() {
             if next.path.components().count() >= MAX_DEPTH {
                 self.tree.limits.note_gap(format!("a directory is more than {MAX_DEPTH} levels deep"));
@@ -99,7 +99,8 @@ impl Walk<'_> {
         path.clone_into(&mut self.path);
         let entries = self.tree.entries(&mut dir, path);
         let in_git = self.is_repository || here.name().iter().any(|name| name == ".git");
-        let parts: Vec<_> = here.name().iter().map(folded).collect();
+        let root = self.tree.root_of(here.name());
+        let parts: Vec<_> = here.name().strip_prefix(root).unwrap_or(path).iter().map(folded).collect();
         let names: Vec<&[u8]> = parts.iter().map(|name| &**name).collect();
         // What counts under any name is found where the directory itself is.
         let scope = if here.linked_as.is_none() { self.scope } else { Scope::Top };
@@ -173,7 +174,7 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, file: &Path, what: &str, trigger: &'static str, changed: i64) {
-        let (path, what) = (self.tree.shown(file), what.to_owned());
+        let (path, what) = (file.to_owned(), what.to_owned());
         self.findings.add(Sighting { path, what, trigger, content: b"", changed });
     }
 
@@ -226,7 +227,7 @@ impl Walk<'_> {
         // A renamed directory can make an old file a known one.
         let parents = self.path.ancestors().take(parents).filter_map(|dir| self.tree.node(dir).status());
         let changed = parents.fold(changed, |last, status| last.max(status.changed));
-        let path = self.tree.shown(&file);
+        let path = file;
         self.findings.add(Sighting { path, what, trigger, content: &content, changed });
     }
 
@@ -272,7 +273,7 @@ impl Walk<'_> {
             // Another file with the same content may have more rights.
             let rights = format!("{:?} {:o} {capabilities:?} ", status.owner, status.mode);
             let content = &[rights.into_bytes(), self.tree.digest(file)].concat();
-            let (path, what) = (self.tree.shown(file), what.to_owned());
+            let (path, what) = (file.to_owned(), what.to_owned());
             self.findings.add(Sighting { path, what, trigger, content, changed: status.changed });
         }
     }
@@ -291,14 +292,17 @@ impl Walk<'_> {
             ("git and editors find settings there that `cage check` doesn't look at", changed)
         };
         let Some(status) = self.tree.status(dir, file) else { return };
-        let (path, what, content) = (self.tree.shown(file), display::link(&target), path_bytes(&target));
+        let (path, what, content) = (file.to_owned(), display::link(&target), path_bytes(&target));
         self.findings.add(Sighting { path, what, trigger, content, changed: changed.max(status.changed) });
     }
 
     /// Returns the time of the last change of a directory that a link leads to, if it is one in which less is looked at than here.
     fn change_of_passed_over(&self, target: &Path) -> Option<i64> {
-        let passed_over = |path: &Path| path.iter().map(|name| passed_over(&folded(name))).max().unwrap_or(0);
-        let here = if self.is_repository { PASSED_OVER } else { passed_over(&self.path) };
+        // Where a repository outside the project is, names of files mean nothing.
+        let in_repository = |path: &Path| path.is_absolute().then_some(PASSED_OVER);
+        let by_name = |path: &Path| path.iter().map(|name| passed_over(&folded(name))).max().unwrap_or(0);
+        let passed_over = |path: &Path| in_repository(path).unwrap_or_else(|| by_name(path));
+        let here = passed_over(&self.path);
         let real = (here < PASSED_OVER).then(|| self.tree.resolve(&self.path, target)).flatten()?;
         if passed_over(&real) <= here {
             return None;
@@ -318,7 +322,7 @@ fn is_systems_python(tree: &Tree, dir: &Path, name: &OsStr, target: &Path) -> bo
         && target.file_name().is_some_and(is_python)
         && (is_beside
             || is_installed(target)
-                && !target.starts_with(&tree.path)
+                && tree.inside(target).is_none()
                 && tree.outside.writable.place_of(target).is_none())
 }
 

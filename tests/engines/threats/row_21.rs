@@ -20,6 +20,7 @@ on_each_engine!(
     accepted_findings_of_another_user_are_not_believed,
     a_link_does_not_hide_what_is_where_no_one_looks,
     a_file_that_settings_name_by_another_path_is_read,
+    files_of_a_worktree_that_its_repository_leads_to_are_read,
 );
 
 /// A repository with a hook, settings of an editor and a repository in it, as people have them.
@@ -255,4 +256,33 @@ fn a_file_that_settings_name_by_another_path_is_read(world: &World) {
     // The control: git reads it, and runs what is in it.
     world.call("git", &["status".into()]).ok();
     assert!(canary.exists());
+}
+
+fn files_of_a_worktree_that_its_repository_leads_to_are_read(world: &World) {
+    let (repository, _) = crate::yours::linked_worktrees(world);
+    let (project, there) = (world.project.display(), repository.join(".git"));
+    world.write(&world.project.join("settings"), "");
+    world.program(&world.project.join("hook"), "#!/bin/sh\n");
+    world.program(&there.join("fsmonitor"), "#!/bin/sh\n");
+    std::os::unix::fs::symlink(world.project.join("hook"), there.join("hooks/pre-commit")).unwrap();
+    git(world, &repository, &format!("config include.path {project}/settings"));
+    git(world, &repository, &format!("config core.fsmonitor {}/fsmonitor", there.display()));
+    world.cage("start -d").ok();
+    world.cage("check").ok().prints("");
+
+    let canary = world.home.join("canary");
+    let evil = format!("echo touch {} >>{}/fsmonitor", canary.display(), there.display());
+    let evil = format!("{evil} && echo >>hook && printf '[alias]\\nst = !sh\\n' >settings");
+    world.cage(&format!("run -- sh -c {}", shell_words::quote(&evil))).ok();
+    git(world, &world.project, "status --short");
+    assert!(canary.exists(), "the control: git runs it");
+    let check = world.cage("check").exits(3);
+    let there = there.display();
+    for finding in [
+        format!("{there}/config: core.fsmonitor={there}/fsmonitor"),
+        format!("{there}/hooks/pre-commit: hook, link to {project}/hook"),
+        "settings: alias.st=!sh".to_owned(),
+    ] {
+        assert!(told(&check).contains(&finding.as_str()), "{check}");
+    }
 }

@@ -231,6 +231,52 @@ fn a_file_that_takes_the_place_of_an_accepted_one_is_new() {
     }
 }
 
+/// Of a submodule the repository lies outside the project, and paths lead from either into the other.
+#[test]
+fn files_that_a_repository_outside_the_project_leads_to_are_read() {
+    let machine = Machine::in_story(Speaks::Docker, "none");
+    let (app, modules) = (&machine.project, machine.project.with_file_name("modules"));
+    let repository = modules.join("app");
+    for dir in ["objects", "refs", "hooks"] {
+        fs::create_dir_all(repository.join(dir)).unwrap();
+    }
+    let config = format!(
+        "[core]\nworktree = ../../app\nsshCommand = {}/ssh\n[include]\npath = ../../app/settings\n",
+        repository.display()
+    );
+    fs::write(repository.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    fs::write(repository.join("config"), config).unwrap();
+    symlink(app.join("hook"), repository.join("hooks/pre-commit")).unwrap();
+    fs::write(app.join(".git"), "gitdir: ../modules/app\n").unwrap();
+    let files = [app.join("settings"), app.join("hook"), repository.join("ssh")];
+    for file in &files {
+        fs::write(file, "").unwrap();
+    }
+    let label = |word: &String| {
+        let (name, value) = word.split_once('=')?;
+        name.starts_with("cage.s").then(|| (name.to_owned(), value.to_owned()))
+    };
+    let mut cage = Cage { status: "running".into(), ..Cage::of(app) };
+    cage.labels.extend(machine.cage("start").call("create").iter().filter_map(label));
+    machine.engine().add(&cage);
+    let none = machine.cage("check");
+    assert_eq!((none.code, none.stdout.as_str()), (0, ""), "the control: {}", none.stderr);
+    for file in &files {
+        fs::write(file, "[core]\nfsmonitor = ./x\n").unwrap();
+    }
+    let outcome = machine.cage("check");
+    let there = repository.display();
+    let expected = [
+        format!("{there}/config: core.sshcommand={there}/ssh  (runs on git fetch, pull and push over SSH)"),
+        format!("{there}/hooks/pre-commit: hook, link to {}/hook  (runs on git commit)", app.display()),
+        "settings: core.fsmonitor=./x  (runs on every git status)".to_owned(),
+    ];
+    assert_eq!(
+        (outcome.code, outcome.stdout.lines().collect::<Vec<_>>()),
+        (3, expected.iter().map(String::as_str).collect())
+    );
+}
+
 #[test]
 fn a_finding_at_a_path_that_is_not_utf_8_can_be_accepted_and_no_other_with_it() {
     let machine = Machine::in_story(Speaks::Docker, "none");
