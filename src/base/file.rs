@@ -3,7 +3,9 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -57,6 +59,11 @@ pub fn read_up_to(max: u64, kind: &str, path: &Path, flags: OFlags) -> Result<Op
     file.take(max + 1).read_to_end(&mut bytes).map_err(|error| refuse(&error.to_string()))?;
     ensure!(bytes.len() as u64 <= max, refuse(&format!("it is larger than {} KiB", max.div_ceil(1024))));
     Ok(Some(bytes))
+}
+
+/// Returns whether a path leads to a socket.
+pub fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 /// Returns whether a path leads to the file that is always empty, by which users say that there is nothing.

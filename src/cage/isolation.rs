@@ -24,10 +24,10 @@ const SOCKET_TOLD: &str = "gives the cage control of this machine through an eng
 pub fn weaknesses(host: &Host, options: &CreateOptions, project: &str) -> Vec<String> {
     // The engine's client starts in the same directory as cage.
     let here = host.cwd.as_deref().unwrap_or(Path::new(project));
-    let place = Surroundings { project, here, sockets: host.engine_sockets().collect() };
+    let place = Surroundings { project, here, host };
     let volumes = options.mounts().filter_map(|mount| {
-        let holds = place.holds_socket(Path::new(mount.source_path()?));
-        holds.then(|| format!("`-v {}` {SOCKET_TOLD}", mount.to_volume_option()))
+        let told = place.sockets_told(Path::new(mount.source_path()?))?;
+        Some(format!("`-v {}` {told}", mount.to_volume_option()))
     });
     let network = options.text(NETWORK);
     let network = network.as_deref().map(|value| Flag { name: "network", value, is_inline: true });
@@ -52,8 +52,7 @@ fn mask_that_can_be_moved(mount: &Mount, project: &str) -> Option<String> {
 /// Returns how a container is less isolated than its options promise, a sentence each, not escaped: another program or an older
 /// cage may have made the container.
 pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<String> {
-    let sockets = host.engine_sockets().collect();
-    let place = Surroundings { project: cage.project(), here: Path::new("/"), sockets };
+    let place = Surroundings { project: cage.project(), here: Path::new("/"), host };
     let declared: Vec<PathBuf> = options.sources().collect();
     let mut told: Vec<String> = Vec::new();
     if cage.is_of_script() {
@@ -62,8 +61,8 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
     for path in nesting::mounted_sources(cage, options).iter().filter(|path| !declared.contains(path)) {
         let shown = path.to_string_lossy();
         let is_this = |mount: &Mounted| mount.writable && *path == Path::new(&mount.source);
-        if place.holds_socket(path) {
-            told.push(format!("the mounted {shown} {SOCKET_TOLD}"));
+        if let Some(sockets) = place.sockets_told(path) {
+            told.push(format!("the mounted {shown} {sockets}"));
         } else if cage.bind_mounts().any(is_this) && (path.is_file() || path.is_dir()) {
             let why = host.counts_here(path, Path::new(cage.project()));
             told.extend(why.map(|why| format!("{shown} is mounted writable: {why}")));
@@ -113,17 +112,29 @@ pub fn undeclared(host: &Host, cage: &Cage, options: &CreateOptions) -> Vec<Stri
 
 /// Returns whether a path is an engine's socket, or contains one.
 pub fn holds_engine_socket(host: &Host, path: &Path) -> bool {
-    let here = Path::new("/");
-    Surroundings { project: "", here, sockets: host.engine_sockets().collect() }.holds_socket(path)
+    Surroundings { project: "", here: Path::new("/"), host }.holds_socket(path)
 }
 
-/// Checks that no mount of a project's cage can change a file that this machine runs or trusts.
+/// Checks that no mount of a project's cage can change a file that this machine runs or trusts, nor is a directory with sockets of
+/// its programs. A socket alone is mounted knowingly.
 ///
 /// # Errors
 /// When a mount can, and the user doesn't allow it.
-pub fn check_writable(host: &Host, options: &CreateOptions, project: &Path) -> Result<()> {
+pub fn check_mounts(host: &Host, options: &CreateOptions, project: &Path) -> Result<()> {
     if options.has(ALLOW_DANGEROUS_DIR) {
         return Ok(());
+    }
+    let sockets = |mount: &Mount| {
+        let dir = mount.source_path().map(Path::new).filter(|path| path.is_dir())?;
+        host.sockets_of_programs(dir, project)
+    };
+    if let Some((mount, sockets)) = options.mounts().find_map(|mount| Some((mount, sockets(mount)?))) {
+        let shown = text::escape(&mount.to_volume_option());
+        let sockets = text::escape(&sockets);
+        let why = format!("code in the cage could control programs of this machine through {sockets}");
+        bail!(Failure::new(format!("`-v {shown}` can't be mounted, not even read-only: {why}")).hint(
+            "mount only the directory that you need, such as /tmp/shots; --allow-dangerous-dir if you mean it"
+        ));
     }
     let mut writable = options.mounts().filter(|mount| !mount.is_readonly());
     let counts = |mount: &Mount| {
@@ -144,7 +155,7 @@ pub fn check_writable(host: &Host, options: &CreateOptions, project: &Path) -> R
 struct Surroundings<'a> {
     project: &'a str,
     here: &'a Path,
-    sockets: Vec<PathBuf>,
+    host: &'a Host,
 }
 
 impl Surroundings<'_> {
@@ -170,8 +181,10 @@ impl Surroundings<'_> {
             "volume" | "mount" => {
                 let sources = flag.sources();
                 let mut paths = sources.iter().filter(|source| source.is_path());
-                if paths.clone().any(|source| self.holds_socket(Path::new(&source.name))) {
-                    return Some(format!("`{shown}` {SOCKET_TOLD}"));
+                if let Some(told) =
+                    paths.clone().find_map(|source| self.sockets_told(Path::new(&source.name)))
+                {
+                    return Some(format!("`{shown}` {told}"));
                 }
                 let weak = paths.find(|source| source.is_writable && !self.is_in_project(&source.name))?;
                 format!("it can change {}", weak.name)
@@ -194,7 +207,16 @@ impl Surroundings<'_> {
         let is_socket = path.file_name().is_some_and(|name| SOCKETS.iter().any(|socket| name == *socket));
         let real = file::real(path);
         let holds = |socket: &Path| socket.starts_with(path) || socket.starts_with(&real);
-        is_socket || self.sockets.iter().any(|socket| holds(socket) || holds(&file::real(socket)))
+        is_socket || self.host.engine_sockets().any(|socket| holds(&socket) || holds(&file::real(&socket)))
+    }
+
+    /// Returns what the cage can do with a mounted path through sockets, if it can.
+    fn sockets_told(&self, path: &Path) -> Option<String> {
+        if self.holds_socket(path) {
+            return Some(SOCKET_TOLD.to_owned());
+        }
+        let sockets = self.host.sockets_of_programs(&self.here.join(path), Path::new(self.project))?;
+        Some(format!("gives the cage control of programs of this machine through {sockets}"))
     }
 }
 
@@ -265,6 +287,8 @@ mod tests {
             "-v /var/run/:/x:ro",
             "-v /:/host:ro",
             "-v /run/user/1000:/x:ro",
+            "-v /tmp:/x:ro",
+            "--mount type=bind,src=/var/tmp,dst=/x,readonly",
             "-itv/:/x",
             "-itv /srv:/x",
             "-ti -v=/srv:/x",
@@ -291,6 +315,8 @@ mod tests {
             ("--network host", 1),
             ("-v /run:/x:ro", 1),
             ("-v /run/docker.sock:/s", 1),
+            ("-v /tmp:/tmp:ro", 1),
+            ("-v /tmp/cage-none:/x", 0),
             ("-v /srv:/x", 0),
             ("-v /dev/null:/p/sub/.env:ro", 1),
             ("-v /dev/null:/p/a/b/.env", 1),

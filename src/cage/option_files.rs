@@ -97,7 +97,7 @@ fn settle(host: &Host, typed: &CreateOptions, choice: &mut Choice, links: &mut V
     let alone = CreateOptions { chosen: vec![choice.clone()], ..CreateOptions::default() };
     // The project, and so which directories in PATH are its own, is known only when the mount is checked again.
     let everything = Path::new("/");
-    if typed.has(ALLOW_DANGEROUS_DIR) { Ok(()) } else { isolation::check_writable(host, &alone, everything) }
+    if typed.has(ALLOW_DANGEROUS_DIR) { Ok(()) } else { isolation::check_mounts(host, &alone, everything) }
 }
 
 /// Checks that no cage can write the user's files, or a link on the way to them. `places` are the directories and files that cages

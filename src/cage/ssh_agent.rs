@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct Link {
 impl Link {
     /// Returns the link for the cage `name`; `None` without a directory for cage's files.
     pub fn of(host: &Host, name: &str) -> Option<Self> {
-        let agent = host.path_variable("SSH_AUTH_SOCK").filter(|path| is_socket(path));
+        let agent = host.path_variable("SSH_AUTH_SOCK").filter(|path| file::is_socket(path));
         let target = agent.map_or_else(|| PathBuf::from(NO_AGENT), Path::to_owned);
         Some(Self { path: host.state_file(name, "agent")?, target })
     }
@@ -100,10 +100,6 @@ pub fn keys(socket: &Path) -> io::Result<u32> {
         [IDENTITIES_ANSWER, a, b, c, d, ..] => Ok(u32::from_be_bytes([a, b, c, d])),
         _ => Err(io::Error::other("it does not tell its keys")),
     }
-}
-
-fn is_socket(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 /// The mount that brings an agent into a cage.

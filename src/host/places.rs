@@ -1,11 +1,11 @@
 //! Directories and files of a machine that a project must not contain, or that hold programs.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::base::{file, text};
-use crate::host::machine::Host;
+use crate::host::machine::{Host, Os};
 
 /// Names in a home of files that programs run or trust when they start, and of directories with such files.
 const DOTFILES: &str = "\
@@ -253,6 +253,26 @@ impl Host {
         named.chain(system.map(PathBuf::from)).chain(own).chain(products)
     }
 
+    /// Returns the sockets in a mounted file or directory by which code in a cage could control programs of this machine, also if the
+    /// mount is read-only. A server may make its socket later in the directories where most are. Sockets in the project are the
+    /// project's own; those of a Mac don't work in a virtual machine.
+    pub fn sockets_of_programs(&self, path: &Path, project: &Path) -> Option<String> {
+        if self.os != Os::Linux {
+            return None;
+        }
+        let chosen =
+            ["XDG_RUNTIME_DIR", "TMUX_TMPDIR"].into_iter().filter_map(|name| self.path_variable(name));
+        let dirs = ["/tmp", "/var/tmp", "/run"].map(Path::new).into_iter().chain(chosen);
+        let mut dirs = dirs.filter(|dir| dir.is_absolute()).map(file::real);
+        let path = file::real(path);
+        if let Some(dir) = dirs.clone().find(|dir| dir.starts_with(&path)) {
+            return Some(format!("sockets in {}", dir.display()));
+        }
+        let is_looked_at = file::is_socket(&path) || dirs.any(|dir| path.starts_with(dir));
+        let socket = if is_looked_at && !path.starts_with(project) { socket_in(&path, 2) } else { None };
+        socket.map(|socket| format!("the socket {}", socket.display()))
+    }
+
     /// Returns whether a directory may be a project: not one of the system, with its programs, nor one above the home.
     pub fn may_be_a_project(&self, dir: &Path) -> bool {
         let system = ["/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/Applications"];
@@ -271,6 +291,17 @@ impl Host {
 
 fn dotfile_names() -> impl Iterator<Item = &'static str> + Clone {
     DOTFILES.split_ascii_whitespace().chain(WITH_BLANKS)
+}
+
+/// Returns the path, or one in it and so many levels below, that is a socket.
+fn socket_in(path: &Path, levels: usize) -> Option<PathBuf> {
+    if file::is_socket(path) {
+        return Some(path.to_owned());
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten().take(MOST_ENTRIES);
+    let is_in = |kind: fs::FileType| kind.is_socket() || (kind.is_dir() && levels > 1);
+    let mut entries = entries.filter(|entry| entry.file_type().is_ok_and(is_in));
+    entries.find_map(|entry| socket_in(&entry.path(), levels.saturating_sub(1)))
 }
 
 /// Returns the symbolic links in a directory and so many levels below.
@@ -353,6 +384,7 @@ pub fn is_shared(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -429,6 +461,32 @@ mod tests {
         }
         // For another project they are not its own.
         assert!(with_path.counts_here(&root.join("home/app/node_modules"), Path::new("/p")).is_some());
+    }
+
+    #[test]
+    fn sockets_of_programs_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        for dir in ["run/bus", "run/data", "tmux/tmux-1000", "shots/one/two", "home/db", "app/db"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        let sockets = ["run/bus/s", "tmux/tmux-1000/default", "shots/one/two/s", "home/db/s", "app/db/s"];
+        let _servers = sockets.map(|socket| UnixListener::bind(root.join(socket)).unwrap());
+        let [run, tmux] = ["run", "tmux"].map(|dir| root.join(dir).display().to_string());
+        let mut host = Host::sample(&[("XDG_RUNTIME_DIR", &run), ("TMUX_TMPDIR", &tmux)]);
+        let found = |host: &Host, path: &str| host.sockets_of_programs(&root.join(path), &root.join("app"));
+        let all = ["/", "/tmp", "/var/tmp", "/run", "/var", "", "run", "run/bus", "tmux", "tmux/tmux-1000"];
+        for path in all.into_iter().chain(["shots/one/two", "shots/one"]).chain(sockets[..4].iter().copied())
+        {
+            assert!(found(&host, path).is_some(), "{path}");
+        }
+        assert_eq!(found(&host, "/tmp").unwrap(), "sockets in /tmp");
+        assert_eq!(found(&host, "run/bus"), Some(format!("the socket {run}/bus/s")));
+        for path in ["run/data", "app/db", "app/db/s", "/srv", "/home/me/data", "/var/log"] {
+            assert_eq!(found(&host, path), None, "{path}");
+        }
+        host.os = Os::Mac;
+        assert_eq!(found(&host, "/tmp"), None);
     }
 
     #[test]

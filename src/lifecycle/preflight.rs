@@ -79,7 +79,7 @@ impl Preflight {
     ) -> Result<Self> {
         let (host, runner) = (&session.host, session.runner);
         project.check(host, options.has(ALLOW_DANGEROUS_DIR))?;
-        isolation::check_writable(host, options, Path::new(&project.path))?;
+        isolation::check_mounts(host, options, Path::new(&project.path))?;
         options.check_ports()?;
         let env = EnvFiles::read(host, project)?;
         let endpoint = runtime.endpoint(host, runner)?;

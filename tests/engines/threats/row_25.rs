@@ -1,12 +1,16 @@
 //! Row 25: a file that programs of this machine run or trust, or a directory with one, is mounted writable.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use super::text;
 use crate::common::{is_root, skipped};
 use crate::lab::{Engine, PATH, World, run};
 
 on_each_engine!(a_dotfile_is_not_mounted_writable);
+
+on_each_engine!(clients: nor_is_a_directory_with_sockets_mounted);
 
 on_each_engine!(clients: nor_is_a_directory_where_a_shell_finds_programs);
 
@@ -87,6 +91,43 @@ fn nor_is_a_directory_where_a_shell_finds_programs(world: &World) {
     world.cage(&format!("start -d -v {}:/x", tools.display())).ok();
     world.cage("run -- sh -c 'echo echo planted >>/x/tool'").ok();
     world.call(tools.join("tool"), &[]).ok().prints("planted\n");
+}
+
+/// A read-only mount, too.
+fn nor_is_a_directory_with_sockets_mounted(world: &World) {
+    if Command::new("tmux").arg("-V").output().is_err() {
+        return skipped(world.engine, "no tmux");
+    }
+    let dir = world.root().join("tmux");
+    world.mkdir(&dir);
+    let tmux = |words: &str| {
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        world.call("tmux", &words).env("TMUX_TMPDIR", &dir).ok()
+    };
+    tmux("-f /dev/null new-session -d");
+    let sockets = tmux("display-message -p #{socket_path}").out.trim_end().to_owned();
+    let sockets = Path::new(&sockets).parent().unwrap().display();
+    let shots = world.root().join("shots");
+    world.mkdir(&shots);
+    let refused = |source: &str| {
+        for mode in ["", ":ro"] {
+            let refused = world.cage(&format!("start -d -v {source}:/x{mode}")).exits(1);
+            refused.says("can't be mounted, not even read-only: ").says("hint: mount only the directory");
+        }
+    };
+    refused("/tmp");
+    refused(&sockets.to_string());
+    refused(&dir.display().to_string());
+    assert!(world.cages().is_empty());
+    let told = "gives the cage control of programs of this machine through the socket ";
+    world.cage(&format!("start -d -v {}:/x", shots.display())).ok().says_not(told);
+    world.cage("rm").ok();
+    // The control: the server listens to code in the cage in spite of the read-only mount.
+    world.cage(&format!("start -d --allow-dangerous-dir -v {sockets}:/x:ro")).ok().says(told);
+    assert!(world.cage("status").ok().out.contains(told));
+    world.inside("perl -MIO::Socket::UNIX -e 'exit !IO::Socket::UNIX->new(q(/x/default))'").ok();
+    world.cage("rm").ok();
+    tmux("kill-server");
 }
 
 /// Also of row 3.
