@@ -128,6 +128,17 @@ pub fn mounted_sources(cage: &Cage, options: &CreateOptions) -> Vec<PathBuf> {
     cage.bind_mounts().filter(checked).map(|mount| PathBuf::from(&mount.source)).collect()
 }
 
+/// Returns the other running cages that could exchange a source of this one with a link.
+pub fn neighbours_of(cage: &Cage, cages: &[Cage]) -> Vec<Cage> {
+    // In a virtual machine the engine may report other paths.
+    let options = cage.options().unwrap_or_default();
+    let told = cage.bind_mounts().filter(|mount| mount.destination != SOCKET);
+    let told = told.map(|mount| PathBuf::from(&mount.source));
+    let sources: Vec<PathBuf> =
+        [PathBuf::from(cage.project())].into_iter().chain(options.sources()).chain(told).collect();
+    neighbours(cage.final_name(), &sources, cages).cloned().collect()
+}
+
 /// Checks that the paths of a stopped cage's mounts have no symbolic links: code in a cage may have put a link there, and the
 /// engine would follow it. Sources in arguments for the engine may have links where no cage can write.
 ///

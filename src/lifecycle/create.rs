@@ -23,7 +23,8 @@ use crate::lifecycle::exec::ExecTarget;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::new_cage::NewCage;
 use crate::lifecycle::plan::{Pause, Plan, Step};
-use crate::lifecycle::steps::{halt, remove, remove_all, tell_ports};
+use crate::lifecycle::preflight::Preflight;
+use crate::lifecycle::steps::{halt, remove, remove_all, start_checked, tell_ports};
 use crate::lifecycle::worktrees;
 
 /// Gives files of the image to the user.
@@ -48,8 +49,11 @@ impl NewCage<'_> {
         plan.append(self.make(name, forget)?);
         plan.extend(self.welcome(entry).into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
-        let hand_over = self.hand_over(name);
-        if let (Entry::Attach, false, None) = (entry, self.options.has_port_of_choice(), &hand_over) {
+        let is_separate = self.options.has_port_of_choice()
+            || self.hand_over(name).is_some()
+            || !self.neighbours().is_empty();
+        if let (Entry::Attach, false) = (entry, is_separate) {
+            plan.extend(self.check_again());
             plan.append(self.context.start_attached(name, self.settle(name)));
         } else {
             plan.append(self.start(name));
@@ -77,11 +81,10 @@ impl NewCage<'_> {
             let sources = old.sources_of_v(&session.host, self.preflight.engine.machine);
             // So may code in the new one, which runs before it is known that the start has failed.
             let check = Step::CheckMounts(old.clone().into(), old.options().unwrap_or_default().into());
-            let start = [
-                Step::Run(runtime.command(["start", &old.id])),
-                Step::Say(format!("{name} is the old one again; its programs have ended")),
-            ];
-            plan.push(self.undo(&new, sources.map(Step::CheckThere).chain([check]).chain(start)));
+            let neighbours = nesting::neighbours_of(old, &self.preflight.others);
+            let mut start = start_checked(runtime, &old.id, [check], &neighbours);
+            start.say(format!("{name} is the old one again; its programs have ended"));
+            plan.push(self.undo(&new, sources.map(Step::CheckThere).chain(start.into_steps())));
         } else {
             plan.extend(self.ready_mounts(&new));
         }
@@ -244,7 +247,7 @@ impl NewCage<'_> {
         let runtime = self.context.runtime;
         let look = || runtime.command(["exec", "--workdir", "/", name, "/bin/sh", "-c", ":"]);
         let mut plan = Plan::default();
-        plan.run(runtime.command(["start", name]));
+        plan.append(start_checked(runtime, name, self.check_again(), &self.neighbours()));
         plan.run(self.settle(name).unwrap_or_else(look));
         plan.extend(self.hand_over(name).map(Step::Run));
         plan.push(Step::Keep);
@@ -252,9 +255,13 @@ impl NewCage<'_> {
         plan
     }
 
+    fn gives_volumes(&self) -> bool {
+        !self.points.volumes.is_empty() || !self.points.in_volumes.is_empty()
+    }
+
     /// Returns the step that gives new volumes to the user, if there are any.
     fn give_volumes(&self, name: &str) -> Option<Step> {
-        if self.points.volumes.is_empty() && self.points.in_volumes.is_empty() {
+        if !self.gives_volumes() {
             return None;
         }
         let from = [format!("--volumes-from={name}")];
@@ -274,13 +281,34 @@ impl NewCage<'_> {
 
     /// Returns the first of these steps, those that need no container.
     fn check_mounts(&self) -> impl Iterator<Item = Step> {
-        let git = self.git.outside().map(PathBuf::from);
-        let sources = [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git);
-        let here = self.context.session.host.cwd.as_deref().unwrap_or(Path::new("/"));
-        let written = engine_args::written(&self.options.engine_args, here);
         let project = self.context.project.path.clone();
-        let written = Step::CheckWritten(written, project, self.options.clone().into());
+        let written = Step::CheckWritten(self.written(), project, self.options.clone().into());
         let points = mount_points::steps(self.context, &self.points);
-        sources.map(Step::CheckUnlinked).chain([written]).chain(points)
+        self.sources().map(Step::CheckUnlinked).chain([written]).chain(points)
+    }
+
+    /// Returns these steps once more if a while has passed since the first time, or code in another cage can change their results.
+    fn check_again(&self) -> Vec<Step> {
+        let is_needed = !self.points.here.is_empty() || self.gives_volumes() || !self.neighbours().is_empty();
+        if is_needed { self.check_mounts().collect() } else { Vec::new() }
+    }
+
+    /// Returns the mounted files and directories of the host, except those in arguments for the engine.
+    fn sources(&self) -> impl Iterator<Item = PathBuf> {
+        let git = self.git.outside().map(PathBuf::from);
+        [self.context.project.dir()].into_iter().chain(self.options.sources()).chain(git)
+    }
+
+    /// Returns those in arguments for the engine, as they are written.
+    fn written(&self) -> Vec<String> {
+        let here = self.context.session.host.cwd.as_deref().unwrap_or(Path::new("/"));
+        engine_args::written(&self.options.engine_args, here)
+    }
+
+    /// Returns the other running cages that could exchange one of them with a link.
+    fn neighbours(&self) -> Vec<Cage> {
+        let sources: Vec<_> = self.sources().chain(self.written().into_iter().map(PathBuf::from)).collect();
+        let Preflight { others, .. } = &self.preflight;
+        nesting::neighbours(&self.context.project.name, &sources, others).cloned().collect()
     }
 }

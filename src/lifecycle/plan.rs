@@ -93,6 +93,8 @@ pub struct Pause {
     names: String,
     begin: Invocation,
     end: Invocation,
+    /// Whether the plan is executed even if the engine can't pause.
+    is_optional: bool,
 }
 
 impl Pause {
@@ -101,7 +103,12 @@ impl Pause {
         let names: Vec<&str> = cages.iter().map(|cage| cage.name.as_str()).collect();
         let command =
             |word| runtime.command([word].into_iter().chain(cages.iter().map(|cage| cage.id.as_str())));
-        Self { names: names.join(", "), begin: command("pause"), end: command("unpause") }
+        Self { names: names.join(", "), begin: command("pause"), end: command("unpause"), is_optional: false }
+    }
+
+    /// Continues with a warning if the engine can't pause.
+    pub fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
     }
 }
 
@@ -135,6 +142,11 @@ impl Plan {
     /// Adds the steps of another plan.
     pub fn append(&mut self, mut other: Self) {
         self.steps.append(&mut other.steps);
+    }
+
+    /// Returns the steps.
+    pub fn into_steps(self) -> Vec<Step> {
+        self.steps
     }
 
     /// Adds a message.
@@ -259,17 +271,31 @@ impl<'a> Execution<'a> {
         Ok(None)
     }
 
-    fn while_paused(&mut self, Pause { names, begin, end }: &Pause, plan: &'a Plan) -> Result<Option<u8>> {
+    fn while_paused(&mut self, pause: &Pause, plan: &'a Plan) -> Result<Option<u8>> {
+        let Pause { names, begin, end, is_optional } = pause;
         let paused = self.runner.run(begin);
-        let result = if paused.is_ok() { self.steps(plan) } else { Ok(0) };
+        if let (Err(error), true) = (&paused, is_optional) {
+            console::warn(&format!(
+                "cannot pause {names}: code there could lead this cage's mounts elsewhere as it starts: {error}"
+            ));
+        }
+        let result = if paused.is_ok() || *is_optional { self.steps(plan) } else { Ok(0) };
         // Also those that were paused before another one could not be.
         let continued = self.runner.run(end);
-        paused.with_context(|| {
-            Failure::new(format!("cannot pause {names}"))
-                .hint("`cage stop` there first: code there could lead this engine's mounts elsewhere")
-        })?;
-        if let Err(error) = continued {
-            console::warn(&format!("{names} may still be paused, which `cage start` there ends: {error}"));
+        match (paused, continued) {
+            (Err(error), _) if !is_optional => {
+                return Err(error).context(
+                    Failure::new(format!("cannot pause {names}")).hint(
+                        "`cage stop` there first: code there could lead this engine's mounts elsewhere",
+                    ),
+                );
+            }
+            (Ok(_), Err(error)) => {
+                console::warn(&format!(
+                    "{names} may still be paused, which `cage start` there ends: {error}"
+                ));
+            }
+            _ => {}
         }
         result.map(|_| None)
     }
@@ -350,7 +376,8 @@ impl Step {
             Self::Pull(pull, Some(have)) => format!("{pull} >&2 || {have} >/dev/null"),
             Self::WhilePaused(pause, plan) => {
                 let lines = plan.lines().collect::<Vec<_>>().join("\n");
-                format!("{} >/dev/null\n{lines}\n{} >/dev/null", pause.begin, pause.end)
+                let unless = if pause.is_optional { " || true" } else { "" };
+                format!("{} >/dev/null{unless}\n{lines}\n{} >/dev/null{unless}", pause.begin, pause.end)
             }
             Self::Undo(_) | Self::Lock(_) | Self::Keep | Self::CheckWritten(..) => return None,
             Self::Attach(attach) => {

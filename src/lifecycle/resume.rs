@@ -20,7 +20,7 @@ use crate::lifecycle::from_script::check_start;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::session::Session;
-use crate::lifecycle::steps::tell_ports;
+use crate::lifecycle::steps::{start_checked, tell_ports};
 use crate::lifecycle::worktrees;
 use crate::lifecycle::worktrees::Worktrees;
 
@@ -54,10 +54,11 @@ pub(super) fn resume(
     let kept = kept_options(container, options)?;
     check_isolation(container, &kept, options)?;
     entry.check_user(&session.host, &kept)?;
-    let mut plan = Plan::default();
-    if !container.state.is_up() {
-        plan.append(context.before_start(container, &kept, options)?);
-    }
+    let (mut plan, neighbours) = if container.state.is_up() {
+        (Plan::default(), Vec::new())
+    } else {
+        context.before_start(container, &kept, options)?
+    };
     for warning in isolation::undeclared(&session.host, container, &kept) {
         console::warn(&warning);
     }
@@ -66,7 +67,8 @@ pub(super) fn resume(
     let points =
         if container.state.is_up() { Vec::new() } else { mount_points::restore(context, container, &kept)? };
     let worktrees = worktrees::update(&session.host, runtime, container, &kept);
-    let resumption = Resumption { context, cage: container, kept: &kept, typed: options, changes };
+    let resumption =
+        Resumption { context, cage: container, kept: &kept, typed: options, changes, neighbours };
     plan.append(resumption.plan(points, worktrees, entry));
     let code = session.carry_out(&plan)?;
     Ok(leave(context, entry, code, container.label(SEEN_LABEL), Worktrees::of_cage(container, &kept)))
@@ -164,13 +166,15 @@ pub(super) struct Resumption<'a> {
     /// The options on the command line.
     pub typed: &'a CreateOptions,
     pub changes: Changes,
+    /// The running cages that could exchange a source of this one's mounts with a link.
+    pub neighbours: Vec<Cage>,
 }
 
 impl Resumption<'_> {
     /// Returns the plan that enters an existing cage, and starts it if it doesn't run. `points` are the steps before a start, for
     /// mount points, and `worktrees` those in the running cage.
     pub(super) fn plan(&self, points: Vec<Step>, worktrees: Vec<Step>, entry: &Entry) -> Plan {
-        let Self { context, cage, kept, .. } = *self;
+        let Self { context, cage, kept, ref neighbours, .. } = *self;
         let mut plan = self.tell_changes(entry);
         if let Some(link) = context.link(cage).filter(|_| !cage.state.is_up()) {
             plan.push(Step::Link(link));
@@ -182,13 +186,19 @@ impl Resumption<'_> {
                     plan.say(format!("{} was not stopped: {death}", cage.name));
                 }
                 plan.say(format!("Restarting {}", cage.name));
-                plan.push(Step::CheckMounts(cage.clone().into(), kept.clone().into()));
+                let check = || Step::CheckMounts(cage.clone().into(), kept.clone().into());
+                let again = !points.is_empty() || !neighbours.is_empty();
+                plan.push(check());
                 plan.extend(points);
+                let again = again.then(check);
                 let settle = context.settle(id, cage.mounts_machines_agent(), kept);
-                if let (Entry::Attach, false) = (entry, kept.has_port_of_choice() || !worktrees.is_empty()) {
+                let is_separate =
+                    kept.has_port_of_choice() || !worktrees.is_empty() || !neighbours.is_empty();
+                if let (Entry::Attach, false) = (entry, is_separate) {
+                    plan.extend(again);
                     plan.append(context.start_attached(id, settle));
                 } else {
-                    plan.run(context.runtime.command(["start", id]));
+                    plan.append(start_checked(context.runtime, id, again, neighbours));
                     plan.extend(settle.map(Step::Try));
                     plan.extend(worktrees);
                     plan.extend(tell_ports(context.runtime, id, kept));
@@ -213,7 +223,7 @@ impl Resumption<'_> {
 
     /// Returns the messages about what differs from the cage: options on the command line, its image, the host.
     fn tell_changes(&self, entry: &Entry) -> Plan {
-        let Self { context, cage, kept, typed, changes } = *self;
+        let Self { context, cage, kept, typed, changes, .. } = *self;
         let mut plan = tell_ignored(cage, kept, typed);
         if !matches!(entry, Entry::Exec(_)) {
             plan.append(context.tell_image(cage, typed));
@@ -235,21 +245,27 @@ impl Resumption<'_> {
 }
 
 impl Context<'_> {
-    /// Checks that a stopped cage may be started, and returns the steps before that.
-    fn before_start(&self, container: &Cage, kept: &CreateOptions, typed: &CreateOptions) -> Result<Plan> {
+    /// Checks that a stopped cage may be started, and returns the steps before that, and the running cages that could exchange a
+    /// source of its mounts with a link.
+    fn before_start(
+        &self,
+        container: &Cage,
+        kept: &CreateOptions,
+        typed: &CreateOptions,
+    ) -> Result<(Plan, Vec<Cage>)> {
         let Self { session, runtime, project, .. } = *self;
         let place = runtime.whereabouts(&session.host, session.runner)?;
         kept.check_sources()?;
         check_start(session, runtime, container)?;
         nesting::check_mounts(container, kept)?;
+        let cages = session.cages_knowing(runtime, Some(container))?;
         if !typed.has(ALLOW_NESTED) && !kept.has(ALLOW_NESTED) {
-            let cages = session.cages_knowing(runtime, Some(container))?;
             nesting::check_nested(project, kept, &cages)?;
         }
         self.prove_if_elsewhere(&container.image_id, &GitDir::of(&project.dir()))?;
         let shares_home = container.mount_point_of(&session.host.home_volume).is_some();
         let records = session.records(runtime, &place, container.final_name(), shares_home)?;
-        Ok(Plan::new(records.iter().map(Record::write)))
+        Ok((Plan::new(records.iter().map(Record::write)), nesting::neighbours_of(container, &cages)))
     }
 
     /// Returns the messages about another or a newer image.

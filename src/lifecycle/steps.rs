@@ -2,7 +2,7 @@
 
 use super::belonging;
 use super::ending;
-use super::plan::{Plan, Step};
+use super::plan::{Pause, Plan, Step};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
 use crate::cage::home;
@@ -31,6 +31,22 @@ pub fn halt(plan: &mut Plan, host: &Host, runtime: &Runtime, containers: &[&Cage
         plan.extend(notes.map(|path| Step::Note(path, how)));
         plan.run(runtime.command(["stop", "-t", "5"].into_iter().chain(up)));
     }
+}
+
+/// Returns the steps that check the sources of a container's mounts and start it, while no code in these cages runs that could
+/// exchange a source with a link in between.
+pub fn start_checked(
+    runtime: &Runtime,
+    container: &str,
+    checks: impl IntoIterator<Item = Step>,
+    neighbours: &[Cage],
+) -> Plan {
+    let start = Step::Run(runtime.command(["start", container]));
+    let plan = Plan::new(checks.into_iter().chain([start]));
+    if neighbours.is_empty() {
+        return plan;
+    }
+    Plan::new([Step::WhilePaused(Box::new(Pause::new(runtime, neighbours).optional()), plan)])
 }
 
 /// Returns the step that prints the published ports, if the engine chooses one of them: it does so when a container starts.

@@ -140,7 +140,7 @@ fn come_back(kind: Dialect, state: State, typed: &str, entry: &Entry) -> String 
         let (kept, typed) = (container.options().unwrap(), options(typed));
         let (kept, typed) = (&kept, &typed);
         let changes = Changes::default();
-        Resumption { context: *context, cage: &container, kept, typed, changes }.plan(
+        Resumption { context: *context, cage: &container, kept, typed, changes, neighbours: Vec::new() }.plan(
             Vec::new(),
             Vec::new(),
             entry,

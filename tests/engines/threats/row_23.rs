@@ -1,9 +1,10 @@
 //! Row 23: the `.git` file of a linked worktree or a submodule points where whoever is in the cage likes.
 
+use std::fs;
 use std::path::Path;
 
-use super::the_engine_shows;
-use crate::lab::World;
+use super::{client_that, text, the_engine_shows};
+use crate::lab::{PATH, World};
 use crate::yours::{git, linked_worktrees};
 
 on_each_engine!(worktrees_side_by_side_work_and_share_what_is_said);
@@ -16,6 +17,52 @@ on_each_engine!(
     nor_is_another_projects_own_repository,
     a_link_that_another_cage_put_in_place_of_the_repository_is_not_mounted,
 );
+
+tests_of!(the_repositorys_cage_stands_still_while_that_of_a_worktree_starts, false, docker Docker, rootless_docker RootlessDocker,
+    podman Podman);
+
+fn the_repositorys_cage_stands_still_while_that_of_a_worktree_starts(world: &World) {
+    let (repository, _) = linked_worktrees(world);
+    let of_repository = |words: &str| world.cage(&format!("-C {} {words}", repository.display()));
+    let name = of_repository("start -d --home project").ok().out;
+    world.cage("start -d").ok();
+    let count = repository.join("count");
+    let script = "(i=0; while :; do i=$((i+1)); echo $i >new; mv new count; done) >/dev/null 2>&1 &";
+    let script = shell_words::quote(script).into_owned();
+    let dir = repository.display();
+    world.engine(&format!("exec --user 0 --workdir {dir} {} sh -c {script}", name.trim())).ok();
+    crate::common::eventually("it runs", || count.exists());
+    // Whether it runs for a while after the beginning of `start`.
+    let log = world.home.join("moved");
+    let start = |words: &str, also: &str| {
+        let _ = fs::remove_file(&log);
+        let looks = format!(
+            "case $1 in start) PATH={PATH}; cp {dir}/count {dir}/before; sleep 0.5
+             cmp -s {dir}/count {dir}/before && echo still >{log} || echo moved >{log} ;; {also} esac",
+            log = log.display()
+        );
+        let ran = world.cage(words).env("CAGE_RUNTIME", client_that(world, &looks)).ok();
+        (ran, text(&log))
+    };
+    for words in ["restart -d", "start -d"] {
+        if words == "start -d" {
+            world.cage("stop").ok();
+        }
+        let (ran, seen) = start(words, "");
+        if ran.err.contains("warning: cannot pause") {
+            assert!(world.engine.is_rootless(), "this engine can pause: {ran}");
+        } else {
+            assert_eq!(seen, "still\n", "{ran}");
+        }
+        // It goes on, which is the control for the next time.
+        let before = text(&count);
+        crate::common::eventually("it goes on", || text(&count) != before);
+    }
+    // The control: without a pause.
+    let (ran, seen) = start("restart -d", "pause | unpause) exit ;;");
+    assert_eq!(seen, "moved\n", "{ran}");
+    of_repository("rm").ok();
+}
 
 fn a_git_file_that_points_elsewhere_is_not_followed(world: &World) {
     let refused = "git won't work in the cage";

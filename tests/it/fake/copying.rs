@@ -31,10 +31,10 @@ fn machine(speaks: Speaks, version: &str) -> Machine {
 }
 
 /// Returns the calls from `create` on that matter here, with the names of cages for their IDs.
-fn calls(machine: &Machine, outcome: &Outcome) -> Vec<String> {
+pub(super) fn calls(machine: &Machine, outcome: &Outcome) -> Vec<String> {
     let matters = ["create", "cp", "pause", "unpause", "stop", "start", "rm"];
     let name = |word: &String| {
-        let project = ["src/app", "other", "stranger"].into_iter();
+        let project = ["src/app", "src", "other", "stranger"].into_iter();
         let cage = project.map(|project| (project, Cage::of(&machine.root().join(project))));
         let own = |(project, cage): (&'static str, Cage)| cage.id.starts_with(word).then_some(project);
         cage.filter(|_| word.len() == 12).find_map(own).unwrap_or(word).to_owned()

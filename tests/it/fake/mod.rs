@@ -22,6 +22,7 @@ mod many;
 mod prune;
 mod screens;
 mod secrets;
+mod side_by_side;
 mod terminal;
 mod visitors;
 mod waiting;
