@@ -230,6 +230,11 @@ impl NewCage<'_> {
     /// disk.
     fn hand_over(&self, name: &str) -> Option<Invocation> {
         let Outside { files, has_more } = &self.outside;
+        // A file that is mounted, or lies in a mount, is none of the image. Volumes were given to the user before.
+        let (git, project) = (self.git.outside(), &self.context.project.path);
+        let mounts = mount_points::places(&self.user.home, project, git, &self.options);
+        let is_mounted = |file: &str| mounts.iter().any(|mount| Path::new(file).starts_with(&mount.target));
+        let files: Vec<&str> = files.iter().map(String::as_str).filter(|file| !is_mounted(file)).collect();
         if files.is_empty() || *has_more || self.options.has(NO_ROOT) {
             return None;
         }
@@ -237,7 +242,7 @@ impl NewCage<'_> {
         let mut args = vec!["exec", "--workdir", "/", "--user", "0"];
         args.extend(script::NO_LIBRARIES);
         args.extend([name, "/bin/sh", "-c", HAND_OVER, "sh", &old, &new]);
-        args.extend(files.iter().map(String::as_str));
+        args.extend(files);
         Some(self.context.runtime.command(args))
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 
+use super::common::is_root;
 use super::lab::{Engine, World};
 use super::yours::owner;
 
@@ -81,6 +82,20 @@ fn things_of_the_user_outside_of_the_home_are_handed_over_or_told(world: &World)
     if world.engine == Engine::RootlessPodman {
         // The numbers inside are the image's.
         return;
+    }
+    if !world.engine.is_rootless() && is_root() {
+        // A directory of the host that belongs to the image's user's number, mounted over one of these, stays as it is.
+        let mounted = world.root().join("mounted");
+        world.mkdir(&mounted);
+        chown(&mounted, Some(501), Some(20)).unwrap();
+        let words = format!("restart -d -v {}:/opt/x/bin", mounted.display());
+        world.cage(&words).env("CAGE_IMAGE", &few).ok();
+        assert_eq!(owner(&mounted), (501, 20));
+        // The control: the directory around it was handed over.
+        world
+            .inside("stat -c %u /opt/x /opt/x/bin")
+            .ok()
+            .prints(&format!("{}\n501\n", owner(&world.project).0));
     }
     world.cage("rm").ok();
     let many = image("many", "for i in $(seq 300); do touch /opt/x/$i; done");
