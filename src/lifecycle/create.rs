@@ -46,7 +46,8 @@ impl NewCage<'_> {
             files.cloned().map(Step::Unlink).chain(records)
         };
         let mut plan = remove_all(runtime, remains);
-        plan.append(self.make(name, forget)?);
+        plan.append(self.make(name, forget));
+        plan.extend(self.fill(name, &self.writers)?);
         plan.extend(self.welcome(entry).into_iter().chain(self.agentless()).map(Step::Say));
         plan.extend(self.ready_mounts(name));
         let is_separate = self.options.has_port_of_choice()
@@ -71,7 +72,14 @@ impl NewCage<'_> {
         let Context { session, runtime, project, .. } = self.context;
         let name = &project.name;
         let new = format!("{name}{SUCCESSOR}");
-        let mut plan = self.make(&new, || None)?;
+        let mut plan = self.make(&new, || None);
+        // The old one stops anyway, also where the engine can't pause.
+        let mut others = self.writers.clone();
+        others.retain(|writer| writer.id != old.id);
+        let is_filled_first = others.len() == self.writers.len();
+        if is_filled_first {
+            plan.extend(self.fill(&new, &others)?);
+        }
         if old.state.is_up() {
             // The containers can't listen on the same ports at the same time.
             halt(&mut plan, &session.host, runtime, &[old], "restarted");
@@ -85,6 +93,9 @@ impl NewCage<'_> {
             let mut start = start_checked(runtime, &old.id, [check], &neighbours);
             start.say(format!("{name} is the old one again; its programs have ended"));
             plan.push(self.undo(&new, sources.map(Step::CheckThere).chain(start.into_steps())));
+            if !is_filled_first {
+                plan.extend(self.fill(&new, &others)?);
+            }
         } else {
             plan.extend(self.ready_mounts(&new));
         }
@@ -101,9 +112,9 @@ impl NewCage<'_> {
         self.context.enter(ExecTarget { id: name, fixed: &fixed, image: &image }, None, entry)
     }
 
-    /// Returns the plan that makes a container of this name, complete but not started. If a later step fails, the container is
-    /// removed, and `then` follows.
-    fn make<T: IntoIterator<Item = Step>>(&self, name: &str, then: impl Fn() -> T) -> Result<Plan> {
+    /// Returns the plan that makes a container of this name, without the files that [`NewCage::fill`] copies. If a later step fails,
+    /// the container is removed, and `then` follows.
+    fn make<T: IntoIterator<Item = Step>>(&self, name: &str, then: impl Fn() -> T) -> Plan {
         let Context { session, runtime, project, .. } = self.context;
         let host = &session.host;
         let mut plan = Plan::default();
@@ -166,19 +177,24 @@ impl NewCage<'_> {
             plan.extend(host.state_file(&self.home(), "home.lock").map(Step::Lock));
             plan.run(self.prepare_home());
         }
-        plan.extend(runtime.place(name, &self.new_files)?.map(|copy| self.while_nothing_changes(copy)));
-        plan.extend(worktrees::record(host, &project.name, &self.worktrees.placeholders()));
-        Ok(plan)
+        plan
     }
 
-    /// Returns the step that copies files into the new container while no code runs that could lead the engine elsewhere.
-    fn while_nothing_changes(&self, copy: Invocation) -> Step {
-        let copy = Step::Run(copy);
-        if self.writers.is_empty() {
-            return copy;
-        }
-        let pause = Pause::new(self.context.runtime, &self.writers);
-        Step::WhilePaused(Box::new(pause), Plan::new(self.check_mounts().chain([copy])))
+    /// Returns the steps that copy files into the container of this name while no code runs in `writers` that could lead the engine
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// When a file has an impossible path.
+    fn fill(&self, name: &str, writers: &[Cage]) -> Result<Vec<Step>> {
+        let Context { session, runtime, project, .. } = self.context;
+        let copy = runtime.place(name, &self.new_files)?.map(Step::Run);
+        let pause = |copy| {
+            let pause = Pause::new(runtime, writers);
+            Step::WhilePaused(Box::new(pause), Plan::new(self.check_mounts().chain([copy])))
+        };
+        let copy = if writers.is_empty() { copy } else { copy.map(pause) };
+        let record = worktrees::record(&session.host, &project.name, &self.worktrees.placeholders());
+        Ok(copy.into_iter().chain(record).collect())
     }
 
     /// Returns the step that removes a container, followed by others, if a later step fails.
