@@ -167,6 +167,9 @@ fn nothing_moves_while_docker_mounts_by_path(world: &World) {
     if can_pause {
         run_loop(&world.project);
         let (ran, run_on) = moved(&look("pause | unpause) exit ;;"), "");
+        assert_eq!((ran.code, run_on), (0, [false, true, true]), "{ran}");
+        run_loop(&world.project);
+        let (ran, run_on) = moved(&look(""), "--fresh");
         assert_eq!((ran.code, run_on), (0, [true, true, true]), "{ran}");
     }
     cage(&other, "stop").ok();
