@@ -75,7 +75,7 @@ pub fn scan_dot_git(tree: &Tree, dir: &Path, findings: &mut Findings) {
             (format!("gitdir: {}", display::path(&target)), target, status)
         }
     };
-    let (path, content, changed) = (path, path_bytes(&target), status.changed);
+    let (content, changed) = (path_bytes(&target), status.changed);
     findings.add(Sighting { path, what, trigger: POINTER, content, changed });
     if let Some(inside) = tree.resolve(dir, &target) {
         scan_git_dir(tree, dir, &inside, findings);

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::tree::{Node, Tree};
+use crate::base::file;
 
 /// The number of directories in a resolved path, each of which is opened again for every further one.
 const MAX_DEPTH: usize = 100;
@@ -98,14 +99,7 @@ impl Tree {
 
     /// Returns whether a link to `target` in the directory `base` leads out of the tree.
     pub fn leads_out(&self, base: &Path, target: &Path) -> bool {
-        let mut end = PathBuf::new();
-        for part in self.absolute(base).join(target).components() {
-            if part == Component::ParentDir {
-                end.pop();
-            } else {
-                end.push(part);
-            }
-        }
+        let end = file::lexical(&self.absolute(base).join(target));
         // The directory before a later `..` may be a link itself.
         let names = target.components().skip_while(|part| !matches!(part, Component::Normal(_)));
         let climbs = names.skip(1).any(|part| part == Component::ParentDir);

@@ -1,9 +1,9 @@
 //! Finds files in a project that the host would run or trust: git configuration and hooks, files of editors, shells and
 //! agents, privileged programs, links that lead out.
 //!
-//! Nothing is run, and no link is followed out of the project and its repository. Findings at the top are compared with a record that the
-//! cage keeps in a label; findings below are new if they changed after the cage was created. A file that can't be read
-//! makes the report incomplete. Printing findings, and containers and their labels, do not belong here.
+//! Nothing is run, and no link is followed out of the project and its repository. Findings at the top are compared with a
+//! record that the cage keeps in a label; findings below are new if they changed after the cage was created. A file that
+//! can't be read makes the report incomplete. Printing findings, and containers and their labels, do not belong here.
 
 mod display;
 mod finding;

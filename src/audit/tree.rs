@@ -185,17 +185,20 @@ impl Tree {
         Ok(())
     }
 
+    /// Returns the directory beside the project that a path begins with, and the rest of the path.
+    fn other<'a>(&self, path: &'a Path) -> Option<(&Root, &'a Path)> {
+        self.others.iter().find_map(|root| Some((root, path.strip_prefix(&root.path).ok()?)))
+    }
+
     /// Returns the path of the root that a path begins with: an empty one for the project.
     pub fn root_of(&self, path: &Path) -> &Path {
-        let other = self.others.iter().find(|root| path.starts_with(&root.path));
-        other.map_or(Path::new(""), |root| &root.path)
+        self.other(path).map_or(Path::new(""), |(root, _)| &root.path)
     }
 
     /// Returns a canonical path as it is in this tree; `None` if it isn't in it.
     pub fn inside(&self, path: &Path) -> Option<PathBuf> {
-        let is_other = || self.others.iter().any(|root| path.starts_with(&root.path));
         let below = path.strip_prefix(&self.project.path).ok();
-        below.or_else(|| is_other().then_some(path)).map(Path::to_owned)
+        below.or_else(|| self.other(path).map(|_| path)).map(Path::to_owned)
     }
 
     /// Returns the absolute path of an entry.
@@ -210,8 +213,8 @@ impl Tree {
 
     /// Opens a directory to pass through.
     fn through(&self, path: &Path) -> Result<Rc<OwnedFd>, Errno> {
-        let of = |root: &Root| Some(root.through(path.strip_prefix(&root.path).ok()?));
-        self.others.iter().find_map(of).unwrap_or_else(|| self.project.through(path))
+        let (root, path) = self.other(path).unwrap_or((&self.project, path));
+        root.through(path)
     }
 
     fn parent(&self, path: &Path) -> Result<Rc<OwnedFd>, Errno> {

@@ -116,13 +116,8 @@ impl Walk<'_> {
         self.preferred(&entries);
         let tree = self.known.tree(&names);
         let mut todo = Vec::new();
-        let fd = match dir.fd() {
-            Ok(fd) => fd,
-            Err(error) => {
-                self.tree.note_error(path, error);
-                return todo;
-            }
-        };
+        let fd = dir.fd().inspect_err(|error| self.tree.note_error(path, *error));
+        let Ok(fd) = fd else { return todo };
         // Asked for by name: the file system may find it under another, such as `.GIT`.
         if finds_nested && self.tree.status(fd, &path.join(".git")).is_some() {
             git_dir::scan_dot_git(self.tree, path, self.findings);
@@ -227,8 +222,7 @@ impl Walk<'_> {
         // A renamed directory can make an old file a known one.
         let parents = self.path.ancestors().take(parents).filter_map(|dir| self.tree.node(dir).status());
         let changed = parents.fold(changed, |last, status| last.max(status.changed));
-        let path = file;
-        self.findings.add(Sighting { path, what, trigger, content: &content, changed });
+        self.findings.add(Sighting { path: file, what, trigger, content: &content, changed });
     }
 
     /// Adds a file that is dangerous whatever its name.
@@ -298,10 +292,9 @@ impl Walk<'_> {
 
     /// Returns the time of the last change of a directory that a link leads to, if it is one in which less is looked at than here.
     fn change_of_passed_over(&self, target: &Path) -> Option<i64> {
-        // Where a repository outside the project is, names of files mean nothing.
-        let in_repository = |path: &Path| path.is_absolute().then_some(PASSED_OVER);
         let by_name = |path: &Path| path.iter().map(|name| passed_over(&folded(name))).max().unwrap_or(0);
-        let passed_over = |path: &Path| in_repository(path).unwrap_or_else(|| by_name(path));
+        // In a repository outside the project, names of files mean nothing.
+        let passed_over = |path: &Path| if path.is_absolute() { PASSED_OVER } else { by_name(path) };
         let here = passed_over(&self.path);
         let real = (here < PASSED_OVER).then(|| self.tree.resolve(&self.path, target)).flatten()?;
         if passed_over(&real) <= here {

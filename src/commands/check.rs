@@ -94,19 +94,8 @@ impl Check {
             console::warn("the cage's record has no room for all earlier findings: some of these may be old");
         }
         if self.accept.is_some() {
-            let others = acknowledged.accept(&new).context("can't keep what is accepted")?;
-            if others.len() < new.len() || new.is_empty() {
-                let accepted = summary(new.len() - others.len(), true);
-                console::info(&format!("{accepted}: accepted until they change"));
-            }
-            if !others.is_empty() {
-                let paths: Vec<&str> = others.iter().map(|finding| finding.path.as_str()).collect();
-                console::warn(&format!(
-                    "not accepted, because they were not listed before, or changed since: {}; look, then accept again",
-                    text::names(&paths)
-                ));
-            }
-            return Ok(if others.is_empty() && report.incomplete.is_none() { 0 } else { FINDINGS });
+            let all = accept(&mut acknowledged, &new)?;
+            return Ok(if all && report.incomplete.is_none() { 0 } else { FINDINGS });
         }
         if record.is_some() && !session.global.dry_run {
             acknowledged.list(&new);
@@ -120,6 +109,23 @@ impl Check {
         }
         Ok(if listed.is_empty() && report.incomplete.is_none() { 0 } else { FINDINGS })
     }
+}
+
+/// Accepts those of the findings that are as they were listed, and names the others. Returns whether there are no others.
+fn accept(acknowledged: &mut Acknowledged, findings: &[Finding]) -> Result<bool> {
+    let others = acknowledged.accept(findings).context("can't keep what is accepted")?;
+    if others.len() < findings.len() || findings.is_empty() {
+        let accepted = summary(findings.len() - others.len(), true);
+        console::info(&format!("{accepted}: accepted until they change"));
+    }
+    if !others.is_empty() {
+        let paths: Vec<&str> = others.iter().map(|finding| finding.path.as_str()).collect();
+        console::warn(&format!(
+            "not accepted, because they were not listed before, or changed since: {}; look, then accept again",
+            text::names(&paths)
+        ));
+    }
+    Ok(others.is_empty())
 }
 
 /// Returns the findings that are at one of these paths or below, seen from `here`; all of them without paths.

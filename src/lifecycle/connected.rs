@@ -205,11 +205,11 @@ impl Exec {
         let pass_on = |number| {
             let deadline = Instant::now() + STARTING;
             while !pass_on(number) {
-                if Instant::now() > deadline {
-                    return signal(Signal::HUP);
-                }
                 if relay::has_ended(&ended, AGAIN).unwrap_or(true) {
                     return;
+                }
+                if Instant::now() > deadline {
+                    return signal(Signal::HUP);
                 }
             }
         };

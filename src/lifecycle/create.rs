@@ -22,7 +22,8 @@ use crate::lifecycle::context::{Context, Entry};
 use crate::lifecycle::exec::ExecTarget;
 use crate::lifecycle::mount_points;
 use crate::lifecycle::new_cage::NewCage;
-use crate::lifecycle::plan::{Pause, Plan, Step};
+use crate::lifecycle::pause::Pause;
+use crate::lifecycle::plan::{Plan, Step};
 use crate::lifecycle::preflight::Preflight;
 use crate::lifecycle::steps::{halt, remove, remove_all, start_checked, tell_ports};
 use crate::lifecycle::worktrees;
@@ -190,7 +191,7 @@ impl NewCage<'_> {
         let copy = runtime.place(name, &self.new_files)?.map(Step::Run);
         let pause = |copy| {
             let pause = Pause::new(runtime, writers);
-            Step::WhilePaused(Box::new(pause), Plan::new(self.check_mounts().chain([copy])))
+            Step::WhilePaused(Box::new(pause), Plan::new(self.mount_steps().chain([copy])))
         };
         let copy = if writers.is_empty() { copy } else { copy.map(pause) };
         let record = worktrees::record(&session.host, &project.name, &self.worktrees.placeholders());
@@ -297,11 +298,11 @@ impl NewCage<'_> {
     /// Returns the steps before the start of the container of this name: they check the paths of the mounted files and directories
     /// of the host, except the SSH agent, create mount points in them, and give new volumes to the user.
     fn ready_mounts(&self, name: &str) -> impl Iterator<Item = Step> {
-        self.check_mounts().chain(self.give_volumes(name))
+        self.mount_steps().chain(self.give_volumes(name))
     }
 
     /// Returns the first of these steps, those that need no container.
-    fn check_mounts(&self) -> impl Iterator<Item = Step> {
+    fn mount_steps(&self) -> impl Iterator<Item = Step> {
         let project = self.context.project.path.clone();
         let written = Step::CheckWritten(self.written(), project, self.options.clone().into());
         let points = mount_points::steps(self.context, &self.points);
@@ -311,7 +312,7 @@ impl NewCage<'_> {
     /// Returns these steps once more if a while has passed since the first time, or code in another cage can change their results.
     fn check_again(&self) -> Vec<Step> {
         let is_needed = !self.points.here.is_empty() || self.gives_volumes() || !self.neighbours().is_empty();
-        if is_needed { self.check_mounts().collect() } else { Vec::new() }
+        if is_needed { self.mount_steps().collect() } else { Vec::new() }
     }
 
     /// Returns the mounted files and directories of the host, except those in arguments for the engine.

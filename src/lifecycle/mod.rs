@@ -31,6 +31,7 @@ pub mod new_cage;
 mod new_ports;
 mod notices;
 pub mod open_terminals;
+pub mod pause;
 pub mod plan;
 pub mod preflight;
 pub mod resume;

@@ -19,10 +19,10 @@ use crate::engine::command::Invocation;
 use crate::engine::error::other_platform;
 use crate::engine::forward::Forwarding;
 use crate::engine::runner::Runner;
-use crate::engine::runtime::Runtime;
 use crate::engine::signals::Interrupts;
 use crate::lifecycle::lock;
 use crate::lifecycle::lock::{Lock, Locks};
+use crate::lifecycle::pause::Pause;
 
 /// The steps of a command, in order.
 #[derive(Debug, Default)]
@@ -85,31 +85,6 @@ pub enum Step {
     Exec(Box<Exec>),
     /// Forward ports of a container until a signal comes. The last step of a plan.
     Forward(Forwarding),
-}
-
-/// The pausing of containers.
-#[derive(Debug)]
-pub struct Pause {
-    names: String,
-    begin: Invocation,
-    end: Invocation,
-    /// Whether the plan is executed even if the engine can't pause.
-    is_optional: bool,
-}
-
-impl Pause {
-    /// Returns how to pause these cages, and to continue them.
-    pub fn new(runtime: &Runtime, cages: &[Cage]) -> Self {
-        let names: Vec<&str> = cages.iter().map(|cage| cage.name.as_str()).collect();
-        let command =
-            |word| runtime.command([word].into_iter().chain(cages.iter().map(|cage| cage.id.as_str())));
-        Self { names: names.join(", "), begin: command("pause"), end: command("unpause"), is_optional: false }
-    }
-
-    /// Continues with a warning if the engine can't pause.
-    pub fn optional(self) -> Self {
-        Self { is_optional: true, ..self }
-    }
 }
 
 /// The state of a plan that is being executed.
@@ -256,7 +231,9 @@ impl<'a> Execution<'a> {
             }
             Step::Pull(pull, unless) => self.pull(pull, unless.as_deref())?,
             Step::Undo(plan) => self.undo = Some(plan),
-            Step::WhilePaused(pause, plan) => return self.while_paused(pause, plan),
+            Step::WhilePaused(pause, plan) => {
+                pause.around(self.runner, || self.steps(plan))?;
+            }
             Step::Keep => {
                 self.undo = None;
                 self.heeds_signals = false;
@@ -269,35 +246,6 @@ impl<'a> Execution<'a> {
             Step::Forward(forwarding) => return forwarding.execute(self.runner, self.interrupts).map(Some),
         }
         Ok(None)
-    }
-
-    fn while_paused(&mut self, pause: &Pause, plan: &'a Plan) -> Result<Option<u8>> {
-        let Pause { names, begin, end, is_optional } = pause;
-        let paused = self.runner.run(begin);
-        if let (Err(error), true) = (&paused, is_optional) {
-            console::warn(&format!(
-                "cannot pause {names}: code there could lead this cage's mounts elsewhere as it starts: {error}"
-            ));
-        }
-        let result = if paused.is_ok() || *is_optional { self.steps(plan) } else { Ok(0) };
-        // Also those that were paused before another one could not be.
-        let continued = self.runner.run(end);
-        match (paused, continued) {
-            (Err(error), _) if !is_optional => {
-                return Err(error).context(
-                    Failure::new(format!("cannot pause {names}")).hint(
-                        "`cage stop` there first: code there could lead this engine's mounts elsewhere",
-                    ),
-                );
-            }
-            (Ok(_), Err(error)) => {
-                console::warn(&format!(
-                    "{names} may still be paused, which `cage start` there ends: {error}"
-                ));
-            }
-            _ => {}
-        }
-        result.map(|_| None)
     }
 
     fn pull(&self, pull: &Invocation, unless: Option<&Invocation>) -> Result<()> {
@@ -374,11 +322,7 @@ impl Step {
             Self::StopIfPrints(command, text) => format!("[ \"$({command})\" != {} ] || exit 0", quote(text)),
             Self::Pull(pull, None) => format!("{pull} >&2"),
             Self::Pull(pull, Some(have)) => format!("{pull} >&2 || {have} >/dev/null"),
-            Self::WhilePaused(pause, plan) => {
-                let lines = plan.lines().collect::<Vec<_>>().join("\n");
-                let unless = if pause.is_optional { " || true" } else { "" };
-                format!("{} >/dev/null{unless}\n{lines}\n{} >/dev/null{unless}", pause.begin, pause.end)
-            }
+            Self::WhilePaused(pause, plan) => pause.script(&plan.lines().collect::<Vec<_>>().join("\n")),
             Self::Undo(_) | Self::Lock(_) | Self::Keep | Self::CheckWritten(..) => return None,
             Self::Attach(attach) => {
                 let beside = attach.once_attached.as_ref();

@@ -2,7 +2,8 @@
 
 use super::belonging;
 use super::ending;
-use super::plan::{Pause, Plan, Step};
+use super::pause::Pause;
+use super::plan::{Plan, Step};
 use crate::cage::create_options::CreateOptions;
 use crate::cage::existing::Cage;
 use crate::cage::home;

@@ -84,15 +84,11 @@ pub fn pass_input(
         }
         let (now, before, mut count) = (start.elapsed(), waiting.len(), 0);
         if !has_input.is_empty() {
-            match read_input(&terminal, pty, &mut input)? {
-                Ok(0) | Err(Errno::IO) => {
-                    pass_rest(pty, ended, &mut waiting)?;
-                    return Ok(true);
-                }
-                Ok(read) => count = read,
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let Some(read) = read_input(&terminal, pty, &mut input)? else {
+                pass_rest(pty, ended, &mut waiting)?;
+                return Ok(true);
+            };
+            count = read;
         }
         let mut is_pressed = !is_in_time && filter.flush(&mut waiting);
         let mut bytes = input[..count].iter();
@@ -122,17 +118,30 @@ pub fn pass_input(
     }
 }
 
-/// Reads the user's input, unless it is for another program, or somebody who held it has read it meanwhile.
-fn read_input(terminal: impl AsFd, pty: &Pty, input: &mut [u8]) -> io::Result<Result<usize, Errno>> {
+/// Reads the user's input, unless it is for another program. Returns as [`read_typed`].
+fn read_input(terminal: impl AsFd, pty: &Pty, input: &mut [u8]) -> io::Result<Option<usize>> {
     let turn = pty.hold_input();
     // Without the user's shell the system tells that the terminal is gone.
     if *turn && pty::is_in_background(&terminal) {
         drop(turn);
         thread::sleep(NOT_YET);
-        return Ok(Err(Errno::AGAIN));
+        return Ok(Some(0));
     }
-    let is_there = wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))?;
-    Ok(if is_there { read(&terminal, input) } else { Err(Errno::AGAIN) })
+    read_typed(&terminal, input)
+}
+
+/// Reads what is typed, unless somebody else has read it meanwhile. Returns the number of bytes; `None` when the input has ended, or
+/// the terminal is gone.
+fn read_typed(terminal: impl AsFd, input: &mut [u8]) -> io::Result<Option<usize>> {
+    if !wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))? {
+        return Ok(Some(0));
+    }
+    match read(&terminal, input) {
+        Ok(0) | Err(Errno::IO) => Ok(None),
+        Ok(count) => Ok(Some(count)),
+        Err(Errno::INTR | Errno::AGAIN) => Ok(Some(0)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Passes on the input that is waiting, and gives the client time to do the same before it may be ended.
@@ -165,23 +174,17 @@ fn pass_rest(pty: &Pty, ended: &PipeReader, waiting: &mut Vec<u8>) -> io::Result
 pub fn pass_lines(terminal: impl AsFd, mut pipe: impl Write, ended: &PipeReader) -> io::Result<()> {
     let mut input = [0; 4096];
     loop {
-        wait(&mut [PollFd::new(ended, PollFlags::IN), PollFd::new(&terminal, PollFlags::IN)], None)?;
-        if has_ended(ended, Duration::ZERO)? {
+        let mut fds = [PollFd::new(ended, PollFlags::IN), PollFd::new(&terminal, PollFlags::IN)];
+        wait(&mut fds, None)?;
+        if !fds[0].revents().is_empty() {
             return Ok(());
         }
         if pty::is_in_background(&terminal) || !pty::reads_lines(&terminal) {
             has_ended(ended, NOT_YET)?;
             continue;
         }
-        if !wait(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(Duration::ZERO))? {
-            continue;
-        }
-        match read(&terminal, &mut input) {
-            Ok(0) | Err(Errno::IO) => return Ok(()),
-            Ok(count) => pipe.write_all(&input[..count])?,
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let Some(count) = read_typed(&terminal, &mut input)? else { return Ok(()) };
+        pipe.write_all(&input[..count])?;
     }
 }
 
@@ -213,16 +216,10 @@ pub fn pass_output(
     let locked = || tracker.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if locked().output() == Output::Held {
-            if !wait(&mut [PollFd::new(ended, PollFlags::IN)], Some(NOT_YET))? {
+            if !has_ended(ended, NOT_YET)? {
                 continue;
             }
-            // The client ended before cage was continued.
-            let _turn = pty.hold_output();
-            if pty::is_in_background(&terminal) {
-                locked().give_up();
-            } else {
-                let _ = show(&terminal, locked().return_to_terminal().as_bytes());
-            }
+            end_suspension(&terminal, pty, tracker);
         }
         let note_is = if is_between { PollFlags::IN } else { PollFlags::empty() };
         let mut fds =
@@ -269,6 +266,17 @@ pub fn pass_output(
             // The client has closed its terminal: Linux says EIO, others the end.
             _ => is_open = false,
         }
+    }
+}
+
+/// Decides about the last output of a client that ended before cage was continued.
+fn end_suspension(terminal: impl AsFd, pty: &Pty, tracker: &Mutex<ModeTracker>) {
+    let _turn = pty.hold_output();
+    let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
+    if pty::is_in_background(&terminal) {
+        tracker.give_up();
+    } else {
+        let _ = show(&terminal, tracker.return_to_terminal().as_bytes());
     }
 }
 
